@@ -1,0 +1,1 @@
+"""Suites that isolate what each part of the method is worth."""

@@ -1,0 +1,224 @@
+"""The configuration of one run: typed once, strict, and named by what decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError, Problem, did_you_mean
+from .source import KeyPath, Source
+
+Method = Literal["lora2", "lora", "head-only"]
+Protocol = Literal["clean", "paper"]
+
+GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
+PACKAGED_TASKS = ("sentiment", "sentiment-rating")
+TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
+
+Config = TypeVar("Config", bound="Section")
+
+
+class Section(BaseModel):
+    """A frozen, strict part of a configuration: an unknown key or a wrong type is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _steps_or_fraction(value: int | float) -> int | float:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"must be a number of steps (0, 1, 2 ...) or a fraction below 1, got {value}")
+    return value
+
+
+def _count_or_fraction(value: int | float) -> int | float:
+    if value <= 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"must be a count (1, 2 ...) or a fraction between 0 and 1, got {value}")
+    return value
+
+
+StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
+CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
+
+
+class ModelConfig(Section):
+    """Which pretrained model is adapted."""
+
+    name_or_path: str = Field("minilm", description="hub id, local folder, or the packaged `minilm`")
+    revision: str | None = Field(None, description="hub commit; pin it for a reproducible study")
+    trust_remote_code: bool = False
+    layers: int | None = Field(None, ge=1, description="keep only the first n encoder layers")
+    classifier_dropout: float | None = Field(None, ge=0, lt=1)
+
+
+class DataConfig(Section):
+    """Where the sentences come from and how they are split.
+
+    ``split_seed`` alone decides the splits, so every seed of a suite sees the same test sentences.
+    """
+
+    path: str | None = Field(None, description="csv, tsv, jsonl or parquet, or a GLUE-shaped folder")
+    test_path: str | None = Field(None, description="held-out file; else a slice of `path`")
+    revision: str | None = Field(None, description="hub commit of the data set")
+    text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
+    label: str | None = None
+    kind: Literal["classification", "regression"] | None = None
+    train_size: int | None = Field(None, ge=2, description="use at most n training sentences")
+    validation_size: CountOrFraction = Field(0.1, description="slice of train to choose on")
+    test_size: CountOrFraction = Field(0.1, description="slice held out where no test set exists")
+    max_length: int = Field(128, ge=2, description="tokens; longer inputs are cut")
+    split_seed: int = Field(0, ge=0)
+
+
+class AdapterConfig(Section):
+    """The adapter; see METHOD in docs/method.md. Step counts may be fractions of all steps."""
+
+    k: int = Field(8, ge=1, description="width of the outer plane")
+    r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
+    target_rank: int | None = Field(None, ge=1, description="mean rank left after pruning")
+    lora_alpha: float = Field(16.0, gt=0)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = 0.1
+    init: Literal["gaussian", "orthonormal"] = "gaussian"
+    init_std: float = Field(0.02, gt=0)
+    scoring: Literal["reduced", "random", "none"] = "reduced"
+    t_init: StepsOrFraction = 0.1
+    t_final: StepsOrFraction = 0.5
+    delta_t: StepsOrFraction = 1
+    beta1: float = Field(0.85, gt=0, lt=1)
+    beta2: float = Field(0.85, gt=0, lt=1)
+    target_modules: list[str] | str | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> AdapterConfig:
+        if self.target_rank is not None and self.target_rank > self.r:
+            raise ValueError(
+                f"target_rank must be at most r, but got target_rank={self.target_rank}, r={self.r}"
+            )
+        both = (self.t_init, self.t_final)
+        if all(isinstance(value, float) for value in both) and sum(both) >= 1:
+            raise ValueError(
+                "t_init + t_final must be less than the total steps (fractions: less than 1), "
+                f"but got t_init={self.t_init}, t_final={self.t_final}"
+            )
+        if isinstance(self.gamma, list) and len(self.gamma) != 2:
+            raise ValueError(f"gamma must be one number or one per plane (2), got {self.gamma}")
+        return self
+
+
+class TrainingConfig(Section):
+    """The training loop. `lr` drives the adapter, `head_lr` the classification head."""
+
+    epochs: float = Field(3.0, gt=0)
+    steps: int | None = Field(None, ge=1, description="optimiser steps; wins over `epochs`")
+    batch_size: int = Field(32, ge=1, description="sentences per forward")
+    accumulation: int = Field(1, ge=1, description="forwards per optimiser step")
+    lr: float = Field(1e-3, gt=0)
+    head_lr: float | None = Field(None, gt=0, description="default: `lr`")
+    weight_decay: float = Field(0.0, ge=0)
+    warmup: StepsOrFraction = 0.1
+    lr_schedule: Literal["linear", "cosine", "constant"] = "linear"
+    max_grad_norm: float | None = Field(1.0, gt=0)
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    evaluations: int = Field(5, ge=1, description="equal intervals, each ending in an evaluation")
+    eval_batch_size: int = Field(64, ge=1)
+    device: Literal["auto", "cpu"] = "auto"
+
+
+class RunConfig(Section):
+    """Everything that decides the result of one run."""
+
+    task: Literal[TASKS] = "custom"  # type: ignore[valid-type]
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    method: Method = "lora2"
+    adapter: AdapterConfig = AdapterConfig()
+    training: TrainingConfig = TrainingConfig()
+    protocol: Protocol = Field("clean", description="clean: choose on a slice of train; paper: on dev")
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        if self.task == "custom" and self.data.path is None:
+            raise ValueError(
+                "name a task or a file: set `task` to one of "
+                f"{', '.join(TASKS[:-1])}, or `data.path` to a csv, tsv, jsonl or parquet file"
+            )
+        return self
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def validate(source: Source, kind: type[Config]) -> Config:
+    """Turn a source into a configuration.
+
+    Raises:
+        ConfigError: Every mistake of the source, each with place, key and what would be right.
+    """
+    try:
+        return kind.model_validate(source.data)
+    except ValidationError as error:
+        raise ConfigError([_problem(item, kind, source) for item in error.errors()]) from None
+
+
+def with_settings(config: Config, settings: dict[str, Any]) -> Config:
+    """Return ``config`` with dotted settings replaced: ``{"adapter.k": 4}``.
+
+    Raises:
+        ConfigError: A key is unknown or a value is wrong.
+    """
+    data = config.model_dump(mode="python")
+    for key, value in settings.items():
+        node = data
+        *parents, last = key.split(".")
+        for part in parents:
+            child = node.get(part)
+            node[part] = dict(child) if isinstance(child, dict) else {}
+            node = node[part]
+        node[last] = value
+    return validate(Source(data), type(config))
+
+
+def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings of a configuration class."""
+    names: list[str] = []
+    for name, info in kind.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += setting_names(inner, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _problem(item: Any, kind: type[BaseModel], source: Source) -> Problem:
+    path: KeyPath = tuple(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        message = "unknown key; " + did_you_mean(path[-1], _siblings(kind, path))
+    elif item["type"] != "value_error":
+        message = f"{message}, but got {item['input']!r}"
+    elif not path or item["loc"] == ():
+        message = item["msg"].removeprefix("Value error, ")
+    return Problem(".".join(_readable(path)), message, source.place(path))
+
+
+def _siblings(kind: type[BaseModel], path: KeyPath) -> list[str]:
+    for part in path[:-1]:
+        info = kind.model_fields.get(part)
+        inner = info.annotation if info else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return list(kind.model_fields)
+        kind = inner
+    return list(kind.model_fields)
+
+
+def _readable(path: KeyPath) -> list[str]:
+    # pydantic adds the member of a union to the path ("gamma", "float"): not a key of the file.
+    unions = ("int", "float", "str", "constrained", "list[", "function-", "union", "tagged")
+    return [part for part in path if not part.startswith(unions)]

@@ -1,0 +1,63 @@
+"""Where things live: the home folder, the shipped spaces and suites."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import UserError, did_you_mean
+
+HOME_VARIABLE = "LORA2_SEARCH_HOME"
+
+
+def home() -> Path:
+    """Return the home folder, ``$LORA2_SEARCH_HOME`` or ``~/.cache/lora2_search``, made if absent.
+
+    Raises:
+        UserError: The folder cannot be made or written.
+    """
+    folder = Path(os.environ.get(HOME_VARIABLE) or "~/.cache/lora2_search").expanduser().absolute()
+    return writable_folder(folder, f"set {HOME_VARIABLE} to a folder that you may write")
+
+
+def writable_folder(folder: Path, remedy: str) -> Path:
+    """Make ``folder`` and return it.
+
+    Raises:
+        UserError: It cannot be made or written; the message ends with ``remedy``.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make the folder {folder}: {error.strerror or error}; {remedy}"
+        ) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"the folder {folder} cannot be written; {remedy}")
+    return folder
+
+
+def shipped(kind: str) -> Path:
+    """Return the folder of shipped files, ``kind`` being ``search_spaces`` or ``ablations``."""
+    package = Path(__file__).parent
+    inside = package / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def find_file(name: str, kind: str) -> Path:
+    """Resolve a space or suite given by path, by file name or by bare name.
+
+    A path that exists wins; else the shipped file of that name is taken.
+
+    Raises:
+        UserError: Nothing of that name exists; the message names the nearest shipped file.
+    """
+    given = Path(name).expanduser()
+    if given.is_file():
+        return given
+    folder = shipped(kind)
+    for candidate in (folder / given.name, folder / f"{given.name}.yaml"):
+        if given.parent == Path(".") and candidate.is_file():
+            return candidate
+    known = [path.name for path in sorted(folder.glob("*.yaml"))]
+    raise UserError(f"no file {name}, and none of that name ships; {did_you_mean(name, known)}")

@@ -1,0 +1,49 @@
+"""Many runs, one listener: what the driver tells about the runs of a study or a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .config import RunConfig
+    from .training.record import RunRecord
+    from .training.reporter import Report
+
+State = Literal["COMPLETE", "PRUNED", "FAIL"]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """One run of a study (a trial) or of a suite (an arm with a seed).
+
+    Attributes:
+        key: Unique in its study or suite, stable over resumes: ``00003``, ``base-seed0``.
+        name: The same for people: ``trial 3``, ``base, seed 0``.
+        config: Everything that decides its result.
+        settings: The searched settings of a trial, or what an arm changes: dotted names.
+        folder: Where its record, checkpoint and adapter lie.
+        tags: ``arm`` and the like; task, model, method and seed are in ``config``.
+    """
+
+    key: str
+    name: str
+    config: RunConfig
+    settings: Mapping[str, Any]
+    folder: Path
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class Observer(Protocol):
+    """Listens in the driver's process. Calls must return at once: they hold up the next trial."""
+
+    def started(self, run: RunInfo) -> None:
+        """A run begins, or goes on after a resume (then called again with the same key)."""
+
+    def reported(self, run: RunInfo, report: Report) -> None:
+        """An evaluation interval ended; after a resume the first report repeats the history."""
+
+    def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        """A run ended; ``reason`` says why when it is not ``COMPLETE``. Never called on Ctrl-C."""

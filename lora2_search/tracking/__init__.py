@@ -1,0 +1,1 @@
+"""Runs in MLflow, by way of a spool that is the truth."""

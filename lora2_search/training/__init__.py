@@ -1,0 +1,1 @@
+"""One run from configuration to record: Accelerate, transformers and PEFT, no Ray, no MLflow."""

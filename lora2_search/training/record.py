@@ -1,0 +1,117 @@
+"""The record of one run: one JSON that tables, figures and MLflow are made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RECORD_FILE = "record.json"
+PREDICTIONS_FILE = "predictions.parquet"
+ADAPTER_FOLDER = "adapter"
+
+Status = Literal["running", "completed", "pruned", "failed"]
+
+
+class Point(BaseModel):
+    """Metrics of one optimiser step.
+
+    Attributes:
+        step: Optimiser steps done, from 0.
+        time_ms: Unix time in milliseconds, taken once, when the point was made.
+        metrics: ``train/...`` for training, ``validation/...`` for an evaluation,
+            ``rank/kept`` and so on; names before "/" become sections of a chart.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    step: int
+    time_ms: int
+    metrics: dict[str, float]
+
+
+class RunRecord(BaseModel):
+    """What a run leaves behind, in ``record.json`` of its folder.
+
+    Per-example predictions lie beside it in ``predictions.parquet`` (columns ``split``,
+    ``example``, ``label``, ``prediction``, and ``score_0`` ... for the logits), the trained
+    adapter in ``adapter/``.
+
+    Attributes:
+        fingerprint: ``RunConfig.fingerprint()``.
+        status: ``running`` until it ends; ``pruned`` when a scheduler stopped it.
+        error: Why it failed, else ``None``.
+        config: The ``RunConfig`` as plain values.
+        data_hash: sha256 of the texts, labels and splits.
+        metric: Name of the primary metric, for example ``accuracy``; higher is better.
+        majority: Score of always answering the most frequent training label (the mean).
+        sizes: Examples per split.
+        total_steps: Optimiser steps of the whole run (T).
+        history: Metrics by step, in order.
+        scores: Final values, ``validation/accuracy``, ``test/accuracy``, ``test/f1`` ...
+        counts: ``trained_adapter``, ``trained_head``, ``kept_adapter``, ``compressed_adapter``,
+            ``scored_full``, ``scored_reduced``: numbers of parameters.
+        rank_pattern: Kept rank by adapted module.
+        timings: Seconds: ``train``, ``evaluation``, ``setup``, ``total``.
+        peak_memory_mb: Peak resident (or device) memory in MiB.
+        versions: Python and library versions.
+        commit: Git commit of this package, when it runs from a checkout.
+        dirty: Whether that checkout had changes.
+    """
+
+    schema_version: int = 1
+    fingerprint: str
+    status: Status = "running"
+    error: str | None = None
+    config: dict[str, Any]
+    data_hash: str = ""
+    metric: str = ""
+    majority: float | None = None
+    sizes: dict[str, int] = Field(default_factory=dict)
+    total_steps: int = 0
+    history: list[Point] = Field(default_factory=list)
+    scores: dict[str, float] = Field(default_factory=dict)
+    counts: dict[str, int] = Field(default_factory=dict)
+    rank_pattern: dict[str, int] = Field(default_factory=dict)
+    timings: dict[str, float] = Field(default_factory=dict)
+    peak_memory_mb: float | None = None
+    device: str = ""
+    threads: int = 0
+    versions: dict[str, str] = Field(default_factory=dict)
+    commit: str | None = None
+    dirty: bool | None = None
+    started_ms: int = 0
+    ended_ms: int | None = None
+
+    def score(self, split: str) -> float | None:
+        """Return the primary metric on ``validation`` or ``test``, ``None`` if never measured."""
+        return self.scores.get(f"{split}/{self.metric}")
+
+    def write(self, folder: Path) -> Path:
+        """Write the record into ``folder`` in one piece and return its path."""
+        path = folder / RECORD_FILE
+        write_text(path, self.model_dump_json(indent=1))
+        return path
+
+
+def read_record(folder: Path) -> RunRecord | None:
+    """Return the record of a run's folder, ``None`` where there is none yet."""
+    path = folder / RECORD_FILE
+    try:
+        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new text, never a part of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as JSON, in one piece."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True))
