@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import reprlib
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -29,7 +31,9 @@ class Section(BaseModel):
 
 def _steps_or_fraction(value: int | float) -> int | float:
     if value < 0 or (isinstance(value, float) and value >= 1):
-        raise ValueError(f"must be a number of steps (0, 1, 2 ...) or a fraction below 1, got {value}")
+        raise ValueError(
+            f"must be a number of steps (0, 1, 2 ...) or a fraction below 1, got {value}"
+        )
     return value
 
 
@@ -46,7 +50,7 @@ CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
 class ModelConfig(Section):
     """Which pretrained model is adapted."""
 
-    name_or_path: str = Field("minilm", description="hub id, local folder, or the packaged `minilm`")
+    name_or_path: str = Field("minilm", description="hub id, local folder or packaged `minilm`")
     revision: str | None = Field(None, description="hub commit; pin it for a reproducible study")
     trust_remote_code: bool = False
     layers: int | None = Field(None, ge=1, description="keep only the first n encoder layers")
@@ -59,7 +63,7 @@ class DataConfig(Section):
     ``split_seed`` alone decides the splits, so every seed of a suite sees the same test sentences.
     """
 
-    path: str | None = Field(None, description="csv, tsv, jsonl or parquet, or a GLUE-shaped folder")
+    path: str | None = Field(None, description="csv, tsv, jsonl, parquet or GLUE-shaped folder")
     test_path: str | None = Field(None, description="held-out file; else a slice of `path`")
     revision: str | None = Field(None, description="hub commit of the data set")
     text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
@@ -136,7 +140,7 @@ class RunConfig(Section):
     method: Method = "lora2"
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
-    protocol: Protocol = Field("clean", description="clean: choose on a slice of train; paper: on dev")
+    protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
@@ -163,7 +167,15 @@ def validate(source: Source, kind: type[Config]) -> Config:
     try:
         return kind.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError([_problem(item, kind, source) for item in error.errors()]) from None
+        # pydantic names one mistake per member of a union: said together here.
+        found: dict[tuple[str, str], Problem] = {}
+        for item in error.errors():
+            problem = _problem(item, kind, source)
+            same = found.get((problem.key, problem.where))
+            if same and problem.message not in same.message:
+                problem = replace(same, message=f"{same.message}; or {problem.message}")
+            found[problem.key, problem.where] = problem
+        raise ConfigError(list(found.values())) from None
 
 
 def with_settings(config: Config, settings: dict[str, Any]) -> Config:
@@ -198,13 +210,13 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
 
 def _problem(item: Any, kind: type[BaseModel], source: Source) -> Problem:
     path: KeyPath = tuple(str(part) for part in item["loc"])
-    message = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     if item["type"] == "extra_forbidden":
         message = "unknown key; " + did_you_mean(path[-1], _siblings(kind, path))
+    elif item["type"] == "model_type":
+        message = f"must be a group of settings, but got {reprlib.repr(item['input'])}"
     elif item["type"] != "value_error":
-        message = f"{message}, but got {item['input']!r}"
-    elif not path or item["loc"] == ():
-        message = item["msg"].removeprefix("Value error, ")
+        message = f"{message}, but got {reprlib.repr(item['input'])}"
     return Problem(".".join(_readable(path)), message, source.place(path))
 
 

@@ -110,7 +110,7 @@ def with_overrides(source: Source, assignments: Sequence[str]) -> Source:
         except yaml.YAMLError as error:
             problems.append(Problem(key, _yaml_message(error), place))
             continue
-        path = tuple(key.strip().split("."))
+        path = _key_path(key.strip())
         nested: Any = value
         for part in reversed(path):
             nested = {part: nested}
@@ -124,6 +124,12 @@ def with_overrides(source: Source, assignments: Sequence[str]) -> Source:
     return Source(data, where, source.name)
 
 
+def _key_path(key: str) -> KeyPath:
+    # Below `search` the keys are themselves dotted names of settings.
+    head, _, rest = key.partition(".")
+    return (head, rest) if head == "search" and rest else tuple(key.split("."))
+
+
 def _parse(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
@@ -132,6 +138,7 @@ def _parse(path: Path) -> Source:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        where, problems = _locate(node, path)  # before construction, which unfolds `<<`
         data = loader.construct_document(node) if node else {}
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -140,35 +147,44 @@ def _parse(path: Path) -> Source:
     if not isinstance(data, dict):
         message = f"must be a mapping of settings, but got {type(data).__name__}"
         raise ConfigError([Problem("", message, str(path))])
-    where: dict[KeyPath, str] = {}
-    problems: list[Problem] = []
-    if node:
-        _locate(node, (), path, where, problems)
     if problems:
         raise ConfigError(problems)
     return Source(data, where, str(path))
 
 
-def _locate(
-    node: yaml.Node, path: KeyPath, file: Path, where: dict[KeyPath, str], problems: list[Problem]
-) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, str(key.value))
-            place = f"{file}:{key.start_mark.line + 1}"
-            if inner in where:
-                message = f"written twice (first at line {where[inner].rpartition(':')[2]})"
-                problems.append(Problem(".".join(inner), message, place))
-            where[inner] = place
-            _locate(value, inner, file, where, problems)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            where[(*path, str(index))] = f"{file}:{value.start_mark.line + 1}"
-            _locate(value, (*path, str(index)), file, where, problems)
+def _locate(root: yaml.Node | None, file: Path) -> tuple[dict[KeyPath, str], list[Problem]]:
+    where: dict[KeyPath, str] = {}
+    problems: list[Problem] = []
+    seen: set[int] = set()  # an alias is a node met before: visited once, or a few lines explode
+
+    def visit(node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> None:
+        if node in above:
+            place = f"{file}:{node.start_mark.line + 1}"
+            problems.append(Problem(".".join(path), "contains itself through an alias", place))
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                inner = (*path, str(key.value))
+                place = f"{file}:{key.start_mark.line + 1}"
+                if inner in where and key.value != "<<":
+                    message = f"written twice (first at line {where[inner].rpartition(':')[2]})"
+                    problems.append(Problem(".".join(inner), message, place))
+                where[inner] = place
+                visit(value, inner, (*above, node))
+        elif isinstance(node, yaml.SequenceNode):
+            for index, value in enumerate(node.value):
+                where[(*path, str(index))] = f"{file}:{value.start_mark.line + 1}"
+                visit(value, (*path, str(index)), (*above, node))
+
+    if root is not None:
+        visit(root, (), ())
+    return where, problems
 
 
 def _yaml_message(error: yaml.YAMLError) -> str:
-    problem = str(getattr(error, "problem", None) or error)
+    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     if "could not determine a constructor" in problem:
         return f"{problem}; only plain values are read here, never code"
     context = getattr(error, "context", None)

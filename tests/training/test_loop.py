@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora2_search.config import TrainingConfig
+from lora2_search.training.loop import optimizer_for, plan, task_loss
+from lora2_search.training.seeds import named_seed
+
+
+@given(
+    examples=st.integers(1, 5000),
+    batch=st.integers(1, 64),
+    accumulation=st.integers(1, 8),
+    evaluations=st.integers(1, 30),
+    steps=st.one_of(st.none(), st.integers(1, 500)),
+    epochs=st.floats(0.01, 5),
+)
+def test_a_plan_ends_on_its_last_step_and_never_evaluates_twice_at_one(
+    examples: int, batch: int, accumulation: int, evaluations: int, steps: int | None, epochs: float
+) -> None:
+    made = plan(
+        TrainingConfig(
+            epochs=epochs,
+            steps=steps,
+            batch_size=batch,
+            accumulation=accumulation,
+            evaluations=evaluations,
+        ),
+        examples,
+    )
+    assert made.total == (steps or made.total) >= 1
+    assert made.stops[-1] == made.total
+    assert list(made.stops) == sorted(set(made.stops)) and made.stops[0] >= 1
+    assert len(made.stops) == min(evaluations, made.total)
+
+
+def test_adapter_and_head_have_their_own_learning_rates_and_biases_do_not_decay() -> None:
+    model = torch.nn.ModuleDict(
+        {"body": torch.nn.Linear(2, 2), "classifier": torch.nn.Linear(2, 2)}
+    )
+    training = TrainingConfig(lr=0.1, head_lr=0.2, weight_decay=0.3)
+    groups = optimizer_for(model, training, ["classifier"]).param_groups
+    found = {(g["lr"], g["weight_decay"], len(g["params"])) for g in groups}
+    assert found == {(0.1, 0.3, 1), (0.1, 0.0, 1), (0.2, 0.3, 1), (0.2, 0.0, 1)}
+
+
+def test_the_task_loss_is_cross_entropy_or_mean_squared_error() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    expected = -(torch.log_softmax(logits, 1)[0, 0] + torch.log_softmax(logits, 1)[1, 0]) / 2
+    assert torch.isclose(task_loss(logits, torch.zeros(2), "classification"), expected)
+    assert task_loss(torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 1.0]), "regression") == 2.5
+
+
+def test_named_seeds_are_stable_over_processes_and_versions() -> None:
+    assert named_seed(0, "order", 1) == 4489457307835839548
+    names = [("order", 0), ("order", 1), ("head", "x"), ("dropout",)]
+    assert len({named_seed(seed, *n) for seed in (0, 1) for n in names}) == 8
