@@ -191,7 +191,9 @@ class Trainer:
             self._sums[name] = self._sums[name] + pair if name in self._sums else pair
 
     def _point(self, step: int) -> Point:
-        means: dict[str, float] = {name: (pair[0] / pair[1]).item() for name, pair in self._sums.items()}
+        means: dict[str, float] = {
+            name: (pair[0] / pair[1]).item() for name, pair in self._sums.items()
+        }
         self._sums = {}
         bad = [name for name, value in means.items() if not math.isfinite(value)]
         if bad:

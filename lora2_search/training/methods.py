@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Protocol, cast
 
 import torch
@@ -82,7 +83,10 @@ def attach(base: Base, config: RunConfig) -> tuple[nn.Module, Adaptive]:
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(any(part in heads for part in name.split(".")))
         return model, Fixed()
-    return _ATTACH[config.method](model, base, config, heads)
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 for a name that is on its way out.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
+        return _ATTACH[config.method](model, base, config, heads)
 
 
 def _lora2(

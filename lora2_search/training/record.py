@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.parquet"
 ADAPTER_FOLDER = "adapter"
+CONFIG_FILE = "config.json"
+CHECKPOINT_FOLDER = "checkpoint"
 
 Status = Literal["running", "completed", "pruned", "failed"]
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import nn
 
-from ..adapter import count_parameters, default_modules_to_save
+from ..adapter import count_parameters
 from ..config import RunConfig
 from ..errors import UserError
-from .accelerators import new_accelerator
-from .checkpoint import Progress, load_checkpoint, remove_checkpoints, save_checkpoint
-from .data import Data, load_data
+from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .environment import commit, peak_memory_mb, reset_peak_memory, versions
-from .evaluation import Predictions, predict, write_predictions
-from .loop import Diverged, Trainer, named_dropout, now_ms, optimizer_for, plan, schedule_for
-from .methods import attach
-from .models import load_base, load_tokenizer
+from .evaluation import Predictions, write_predictions
+from .export import save_adapter
+from .loop import Diverged, now_ms
+from .preparation import Prepared, prepare
 from .record import (
     ADAPTER_FOLDER,
+    CONFIG_FILE,
     PREDICTIONS_FILE,
     Point,
     RunRecord,
@@ -32,11 +28,6 @@ from .record import (
     write_json,
 )
 from .reporter import Report, Reporter, SilentReporter
-from .tokens import Encoded, encode
-
-CONFIG_FILE = "config.json"
-
-_inputs: dict[str, tuple[Data, dict[str, Encoded]]] = {}
 
 
 def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> RunRecord:
@@ -76,8 +67,10 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
         yield _finished(config, record)
         return record
     try:
-        work = _prepare(config, folder, record)
-        yield from _train(work)
+        with _Timer(record, "setup"):
+            reset_peak_memory()
+            running = _Run(prepare(config), record, folder)
+        yield from running.intervals()
         return record
     except Exception as error:
         record.status = "failed"
@@ -85,20 +78,6 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
         record.ended_ms = now_ms()
         record.write(folder)
         raise
-
-
-@dataclass
-class _Work:
-    config: RunConfig
-    folder: Path
-    record: RunRecord
-    data: Data
-    encoded: dict[str, Encoded]
-    trainer: Trainer
-    base_model: nn.Module
-    done: int = 0
-    unreported: list[Point] = field(default_factory=list)
-    last: dict[str, Predictions] = field(default_factory=dict)
 
 
 def _begin(config: RunConfig, folder: Path) -> RunRecord:
@@ -126,158 +105,6 @@ def _begin(config: RunConfig, folder: Path) -> RunRecord:
     return record
 
 
-def _prepare(config: RunConfig, folder: Path, record: RunRecord) -> _Work:
-    start = time.perf_counter()
-    reset_peak_memory()
-    data, encoded, collate = _load_inputs(config)
-    base = load_base(config.model, data.outputs, data.kind == "regression")
-    accelerator = new_accelerator(config.training)
-    model, adaptive = attach(base, config)
-    steps = plan(config.training, len(encoded["train"]))
-    adaptive.set_total_steps(steps.total)
-    heads = default_modules_to_save(base.model_type)
-    optimizer = optimizer_for(model.to(accelerator.device), config.training, heads)
-    model, optimizer = accelerator.prepare(model, optimizer)
-    scheduler = schedule_for(optimizer, config.training, steps.total)
-    progress = Progress(model, adaptive, optimizer, scheduler, accelerator.scaler)
-    trainer = Trainer(
-        accelerator, progress, encoded["train"], collate, config.training, data.kind,
-        config.seed, steps,
-    )  # fmt: skip
-    named_dropout(config.seed)
-    record.data_hash, record.metric, record.majority = data.hash, data.metrics[0], data.majority
-    record.sizes = {name: len(split) for name, split in data.splits.items()}
-    record.total_steps, record.device = steps.total, str(accelerator.device)
-    work = _Work(config, folder, record, data, encoded, trainer, model)
-    _take_up(work)
-    record.timings["setup"] = record.timings.get("setup", 0.0) + time.perf_counter() - start
-    return work
-
-
-def _load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
-    from transformers import DataCollatorWithPadding
-
-    tokenizer = load_tokenizer(config.model)
-    key = RunConfig(
-        task=config.task, data=config.data, model=config.model, protocol=config.protocol
-    ).fingerprint()
-    if key not in _inputs:
-        data = load_data(config)
-        _inputs.clear()
-        _inputs[key] = data, encode(data, tokenizer, config.data.max_length)
-    data, encoded = _inputs[key]
-    return data, encoded, DataCollatorWithPadding(tokenizer)
-
-
-def _take_up(work: _Work) -> None:
-    state = load_checkpoint(work.folder, work.trainer.progress)
-    if state is None:
-        return
-    work.done = state["step"]
-    work.record.history = [Point.model_validate(point) for point in state["history"]]
-    work.record.timings = state["timings"]
-    work.unreported = list(work.record.history)
-
-
-def _train(work: _Work) -> Generator[Report, None, None]:
-    stops = work.trainer.plan.stops
-    if work.done in stops:
-        # The checkpoint may be newer than the last report that anybody received.
-        work.last = {"validation": _predict(work, "validation")}
-        yield _report(work, stops.index(work.done))
-    for index, stop in enumerate(stops):
-        if stop <= work.done:
-            continue
-        _interval(work, stop)
-        yield _report(work, index)
-
-
-def _interval(work: _Work, stop: int) -> None:
-    record, start = work.record, time.perf_counter()
-    points = list(work.trainer.advance(work.done, stop))
-    work.done = stop
-    record.timings["train"] = record.timings.get("train", 0.0) + time.perf_counter() - start
-    start = time.perf_counter()
-    work.last = {"validation": _predict(work, "validation")}
-    scores = work.last["validation"].scores(work.data.metrics)
-    if not math.isfinite(scores[record.metric]):
-        raise Diverged(
-            f"the predictions are no longer finite at step {stop} of {record.total_steps}"
-        )
-    record.timings["evaluation"] = (
-        record.timings.get("evaluation", 0.0) + time.perf_counter() - start
-    )
-    evaluated = {f"validation/{name}": value for name, value in scores.items()}
-    points[-1] = points[-1].model_copy(update={"metrics": {**points[-1].metrics, **evaluated}})
-    record.history += points
-    work.unreported += points
-    state = {"history": [p.model_dump() for p in record.history], "timings": record.timings}
-    save_checkpoint(work.folder, stop, work.trainer.progress, state)
-
-
-def _report(work: _Work, index: int) -> Report:
-    record, steps = work.record, work.trainer.plan
-    done = work.done == steps.total
-    scores = work.last["validation"].scores(work.data.metrics)
-    record.scores = {f"validation/{name}": value for name, value in scores.items()}
-    record.rank_pattern = work.trainer.progress.adaptive.rank_pattern()
-    record.counts = count_parameters(work.base_model)
-    record.peak_memory_mb = peak_memory_mb()
-    if done:
-        _finish(work)
-    record.write(work.folder)
-    points, work.unreported = tuple(work.unreported), []
-    return Report(
-        interval=index + 1,
-        intervals=len(steps.stops),
-        step=work.done,
-        total_steps=steps.total,
-        score=scores[record.metric],
-        kept_rank=work.trainer.progress.adaptive.kept_rank(),
-        points=points,
-        done=done,
-    )
-
-
-def _finish(work: _Work) -> None:
-    record, start = work.record, time.perf_counter()
-    shared = work.data.splits["test"] is work.data.splits["validation"]
-    for split in sorted(work.data.splits.keys() - {"train", "validation"}):
-        reuse = shared and split == "test"
-        work.last[split] = work.last["validation"] if reuse else _predict(work, split)
-        for name, value in work.last[split].scores(work.data.metrics).items():
-            record.scores[f"{split}/{name}"] = value
-    write_predictions(work.folder / PREDICTIONS_FILE, work.last)
-    save_adapter(work.base_model, work.folder / ADAPTER_FOLDER)
-    record.timings["evaluation"] += time.perf_counter() - start
-    record.timings["total"] = sum(record.timings[name] for name in ("setup", "train", "evaluation"))
-    record.status, record.ended_ms = "completed", now_ms()
-    record.write(work.folder)
-    remove_checkpoints(work.folder)
-
-
-def _predict(work: _Work, split: str) -> Predictions:
-    size = work.config.training.eval_batch_size
-    trainer = work.trainer
-    return predict(
-        trainer.progress.model, work.encoded[split], trainer.collate, size, work.data.kind
-    )
-
-
-def save_adapter(model: Any, folder: Path) -> None:
-    """Save what was trained: a PEFT adapter folder, or ``head.safetensors`` for the head alone."""
-    from safetensors.torch import save_file
-
-    if hasattr(model, "peft_config"):
-        model.save_pretrained(str(folder), save_embedding_layers=False)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    trained = {
-        n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad
-    }
-    save_file(trained, folder / "head.safetensors")
-
-
 def _finished(config: RunConfig, record: RunRecord) -> Report:
     intervals = min(config.training.evaluations, record.total_steps)
     return Report(
@@ -290,3 +117,110 @@ def _finished(config: RunConfig, record: RunRecord) -> Report:
         points=tuple(record.history),
         done=True,
     )
+
+
+class _Timer:
+    """Adds the seconds spent inside to one of the record's timings."""
+
+    def __init__(self, record: RunRecord, name: str) -> None:
+        self._record, self._name = record, name
+
+    def __enter__(self) -> None:
+        self._start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        timings = self._record.timings
+        timings[self._name] = timings.get(self._name, 0.0) + time.perf_counter() - self._start
+
+
+class _Run:
+    """A prepared run, from its checkpoint (if there is one) to its end."""
+
+    def __init__(self, prepared: Prepared, record: RunRecord, folder: Path) -> None:
+        self.prepared, self.record, self.folder = prepared, record, folder
+        self.trainer, self.data = prepared.trainer, prepared.data
+        self.done = 0
+        self.unreported: list[Point] = []
+        self.said: dict[str, Predictions] = {}
+        record.data_hash, record.metric = self.data.hash, self.data.metrics[0]
+        record.majority = self.data.majority
+        record.sizes = {name: len(split) for name, split in self.data.splits.items()}
+        record.total_steps = self.trainer.plan.total
+        record.device = str(self.trainer.accelerator.device)
+        state = load_checkpoint(folder, self.trainer.progress)
+        if state is not None:
+            self.done = state["step"]
+            record.history = [Point.model_validate(point) for point in state["history"]]
+            record.timings = state["timings"]
+            self.unreported = list(record.history)
+
+    def intervals(self) -> Generator[Report, None, None]:
+        stops = self.trainer.plan.stops
+        if self.done in stops:
+            # The checkpoint may be newer than the last report that anybody received.
+            self.said = {"validation": self.prepared.predict("validation")}
+            yield self._report(stops.index(self.done))
+        for index, stop in enumerate(stops):
+            if stop > self.done:
+                self._advance(stop)
+                yield self._report(index)
+
+    def _advance(self, stop: int) -> None:
+        record = self.record
+        with _Timer(record, "train"):
+            points = list(self.trainer.advance(self.done, stop))
+        self.done = stop
+        with _Timer(record, "evaluation"):
+            self.said = {"validation": self.prepared.predict("validation")}
+            scores = self.said["validation"].scores(self.data.metrics)
+        if not math.isfinite(scores[record.metric]):
+            raise Diverged(
+                f"the predictions are no longer finite at step {stop} of {record.total_steps}; "
+                "lower training.lr"
+            )
+        evaluated = {f"validation/{name}": value for name, value in scores.items()}
+        points[-1] = points[-1].model_copy(update={"metrics": {**points[-1].metrics, **evaluated}})
+        record.history += points
+        self.unreported += points
+        state = {"history": [p.model_dump() for p in record.history], "timings": record.timings}
+        save_checkpoint(self.folder, stop, self.trainer.progress, state)
+
+    def _report(self, index: int) -> Report:
+        record, adaptive = self.record, self.trainer.progress.adaptive
+        scores = self.said["validation"].scores(self.data.metrics)
+        record.scores = {f"validation/{name}": value for name, value in scores.items()}
+        record.rank_pattern = adaptive.rank_pattern()
+        record.counts = count_parameters(self.trainer.progress.model)
+        record.peak_memory_mb = peak_memory_mb()
+        done = self.done == record.total_steps
+        if done:
+            self._finish()
+        record.write(self.folder)
+        if done:
+            # Only now: a run killed before its record is whole must find its checkpoint.
+            remove_checkpoints(self.folder)
+        points, self.unreported = tuple(self.unreported), []
+        return Report(
+            interval=index + 1,
+            intervals=len(self.trainer.plan.stops),
+            step=self.done,
+            total_steps=record.total_steps,
+            score=scores[record.metric],
+            kept_rank=adaptive.kept_rank(),
+            points=points,
+            done=done,
+        )
+
+    def _finish(self) -> None:
+        record, splits = self.record, self.data.splits
+        with _Timer(record, "evaluation"):
+            for name in sorted(splits.keys() - {"train", "validation"}):
+                same = splits[name] is splits["validation"]
+                self.said[name] = self.said["validation"] if same else self.prepared.predict(name)
+                for metric, value in self.said[name].scores(self.data.metrics).items():
+                    record.scores[f"{name}/{metric}"] = value
+            write_predictions(self.folder / PREDICTIONS_FILE, self.said)
+            save_adapter(self.trainer.progress.model, self.folder / ADAPTER_FOLDER)
+        parts = [record.timings[name] for name in ("setup", "train", "evaluation")]
+        record.timings["total"] = sum(parts)
+        record.status, record.ended_ms = "completed", now_ms()

@@ -1,0 +1,95 @@
+"""Everything a run needs before its first step: data, model, optimiser, schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..adapter import default_modules_to_save
+from ..config import RunConfig
+from .accelerators import new_accelerator
+from .checkpoint import Progress
+from .data import Data, load_data
+from .evaluation import Predictions, predict
+from .loop import Trainer, named_dropout, optimizer_for, plan, schedule_for
+from .methods import attach
+from .models import load_base, load_tokenizer
+from .tokens import Encoded, encode
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready for its first step.
+
+    Attributes:
+        data: The splits as text.
+        encoded: The same, tokenised.
+        trainer: The loop, with model, optimiser and schedule inside.
+        eval_batch_size: Examples per forward in an evaluation.
+    """
+
+    data: Data
+    encoded: dict[str, Encoded]
+    trainer: Trainer
+    eval_batch_size: int
+
+    def predict(self, split: str) -> Predictions:
+        """Return the model's predictions for a split."""
+        trainer = self.trainer
+        return predict(
+            trainer.progress.model,
+            self.encoded[split],
+            trainer.collate,
+            self.eval_batch_size,
+            self.data.kind,
+        )
+
+
+_inputs: dict[str, tuple[Data, dict[str, Encoded]]] = {}
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Load or take from memory what a run needs, and build its model, optimiser and schedule.
+
+    Raises:
+        ConfigError: Data, columns or model are missing.
+        ValueError: The schedule does not fit the number of steps.
+        UserError: The hub cannot be reached.
+    """
+    data, encoded, collate = _load_inputs(config)
+    base = load_base(config.model, data.outputs, data.kind == "regression")
+    accelerator = new_accelerator(config.training)
+    model, adaptive = attach(base, config)
+    steps = plan(config.training, len(encoded["train"]))
+    adaptive.set_total_steps(steps.total)
+    heads = default_modules_to_save(base.model_type)
+    optimizer = optimizer_for(model.to(accelerator.device), config.training, heads)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    scheduler = schedule_for(optimizer, config.training, steps.total)
+    named_dropout(config.seed)
+    trainer = Trainer(
+        accelerator=accelerator,
+        progress=Progress(model, adaptive, optimizer, scheduler, accelerator.scaler),
+        train=encoded["train"],
+        collate=collate,
+        training=config.training,
+        kind=data.kind,
+        seed=config.seed,
+        plan=steps,
+    )
+    return Prepared(data, encoded, trainer, config.training.eval_batch_size)
+
+
+def _load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
+    from transformers import DataCollatorWithPadding
+
+    tokenizer = load_tokenizer(config.model)
+    key = RunConfig(
+        task=config.task, data=config.data, model=config.model, protocol=config.protocol
+    ).fingerprint()
+    if key not in _inputs:
+        data = load_data(config)
+        _inputs.clear()
+        _inputs[key] = data, encode(data, tokenizer, config.data.max_length)
+    data, encoded = _inputs[key]
+    return data, encoded, DataCollatorWithPadding(tokenizer)
