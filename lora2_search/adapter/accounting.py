@@ -1,0 +1,100 @@
+"""How many parameters an adapter trains, keeps after pruning and needs when compressed."""
+
+from collections.abc import Iterator
+
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import ModulesToSaveWrapper
+from torch import nn
+
+from .allocation import kept_in_values
+from .factors import Factors
+from .layer import Lora2Layer
+from .model import Lora2Model
+
+
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Count a model's trained weights: the active adapter's and, apart, the head's.
+
+    Works on any model with or without PEFT, also on the meta device and when loaded frozen.
+
+    Returns:
+        trained_adapter: elements of the active adapter's tensors.
+        trained_head: `modules_to_save`, and whatever else outside the adapters can train.
+        kept_adapter: what is left when zeroed singular values are cut with their column of U and
+            row of V; outer planes stay.
+        compressed_adapter: what a plain LoRA of width min(kept rank, all k) per matrix holds.
+        scored_full: weights that full scoring looks at; 0 for other methods.
+        scored_reduced: weights that reduced scoring looks at (λ and the innermost plane); 0 for
+            other methods.
+
+    For methods other than LoRA², kept = compressed = trained.
+    """
+    adapter = sum(p.numel() for p in _adapter_parameters(model))
+    counts = {
+        "trained_adapter": adapter,
+        "trained_head": _head_size(model),
+        "kept_adapter": adapter,
+        "compressed_adapter": adapter,
+        "scored_full": 0,
+        "scored_reduced": 0,
+    }
+    for matrix, kept in _lora2_matrices(model):
+        size = _size(matrix)
+        counts["kept_adapter"] -= (len(matrix.values) - kept) * _size_per_rank(matrix)
+        counts["compressed_adapter"] += _compressed_size(matrix, kept) - size
+        counts["scored_full"] += size
+        counts["scored_reduced"] += len(matrix.values) * _size_per_rank(matrix)
+    return counts
+
+
+def _size(matrix: Factors) -> int:
+    return sum(factor.numel() for factor in (*matrix.left, matrix.values, *matrix.right))
+
+
+def _size_per_rank(matrix: Factors) -> int:
+    """Elements that go with one singular value: λᵢ, a column of u_P and a row of v_P."""
+    return 1 + matrix.left[-1].shape[0] + matrix.right[-1].shape[1]
+
+
+def _compressed_size(matrix: Factors, kept: int) -> int:
+    width = min(kept, *(v.shape[0] for v in matrix.right))
+    return width * (matrix.left[0].shape[0] + matrix.right[0].shape[1])
+
+
+def _lora2_matrices(model: nn.Module) -> Iterator[tuple[Factors, int]]:
+    """Factors and kept rank of every matrix that the active adapter adapts."""
+    matrices = [
+        (name, module.factors(adapter_name))
+        for name, module in model.named_modules()
+        if isinstance(module, Lora2Layer)
+        for adapter_name in module.active_adapters
+        if adapter_name in module.lora2_lambda
+    ]
+    tuner = next((m for m in model.modules() if isinstance(m, Lora2Model)), None)
+    if tuner is None:  # transformers puts the layers in without PEFT's wrapper
+        kept = kept_in_values([matrix.values for _, matrix in matrices])
+    else:
+        kept = list(tuner.rank_pattern().values())
+    yield from zip([matrix for _, matrix in matrices], kept, strict=True)
+
+
+def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    for layer in model.modules():
+        if not isinstance(layer, BaseTunerLayer):
+            continue
+        for attribute in layer.adapter_layer_names:
+            per_adapter = getattr(layer, attribute, {})
+            for name in layer.active_adapters:
+                if name in per_adapter:
+                    entry = per_adapter[name]
+                    yield from [entry] if isinstance(entry, nn.Parameter) else entry.parameters()
+
+
+def _head_size(model: nn.Module) -> int:
+    adapter = {id(p) for p in _adapter_parameters(model)}
+    head = {id(p): p for p in model.parameters() if p.requires_grad and id(p) not in adapter}
+    for module in model.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            for name in module.active_adapters:
+                head.update((id(p), p) for p in module.modules_to_save[name].parameters())
+    return sum(parameter.numel() for parameter in head.values())

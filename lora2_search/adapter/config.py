@@ -1,0 +1,207 @@
+"""Settings of a LoRA² adapter, checked when they are made."""
+
+import difflib
+import math
+from dataclasses import dataclass
+from enum import Enum
+from numbers import Integral, Real
+from typing import Any
+
+from peft import PeftConfig
+
+INITS = ("gaussian", "orthonormal")
+SCORINGS = ("reduced", "random", "none")
+
+
+class Lora2PeftType(str, Enum):  # noqa: UP042 - PEFT and its JSON rely on `str` mixed with Enum
+    """The name under which PEFT knows the method.
+
+    An enum member, not a bare string: PEFT and transformers ask it for `.value`. It hashes and
+    compares as the string "LORA2", which is what `adapter_config.json` holds.
+    """
+
+    LORA2 = "LORA2"
+
+
+@dataclass
+class Lora2Config(PeftConfig):
+    """Configuration of a LoRA² adapter: `ΔW = (α / r) · u U diag(λ) V v`.
+
+    PEFT's own fields (`task_type`, `inference_mode`, …) are accepted too.
+
+    Attributes:
+        k: width of the outer plane; a list of widths, outer first, makes more planes
+            (`[16, 8]`: three) and `[]` a single one (AdaLoRA's form).
+        r: number of singular values per matrix, before pruning; may exceed `k`.
+        lora_alpha: α; the increment is scaled by `lora_alpha / r`.
+        lora_dropout: probability of dropping an input of the adapter, in [0, 1).
+        target_modules: suffixes, a regular expression or "all-linear"; None takes
+            `default_targets` of the model's type.
+        exclude_modules: modules to leave alone, as suffixes or a regular expression.
+        modules_to_save: modules trained and saved beside the adapter (the head).
+        layers_to_transform: indices of the blocks to adapt; None adapts all.
+        layers_pattern: name of the list of blocks, where PEFT cannot tell it.
+        rank_pattern: other ranks than `r` by module name; 0 is a rank.
+        gamma: weight of the orthogonality regularisers, one number or one per plane.
+        init: start of the factors, "gaussian" (published) or "orthonormal"; λ starts at 0.
+        init_std: standard deviation of the Gaussian start (published: 0.02).
+        seed: seeds every factor and every random priority, each by its own name.
+        scoring: how singular values are ranked for pruning: "reduced", "random", or "none".
+        target_rank: mean kept rank per matrix at the end; None or `r` prunes nothing.
+        t_init: steps before pruning starts; an int, or a fraction of all steps below 1.
+        t_final: last steps, during which the mask is fixed; int or fraction.
+        delta_t: steps between two masks; int or fraction.
+        beta1: decay of the averaged sensitivity.
+        beta2: decay of the averaged uncertainty.
+
+    Raises:
+        ValueError: a setting outside its range; the sentence names the rule and the value.
+        TypeError: a setting of the wrong type.
+    """
+
+    k: int | list[int] = 8
+    r: int = 8
+    lora_alpha: float = 16
+    lora_dropout: float = 0.0
+    target_modules: list[str] | set[str] | str | None = None
+    exclude_modules: list[str] | set[str] | str | None = None
+    modules_to_save: list[str] | None = None
+    layers_to_transform: list[int] | int | None = None
+    layers_pattern: list[str] | str | None = None
+    rank_pattern: dict[str, int] | None = None
+    gamma: float | list[float] = 0.1
+    init: str = "gaussian"
+    init_std: float = 0.02
+    seed: int = 0
+    scoring: str = "reduced"
+    target_rank: float | None = None
+    t_init: float = 0.1
+    t_final: float = 0.5
+    delta_t: float = 1
+    beta1: float = 0.85
+    beta2: float = 0.85
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = Lora2PeftType.LORA2
+        # PEFT matches suffixes against a set, and saves it as a list.
+        if isinstance(self.target_modules, list):
+            self.target_modules = set(self.target_modules)
+        if isinstance(self.exclude_modules, list):
+            self.exclude_modules = set(self.exclude_modules)
+        self._check_shape()
+        self._check_start()
+        self._check_pruning()
+        if self.layers_pattern is not None and self.layers_to_transform is None:
+            raise ValueError(
+                "When `layers_pattern` is specified, `layers_to_transform` must also be specified."
+            )
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths k₁ … k_{P-1} of all planes but the innermost, outer first."""
+        return list(self.k) if isinstance(self.k, (list, tuple)) else [self.k]
+
+    @property
+    def gammas(self) -> list[float]:
+        """γ of every plane, outer first, length P."""
+        if isinstance(self.gamma, (list, tuple)):
+            return list(self.gamma)
+        return [self.gamma] * (len(self.widths) + 1)
+
+    @property
+    def scaling(self) -> float:
+        """α / r, with the configured r: a pruned matrix keeps the scale it was trained with."""
+        return self.lora_alpha / self.r
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is to be cut: a scoring and a target below the starting rank."""
+        return self.scoring != "none" and self.target_rank not in (None, self.r)
+
+    def _check_shape(self) -> None:
+        for width in self.widths:
+            _check_whole("k", width, at_least=1)
+        _check_whole("r", self.r, at_least=1)
+        for name, rank in (self.rank_pattern or {}).items():
+            _check_whole(f"rank_pattern[{name!r}]", rank, at_least=0)
+        if self.target_rank is not None and not 0 <= _real("target_rank", self.target_rank):
+            raise ValueError(f"`target_rank` must be at least 0, but got {self.target_rank}.")
+        if self.target_rank is not None and self.target_rank > self.r:
+            raise ValueError(
+                f"`target_rank` must not exceed `r`, but got target_rank={self.target_rank}, "
+                f"r={self.r}."
+            )
+
+    def _check_start(self) -> None:
+        _check_name("init", self.init, INITS)
+        _check_whole("seed", self.seed)
+        if _real("init_std", self.init_std) <= 0:
+            raise ValueError(f"`init_std` must be greater than 0, but got {self.init_std}.")
+        if _real("lora_alpha", self.lora_alpha) <= 0:
+            raise ValueError(f"`lora_alpha` must be greater than 0, but got {self.lora_alpha}.")
+        if not 0 <= _real("lora_dropout", self.lora_dropout) < 1:
+            raise ValueError(f"`lora_dropout` must be in [0, 1), but got {self.lora_dropout}.")
+        planes = len(self.widths) + 1
+        if len(self.gammas) != planes:
+            raise ValueError(
+                f"`gamma` must be one number or one per plane ({planes} here), "
+                f"but got {self.gamma}."
+            )
+        if any(_real("gamma", gamma) < 0 for gamma in self.gammas):
+            raise ValueError(f"`gamma` must be at least 0, but got {self.gamma}.")
+
+    def _check_pruning(self) -> None:
+        _check_name("scoring", self.scoring, SCORINGS)
+        for name in ("beta1", "beta2"):
+            if not 0 < _real(name, getattr(self, name)) < 1:
+                raise ValueError(
+                    f"`{name}` must lie between 0 and 1, both excluded, "
+                    f"but got {getattr(self, name)}."
+                )
+        for name, least in (("t_init", 0), ("t_final", 0), ("delta_t", 1)):
+            _check_steps(name, getattr(self, name), at_least=least)
+        if _is_fraction(self.t_init) and _is_fraction(self.t_final):
+            if self.t_init + self.t_final >= 1:
+                raise ValueError(
+                    "`t_init` + `t_final` must be less than the whole run (1), "
+                    f"but got t_init={self.t_init}, t_final={self.t_final}."
+                )
+
+
+def _is_fraction(value: float) -> bool:
+    return not isinstance(value, Integral)
+
+
+def _real(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` must be a number, but got {value!r}.")
+    if not math.isfinite(value):
+        raise ValueError(f"`{name}` must be finite, but got {value}.")
+    return float(value)
+
+
+def _check_whole(name: str, value: Any, at_least: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` must be a whole number, but got {value!r}.")
+    if at_least is not None and value < at_least:
+        raise ValueError(f"`{name}` must be at least {at_least}, but got {value}.")
+
+
+def _check_steps(name: str, value: Any, at_least: int) -> None:
+    _real(name, value)
+    if not _is_fraction(value):
+        _check_whole(name, value, at_least)
+    elif not 0 <= value < 1:
+        raise ValueError(
+            f"`{name}` must be a whole number of steps or a fraction in [0, 1) of them, "
+            f"but got {value}."
+        )
+
+
+def _check_name(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value in known:
+        return
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"`{name}` must be one of {', '.join(known)}, but got {value!r}.{hint}")

@@ -1,0 +1,73 @@
+"""How far factors are from orthonormal, for all adapted matrices at once.
+
+    R(X) = ‖XᵀX − I‖_F, taken on the smaller side of X
+
+The un-squared norm, as published: its gradient keeps the same size however small the error.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .factors import Factors
+
+
+def orthogonality_loss(matrices: Sequence[Factors], gammas: Sequence[float]) -> dict[str, Tensor]:
+    """Weighted regulariser of every plane: `(1/P) · γ_p · mean over the 2n factors of R`.
+
+    With one γ this is the published mean over all 4n factors (P = 2) and AdaLoRA's (P = 1).
+
+    Args:
+        matrices: the factors of the n adapted matrices; at least one.
+        gammas: γ of every plane, outer first, length P.
+
+    Returns:
+        A scalar per plane, by `plane_names`. A plane whose γ is 0 is not computed: a constant 0.
+    """
+    planes = len(gammas)
+    losses = {}
+    for plane, name in enumerate(plane_names(planes)):
+        factors = [side[plane] for m in matrices for side in (m.left, m.right)]
+        if gammas[plane] == 0:
+            losses[name] = factors[0].new_zeros((), dtype=torch.float32)
+        else:
+            losses[name] = gammas[plane] / planes * mean_orthogonality_error(factors)
+    return losses
+
+
+def plane_names(planes: int) -> list[str]:
+    """Names of P planes, outer first: outer, middle (middle2, …), inner; one plane is "outer"."""
+    middle = [f"middle{i}" if i > 1 else "middle" for i in range(1, planes - 1)]
+    return ["outer", *middle, "inner"][:planes]
+
+
+def mean_orthogonality_error(factors: Sequence[Tensor]) -> Tensor:
+    """Mean of R over matrices of any shapes: one batched product per shape, none per matrix.
+
+    Half precision is raised to float32 and autocast is off: near the identity the error would be
+    all rounding. At an exactly orthonormal matrix R is 0 and so is its gradient. A matrix without
+    elements (rank 0) counts with R = 0.
+
+    Args:
+        factors: matrices `[m, n]` on one device; at least one.
+
+    Returns:
+        A differentiable scalar.
+    """
+    by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
+    for factor in factors:
+        by_shape[factor.shape].append(factor)
+    with torch.autocast(factors[0].device.type, enabled=False):
+        totals = [_errors(torch.stack(group)).sum() for group in by_shape.values()]
+        return torch.stack(totals).sum() / len(factors)
+
+
+def _errors(x: Tensor) -> Tensor:
+    """R of each matrix in a batch, `[b, m, n]` to `[b]`."""
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    rows, columns = x.shape[-2:]
+    gram = x.mT @ x if rows >= columns else x @ x.mT  # [b, side, side]
+    # sqrt(sum(E²)) has a NaN gradient at E = 0; matrix_norm does not.
+    return torch.linalg.matrix_norm(gram - torch.eye(gram.shape[-1], device=x.device))

@@ -1,0 +1,218 @@
+"""Follow the runs of a study or a suite in the terminal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ..observer import RunInfo, State
+
+if TYPE_CHECKING:
+    from ..training.record import RunRecord
+    from ..training.reporter import Report
+
+ROWS = 15
+REDRAWS_PER_SECOND = 4
+STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+
+
+@dataclass
+class Row:
+    """What is known of one run.
+
+    Attributes:
+        begun: Clock at its start, in seconds; of this process, so a resumed run begins anew.
+        first_step: Step of its first report here: what an earlier process did takes no time now.
+        score: Last validation score; NaN before the first.
+        ended: Clock at its end; ``None`` while it runs.
+        competes: Whether it may be the best; the head-only reference of a study may not.
+    """
+
+    name: str
+    settings: str
+    begun: float
+    state: str = "running"
+    step: int = 0
+    first_step: int = 0
+    total_steps: int = 0
+    score: float = math.nan
+    kept_rank: int | None = None
+    ended: float | None = None
+    reason: str = ""
+    competes: bool = True
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the time left at the run's own speed; ``None`` before its first report."""
+        done = self.step - self.first_step
+        if self.ended is not None or done <= 0:
+            return None
+        return (now - self.begun) / done * (self.total_steps - self.step)
+
+
+class LiveView:
+    """An observer that draws a table on a terminal and writes plain lines elsewhere.
+
+    Use it as a context manager: the table is drawn between enter and exit.
+    """
+
+    def __init__(
+        self,
+        total: int | None = None,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        width: int | None = None,
+        terminal: bool | None = None,
+    ) -> None:
+        self._console = Console(file=stream, width=width, force_terminal=terminal, highlight=False)
+        self._total = total
+        self._clock = clock
+        self._rows: dict[str, Row] = {}
+        self._most_at_once = 1
+        self._live = Live(
+            console=self._console,
+            get_renderable=self.table,
+            refresh_per_second=REDRAWS_PER_SECOND,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> LiveView:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def started(self, run: RunInfo) -> None:
+        """Add a row; a run that is resumed keeps its place."""
+        settings = " ".join(f"{short(key)}={plain(value)}" for key, value in run.settings.items())
+        competes = run.tags.get("role") != "reference"
+        self._rows[run.key] = Row(run.name, settings, self._clock(), competes=competes)
+        running = sum(row.ended is None for row in self._rows.values())
+        self._most_at_once = max(self._most_at_once, running)
+        self._line(f"{run.name} started  {settings}".rstrip())
+
+    def reported(self, run: RunInfo, report: Report) -> None:
+        """Note step, score and kept rank."""
+        row = self._rows[run.key]
+        if row.step == 0 and report.interval > 1:
+            row.first_step = report.step
+        row.step, row.total_steps = report.step, report.total_steps
+        row.score, row.kept_rank = report.score, report.kept_rank
+        self._line(
+            f"{run.name} step {report.step}/{report.total_steps}  score {number(report.score)}  "
+            f"kept rank {report.kept_rank}"
+        )
+
+    def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        """Note how it ended."""
+        row = self._rows.setdefault(run.key, Row(run.name, "", self._clock()))
+        row.state, row.reason, row.ended = state, reason, self._clock()
+        score = record.score("validation") if record else None
+        row.score = row.score if score is None else score
+        because = f"  ({reason})" if reason else ""
+        self._line(
+            f"{run.name} {state}  score {number(row.score)}  "
+            f"{duration(row.ended - row.begun)}{because}  {self.summary()}"
+        )
+
+    def summary(self) -> str:
+        """Return how many runs ended and how much time is left."""
+        ended = [row for row in list(self._rows.values()) if row.ended is not None]
+        of = f" of {self._total}" if self._total else ""
+        left = self._seconds_left()
+        return f"{len(ended)}{of} done" + (f", about {duration(left)} left" if left else "")
+
+    def table(self) -> Table:
+        """Return the table of the last runs."""
+        table = Table(title=self.summary(), title_justify="left", expand=False)
+        for column in ("run", "state", "step", "score", "kept rank", "time left"):
+            table.add_column(column, justify="left" if column in ("run", "state") else "right")
+        table.add_column("settings", overflow="ellipsis", no_wrap=True)
+        rows = list(self._rows.values())
+        scores = [row.score for row in rows if row.state == "COMPLETE" and row.competes]
+        best = max(scores, default=math.nan)
+        now = self._clock()
+        if len(rows) > ROWS:
+            table.caption = f"{len(rows) - ROWS} earlier runs not shown"
+        for row in _last(rows):
+            mark = " *" if row.state == "COMPLETE" and row.competes and row.score == best else ""
+            left = row.seconds_left(now)
+            table.add_row(
+                Text(row.name),
+                Text(row.state, STYLES[row.state]),
+                f"{row.step}/{row.total_steps}" if row.total_steps else "",
+                number(row.score) + mark,
+                "" if row.kept_rank is None else str(row.kept_rank),
+                duration(left) if left is not None else "",
+                Text(row.reason or row.settings),
+            )
+        return table
+
+    def _line(self, text: str) -> None:
+        if not self._console.is_terminal:
+            self._console.print(text, markup=False, soft_wrap=True)
+
+    def _seconds_left(self) -> float | None:
+        if self._total is None:
+            return None
+        rows = list(self._rows.values())  # the drawing thread looks while runs are added
+        lasted = [row.ended - row.begun for row in rows if row.ended is not None]
+        if not lasted:
+            return None
+        waiting = max(0, self._total - len(rows))
+        now = self._clock()
+        mean = sum(lasted) / len(lasted)
+        running = [row.seconds_left(now) for row in rows if row.ended is None]
+        rest = sum(mean if left is None else left for left in running)
+        return (rest + waiting * mean) / self._most_at_once
+
+
+def _last(rows: list[Row]) -> list[Row]:
+    # Running ones are always shown, however long ago they began.
+    if len(rows) <= ROWS:
+        return rows
+    running = [row for row in rows if row.ended is None][-ROWS:]
+    ended = [row for row in rows if row.ended is not None]
+    shown = {id(row) for row in running + ended[len(ended) - (ROWS - len(running)) :]}
+    return [row for row in rows if id(row) in shown]
+
+
+def short(key: str) -> str:
+    """Return the last part of a dotted setting: ``lr`` of ``training.lr``."""
+    return key.rpartition(".")[2]
+
+
+def plain(value: Any) -> str:
+    """Return a setting's value, a float in at most three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def number(score: float) -> str:
+    """Return a score in four digits, a dash where there is none."""
+    return "-" if math.isnan(score) else f"{score:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: ``45 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,53 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Lay a setting over the file's: adapter.k=4. Repeat it for more.",
+        show_default=False,
+    ),
+]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the folder under the home; default: the file's.", show_default=False
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Go on where NAME stopped.", show_default=False),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Join a Ray cluster: auto, or host:port. Default: a Ray of its own on this machine.",
+        show_default=False,
+    ),
+]
+Storage = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Keep studies and suites here: a folder that all nodes of a cluster share.",
+        show_default=False,
+    ),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        help="MLflow store; default: $MLFLOW_TRACKING_URI, else SQLite in the home.",
+        show_default=False,
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Results as JSON on stdout, progress on stderr.")
+]

@@ -1,0 +1,128 @@
+"""What a study came to: the winner against head-only, and where to look next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..chosen import trial_run
+from ..search.study import Study
+from ..tracking import uri as uris
+from ..tracking.ui import DEFAULT_PORT, address_of
+from ..training.record import ADAPTER_FOLDER, RunRecord
+from .live import plain
+
+SPLITS = ("validation", "test")
+
+
+def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]:
+    """Return a study's result as plain values; ``winner`` is ``None`` when no trial completed."""
+    states = [trial.state for trial in study.trials]
+    result: dict[str, Any] = {
+        "name": study.name,
+        "folder": str(study.folder),
+        "interrupted": study.interrupted,
+        "trials": {state: states.count(state) for state in sorted(set(states))},
+        "winner": None,
+        "head_only": _scores(study.reference),
+        "report": str(study.folder / "report.html"),
+        "mlflow": where_in_mlflow(study.folder, uri),
+        "ui": command("ui", study.name, storage=storage, tracking_uri=uri),
+    }
+    best = trial_run(study)
+    record = study.best.record if study.best else None
+    if best is not None and record is not None and study.best is not None:
+        result["winner"] = {
+            "trial": study.best.number,
+            "score": study.best.score,
+            "settings": dict(best.settings),
+            **_scores(record),
+            "counts": record.counts,
+            "adapter": str(best.folder / ADAPTER_FOLDER),
+            "train": command("train", "--from-study", study.name, storage=storage),
+        }
+    return result
+
+
+def print_study(study: Study, result: dict[str, Any]) -> None:
+    """Print a study's result for people."""
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    counted = ", ".join(f"{count} {state.lower()}" for state, count in result["trials"].items())
+    console.print(f"\nStudy {study.name}: {len(study.trials)} trials ({counted}).")
+    for note in study.notes:
+        console.print(f"Note: {note}")
+    winner = result["winner"]
+    if winner is None:
+        console.print("No trial was completed, so there is no winner. Why they ended:")
+        for reason in dict.fromkeys(trial.reason for trial in study.trials if trial.reason):
+            console.print(f"  {reason}")
+    else:
+        console.print(f"Winner: trial {winner['trial']}, by its score on the validation split.\n")
+        console.print(_against_head_only(winner, result["head_only"]))
+        settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())
+        console.print(f"\nSettings:    {settings}")
+        console.print(f"Parameters:  {_sizes(winner['counts'])}")
+        console.print(f"Adapter:     {winner['adapter']}")
+        console.print(f"Train it:    {winner['train']}")
+    console.print(f"Report:      {result['report']}")
+    console.print(f"MLflow:      {result['ui']}")
+    if result["mlflow"]:
+        console.print(f"             opens {result['mlflow']}")
+
+
+def where_in_mlflow(folder: Path, uri: str) -> str | None:
+    """Return the address of a folder's view, on its server or on the one that ``ui`` starts."""
+    base = uri if uris.is_server(uri) else f"http://127.0.0.1:{DEFAULT_PORT}"
+    return address_of(folder, uri, base)
+
+
+def command(*words: str, storage: Path | None = None, tracking_uri: str | None = None) -> str:
+    """Return a command line of ours, ready to paste."""
+    parts = ["lora2-search", *words]
+    if storage is not None:
+        parts += ["--storage", str(storage)]
+    # A URI may hold a password, and the default one need not be said.
+    if tracking_uri and tracking_uri not in (uris.resolve(), uris.shown(uris.resolve())):
+        parts += ["--tracking-uri", uris.shown(tracking_uri)]
+    return shlex.join(parts)
+
+
+def _scores(record: RunRecord | None) -> dict[str, Any]:
+    if record is None:
+        return {}
+    return {"metric": record.metric, **{split: record.score(split) for split in SPLITS}}
+
+
+def _against_head_only(winner: dict[str, Any], head_only: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(winner["metric"])
+    for split in SPLITS:
+        table.add_column(split, justify="right")
+    rows = {f"winner (trial {winner['trial']})": winner, "head only": head_only}
+    for name, scores in rows.items():
+        table.add_row(name, *(_level(scores.get(split)) for split in SPLITS))
+    differences = []
+    for split in SPLITS:
+        both = winner.get(split), head_only.get(split)
+        differences.append("-" if None in both else f"{both[0] - both[1]:+.4f}")  # type: ignore[operator]
+    table.add_row("difference", *differences)
+    return table
+
+
+def _level(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"
+
+
+def _sizes(counts: dict[str, int]) -> str:
+    names = {
+        "trained_adapter": "trained",
+        "kept_adapter": "kept after pruning",
+        "compressed_adapter": "compressed to a plain LoRA",
+    }
+    parts = [f"{counts[key]:,} {words}" for key, words in names.items() if key in counts]
+    head = f"; head {counts['trained_head']:,}" if "trained_head" in counts else ""
+    return f"adapter {', '.join(parts)}{head}"

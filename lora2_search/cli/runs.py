@@ -1,0 +1,153 @@
+"""``runs list | show | sync``, ``report`` and ``ui``: what was run, and where to look at it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..errors import UserError
+from .failures import say
+from .live import duration, number
+from .named import PLANS, REFERENCE, Named, best, changed, everything, find
+from .rows import print_json, print_rows
+
+
+def list_all(storage: Path | None, as_json: bool) -> None:
+    """Print one row for each study, suite and single run."""
+    rows = [_overview(item) for item in everything(storage)]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        say("nothing was run yet; lora2-search tune --space quickstart.yaml is a start")
+        return
+    print_rows(
+        [_shown(row) for row in rows], ["name", "kind", "runs", "best", "metric", "score", "begun"]
+    )
+
+
+def show(name: str, storage: Path | None, as_json: bool) -> None:
+    """Print one row for each run of a study or suite, or one run."""
+    item = find(name, storage)
+    keys = _varied(item)
+    rows = [_row(run, record, keys) for run, record in item.records()]
+    if as_json:
+        print_json({"name": item.name, "kind": item.kind, "folder": str(item.folder), "runs": rows})
+        return
+    columns = ["run", "state", "validation", "test", "step", "kept rank", "seconds", *keys, "error"]
+    print_rows([_shown({**row, **row["settings"]}) for row in rows], columns)
+    say(str(item.folder))
+
+
+def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:
+    """Deliver one study, suite or run, or all of them, to MLflow.
+
+    Raises:
+        UserError: MLflow cannot be reached, or one of them is being delivered right now.
+    """
+    from ..tracking.spool import parent_path
+    from ..tracking.sync import sync
+    from ..tracking.uri import resolve, shown
+
+    target = resolve(uri)
+    items = [find(name, storage)] if name else everything(storage)
+    counts = {}
+    for item in items:
+        if name or parent_path(item.folder).is_file():
+            counts[item.name] = sync(item.folder, target)
+            said = counts[item.name]
+            refused = f", {said.refused} refused" if said.refused else ""
+            say(f"{item.name}: {said.points} points delivered{refused}, {said.runs} runs there")
+    if as_json:
+        print_json({key: value.model_dump() for key, value in counts.items()})
+    elif not counts:
+        say(f"nothing to deliver to {shown(target)}")
+
+
+def run_report(name: str, storage: Path | None) -> None:
+    """Write the report of a study or suite and print its path.
+
+    Raises:
+        UserError: There is none of that name, or it is a single run.
+    """
+    item = find(name, storage)
+    if item.kind == "run":
+        raise UserError(f"{name} is a single run; lora2-search runs show {name} prints its record")
+    print(write_report(item))
+
+
+def write_report(item: Named) -> Path:
+    """Write the report of a study (HTML) or suite (Markdown) and return its path."""
+    if item.kind == "study":
+        from ..report.page import write_study_page
+
+        return write_study_page(item.folder)
+    from ..report.markdown import write_suite_report
+
+    return write_suite_report(item.folder)
+
+
+def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -> None:
+    """Serve MLflow until Ctrl-C, opened at a study or suite."""
+    from ..tracking.ui import serve
+    from ..tracking.uri import resolve
+
+    folder = find(name, storage).folder if name else None
+    say("starting MLflow; Ctrl-C ends it")
+    serve(resolve(uri), port, folder=folder, announce=print)
+
+
+def _overview(item: Named) -> dict[str, Any]:
+    records = item.records()
+    states = Counter(record.status for _, record in records)
+    winner = best(records) if item.kind != "suite" else None
+    begun = min((record.started_ms for _, record in records), default=0)
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "runs": ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
+        "best": winner[0] if winner else "",
+        "metric": records[0][1].metric if records else "",
+        "score": winner[1].score("validation") if winner else None,
+        "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
+        if begun
+        else "",
+        "folder": str(item.folder),
+    }
+
+
+def _row(name: str, record: Any, keys: list[str]) -> dict[str, Any]:
+    return {
+        "run": name,
+        "state": record.status,
+        "validation": record.score("validation"),
+        "test": record.score("test"),
+        "metric": record.metric,
+        "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
+        "kept rank": sum(record.rank_pattern.values()) if record.rank_pattern else None,
+        "seconds": record.timings.get("total") or sum(record.timings.values()) or None,
+        "settings": changed(record, keys) if name != REFERENCE else {},
+        "scores": record.scores,
+        "counts": record.counts,
+        "error": record.error or "",
+    }
+
+
+def _varied(item: Named) -> list[str]:
+    """Return what differs between the runs: searched settings, or what arms change."""
+    if item.kind == "run":
+        return []
+    plan = yaml.safe_load((item.folder / PLANS[item.kind]).read_text(encoding="utf-8"))
+    if item.kind == "study":
+        return list(plan["search"])
+    return sorted({key for arm in plan["arms"].values() for key in arm})
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    scores = {key: number(row[key]) for key in ("validation", "test", "score") if row.get(key)}
+    seconds = {"seconds": duration(row["seconds"])} if row.get("seconds") else {}
+    return row | scores | seconds

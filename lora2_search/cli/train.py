@@ -1,0 +1,108 @@
+"""``train``: one run, from settings or from a study's winner."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from .. import api
+from ..chosen import chosen_run, trial_run
+from ..config import RunConfig
+from ..errors import UserError
+from ..observer import RunInfo
+from ..search.study import load_study
+from ..tracking.uri import resolve
+from ..training.record import ADAPTER_FOLDER, RunRecord
+from .failures import say
+from .live import LiveView, duration
+from .results import command, where_in_mlflow
+from .rows import print_json
+
+
+def run_train(
+    *,
+    config: str | None,
+    from_study: str | None,
+    trial: int | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    resume: str | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Train one configuration and print its scores.
+
+    Raises:
+        ConfigError: Everything that is wrong with the configuration, the model or the data.
+        UserError: The name is in use or unknown, the study has no such trial, or the loss is no
+            longer finite.
+        KeyboardInterrupt: It was interrupted; says how to go on.
+    """
+    uri = resolve(tracking_uri)
+    source = _source(config, from_study, trial, storage)
+    run = chosen_run(source, overrides=overrides, name=name, resume=resume)
+    say(f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}")
+    with LiveView(1, stream=sys.stderr if as_json else sys.stdout) as view:
+        try:
+            record = api.train(
+                None if resume else run.config,
+                name=name,
+                resume=resume,
+                tracking_uri=uri,
+                observers=[view],
+                say=say,
+            )
+        except KeyboardInterrupt:
+            again = command("train", "--resume", run.name, tracking_uri=uri)
+            raise KeyboardInterrupt(f"go on with: {again}") from None
+    result = _result(run, record, uri)
+    if as_json:
+        print_json(result)
+    else:
+        _print(result, record)
+
+
+def _source(
+    config: str | None, from_study: str | None, trial: int | None, storage: Path | None
+) -> str | RunConfig | None:
+    if from_study is None:
+        if trial is not None:
+            raise UserError(f"--trial {trial} needs the study it is from: add --from-study NAME")
+        return config
+    if config is not None:
+        raise UserError("--config and --from-study exclude each other; --set changes settings")
+    run = trial_run(load_study(from_study, storage), trial)
+    if run is None:
+        raise UserError(f"study {from_study} has no completed trial yet; name one with --trial")
+    return run.config
+
+
+def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "folder": str(run.folder),
+        "adapter": str(run.folder / ADAPTER_FOLDER),
+        "fingerprint": record.fingerprint,
+        "metric": record.metric,
+        "scores": record.scores,
+        "majority": record.majority,
+        "counts": record.counts,
+        "seconds": record.timings.get("total"),
+        "mlflow": where_in_mlflow(run.folder, uri),
+        "ui": command("ui", run.name, tracking_uri=uri),
+    }
+
+
+def _print(result: dict[str, Any], record: RunRecord) -> None:
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in sorted(record.scores.items()))
+    print(f"\nRun {result['name']}: {scores}")
+    if record.majority is not None:
+        print(f"Always the commonest answer: {record.majority:.4f}")
+    if result["seconds"]:
+        print(f"Time:     {duration(result['seconds'])}")
+    print(f"Adapter:  {result['adapter']}")
+    print(f"MLflow:   {result['ui']}")
+    if result["mlflow"]:
+        print(f"          opens {result['mlflow']}")

@@ -1,0 +1,80 @@
+"""``tune``: search, watched, and the winner against head-only."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from .. import api
+from ..chosen import chosen_space
+from ..search.space import Space
+from ..tracking.uri import resolve
+from .dry_run import dry_run
+from .failures import say
+from .live import LiveView
+from .results import command, print_study, study_result
+from .rows import print_json
+
+
+def run_tune(
+    *,
+    space: str | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    resume: str | None,
+    address: str | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    dry: bool,
+    as_json: bool,
+) -> None:
+    """Run a study and print what it came to, or what it would cost.
+
+    Raises:
+        ConfigError: Everything that is wrong with the space, its model or its data.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+        KeyboardInterrupt: It was interrupted; says how to go on.
+    """
+    uri = resolve(tracking_uri)
+    chosen = chosen_space(space, overrides=overrides, name=name, resume=resume, storage=storage)
+    if dry:
+        dry_run(chosen, storage, as_json)
+        return
+    resume_command = command("tune", "--resume", chosen.name, storage=storage, tracking_uri=uri)
+    say(_beginning(chosen, resume is not None))
+    with LiveView(_runs(chosen), stream=sys.stderr if as_json else sys.stdout) as view:
+        study = api.tune(
+            None if resume else chosen,
+            overrides=overrides if resume else (),
+            resume=resume,
+            address=address,
+            storage=storage,
+            tracking_uri=uri,
+            observers=[view],
+            say=say,
+        )
+    if study.interrupted:
+        raise KeyboardInterrupt(f"go on with: {resume_command}")
+    result = study_result(study, storage, uri)
+    if as_json:
+        print_json(result)
+    else:
+        print_study(study, result)
+    if result["winner"] is None:
+        raise typer.Exit(1)
+
+
+def _runs(space: Space) -> int | None:
+    return None if space.trials is None else space.trials + int(space.method != "head-only")
+
+
+def _beginning(space: Space, resumed: bool) -> str:
+    bound = [f"{space.trials} trials"] if space.trials else []
+    bound += [f"{space.hours:g} hours"] if space.hours else []
+    goes = "goes on" if resumed else "begins"
+    return (
+        f"study {space.name} {goes}: {' or '.join(bound)} of {space.method} on {space.task}, "
+        f"searching {', '.join(space.search)}"
+    )

@@ -1,0 +1,233 @@
+"""One self-contained HTML page of a study: no request leaves it, plotly stands in it once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from ..training.record import write_text
+from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves, rank_grid
+from .figures import Panel, history_panel, importance_panel, slice_panels
+from .study import (
+    StudyTable,
+    count_of,
+    read_study_table,
+    setting,
+    trial_rows,
+    value_of,
+    winner_rows,
+)
+from .tables import Row, level, signed
+
+PAGE_FILE = "report.html"
+# Plotly's tool bar offers to send a figure to its makers; dragging and hovering work without it.
+_CONFIG = {"displayModeBar": False, "responsive": True}
+# The browser itself refuses whatever would leave the page.
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
+)
+
+
+def write_study_page(folder: Path) -> Path:
+    """Write ``report.html`` of a study's folder and return its path.
+
+    A study that is still running, has failed trials or a single one gets a page of what there is.
+
+    Raises:
+        UserError: The folder holds no study.
+    """
+    path = folder / PAGE_FILE
+    write_text(path, study_page(read_study_table(folder)))
+    return path
+
+
+def study_page(page: StudyTable) -> str:
+    """Return the page as HTML."""
+    from plotly.offline import get_plotlyjs
+
+    here = Path(__file__)
+    name = escape(str(page.runs.space["name"]))
+    sections = [
+        _head(page),
+        _cards(page),
+        _winner(page),
+        _figure(history_panel(page.study, page.metric)),
+        _slices(page),
+        _figure(importance_panel(page.study, page.metric)),
+        _figure(_curves_panel(page)),
+        _figure(_ranks_panel(page)),
+        _table(page),
+        _footer(page),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title><style>{here.with_name('page.css').read_text()}</style>"
+        f"<script>{get_plotlyjs()}</script></head><body>"
+        f"{''.join(sections)}<script>{here.with_name('page.js').read_text()}</script>"
+        "</body></html>\n"
+    )
+
+
+def _head(page: StudyTable) -> str:
+    space = page.runs.space
+    counts = Counter(trial.state.name for trial in page.trials)
+    told = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
+    model = (space.get("model") or {}).get("name_or_path")
+    html = (
+        f"<h1>{escape(str(space['name']))}</h1><p class='soft'>Task {escape(str(space['task']))}, "
+        f"model {escape(str(model))}, protocol {escape(str(space.get('protocol')))}. "
+        f"{len(page.trials)} trials: {told or 'none yet'}.</p>"
+    )
+    planned = space.get("trials")
+    if counts["RUNNING"] or (planned and len(page.trials) < planned):
+        of = f" of {planned}" if planned else ""
+        html += (
+            f"<p class='note'>The study is not finished: {len(page.trials)}{of} trials were begun, "
+            f"{len(page.trials) - counts['RUNNING']} have ended. This page shows what there is.</p>"
+        )
+    if page.runs.unreadable:
+        broken = escape(", ".join(page.runs.unreadable))
+        html += f"<p class='note'>Records that cannot be read, left out: {broken}.</p>"
+    return html
+
+
+def _cards(page: StudyTable) -> str:
+    if page.winner is None:
+        return "<p class='note'>No trial is complete yet, so there is no winner.</p>"
+    record = page.winner_run.record if page.winner_run else None
+    reference = page.runs.reference.record if page.runs.reference else None
+    ours, theirs = value_of(record, "test", page.metric), value_of(reference, "test", page.metric)
+    gain = None if ours is None or theirs is None else ours - theirs
+    size = (record.sizes if record else {}).get("test")
+    where = f"{size:,} test sentences" if size else "the test sentences"
+    cards = [
+        (level(page.winner.value, page.metric), f"winner, validation {page.metric} (chosen on)"),
+        (level(ours, page.metric), f"winner, {where} (only reported)"),
+        (level(theirs, page.metric), "head-only, the same sentences"),
+        (signed(gain, page.metric), "winner − head-only, one seed each"),
+        (count_of(record, "compressed_adapter"), "adapter parameters, compressed"),
+    ]
+    inner = "".join(
+        f"<div class='card'><b>{escape(value)}</b><span>{escape(text)}</span></div>"
+        for value, text in cards
+    )
+    return f"<div class='cards'>{inner}</div>"
+
+
+def _winner(page: StudyTable) -> str:
+    if page.winner is None:
+        return ""
+    settings = ", ".join(f"{name} = {setting(value)}" for name, value in page.winner.params.items())
+    where = page.winner_run.folder if page.winner_run else page.runs.folder
+    scores = sum(trial.state.name == "COMPLETE" for trial in page.trials)
+    optimistic = (
+        f"It was chosen among {scores} scores on the validation split, so its score there is "
+        "too high by some; "
+    )
+    if page.runs.space.get("protocol") == "paper":
+        optimistic += "with protocol paper the test split is the same one, so that score is too."
+    else:
+        optimistic += "the test split had no part in the choice."
+    return (
+        f"<h2>Winner: trial {page.winner.number}</h2><p><code>{escape(settings)}</code></p>"
+        f"<p class='soft'>{escape(optimistic)} Its adapter lies in "
+        f"<code>{escape(str(where / 'adapter'))}</code>.</p>{_html_table(winner_rows(page))}"
+    )
+
+
+def _slices(page: StudyTable) -> str:
+    panels = slice_panels(page.study, page.metric)
+    inner = "".join(f"<div><h3>{escape(p.title)}</h3>{_drawing(p, 320)}</div>" for p in panels)
+    return (
+        f"<h2>Score against each setting</h2><p class='soft'>Validation {escape(page.metric)} of "
+        f"the complete trials; from blue (early) to orange (late).</p>"
+        f"<div class='grid'>{inner}</div>"
+    )
+
+
+def _curves_panel(page: StudyTable) -> Panel:
+    records = {number: run.record for number, run in page.runs.trials.items()}
+    curves = learning_curves(records, page.states, page.metric)
+    if not curves:
+        return Panel("Learning curves", "No trial was evaluated yet.")
+    best = page.winner.number if page.winner else None
+    text = f"Validation {page.metric} through training; click a name to hide its trials."
+    return Panel("Learning curves", text, draw_learning_curves(curves, page.metric, best))
+
+
+def _ranks_panel(page: StudyTable) -> Panel:
+    title = "The winner's rank pattern"
+    record = page.winner_run.record if page.winner_run else None
+    if record is None or not record.rank_pattern:
+        return Panel(title, "There is no winner with ranks to show (plain LoRA prunes none).")
+    highest = int(
+        (record.config.get("adapter") or {}).get("r") or max(record.rank_pattern.values())
+    )
+    text = f"Singular values kept of {highest}, by block and kind of module."
+    return Panel(title, text, draw_rank_grid(rank_grid(record.rank_pattern), highest))
+
+
+def _table(page: StudyTable) -> str:
+    rows = trial_rows(page)
+    styles = []
+    for row in rows:
+        winner = page.winner is not None and row["trial"] == str(page.winner.number)
+        styles.append("winner" if winner else row["state"])
+    return f"<h2>Trials</h2>{_html_table(rows, styles)}"
+
+
+def _footer(page: StudyTable) -> str:
+    record = next((run.record for run in page.runs.trials.values()), None)
+    if record is None:
+        return ""
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))
+    commit = record.commit or "not run from a checkout"
+    dirty = " with uncommitted changes" if record.dirty else ""
+    return (
+        f"<footer>Commit {escape(commit)}{dirty}. Data sha256 {escape(record.data_hash[:16])}. "
+        f"{escape(record.device)}, {record.threads} thread(s) a trial. {escape(versions)}.</footer>"
+    )
+
+
+def _figure(panel: Panel) -> str:
+    return (
+        f"<h2>{escape(panel.title)}</h2><p class='soft'>{escape(panel.text)}</p>"
+        f"{_drawing(panel, 420)}"
+    )
+
+
+def _drawing(panel: Panel, height: int) -> str:
+    if panel.figure is None:
+        return ""
+    figure = panel.figure
+    figure.update_layout(
+        template="plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": "system-ui, sans-serif", "size": 13},
+        margin={"l": 60, "r": 20, "t": 20, "b": 50},
+        height=figure.layout.height or height,
+        autosize=True,
+        width=None,
+    )
+    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG))
+
+
+def _html_table(rows: Sequence[Row], styles: Sequence[str] = ()) -> str:
+    if not rows:
+        return "<p class='soft'>None yet.</p>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
+    body = ""
+    for index, row in enumerate(rows):
+        style = f" class='{escape(styles[index])}'" if styles else ""
+        cells = "".join(
+            f"<td{' class=text' if name == 'why' else ''}>{escape(value)}</td>"
+            for name, value in row.items()
+        )
+        body += f"<tr{style}>{cells}</tr>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div class='scroll'>{table}</div>"

@@ -1,0 +1,98 @@
+"""Test scores of a suite's runs, with diverged runs counted instead of dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..training.tasks import score
+from .records import Predictions, Run, SuiteRuns, Values, read_predictions
+
+TEST = "test"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A run that counts.
+
+    Attributes:
+        value: Score on the test split.
+        predictions: Its test predictions, ``None`` when it left none.
+        diverged: Whether both are those of always answering the commonest class (or the mean).
+    """
+
+    value: float
+    predictions: Predictions | None
+    diverged: bool
+
+
+def test_scores(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
+    """Return the test score of every run that ended, by (arm, seed).
+
+    A diverged run counts as one that always answers the commonest class (numbers: the mean).
+    Runs that are missing, still going or failed for other reasons are not in the result.
+    """
+    read = {key: read_predictions(run, TEST) for key, run in suite.runs.items()}
+    sound = [read[key] for key, run in suite.runs.items() if not run.diverged]
+    sentences = next((item for item in sound if item is not None), None)
+    result = {}
+    for key, run in suite.runs.items():
+        if run.diverged:
+            scored = _as_majority(run, suite.metric, sentences)
+        elif run.record.status == "completed":
+            value = run.record.scores.get(f"{TEST}/{suite.metric}")
+            scored = None if value is None else Scored(value, read[key], False)
+        else:
+            scored = None
+        if scored is not None:
+            result[key] = scored
+    return result
+
+
+def score_differences(
+    scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
+) -> dict[int, float]:
+    """Return arm minus reference by seed, for the seeds on which both count."""
+    seeds = sorted(seed for name, seed in scores if name == arm and (reference, seed) in scores)
+    return {seed: scores[arm, seed].value - scores[reference, seed].value for seed in seeds}
+
+
+def common_predictions(
+    scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
+) -> tuple[Values, Values, Values] | str:
+    """Return labels ``[E]`` and the predictions of both arms ``[S, E]``, or why there are none."""
+    ours, theirs = [], []
+    for seed in score_differences(scores, arm, reference):
+        pair = scores[arm, seed].predictions, scores[reference, seed].predictions
+        if pair[0] is None or pair[1] is None:
+            return f"the predictions of seed {seed} are missing"
+        ours.append(pair[0])
+        theirs.append(pair[1])
+    if not ours:
+        return "no seed has a finished run of both arms"
+    first = ours[0]
+    for other in (*ours, *theirs):
+        if not np.array_equal(first.examples, other.examples) or not np.array_equal(
+            first.labels, other.labels
+        ):
+            return "the runs were not tested on the same sentences"
+    return (
+        first.labels,
+        np.stack([item.predictions for item in ours]),
+        np.stack([item.predictions for item in theirs]),
+    )
+
+
+def _as_majority(run: Run, metric: str, sentences: Predictions | None) -> Scored | None:
+    majority = run.record.majority
+    if sentences is None:
+        return None if majority is None else Scored(majority, None, True)
+    values, counts = np.unique(sentences.labels, return_counts=True)
+    share = counts / counts.sum()
+    # The record says which share of the test set the commonest training class is.
+    nearest = share.argmax() if majority is None else np.abs(share - majority).argmin()
+    answers = np.full_like(sentences.labels, values[nearest])
+    value = score(metric, sentences.labels, answers)
+    return Scored(value, Predictions(sentences.examples, sentences.labels, answers), True)

@@ -1,0 +1,186 @@
+"""A suite's numbers as rows of text: one column order for the terminal and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .comparison import Analysis, Arm, Comparison, analyse
+from .records import read_suite
+
+Row = dict[str, str]
+
+NONE = "–"
+_TRAINED, _HEAD = "trained (adapter)", "trained (head)"
+
+
+def suite_tables(folder: Path) -> dict[str, list[Row]]:
+    """Return the tables of a suite's folder: ``arms``, ``seeds`` and ``sentences``.
+
+    Raises:
+        UserError: The folder holds no suite.
+    """
+    analysis = analyse(read_suite(folder))
+    return {
+        "arms": arm_rows(analysis),
+        "seeds": seed_rows(analysis),
+        "sentences": sentence_rows(analysis),
+    }
+
+
+def arm_rows(analysis: Analysis) -> list[Row]:
+    """Return one row an arm: score, runs that count, parameters, seconds."""
+    metric, planned = analysis.suite.metric, len(analysis.suite.seeds)
+    return [
+        {
+            "arm": arm.name,
+            "changes": changes(arm.changes),
+            f"test {metric}": _mean_and_sd(arm, metric),
+            "runs": _runs(arm, planned),
+            _TRAINED: count(arm.counts.get("trained_adapter")),
+            _HEAD: count(arm.counts.get("trained_head")),
+            "kept": count(arm.counts.get("kept_adapter")),
+            "compressed": count(arm.counts.get("compressed_adapter")),
+            "s a run": NONE if arm.seconds is None else f"{arm.seconds:.0f}",
+        }
+        for arm in analysis.arms
+    ]
+
+
+def seed_rows(analysis: Analysis) -> list[Row]:
+    """Return the paired differences over seeds, on this test set; the floor check is last."""
+    metric = analysis.suite.metric
+    rows = []
+    for item in _all(analysis):
+        test = item.paired
+        rows.append(
+            {
+                "comparison": f"{item.arm} − {item.reference}",
+                "difference": signed(test.mean, metric),
+                "95 % t interval": interval(test.low, test.high, metric),
+                "p (paired t)": p_value(test.p),
+                "p (Holm)": p_value(item.paired_holm) if item in analysis.family else NONE,
+                "p (sign-flip)": _sign_flip(item),
+                "n": str(test.n),
+                "ties": str(test.ties),
+            }
+        )
+    return rows
+
+
+def sentence_rows(analysis: Analysis) -> list[Row]:
+    """Return the crossed tests, over new seeds and new sentences; the floor check is last."""
+    metric = analysis.suite.metric
+    rows = []
+    for item in _all(analysis):
+        test = item.crossed
+        shares = [f"{share:.0%}" for share in test.shares]
+        known = any(test.shares)
+        rows.append(
+            {
+                "comparison": f"{item.arm} − {item.reference}",
+                "difference": signed(test.mean, metric),
+                "95 % interval": interval(test.low, test.high, metric),
+                "p": p_value(test.p),
+                "p (Holm)": p_value(item.crossed_holm) if item in analysis.family else NONE,
+                "seeds × sentences": f"{test.seeds} × {test.examples}",
+                "chance: seeds": shares[0] if known else NONE,
+                "sentences": shares[1] if known else NONE,
+                "both": shares[2] if known else NONE,
+            }
+        )
+    return rows
+
+
+def changes(settings: Mapping[str, Any]) -> str:
+    """Return what an arm changes: ``adapter.gamma: 0``."""
+    return ", ".join(f"{key}: {value}" for key, value in settings.items()) or NONE
+
+
+def level(value: float | None, metric: str) -> str:
+    """Return a score: accuracy in per cent, correlations as they are."""
+    if value is None:
+        return NONE
+    return f"{100 * value:.2f} %" if in_points(metric) else f"{value:.4f}"
+
+
+def signed(value: float | None, metric: str) -> str:
+    """Return a difference of scores with its sign and its unit."""
+    if value is None:
+        return NONE
+    return f"{100 * value:+.2f} points" if in_points(metric) else f"{value:+.4f}"
+
+
+def interval(low: float | None, high: float | None, metric: str) -> str:
+    """Return an interval of a difference."""
+    if low is None or high is None:
+        return NONE
+    if in_points(metric):
+        return f"{100 * low:+.2f} to {100 * high:+.2f}"
+    return f"{low:+.4f} to {high:+.4f}"
+
+
+def in_points(metric: str) -> bool:
+    """Whether a metric is a share of sentences, told in per cent and points."""
+    return metric == "accuracy"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value with three digits, never as zero."""
+    if p is None:
+        return NONE
+    return "< 0.0001" if p < 0.0001 else f"{p:.3g}" if p < 0.01 else f"{p:.3f}"
+
+
+def count(number: float | None) -> str:
+    """Return a number of parameters; a mean over seeds is rounded."""
+    return NONE if number is None else f"{round(number):,}"
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """Return rows as a Markdown table, numbers to the right."""
+    if not rows:
+        return "(nothing to show)"
+    names = list(rows[0])
+    rule = ["---"] + [
+        "---:" if _numeric([row[name] for row in rows]) else "---" for name in names[1:]
+    ]
+    lines = [names, rule, *([_cell(row[name]) for name in names] for row in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _all(analysis: Analysis) -> list[Comparison]:
+    return [*analysis.family, *([analysis.floor] if analysis.floor else [])]
+
+
+def _mean_and_sd(arm: Arm, metric: str) -> str:
+    if arm.sd is None:
+        return level(arm.mean, metric)
+    spread = f"{100 * arm.sd:.2f}" if in_points(metric) else f"{arm.sd:.4f}"
+    return f"{level(arm.mean, metric).removesuffix(' %')} ± {spread}" + (
+        " %" if in_points(metric) else ""
+    )
+
+
+def _runs(arm: Arm, planned: int) -> str:
+    parts = [f"{len(arm.scores)} of {planned}"]
+    if arm.diverged:
+        parts.append(f"{len(arm.diverged)} diverged")
+    if arm.failed:
+        parts.append(f"{len(arm.failed)} failed")
+    return ", ".join(parts)
+
+
+def _sign_flip(item: Comparison) -> str:
+    if item.sign_flip is None:
+        return f"needs {item.sign_flip_seeds} seeds"
+    return p_value(item.sign_flip)
+
+
+def _numeric(values: Sequence[str]) -> bool:
+    return all(value == NONE or value[:1] in "+-<0123456789" for value in values)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,95 @@
+"""Which process may write into a run's folder: the one that took it up last."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..training.record import write_json, write_text
+
+ATTEMPT_FILE = "attempt.json"
+OVERDUE_FILE = "overdue"
+OVERDUE_EXIT_CODE = 75
+
+
+class Superseded(Exception):
+    """Another process has taken the run up: this one was thought dead and must not write."""
+
+
+class Attempt:
+    """The claim of one process on the folder of a run.
+
+    A node that lost its network is declared dead while it still trains. Its claim is then older
+    than that of the process which goes on in its place, and it stops at its next interval.
+
+    Attributes:
+        number: 1 for the first process, one more for each that took the run up after it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / ATTEMPT_FILE
+        self._token = uuid.uuid4().hex
+        self.number = int(_read(self._path).get("number", 0)) + 1
+        owner = {"host": platform.node(), "pid": os.getpid(), "token": self._token}
+        write_json(self._path, {"number": self.number, **owner})
+
+    def check(self) -> None:
+        """Make sure that the claim still stands.
+
+        Raises:
+            Superseded: A later attempt exists.
+        """
+        latest = _read(self._path)
+        if latest.get("token") != self._token:
+            raise Superseded(
+                f"attempt {self.number} of {self._path.parent.name} ends here: attempt "
+                f"{latest.get('number')} runs on {latest.get('host')} (pid {latest.get('pid')})"
+            )
+
+
+@contextmanager
+def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
+    """End this process when the block takes longer, leaving a marker for whoever goes on.
+
+    A hung training step cannot be interrupted from within Python, and Tune waits for ever.
+    """
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _give_up, (folder, seconds))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def take_overdue(folder: Path) -> str | None:
+    """Return what an earlier process of this run left when its time was up, and forget it."""
+    marker = folder / OVERDUE_FILE
+    if not marker.is_file():
+        return None
+    text = marker.read_text(encoding="utf-8")
+    marker.unlink()
+    return text
+
+
+def _give_up(folder: Path, seconds: float) -> None:
+    minutes = f"{seconds / 60:g} minutes"
+    write_text(folder / OVERDUE_FILE, f"an evaluation interval took longer than {minutes}")
+    os._exit(OVERDUE_EXIT_CODE)
+
+
+def _read(path: Path) -> dict[str, str | int]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}

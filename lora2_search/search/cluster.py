@@ -1,0 +1,195 @@
+"""The connection to Ray: this machine alone, or a cluster that is running already."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import math
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ..errors import UserError
+from .space import Resources
+
+_OBJECT_STORE = 128 * 1024 * 1024  # only plain values travel
+_PROBE_SECONDS = 5.0
+_TOKEN_FILE = Path("~/.ray/auth_token")
+_MODE = "RAY_AUTH_MODE"
+
+
+@contextmanager
+def connected(address: str | None, folder: Path) -> Iterator[None]:
+    """Connect to Ray while the block runs; a connection that exists already is used and kept.
+
+    Args:
+        address: ``None`` starts Ray on this machine; ``auto`` or ``host:port`` joins a cluster.
+        folder: The folder of the study or suite, which every node of a cluster must see.
+
+    Raises:
+        UserError: The address is wrong or nothing answers there, or a node lacks the folder or
+            this package.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    _silence()
+    if address is None:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            object_store_memory=_OBJECT_STORE,
+        )
+    else:
+        _join(address)
+    try:
+        if address is not None:
+            check_nodes(folder)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def capacity(resources: Resources) -> int:
+    """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
+
+    Raises:
+        UserError: One run needs more than any node has: Ray would wait for ever.
+    """
+    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    fit = 0
+    for node in nodes:
+        by_cpu = math.floor(node.get("CPU", 0) / cpus)
+        fit += min(by_cpu, math.floor(node.get("GPU", 0) / gpus)) if gpus else by_cpu
+    if fit == 0:
+        most = max(node.get("CPU", 0) for node in nodes)
+        most_gpus = max(node.get("GPU", 0) for node in nodes)
+        raise UserError(
+            f"resources: a run asks for cpus_per_trial={cpus:g}, gpus_per_trial={gpus:g}, but no "
+            f"node has more than {most:g} CPUs and {most_gpus:g} GPUs; ask for less"
+        )
+    return min(fit, resources.concurrent or fit)
+
+
+def check_nodes(folder: Path) -> None:
+    """Make sure that every node sees ``folder`` and has this version of the package.
+
+    Raises:
+        UserError: One does not; the message names it.
+    """
+
+    # Local, so that it travels by value: the other node may not have this module.
+    def look(path: str) -> tuple[bool, str | None]:
+        try:
+            found = importlib.metadata.version("lora2_search")
+        except importlib.metadata.PackageNotFoundError:
+            found = None
+        return os.path.isdir(path), found
+
+    version = importlib.metadata.version("lora2_search")
+    probe = ray.remote(num_cpus=0, max_retries=0)(look)
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            asked[node["NodeManagerAddress"]] = probe.options(scheduling_strategy=strategy).remote(
+                str(folder.absolute())
+            )
+    for host, answer in asked.items():
+        sees, found = ray.get(answer)
+        if found != version:
+            raise UserError(
+                f"node {host} has lora2_search {found or 'not installed'}, but this is {version}; "
+                "install the same version on every node"
+            )
+        if not sees:
+            raise UserError(
+                f"node {host} does not see {folder}; name a folder that all nodes share (--storage)"
+            )
+
+
+def _join(address: str) -> None:
+    if address != "auto":
+        _knock(address)
+        if _MODE not in os.environ and not _admits(address):
+            _present_token(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        where = "on this machine; give its host:port" if address == "auto" else f"at {address}"
+        raise UserError(f"cannot join a Ray cluster {where} ({first})") from None
+
+
+def _knock(address: str) -> None:
+    """Ask the port first: Ray itself tries for minutes and then does not say what was wrong."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise UserError(
+            f"--address must be `auto` or host:port as `ray start --head` prints it, "
+            f"for example 10.0.0.1:6379, but got {address!r}"
+        )
+    try:
+        socket.create_connection((host, int(port)), _PROBE_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"nothing answers at {address} ({error.strerror or error}); "
+            "start a cluster with `ray start --head --port 6379` and give its host:port"
+        ) from None
+
+
+def _present_token(address: str) -> None:
+    """Make Ray send the token that is at hand, which for an address given by name it does not.
+
+    Only to a cluster that asks: one without tokens lets such a driver in, but starts none of its
+    processes. And `ray.init` itself would try for 20 seconds, then not say what was wrong.
+    """
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    token = _token()
+    if token is None:
+        raise UserError(
+            f"the Ray cluster at {address} asks for its token: copy ~/.ray/auth_token from its "
+            "head node to this one"
+        )
+    os.environ[_MODE] = "token"
+    Config.initialize("")  # the mode was read when Ray was imported
+    if not _admits(address):
+        del os.environ[_MODE]
+        Config.initialize("")
+        raise UserError(
+            f"the Ray cluster at {address} does not accept the token of {token}: it must be that "
+            "of ~/.ray/auth_token on the head node"
+        )
+
+
+def _admits(address: str) -> bool:
+    """Return whether the cluster talks to this process as it is."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    try:
+        GcsClient(address=address)
+    except ray.exceptions.AuthenticationError:
+        return False
+    return True
+
+
+def _token() -> str | None:
+    """Return where a cluster token was found."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if os.environ.get(name):
+            return f"${name}"
+    return str(_TOKEN_FILE) if _TOKEN_FILE.expanduser().is_file() else None
+
+
+def _silence() -> None:
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

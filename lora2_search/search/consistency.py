@@ -1,0 +1,192 @@
+"""What is wrong with a space although every key and type in it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import TYPE_CHECKING
+
+from ..config import RunConfig, setting_names, with_settings
+from ..errors import ConfigError, Problem, did_you_mean
+from ..source import Source
+from .distribution import Distribution, Value, in_order
+from .early_stopping import shortest_grace
+
+if TYPE_CHECKING:
+    from .space import Scheduler
+
+_OTHER_EXAMPLES = "trials would be scored on other sentences or by another metric"
+_REFUSED = {
+    **{
+        f"data.{name}": _OTHER_EXAMPLES
+        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
+    },
+    "data.validation_size": _OTHER_EXAMPLES,
+    "data.test_size": _OTHER_EXAMPLES,
+    "task": _OTHER_EXAMPLES,
+    "protocol": _OTHER_EXAMPLES,
+    "training.evaluations": "early stopping compares trials evaluation by evaluation",
+    "model.trust_remote_code": "it permits code and decides no result",
+    "training.device": "it decides no result",
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a space that could be read; the others have been reported already.
+
+    Attributes:
+        names: Every searched setting, as written.
+        search: The distributions that are right in themselves.
+        base: The fixed settings, ``None`` if they cannot run.
+        scheduler: ``None`` if it is wrong.
+        bounded: Whether ``trials`` or ``hours`` is given.
+    """
+
+    names: list[str]
+    search: Mapping[str, Distribution]
+    base: RunConfig | None
+    scheduler: Scheduler | None
+    bounded: bool
+
+
+def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
+    """Return what is wrong between the parts of a space, each with its place in ``source``."""
+    found = [*_budget(parts), *_names(parts.names)]
+    known = {name: d for name, d in parts.search.items() if name in setting_names(RunConfig)}
+    wrong = [*_conditions(known, parts.names)]
+    if parts.base is not None:
+        wrong += _endpoints(parts.base, known)
+        bad = {key for key, _ in wrong}
+        sound = {name: d for name, d in known.items() if f"search.{name}" not in bad}
+        sound = {name: d for name, d in sound.items() if set(d.when or {}) <= set(sound)}
+        wrong += [*_corners(parts.base, sound), *_grace(parts.base, sound, parts.scheduler)]
+    found += wrong
+    return [Problem(key, message, _place(source, key)) for key, message in found]
+
+
+def _place(source: Source, key: str) -> str:
+    head, _, setting = key.partition(".")
+    return source.place((head, setting) if head == "search" else tuple(key.split(".")))
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _budget(parts: Parts) -> Found:
+    if not parts.bounded:
+        yield "trials", "give `trials`, `hours` or both: a study without an end never ends"
+    if not parts.names:
+        yield (
+            "search",
+            "nothing is searched; name at least one setting, for example "
+            "adapter.k: {type: int, low: 1, high: 16} (to train one setting, use `train`)",
+        )
+
+
+def _names(names: list[str]) -> Found:
+    for name in names:
+        if name not in setting_names(RunConfig):
+            hint = did_you_mean(name, setting_names(RunConfig))
+            yield f"search.{name}", f"no setting of that name; {hint}"
+        elif name in _REFUSED:
+            yield f"search.{name}", f"cannot be searched: {_REFUSED[name]}; give it one value"
+
+
+def _conditions(search: Mapping[str, Distribution], names: list[str]) -> Found:
+    for name, item in search.items():
+        for other, values in item.conditions():
+            key = f"search.{name}"
+            if other not in names:
+                yield (
+                    key,
+                    f"`when` looks at {other}, which is not searched; {did_you_mean(other, names)}",
+                )
+                continue
+            parent = search.get(other)
+            if parent is None:
+                continue
+            if parent.when is not None:
+                yield (
+                    key,
+                    f"`when` looks at {other}, which has a `when` itself; one level is allowed",
+                )
+            never = [value for value in values if not _possible(parent, value)]
+            if never:
+                yield key, f"`when` waits for {other} to be {never[0]!r}, which it never is"
+
+
+def _possible(item: Distribution, value: Value) -> bool:
+    if item.type == "categorical":
+        return value in (item.choices or [])
+    low, high = item.endpoints()
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and low <= value <= high  # type: ignore[operator]
+
+
+def _endpoints(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
+    for name, item in search.items():
+        for value in item.endpoints():
+            # Clashes with other settings are the corners' matter.
+            own = [problem for problem in _problems(base, {name: value}) if problem.key == name]
+            if own:
+                yield f"search.{name}", f"{name}={value!r} is no valid value: {own[0].message}"
+                break
+
+
+def _corners(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
+    """Try the edges of each pair of settings, the rest at their first value.
+
+    No rule of a run ties more than two settings, so pairs find every clash.
+    """
+    first = {name: item.endpoints()[0] for name, item in in_order(search)}
+    pairs = list(combinations(search, 2)) or [(name, name) for name in search]
+    seen: set[str] = set()
+    for left, right in pairs:
+        for a, b in product(search[left].endpoints(), search[right].endpoints()):
+            corner = _active(search, {**first, left: a, right: b})
+            if left not in corner or right not in corner:
+                continue
+            for problem in _problems(base, corner):
+                rule = problem.message.partition(", but got")[0]
+                if rule not in seen:
+                    seen.add(rule)
+                    yield f"search.{right}", f"does not go with {left}: {problem.message}"
+
+
+def _active(search: Mapping[str, Distribution], values: dict[str, Value]) -> dict[str, Value]:
+    chosen: dict[str, Value] = {}
+    for name, item in in_order(search):
+        if item.applies(chosen):
+            chosen[name] = values[name]
+    return chosen
+
+
+def _problems(base: RunConfig, params: Mapping[str, Value]) -> list[Problem]:
+    try:
+        with_settings(base, dict(params))
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def _grace(
+    base: RunConfig, search: Mapping[str, Distribution], scheduler: Scheduler | None
+) -> Found:
+    if scheduler is None or scheduler.name != "asha" or scheduler.grace is None:
+        return
+    needed, last = shortest_grace(base, search), base.training.evaluations
+    if scheduler.grace > last:
+        yield (
+            "scheduler.grace",
+            f"must be at most training.evaluations, but got grace={scheduler.grace}, "
+            f"training.evaluations={last}",
+        )
+    elif scheduler.grace < needed:
+        yield (
+            "scheduler.grace",
+            f"must be at least {needed} here, but got {scheduler.grace}: some trials prune until "
+            f"evaluation {needed} of {last} (step T - t_final), and before it target ranks "
+            "cannot be told apart; leave `grace` out, or raise adapter.t_final",
+        )

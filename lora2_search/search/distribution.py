@@ -1,0 +1,156 @@
+"""What a space says about one searched setting, and the same for Optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ..config import Section
+from ..errors import did_you_mean
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+Value = str | int | float | bool | None
+
+
+def _plain(value: Any) -> Any:
+    if value is not None and not isinstance(value, str | int | float | bool):
+        raise ValueError(f"must be a text, a number, true, false or null, but got {value!r}")
+    return value
+
+
+# Not the union itself: pydantic would report a wrong value once for each of its members.
+_Plain = Annotated[Any, AfterValidator(_plain)]
+
+
+class Distribution(Section):
+    """The values that one setting may take.
+
+    ``float`` and ``int`` need ``low`` and ``high`` (both included), ``categorical`` needs
+    ``choices``. With ``when`` the setting is searched only in trials in which the other setting
+    has one of the listed values; elsewhere it keeps its fixed value.
+    """
+
+    type: Literal["float", "int", "categorical"]
+    low: int | float | None = None
+    high: int | float | None = None
+    step: int | float | None = None
+    log: bool = False
+    choices: list[_Plain] | None = None
+    when: dict[str, list[_Plain]] | None = Field(None, description="one other setting: its values")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        unknown = (
+            [key for key in data if key not in cls.model_fields] if isinstance(data, dict) else []
+        )
+        if unknown:
+            hints = [
+                f"unknown key {key!r}; {did_you_mean(key, cls.model_fields)}" for key in unknown
+            ]
+            raise ValueError("; ".join(hints))
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Distribution:
+        found = self._choice_problems() if self.type == "categorical" else self._range_problems()
+        if self.when is not None and (len(self.when) != 1 or not all(self.when.values())):
+            found.append("`when` must name one other setting and at least one of its values")
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+    def _choice_problems(self) -> list[str]:
+        found = []
+        if not self.choices:
+            found.append(f"`choices` must list at least one value, but got {self.choices}")
+        elif len({repr(choice) for choice in self.choices}) < len(self.choices):
+            found.append(f"`choices` must differ from each other, but got {self.choices}")
+        for name in ("low", "high", "step"):
+            if getattr(self, name) is not None:
+                found.append(f"`{name}` is for int and float; a categorical has only `choices`")
+        if self.log:
+            found.append("`log` is for int and float; a categorical has only `choices`")
+        return found
+
+    def _range_problems(self) -> list[str]:
+        low, high, step = self.low, self.high, self.step
+        if low is None or high is None:
+            return [f"`low` and `high` are needed, but got low={low}, high={high}"]
+        found = []
+        if low >= high:
+            found.append(f"`low` must be less than `high`, but got low={low}, high={high}")
+        if self.log and low <= 0:
+            found.append(f"`low` must be above 0 when `log` is true, but got low={low}")
+        if step is not None and self.log:
+            found.append(f"`step` and `log` exclude each other, but got step={step}, log=true")
+        if step is not None and step <= 0:
+            found.append(f"`step` must be above 0, but got step={step}")
+        elif step is not None and low < high and _rest(low, high, step):
+            nearest = Decimal(str(high)) - _rest(low, high, step)
+            found.append(
+                "`high` must be `low` plus a multiple of `step`, but got "
+                f"low={low}, high={high}, step={step}; the nearest below is {nearest}"
+            )
+        if self.choices is not None:
+            found.append("`choices` is for type categorical; a range has `low` and `high`")
+        if self.type == "int":
+            written = {"low": low, "high": high, "step": step}
+            fractions = [f"{name}={v}" for name, v in written.items() if isinstance(v, float)]
+            if fractions:
+                found.append(f"type int needs whole numbers, but got {', '.join(fractions)}")
+        return found
+
+    def endpoints(self) -> list[Value]:
+        """Return the values at the edge: lowest and highest, or every choice."""
+        if self.type == "categorical":
+            return list(self.choices or [])
+        distribution: Any = self.to_optuna()
+        return [distribution.low, distribution.high]
+
+    def to_optuna(self) -> BaseDistribution:
+        """Return the same as an Optuna distribution."""
+        from optuna.distributions import (
+            CategoricalDistribution,
+            FloatDistribution,
+            IntDistribution,
+        )
+
+        if self.type == "categorical":
+            return CategoricalDistribution(self.choices)
+        if self.type == "int":
+            return IntDistribution(self.low, self.high, log=self.log, step=self.step or 1)
+        return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
+
+    def suggest(self, trial: BaseTrial, name: str) -> Value:
+        """Let an Optuna trial choose the value of setting ``name``."""
+        if self.type == "categorical":
+            return trial.suggest_categorical(name, self.choices or [])
+        assert self.low is not None and self.high is not None
+        if self.type == "int":
+            low, high, step = int(self.low), int(self.high), int(self.step or 1)
+            return trial.suggest_int(name, low, high, step=step, log=self.log)
+        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+
+    def conditions(self) -> list[tuple[str, list[Value]]]:
+        """Return the other settings that decide whether this one is searched."""
+        return list((self.when or {}).items())
+
+    def applies(self, params: Mapping[str, Value]) -> bool:
+        """Return whether ``when`` holds for the settings chosen so far."""
+        return all(params[other] in values for other, values in self.conditions())
+
+
+def _rest(low: float, high: float, step: float) -> Decimal:
+    return (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))
+
+
+def in_order(search: Mapping[str, Distribution]) -> list[tuple[str, Distribution]]:
+    """Return the searched settings so that no condition comes before the setting it looks at."""
+    return sorted(search.items(), key=lambda item: item[1].when is not None)

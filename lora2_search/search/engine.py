@@ -1,0 +1,187 @@
+"""Many runs on Ray: both studies and suites are executed here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from ..observer import Observer, RunInfo, State
+from ..training.record import Status
+from .cluster import capacity, connected
+from .interruption import Interruption
+from .ledger import Ledger, Source, Terms
+from .ownership import owned
+from .searcher import InterruptionStopper, Listener, TruthfulSearcher
+from .space import Resources
+from .trainable import TrialTrainable
+
+MAX_DEATHS = 3
+_SCRATCH = ".ray"
+_TUNE_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's snapshots are never restored: the records and the study are the state.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # It guesses from the past that more resources would help, on stderr.
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+}
+
+
+class RunList:
+    """A source that hands out given runs, first to last; what became of them is in their records.
+
+    A run that failed earlier runs again, from its checkpoint.
+    """
+
+    final: frozenset[Status] = frozenset({"completed"})
+
+    def __init__(self, runs: Sequence[RunInfo]) -> None:
+        self._runs = list(runs)
+
+    def next(self) -> RunInfo | None:
+        """Return the next run, ``None`` when there are no more."""
+        return self._runs.pop(0) if self._runs else None
+
+    def past(self, run: RunInfo) -> Mapping[int, float]:
+        """Return nothing: no scheduler looks at it."""
+        return {}
+
+    def reported(self, run: RunInfo, interval: int, score: float) -> None:
+        """Do nothing: the run's record has it."""
+
+    def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
+        """Do nothing: the run's record has it."""
+
+
+def execute(
+    source: Source,
+    folder: Path,
+    resources: Resources,
+    *,
+    observers: Sequence[Observer] = (),
+    scheduler: TrialScheduler | None = None,
+    metric: str | None = None,
+    interruption: Interruption | None = None,
+    trainable: type[TrialTrainable] = TrialTrainable,
+) -> bool:
+    """Run everything that a source hands out, on a Ray that is connected already.
+
+    Args:
+        source: Hands out runs and keeps what became of them.
+        folder: Where Tune may put its own files; on a cluster every node must see it.
+        resources: What one run takes.
+        observers: Told in this process, in order.
+        scheduler: Stops weak runs early; ``None`` stops none.
+        metric: The objective on the validation split; ``None`` for the task's own.
+        interruption: Ends the execution early; by default only Ctrl-C and SIGTERM do.
+        trainable: The class that runs one run.
+
+    Returns:
+        Whether it was interrupted, so that there is something left to do.
+    """
+    interruption = interruption or Interruption()
+    if interruption.requested:
+        return True
+    limit = resources.interval_minutes
+    terms = Terms(metric, max(1, int(resources.cpus_per_trial)), limit and limit * 60)
+    ledger = Ledger(source, observers, terms, _why_stopped(interruption))
+    with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
+        # Not a `Tuner`: it pickles its callbacks, and observers may hold what cannot be pickled.
+        tune.run(
+            trainable,
+            name="tune",
+            stop=InterruptionStopper(interruption),
+            search_alg=TruthfulSearcher(ledger),
+            scheduler=scheduler,
+            callbacks=[Listener(ledger)],
+            num_samples=-1,
+            resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+            max_concurrent_trials=capacity(resources),
+            max_failures=MAX_DEATHS,
+            reuse_actors=True,
+            storage_path=str(scratch),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            trial_dirname_creator=_directory,
+            raise_on_failed_trial=False,
+            verbose=0,
+        )
+    return interruption.requested
+
+
+def execute_runs(
+    runs: Sequence[RunInfo],
+    folder: Path,
+    *,
+    resources: Resources,
+    observers: Sequence[Observer] = (),
+    address: str | None = None,
+    trainable: type[TrialTrainable] = TrialTrainable,
+) -> bool:
+    """Run a list of runs, those first that stand first; one that fails stops no other.
+
+    Runs whose record is complete are only told to the observers; others go on from their
+    checkpoints. So the same call again resumes after any interruption.
+
+    Args:
+        runs: What to run.
+        folder: Held by this process meanwhile; every node of a cluster must see it.
+        resources: What one run takes.
+        observers: Told in this process, in order.
+        address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
+        trainable: The class that runs one run.
+
+    Returns:
+        Whether it was interrupted, so that there is something left to do.
+
+    Raises:
+        UserError: The folder is in use, the cluster cannot be reached, or a run fits nowhere.
+    """
+    with owned(folder), connected(address, folder):
+        return execute(RunList(runs), folder, resources, observers=observers, trainable=trainable)
+
+
+def _why_stopped(interruption: Interruption) -> Callable[[int], str]:
+    def why(interval: int) -> str:
+        cause = "the hours were over" if interruption.overdue else "weaker than others"
+        return f"stopped after evaluation {interval}: {cause}"
+
+    return why
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _TUNE_SETTINGS}
+    os.environ.update(_TUNE_SETTINGS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    path = folder.absolute() / _SCRATCH
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _directory(trial: Trial) -> str:
+    # Tune's default name holds every parameter.
+    return f"{trial.config['key']}_{trial.trial_id}"

@@ -1,0 +1,48 @@
+"""One driver at a time in a folder of runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import UserError
+from ..training.record import write_json
+
+LOCK_FILE = "lock"
+OWNER_FILE = "owner.json"
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process; the lock ends with the process, however it ends.
+
+    Raises:
+        UserError: Another process holds it; the message names its pid and host.
+    """
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"{folder.name} is being run by {_owner(folder)}; wait for it, or end it first"
+        ) from None
+    try:
+        write_json(folder / OWNER_FILE, {"pid": os.getpid(), "host": platform.node()})
+        yield
+    finally:
+        (folder / OWNER_FILE).unlink(missing_ok=True)
+        lock.release()
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "another process"
+    return f"process {owner['pid']} on {owner['host']}"

@@ -1,0 +1,187 @@
+"""A search space: a run configuration, plus which of its settings are searched, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from ..config import Config, RunConfig, Section, setting_names, validate, with_settings
+from ..errors import ConfigError, Problem
+from ..home import find_file
+from ..source import Source, merge, read_yaml, with_overrides
+from ..training.record import write_text
+from .consistency import Parts, semantic_problems
+from .distribution import Distribution, Value, in_order
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+SPACE_FILE = "space.yaml"
+
+
+class Objective(Section):
+    """What is maximised: a metric on the validation split, of the last evaluation."""
+
+    metric: str | None = Field(None, description="`f1`, `accuracy` ...; default: the task's own")
+
+
+class Sampler(Section):
+    """Who proposes the settings. Trial n is drawn with ``seed + n``."""
+
+    name: Literal["tpe", "random"] = "tpe"
+    seed: int = Field(0, ge=0)
+    startup_trials: int = Field(10, ge=1, description="random trials before TPE models anything")
+
+
+class Scheduler(Section):
+    """Who stops weak trials early; see `early_stopping` for what it may not stop."""
+
+    name: Literal["asha", "none"] = "asha"
+    reduction_factor: int = Field(3, ge=2, description="one in so many goes on from each rung")
+    grace: int | None = Field(None, ge=1, description="evaluations that every trial may do")
+
+
+class Resources(Section):
+    """What one run takes, and how many run at once."""
+
+    cpus_per_trial: float = Field(1.0, gt=0)
+    gpus_per_trial: float = Field(0.0, ge=0)
+    concurrent: int | None = Field(None, ge=1, description="default: as many as fit")
+    interval_minutes: float | None = Field(
+        None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"
+    )
+
+
+class Space(RunConfig):
+    """A run configuration whose ``search`` says which settings vary.
+
+    ``trials`` and ``hours`` bound the study; with both, the first one reached ends it.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    search: dict[str, Distribution]
+    objective: Objective = Objective()
+    sampler: Sampler = Sampler()
+    scheduler: Scheduler = Scheduler()
+    trials: int | None = Field(None, ge=1)
+    hours: float | None = Field(None, gt=0)
+    resources: Resources = Resources()
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the searched settings as Optuna distributions, conditional ones included."""
+        return {name: item.to_optuna() for name, item in in_order(self.search)}
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Value]:
+        """Let an Optuna trial choose every setting that applies, conditions considered."""
+        params: dict[str, Value] = {}
+        for name, item in in_order(self.search):
+            if item.applies(params):
+                params[name] = item.suggest(trial, name)
+        return params
+
+    def run_config(self, params: Mapping[str, Value] | None = None) -> RunConfig:
+        """Return the run that these settings describe.
+
+        Raises:
+            ConfigError: The settings do not go together.
+        """
+        base = RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
+        return with_settings(base, dict(params or {}))
+
+    def write(self, folder: Path) -> Path:
+        """Write ``space.yaml`` with every key spelled out, and return its path."""
+        path = folder / SPACE_FILE
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        return path
+
+
+def load_space(name: str, overrides: Sequence[str] = ()) -> Space:
+    """Read a space by path, by file name or by the bare name of a shipped one.
+
+    Args:
+        name: ``rte.yaml``, ``rte``, or a path.
+        overrides: ``key=value`` assignments; a searched setting that is assigned becomes fixed.
+
+    Raises:
+        UserError: No such file.
+        ConfigError: Everything that is wrong with it, each with its place.
+    """
+    path = find_file(name, "search_spaces")
+    source = read_yaml(path)
+    source.data.setdefault("name", path.stem)
+    return validate_space(with_overrides(source, overrides))
+
+
+def validate_space(source: Source) -> Space:
+    """Turn a source into a space that can run.
+
+    Raises:
+        ConfigError: Every mistake: keys and types, then distributions that no setting can take,
+            settings that do not go together, and early stopping that would mislead.
+    """
+    space, problems = _typed(source)
+    problems += semantic_problems(_parts(source.data), source)
+    if problems or space is None:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return space
+
+
+def _typed(source: Source) -> tuple[Space | None, list[Problem]]:
+    # A fixed value that the search never uses must not clash with a searched one, so a second
+    # try puts the lowest searched values in its place.
+    try:
+        return validate(source, Space), []
+    except ConfigError as error:
+        problems = error.problems
+    try:
+        return validate(Source(_with_lowest(source.data), source.where, source.name), Space), []
+    except ConfigError:
+        return None, problems
+
+
+def _parts(data: dict[str, Any]) -> Parts:
+    """Return what is right in a source, so that one mistake does not hide the others."""
+    search, good = data.get("search"), {}
+    for name, item in search.items() if isinstance(search, dict) else ():
+        parsed = _tolerant(item, Distribution)
+        if parsed is not None:
+            good[str(name)] = parsed
+    names = [str(name) for name in search] if isinstance(search, dict) else []
+    filled = _with_lowest(data)
+    base: dict[str, Any] = {"task": "sentiment"}
+    for key in RunConfig.model_fields:
+        if key in filled and _tolerant({"task": "sentiment", key: filled[key]}, RunConfig):
+            base[key] = filled[key]
+    return Parts(
+        names=names,
+        search=good,
+        base=_tolerant(base, RunConfig),
+        scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
+        bounded=data.get("trials") is not None or data.get("hours") is not None,
+    )
+
+
+def _tolerant(data: Any, kind: type[Config]) -> Config | None:
+    try:
+        return kind.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _with_lowest(data: dict[str, Any]) -> dict[str, Any]:
+    search = data.get("search")
+    known = setting_names(RunConfig)
+    for name, item in search.items() if isinstance(search, dict) else ():
+        parsed = _tolerant(item, Distribution)
+        if parsed is None or parsed.when is not None or name not in known:
+            continue
+        value: Any = parsed.endpoints()[0]
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        data = merge(data, value)
+    return data

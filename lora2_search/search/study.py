@@ -1,0 +1,297 @@
+"""A study: the trials of one space, in one folder, that can be taken up again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import with_settings
+from ..errors import UserError, did_you_mean
+from ..home import home, writable_folder
+from ..observer import Observer, RunInfo
+from ..source import Source
+from ..training.record import RunRecord, read_record
+from . import early_stopping
+from .interruption import Interruption
+from .ownership import owned
+from .proposals import TRIALS_FOLDER, Proposals, reason_of, seconds_spent, trial_key
+from .roles import REFERENCE_TAGS
+from .space import SPACE_FILE, Space, load_space, validate_space
+from .storage import opened
+
+if TYPE_CHECKING:
+    import pandas
+    from optuna.storages import BaseStorage
+    from optuna.study import Study as OptunaStudy
+    from optuna.trial import FrozenTrial
+    from ray.tune.schedulers import TrialScheduler
+
+    from .trainable import TrialTrainable
+
+STUDIES_FOLDER = "studies"
+HEAD_ONLY = "head-only"
+_FREE_ON_RESUME = ("trials", "hours", "resources")
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """One trial of a study.
+
+    Attributes:
+        number: From 0, in the order in which they were proposed.
+        state: ``COMPLETE``, ``PRUNED``, ``FAIL``, or ``RUNNING`` for one to be taken up again.
+        params: The searched settings, dotted.
+        score: The objective after the last evaluation; ``None`` unless complete.
+        values: The objective by evaluation, from 1.
+        reason: Why it was pruned or failed.
+        folder: Where record, predictions and adapter lie.
+    """
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    score: float | None
+    values: Mapping[int, float]
+    reason: str
+    folder: Path
+
+    @cached_property
+    def record(self) -> RunRecord | None:
+        """The run's record, ``None`` if it never began."""
+        return read_record(self.folder)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study has come to.
+
+    Attributes:
+        name: Its name.
+        folder: Its folder.
+        space: What was searched.
+        trials: All trials, by number.
+        interrupted: Whether Ctrl-C or SIGTERM ended it before its trials or hours were used up.
+    """
+
+    name: str
+    folder: Path
+    space: Space
+    trials: tuple[StudyTrial, ...]
+    interrupted: bool = False
+
+    @property
+    def best(self) -> StudyTrial | None:
+        """The complete trial with the highest score, the earliest of equals; ``None`` if none."""
+        complete = [trial for trial in self.trials if trial.score is not None]
+        return max(complete, key=lambda trial: trial.score or 0.0, default=None)
+
+    @property
+    def reference(self) -> RunRecord | None:
+        """The record of the head-only run, ``None`` when the study has none."""
+        return read_record(reference_folder(self.folder))
+
+    @property
+    def notes(self) -> list[str]:
+        """What its early stopping could not do; empty when all is well."""
+        if self.space.scheduler.name == "none":
+            return []
+        wanted = self.space.scheduler.grace
+        return early_stopping.notes(self.space.run_config(), self.space.search, wanted)
+
+    def frame(self) -> pandas.DataFrame:
+        """Return one row a trial: number, state, score, settings, test score, sizes, seconds."""
+        import pandas
+
+        return pandas.DataFrame([_row(trial, list(self.space.search)) for trial in self.trials])
+
+
+def run_study(
+    space: Space,
+    *,
+    resume: bool = False,
+    storage: Path | None = None,
+    address: str | None = None,
+    observers: Sequence[Observer] = (),
+    reference: bool = True,
+    trainable: type[TrialTrainable] | None = None,
+) -> Study:
+    """Run a study, or go on with one.
+
+    Args:
+        space: What is searched; `stored_space` for one that exists.
+        resume: Go on with the study of that name: trials under way when it stopped keep their
+            numbers and go on from their checkpoints.
+        storage: Where ``studies/`` is; by default the home folder. On a cluster, a shared folder.
+        address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
+        observers: Told in this process what happens.
+        reference: Also train the head alone, outside the search, to compare with.
+        trainable: The class that runs one run.
+
+    Raises:
+        ConfigError: The space is wrong.
+        UserError: The name is in use, or unknown on resume, or the space is another one than
+            before; another process runs the study; the cluster cannot be reached; or the first
+            trials all fail for the same reason.
+    """
+    from .engine import execute
+    from .trainable import TrialTrainable
+
+    space = validate_space(Source(space.model_dump(), name=space.name))
+    folder = study_folder(space.name, storage)
+    _check_name(space, folder, resume, storage)
+    interruption = Interruption()
+    with interruption.listening(), ExitStack() as stack:
+        _hold(stack, folder, resume, address)
+        space.write(folder)
+        database = stack.enter_context(opened(folder, space.name))
+        source = _source(space, folder, *database, reference, interruption)
+        interrupted = execute(
+            source,
+            folder,
+            space.resources,
+            observers=observers,
+            scheduler=_scheduler(space, database[0]),
+            metric=space.objective.metric,
+            interruption=interruption,
+            trainable=trainable or TrialTrainable,
+        )
+        if source.hopeless:
+            raise UserError(
+                "the first trials all failed for the same reason, so the study was ended: "
+                f"{source.hopeless}; mend it, then go on by --resume {space.name}"
+            )
+        return load_study(space.name, storage, interrupted=interrupted)
+
+
+def load_study(name: str, storage: Path | None = None, *, interrupted: bool = False) -> Study:
+    """Read what a study has come to so far, whether it is running or not.
+
+    Raises:
+        UserError: There is no study of that name; the message lists those there are.
+    """
+    space = stored_space(name, storage)
+    folder = study_folder(name, storage)
+    with opened(folder, name) as (study, _):
+        trials = tuple(_trial(item, folder) for item in study.get_trials(deepcopy=False))
+    return Study(name, folder, space, trials, interrupted)
+
+
+def stored_space(name: str, storage: Path | None = None, overrides: Sequence[str] = ()) -> Space:
+    """Return the space of a study that exists, with ``trials=40`` and the like laid over it.
+
+    Raises:
+        UserError: There is no study of that name; the message lists those there are.
+    """
+    path = study_folder(name, storage) / SPACE_FILE
+    if not path.is_file():
+        known = sorted(item.parent.name for item in path.parent.parent.glob(f"*/{SPACE_FILE}"))
+        hint = did_you_mean(name, known) if known else "there are no studies yet"
+        raise UserError(f"no study named {name} in {path.parent.parent}; {hint}")
+    return load_space(str(path), overrides)
+
+
+def study_folder(name: str, storage: Path | None = None) -> Path:
+    """Return where the study of that name is, or would be."""
+    return (storage.expanduser().absolute() if storage else home()) / STUDIES_FOLDER / name
+
+
+def reference_folder(folder: Path) -> Path:
+    """Return where a study's head-only run is."""
+    return folder / "reference" / HEAD_ONLY
+
+
+def _check_name(space: Space, folder: Path, resume: bool, storage: Path | None) -> None:
+    if resume:
+        _check_same(space, stored_space(space.name, storage))
+    elif (folder / SPACE_FILE).exists():
+        raise UserError(
+            f"a study named {space.name} exists ({folder}); go on with it by --resume "
+            f"{space.name}, or take another name by --set name=..."
+        )
+
+
+def _hold(stack: ExitStack, folder: Path, resume: bool, address: str | None) -> None:
+    """Connect and lock; a new study's folder comes last, so that a wrong address leaves none."""
+    from .cluster import connected
+
+    if resume:
+        stack.enter_context(owned(folder))
+        stack.enter_context(connected(address, folder))
+        return
+    writable_folder(folder.parent, "name another folder with --storage")
+    stack.enter_context(connected(address, folder.parent))
+    folder.mkdir(exist_ok=True)
+    stack.enter_context(owned(folder))
+
+
+def _source(
+    space: Space,
+    folder: Path,
+    study: OptunaStudy,
+    storage: BaseStorage,
+    reference: bool,
+    interruption: Interruption,
+) -> Proposals:
+    if space.hours is not None:
+        interruption.end_in(space.hours * 3600 - seconds_spent(study))
+    extra = _reference(space, folder) if reference else None
+    return Proposals(study, storage, space, folder, extra, lambda: interruption.overdue)
+
+
+def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
+    from .schedulers import make_scheduler
+
+    base, early = space.run_config(), space.scheduler
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    return make_scheduler(
+        early.name,
+        last=base.training.evaluations,
+        grace=early_stopping.grace_period(base, space.search, early.grace),
+        reduction_factor=early.reduction_factor,
+        past=[trial.intermediate_values for trial in ended],
+    )
+
+
+def _reference(space: Space, folder: Path) -> RunInfo | None:
+    if space.method == HEAD_ONLY:
+        return None
+    settings = {"method": HEAD_ONLY}
+    config, place = with_settings(space.run_config(), settings), reference_folder(folder)
+    return RunInfo(HEAD_ONLY, "head only", config, settings, place, REFERENCE_TAGS)
+
+
+def _check_same(space: Space, stored: Space) -> None:
+    new, old = space.model_dump(), stored.model_dump()
+    differing = [key for key in new if new[key] != old[key] and key not in _FREE_ON_RESUME]
+    if differing:
+        raise UserError(
+            f"the study {space.name} was begun with other settings ({', '.join(differing)}); "
+            f"a resume may change only {', '.join(_FREE_ON_RESUME)}: take another name"
+        )
+
+
+def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
+    return StudyTrial(
+        number=trial.number,
+        state=trial.state.name,
+        params=trial.params,
+        score=trial.value if trial.state.name == "COMPLETE" else None,
+        values=trial.intermediate_values,
+        reason=reason_of(trial),
+        folder=folder / TRIALS_FOLDER / trial_key(trial.number),
+    )
+
+
+def _row(trial: StudyTrial, searched: Sequence[str]) -> dict[str, Any]:
+    record = trial.record
+    row: dict[str, Any] = {"number": trial.number, "state": trial.state, "score": trial.score}
+    row |= {name: trial.params.get(name) for name in searched}
+    row["test"] = record.score("test") if record else None
+    for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):
+        row[name] = record.counts.get(name) if record else None
+    row["seconds"] = record.timings.get("total") if record else None
+    return row | {"reason": trial.reason, "folder": str(trial.folder)}

@@ -1,0 +1,79 @@
+"""What is told to MLflow about a study, a suite or a run, from its first run to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .tracking.observer import ParentInfo, ParentState, SpoolObserver
+from .tracking.syncer import Handle, start_syncer
+
+if TYPE_CHECKING:
+    from .observer import RunInfo, State
+    from .training.record import RunRecord
+    from .training.reporter import Report
+
+
+class Tracked:
+    """An observer that opens spool and syncer when the first run begins.
+
+    Not before: a study that is refused (its name is in use, no cluster answers) must leave nothing
+    behind.
+
+    Args:
+        folder: The folder of the study, suite or run.
+        parent: What it is as a whole.
+        uri: The MLflow store, resolved.
+        say: Takes a line when something could not be delivered.
+    """
+
+    def __init__(
+        self, folder: Path, parent: ParentInfo, uri: str, say: Callable[[str], None]
+    ) -> None:
+        self._folder, self._parent, self._uri, self._say = folder, parent, uri, say
+        self._spool: SpoolObserver | None = None
+        self._syncer: Handle | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to end."""
+        return self._spool is not None
+
+    def open(self) -> SpoolObserver:
+        """Return the spool, opened now where it is not yet."""
+        if self._spool is None:
+            self._spool = SpoolObserver(self._folder, self._parent)
+            self._syncer = start_syncer(self._folder, self._uri)
+        return self._spool
+
+    def started(self, run: RunInfo) -> None:
+        """Pass it on."""
+        self.open().started(run)
+
+    def reported(self, run: RunInfo, report: Report) -> None:
+        """Pass it on."""
+        self.open().reported(run, report)
+
+    def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        """Pass it on."""
+        self.open().ended(run, state, record, reason)
+
+    def close(
+        self,
+        state: ParentState,
+        *,
+        reason: str = "",
+        winner: RunInfo | None = None,
+        artifacts: Sequence[Path] = (),
+    ) -> None:
+        """End the whole, hand over what it left, and wait up to ten seconds for delivery."""
+        spool = self.open()
+        for path in artifacts:
+            spool.artifact(None, path)
+        spool.close(state, reason=reason, winner=winner)
+        assert self._syncer is not None
+        outcome = self._syncer.finish()
+        self._spool = self._syncer = None
+        if outcome.message:
+            self._say(outcome.message)

@@ -1,0 +1,64 @@
+"""Deliver a study's spool now, in this process: what ``runs sync`` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from ..errors import UserError
+from . import uri as uris
+from .spool import parent_path
+
+_WAIT_SECONDS = 5.0
+
+
+class Counts(BaseModel):
+    """What a synchronisation did.
+
+    Attributes:
+        runs: Runs that MLflow holds of this study, its parent left out.
+        points: Values delivered now.
+        refused: Pieces that MLflow would not take, listed in ``tracking/refused-*.jsonl``.
+    """
+
+    runs: int
+    points: int
+    refused: int
+
+
+def sync(folder: Path, uri: str) -> Counts:
+    """Deliver all that the study or suite in ``folder`` has not delivered to ``uri`` yet.
+
+    What was refused before is offered again: a deleted run may have been restored.
+
+    Raises:
+        UserError: There is nothing to deliver, MLflow cannot be reached, its experiment was
+            deleted, or a syncer is at work on this study.
+    """
+    if not parent_path(folder).is_file():
+        raise UserError(f"no tracked runs under {folder}: expected {parent_path(folder)}")
+    from filelock import Timeout
+
+    from .client import ExperimentDeleted, Unavailable, quiet_environment
+    from .delivery import Delivery, delivery_lock
+
+    try:
+        with delivery_lock(folder).acquire(timeout=_WAIT_SECONDS), quiet_environment():
+            delivery = Delivery(folder, uri)
+            delivery.retry_refused()
+            delivery.round(everything=True)
+    except Timeout:
+        raise UserError(f"a running study or syncer is delivering {folder} right now") from None
+    except Unavailable as error:
+        raise UserError(
+            f"cannot reach MLflow at {uris.shown(uri)}: {error}; nothing is lost, sync again later"
+        ) from None
+    except ExperimentDeleted as error:
+        raise UserError(f"cannot deliver {folder.name}: {error}") from None
+    positions = delivery.cursor.runs.values()
+    return Counts(
+        runs=sum(position.run_id is not None for position in positions),
+        points=delivery.points,
+        refused=sum(position.refused for position in delivery.cursor.positions()),
+    )

@@ -1,0 +1,65 @@
+"""Prepared views of MLflow's run list: which columns, in which order, grouped by what.
+
+MLflow keeps a shared view as an experiment tag in a format of its own (read from MLflow 3.17.2's
+browser code); a view that a later version cannot read falls back to the plain list.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from .spool import ParentKind
+
+BEST = "best/score"
+
+_TAG = "mlflow.sharedViewState."
+# An experiment tag holds 20,000 characters; beyond some dozens of columns nobody reads them.
+_MAX_COLUMNS = 40
+
+
+def view_tags(what: ParentKind, columns: Sequence[str]) -> dict[str, str]:
+    """Return the experiment tags that hold the prepared view, named after ``what``.
+
+    A study lists its trials under their parent, newest first, with score, state and the searched
+    settings. Rows nest only in the order of creation, so it is not sorted by score: a click on
+    the column does that. A suite shows one row an arm, with the mean over its seeds.
+
+    Args:
+        what: ``study`` or ``suite``.
+        columns: Dotted settings to show.
+    """
+    settings = [f"params.`{name}`" for name in columns[:_MAX_COLUMNS]]
+    state: dict[str, Any] = {
+        "searchFilter": "",
+        "orderByKey": "attributes.start_time",
+        "orderByAsc": False,
+        "selectedColumns": [f"metrics.`{BEST}`", "tags.`state`", *settings],
+    }
+    if what == "suite":
+        state["selectedColumns"][1:1] = ["tags.`arm`", "tags.`seed`"]
+        state["groupBy"] = {
+            "aggregateFunction": "average",
+            "groupByKeys": [{"mode": "tag", "groupByData": "arm"}],
+        }
+    return {_TAG + what: _packed(state)}
+
+
+def address(base: str, experiment_id: str, view: str | None = None) -> str:
+    """Return the address of an experiment's runs on the MLflow server at ``base``.
+
+    Without ``workflowType`` MLflow opens its page for traces instead of the runs.
+    """
+    query = {"workflowType": "machine_learning"}
+    if view:
+        query["viewStateShareKey"] = view
+    return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def _packed(state: dict[str, Any]) -> str:
+    text = json.dumps(state, separators=(",", ":")).encode()
+    return "deflate;" + base64.b64encode(zlib.compress(text, 9)).decode()

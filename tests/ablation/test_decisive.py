@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lora2_search.ablation.decisive import decisive
+from lora2_search.config import RunConfig, with_settings
+
+BASE = with_settings(RunConfig(task="sentiment"), {"adapter.target_rank": 4})
+
+
+@pytest.mark.parametrize(
+    "given, changed",
+    [
+        ({"method": "head-only"}, {"adapter.k": 2}),
+        ({"method": "head-only", "training.head_lr": 0.01}, {"training.lr": 0.5}),
+        ({"method": "lora"}, {"adapter.gamma": 0.0}),
+        ({"method": "lora"}, {"adapter.scoring": "random"}),
+        ({"adapter.target_rank": None}, {"adapter.scoring": "random"}),
+        ({"adapter.target_rank": None}, {"adapter.target_rank": 8}),
+        ({"adapter.scoring": "none"}, {"adapter.t_init": 0.2}),
+        ({"adapter.scoring": "random"}, {"adapter.beta1": 0.5}),
+        ({"adapter.init": "orthonormal"}, {"adapter.init_std": 0.1}),
+        ({}, {"adapter.gamma": [0.1, 0.1]}),
+        ({}, {"training.head_lr": 0.001}),
+        ({"training.steps": 10}, {"training.epochs": 1.0}),
+    ],
+)
+def test_a_setting_that_no_run_looks_at_makes_no_other_run(
+    given: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    one = with_settings(BASE, given)
+    other = with_settings(one, changed)
+    assert one != other and decisive(one) == decisive(other)
+
+
+@pytest.mark.parametrize(
+    "given, changed",
+    [
+        ({}, {"adapter.gamma": 0.0}),
+        ({}, {"adapter.gamma": [0.1, 0.0]}),
+        ({}, {"adapter.scoring": "random"}),
+        ({}, {"adapter.beta1": 0.5}),
+        ({}, {"adapter.init_std": 0.1}),
+        ({}, {"training.lr": 0.5}),
+        ({}, {"seed": 1}),
+        ({"method": "lora"}, {"adapter.r": 4}),
+        ({"method": "head-only"}, {"training.lr": 0.5}),
+        ({"adapter.scoring": "random"}, {"adapter.t_init": 0.2}),
+    ],
+)
+def test_a_setting_that_can_matter_makes_another_run(
+    given: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    one = with_settings(BASE, given)
+    assert decisive(one) != decisive(with_settings(one, changed))

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lora2_search.ablation.runner import (
+    read_suite_result,
+    run_suite,
+    stored_suite,
+    suite_folder,
+)
+from lora2_search.ablation.suite import Suite, validate_suite
+from lora2_search.errors import UserError
+from lora2_search.source import Source
+from lora2_search.training.record import read_record
+from tests.search.stand_in import STEPS, Recorder, StandIn
+
+ROOT = Path(__file__).parents[2]
+
+
+def suite(**changes: object) -> Suite:
+    data = {
+        "name": "tiny",
+        "task": "sentiment",
+        "training": {"evaluations": 2},
+        "arms": {"narrow": {"adapter.k": 2}, "head-only": {"method": "head-only"}},
+        "seeds": 2,
+    }
+    return validate_suite(Source({**data, **changes}))
+
+
+def steps(folder: Path) -> list[str]:
+    return [line.split()[0] for line in (folder / STEPS).read_text().splitlines()]
+
+
+def test_a_suite_runs_resumes_what_failed_and_doubles_nothing(
+    tmp_path: Path, ray_here: None
+) -> None:
+    plan = suite(seeds=[12, 13])  # the stand-in raises with seed 13
+    recorder = Recorder()
+    result = run_suite(plan, storage=tmp_path, observers=[recorder], trainable=StandIn)
+    assert result.folder == tmp_path / "suites" / "tiny" and not result.interrupted
+    told = {key: state for key, [(state, *_)] in recorder.of("ended").items()}
+    assert told == {
+        f"{arm}-seed{seed}": "COMPLETE" if seed == 12 else "FAIL"
+        for arm in ("base", "narrow", "head-only")
+        for seed in (12, 13)
+    }
+    done = result.folder / "runs" / "base-seed12"
+    assert steps(done) == ["1", "2"] and result.frame().shape[0] == 6
+    again = run_suite(
+        stored_suite("tiny", tmp_path), resume=True, storage=tmp_path, trainable=StandIn
+    )
+    assert steps(done) == ["1", "2"]
+    assert again.records["base-seed12"] == result.records["base-seed12"]
+    with pytest.raises(UserError, match="exists .*--resume tiny"):
+        run_suite(plan, storage=tmp_path, trainable=StandIn)
+    with pytest.raises(UserError, match=r"begun with other settings \(arms"):
+        other = suite(seeds=[12, 13], arms={**plan.arms, "narrow": {"adapter.k": 3}})
+        run_suite(other, resume=True, storage=tmp_path, trainable=StandIn)
+
+
+def test_a_name_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    suite().write(_made(suite_folder("tiny", tmp_path)))
+    with pytest.raises(UserError, match='no suite named tyny .*did you mean "tiny"'):
+        run_suite(suite(name="tyny"), resume=True, storage=tmp_path)
+    with pytest.raises(UserError, match="there are no suites yet"):
+        stored_suite("tiny", tmp_path / "elsewhere")
+
+
+def test_a_suite_can_be_read_before_anything_ran(tmp_path: Path) -> None:
+    suite().write(_made(suite_folder("tiny", tmp_path)))
+    result = read_suite_result("tiny", tmp_path)
+    assert not result.complete and result.records == {} and result.failed == {}
+    assert set(result.frame()["status"]) == {"waiting"}
+
+
+def test_a_suite_lives_in_the_home_by_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LORA2_SEARCH_HOME", str(tmp_path))
+    assert suite_folder("x") == tmp_path / "suites" / "x"
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.ablation.test_runner import suite
+from tests.search.stand_in import SlowStandIn
+from lora2_search.ablation.runner import run_suite
+run_suite(suite(training={"evaluations": 6}), storage=Path(sys.argv[1]), trainable=SlowStandIn)
+"""
+
+
+@pytest.mark.slow
+def test_a_suite_whose_driver_was_killed_goes_on_and_doubles_nothing(tmp_path: Path) -> None:
+    driver = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], cwd=ROOT)
+    folder = suite_folder("tiny", tmp_path)
+    try:
+        _wait(lambda: any((folder / "runs").glob(f"*/{STEPS}")), 90)
+        _wait(lambda: _completed(folder) >= 1, 60)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+    time.sleep(4)  # orphaned workers are gone after 3 s
+    assert 1 <= _completed(folder) < 6
+    result = run_suite(
+        stored_suite("tiny", tmp_path), resume=True, storage=tmp_path, trainable=StandIn
+    )
+    assert result.complete and not result.failed
+    for run in result.runs:
+        assert sorted(set(steps(run.folder))) == [str(n) for n in range(1, 7)]
+        assert len(result.records[run.key].history) == 6
+
+
+def _completed(folder: Path) -> int:
+    records = [read_record(path) for path in (folder / "runs").glob("*")]
+    return sum(record is not None and record.status == "completed" for record in records)
+
+
+def _wait(condition, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder

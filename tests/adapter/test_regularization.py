@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from lora2_search.adapter.factors import initial_factor, named_generator
+from lora2_search.adapter.regularization import (
+    mean_orthogonality_error,
+    orthogonality_loss,
+    plane_names,
+)
+
+from .models import matrices
+
+SHAPES = [(9, 7), (9, 7), (7, 9), (5, 5)]
+
+
+def error(x: Tensor) -> Tensor:
+    """R(X) by its definition, one matrix at a time."""
+    gram = x.T @ x if x.shape[0] >= x.shape[1] else x @ x.T
+    return (gram - torch.eye(len(gram), dtype=x.dtype)).square().sum().sqrt()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 10), max_size=2),
+    rank=st.integers(1, 10),
+    gamma=st.floats(0.01, 2.0),
+)
+def test_batched_losses_and_gradients_equal_the_definition(
+    widths: list[int], rank: int, gamma: float
+) -> None:
+    planes = len(widths) + 1
+    gammas = [gamma / (p + 1) for p in range(planes)]
+    ours, theirs = (matrices(widths, rank, SHAPES) for _ in range(2))
+    losses = list(orthogonality_loss(ours, gammas).values())
+    expected = [
+        gammas[p] / planes * torch.stack([error(f[p]) for m in theirs for f in (m[0], m[2])]).mean()
+        for p in range(planes)
+    ]
+    torch.testing.assert_close(torch.stack(losses), torch.stack(expected))
+    sum(losses).backward()
+    sum(expected).backward()
+    for mine, reference in zip(ours, theirs, strict=True):
+        for a, b in zip((*mine[0], *mine[2]), (*reference[0], *reference[2]), strict=True):
+            torch.testing.assert_close(a.grad, b.grad)
+
+
+def test_an_orthonormal_matrix_has_no_error_and_a_finite_gradient() -> None:
+    x = torch.eye(6, 3, requires_grad=True)
+    loss = mean_orthogonality_error([x])
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(x.grad, torch.zeros(6, 3))
+
+
+@pytest.mark.parametrize("shape", [(32, 8), (8, 32), (8, 8)])
+def test_the_orthonormal_start_has_a_loss_of_about_zero(shape: tuple[int, int]) -> None:
+    x = initial_factor(shape, "orthonormal", 0.0, named_generator(0, "x"))
+    assert mean_orthogonality_error([x]).item() < 1e-5
+
+
+def test_the_smaller_side_is_taken_when_the_rank_is_below_k() -> None:
+    wide = torch.eye(3, 8)
+    assert mean_orthogonality_error([wide, wide.T]).item() == 0
+
+
+def test_a_plane_without_weight_is_a_constant_zero() -> None:
+    factors = matrices([3], 4, SHAPES)
+    losses = orthogonality_loss(factors, [0.0, 0.5])
+    assert losses["outer"].item() == 0
+    assert not losses["outer"].requires_grad
+    assert losses["inner"].item() > 0
+    sum(losses.values()).backward()
+    assert factors[0].left[0].grad is None
+
+
+def test_a_matrix_of_rank_zero_counts_as_orthonormal() -> None:
+    full, cut = matrices([3], 2, [(5, 5)])[0], matrices([3], 0, [(5, 5)])[0]
+    both = orthogonality_loss([full, cut], [0.1, 0.1])["inner"]
+    assert both.item() == pytest.approx(orthogonality_loss([full], [0.1, 0.1])["inner"].item() / 2)
+
+
+def test_half_precision_factors_are_measured_in_float32() -> None:
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        measured = mean_orthogonality_error([x])
+    assert measured.dtype == torch.float32
+    torch.testing.assert_close(measured, error(x.float()))
+
+
+@pytest.mark.parametrize(
+    ("planes", "names"),
+    [
+        (1, ["outer"]),
+        (2, ["outer", "inner"]),
+        (3, ["outer", "middle", "inner"]),
+        (4, ["outer", "middle", "middle2", "inner"]),
+    ],
+)
+def test_planes_have_names(planes: int, names: list[str]) -> None:
+    assert plane_names(planes) == names

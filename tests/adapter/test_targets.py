@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from lora2_search.adapter import default_modules_to_save, default_targets
+from lora2_search.adapter.targets import MODULES_TO_SAVE, TARGETS
+
+
+def classifier(model_type: str) -> nn.Module:
+    sizes = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2}
+    if model_type == "distilbert":
+        sizes = {"n_layers": 2, "dim": 16, "n_heads": 2, "hidden_dim": 24}
+    config = AutoConfig.for_model(model_type, vocab_size=30, **sizes)
+    with torch.device("meta"):
+        return AutoModelForSequenceClassification.from_config(config)
+
+
+def matches(name: str, suffixes: list[str]) -> bool:
+    return any(name == suffix or name.endswith(f".{suffix}") for suffix in suffixes)
+
+
+@pytest.mark.parametrize("model_type", sorted(TARGETS))
+def test_targets_are_all_linear_layers_of_the_blocks_and_nothing_else(model_type: str) -> None:
+    linear = [n for n, m in classifier(model_type).named_modules() if isinstance(m, nn.Linear)]
+    targeted = [name for name in linear if matches(name, default_targets(model_type))]
+    # A block's name holds its number; poolers, heads and embeddings have none.
+    assert targeted == [n for n in linear if ".0." in n or ".1." in n]
+    assert len(targeted) == 12
+
+
+@pytest.mark.parametrize("model_type", sorted(MODULES_TO_SAVE))
+def test_whatever_is_outside_the_encoder_is_trained_whole(model_type: str) -> None:
+    model = classifier(model_type)
+    outside = [n for n, _ in model.named_parameters() if not n.startswith(model.base_model_prefix)]
+    wholes = default_modules_to_save(model_type)
+    assert outside
+    assert all(name.split(".")[0] in wholes for name in outside)
+    assert all(matches_any(model, whole) for whole in wholes)
+
+
+def matches_any(model: nn.Module, suffix: str) -> bool:
+    return any(matches(name, [suffix]) for name, _ in model.named_modules())
+
+
+@pytest.mark.parametrize("function", [default_targets, default_modules_to_save])
+def test_an_unknown_type_lists_the_known_ones(function: object) -> None:
+    with pytest.raises(ValueError, match="'gpt9'.*bert, deberta-v2"):
+        function("gpt9")  # type: ignore[operator]
+
+
+def test_the_caller_may_change_its_list() -> None:
+    default_targets("bert").append("pooler.dense")
+    assert "pooler.dense" not in default_targets("bert")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from lora2_search.cli.app import app
+
+VERBS = {
+    "tune": ["--space", "--set", "--name", "--resume", "--trials", "--address", "--storage"],
+    "ablate": ["--suite", "--set", "--name", "--resume", "--address", "--storage", "--json"],
+    "train": ["--config", "--from-study", "--trial", "--set", "--resume", "--tracking-uri"],
+    "report": ["{name}", "--storage"],
+    "init": ["--data", "--model", "--out", "--text", "--label", "--kind", "--force"],
+    "doctor": ["--fetch", "--tracking-uri"],
+    "ui": ["--port", "--tracking-uri"],
+    "runs": ["list", "show", "sync"],
+    "runs list": ["--json", "--storage"],
+    "runs show": ["{name}", "--json"],
+    "runs sync": ["--tracking-uri", "--json"],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_its_options(verb: str) -> None:
+    result = CliRunner().invoke(app, [*verb.split(), "--help"], prog_name="lora2-search")
+    assert result.exit_code == 0
+    assert f"Usage: lora2-search {verb}" in result.stdout
+    for option in VERBS[verb]:
+        assert option in result.stdout
+
+
+def test_the_overview_names_every_verb_with_a_whole_sentence() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    for verb in VERBS:
+        if " " not in verb:
+            assert f"\n  {verb}" in result.stdout
+    assert "..." not in result.stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["tune", "--nope"], "No such option: --nope"),
+        (["nope"], "No such command 'nope'"),
+        (["tune", "--trials", "many"], "should be a valid integer"),
+        (["init"], "Missing option '--data'"),
+        (["init", "--data", "x.csv", "--kind", "sorting"], "'sorting' is not one of"),
+    ],
+)
+def test_a_wrong_option_exits_with_2(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["tune", "--help"], ["runs", "list", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        f"sys.argv = ['lora2-search', *{arguments!r}]\n"
+        "from lora2_search.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = 'torch ray mlflow optuna transformers pandas numpy plotly peft'.split()\n"
+        "print('HEAVY', [name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_the_module_runs_as_a_program() -> None:
+    command = [sys.executable, "-m", "lora2_search", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: lora2-search")
+    assert done.stderr == ""

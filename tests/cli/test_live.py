@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from lora2_search.cli.live import ROWS, LiveView, duration
+from lora2_search.config import RunConfig
+from lora2_search.observer import RunInfo
+from lora2_search.training.record import RunRecord
+from lora2_search.training.reporter import Report
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(number: int, **settings: object) -> RunInfo:
+    config = RunConfig(task="rte")
+    return RunInfo(f"{number:05d}", f"trial {number}", config, settings, Path(f"trials/{number}"))
+
+
+def report(interval: int, score: float = 0.5, rank: int = 90) -> Report:
+    return Report(interval, 4, interval * 10, 40, score, rank, (), interval == 4)
+
+
+def record(score: float) -> RunRecord:
+    scores = {"validation/accuracy": score}
+    return RunRecord(fingerprint="f", config={}, metric="accuracy", scores=scores)
+
+
+def view(total: int | None = None, terminal: bool = False) -> tuple[LiveView, io.StringIO, Clock]:
+    stream, clock = io.StringIO(), Clock()
+    return LiveView(total, stream, clock, width=140, terminal=terminal), stream, clock
+
+
+def cells(table_view: LiveView) -> list[list[str]]:
+    columns = [[str(cell) for cell in column.cells] for column in table_view.table().columns]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def test_without_a_terminal_every_event_is_one_line() -> None:
+    live, stream, clock = view(total=2)
+    with live:
+        live.started(run(0, **{"adapter.k": 4, "training.lr": 0.0012345}))
+        live.reported(run(0), report(1, score=0.61))
+        clock.now = 74
+        live.ended(run(0), "COMPLETE", record(0.71), "")
+    assert stream.getvalue().splitlines() == [
+        "trial 0 started  k=4 lr=0.00123",
+        "trial 0 step 10/40  score 0.6100  kept rank 90",
+        "trial 0 COMPLETE  score 0.7100  1 min 14 s  1 of 2 done, about 1 min 14 s left",
+    ]
+
+
+def test_a_long_line_is_not_folded() -> None:
+    live, stream, _ = view()
+    with live:
+        live.started(run(0, **{f"adapter.setting_{i}": i for i in range(60)}))
+    assert len(stream.getvalue().splitlines()) == 1
+
+
+def test_a_failure_says_why_and_keeps_brackets_as_they_are() -> None:
+    live, stream, _ = view()
+    with live:
+        live.started(run(0, **{"adapter.gamma": [0.1, 0.2]}))
+        live.ended(run(0), "FAIL", None, "loss [nan] at step 3")
+    assert "gamma=[0.1, 0.2]" in stream.getvalue()
+    assert "trial 0 FAIL  score -" in stream.getvalue()
+    assert "(loss [nan] at step 3)" in stream.getvalue()
+    assert cells(live)[0][-1] == "loss [nan] at step 3"
+
+
+def test_the_table_shows_state_step_score_rank_and_time_left() -> None:
+    live, _, clock = view(total=3)
+    live.started(run(0, **{"adapter.k": 4}))
+    clock.now = 20
+    live.reported(run(0), report(1, score=0.61, rank=70))
+    clock.now = 30
+    assert cells(live) == [["trial 0", "running", "10/40", "0.6100", "70", "1 min 30 s", "k=4"]]
+
+
+def test_a_resumed_run_is_timed_by_what_it_did_here() -> None:
+    live, _, clock = view()
+    live.started(run(0))
+    clock.now = 1
+    live.reported(run(0), report(2))
+    assert cells(live)[0][5] == ""
+    clock.now = 11
+    live.reported(run(0), report(3))
+    assert cells(live)[0][5] == "11 s"
+
+
+def test_the_best_complete_run_is_marked_and_a_pruned_one_is_not() -> None:
+    live, _, _ = view()
+    for number, state, score in ((0, "COMPLETE", 0.7), (1, "COMPLETE", 0.8), (2, "PRUNED", 0.9)):
+        live.started(run(number))
+        live.ended(run(number), state, record(score), "")  # type: ignore[arg-type]
+    assert [row[3] for row in cells(live)] == ["0.7000", "0.8000 *", "0.9000"]
+
+
+def test_a_long_study_shows_its_last_runs_and_all_that_run() -> None:
+    live, _, _ = view()
+    for number in range(100):
+        live.started(run(number))
+        if number != 3:
+            live.ended(run(number), "COMPLETE", record(0.5), "")
+    rows = cells(live)
+    assert len(rows) == ROWS
+    assert rows[0][0] == "trial 3"
+    assert rows[-1][0] == "trial 99"
+    assert live.table().caption == f"{100 - ROWS} earlier runs not shown"
+
+
+def test_a_terminal_gets_a_table_and_no_lines() -> None:
+    live, stream, _ = view(total=1, terminal=True)
+    with live:
+        live.started(run(0))
+        live.ended(run(0), "COMPLETE", record(0.71), "")
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "kept rank" in text
+    assert "0.7100" in text
+    assert "trial 0 started" not in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")],
+)
+def test_times_read_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

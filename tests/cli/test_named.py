@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lora2_search.ablation.suite import load_suite
+from lora2_search.cli.app import app
+from lora2_search.cli.named import best, everything, find
+from lora2_search.config import RunConfig
+from lora2_search.errors import UserError
+from lora2_search.search.space import load_space
+from lora2_search.training.record import RunRecord
+
+
+def record(folder: Path, score: float | None, status: str = "completed", **settings: int) -> None:
+    config = RunConfig(task="rte").model_dump(mode="json")
+    config["adapter"] |= settings
+    scores = {} if score is None else {"validation/accuracy": score, "test/accuracy": score - 0.1}
+    folder.mkdir(parents=True)
+    RunRecord(
+        fingerprint="f",
+        status=status,  # type: ignore[arg-type]
+        config=config,
+        metric="accuracy",
+        scores=scores,
+        total_steps=40,
+        started_ms=1_790_000_000_000,
+        error="ValueError: [red]" if status == "failed" else None,
+    ).write(folder)
+
+
+@pytest.fixture
+def full(own_home: Path) -> Path:
+    """A home with a study, a suite of the same name and a run."""
+    study = own_home / "studies" / "quick"
+    record(study / "trials" / "00000", 0.7, k=4)
+    record(study / "trials" / "00001", 0.9, "pruned", k=8)
+    record(study / "trials" / "00002", None, "failed", k=16)
+    record(study / "reference" / "head-only", 0.95)
+    load_space("quickstart", ["name=quick"]).write(study)
+    suite = own_home / "suites" / "quick"
+    record(suite / "runs" / "base-seed7", 0.8)
+    load_suite("quick", ["name=quick", "seed=7", "seeds=3"]).write(suite)
+    record(own_home / "runs" / "one", 0.6)
+    (own_home / "studies" / "empty").mkdir()
+    return own_home
+
+
+def test_everything_is_found_and_what_holds_nothing_is_left_out(full: Path) -> None:
+    assert [(item.kind, item.name) for item in everything(None)] == [
+        ("study", "quick"),
+        ("suite", "quick"),
+        ("run", "one"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("quick", "study"), ("studies/quick", "study"), ("suites/quick", "suite"), ("one", "run")],
+)
+def test_a_name_is_found_and_a_folder_tells_two_apart(name: str, kind: str, full: Path) -> None:
+    assert find(name, None).kind == kind
+
+
+def test_a_wrong_name_is_answered_with_the_nearest(full: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match='nothing called quik .*"quick"'):
+        find("quik", None)
+    with pytest.raises(UserError, match="nothing called ../x"):
+        find("../x", None)
+    with pytest.raises(UserError, match="nothing called studies/quick"):
+        find("studies/quick", tmp_path / "elsewhere")
+
+
+def test_the_best_is_a_completed_trial_and_not_the_reference(full: Path) -> None:
+    found = best(find("quick", None).records())
+    assert found is not None
+    assert found[0] == "trial 0"
+    assert best([]) is None
+
+
+def test_the_list_counts_states(full: Path) -> None:
+    result = CliRunner().invoke(app, ["runs", "list", "--json"])
+    rows = {(row["kind"], row["name"]): row for row in json.loads(result.stdout)}
+    assert rows["study", "quick"]["runs"] == "2 completed, 1 failed, 1 pruned"
+    assert rows["study", "quick"]["score"] == 0.7
+    assert rows["suite", "quick"]["best"] == ""
+    assert rows["run", "one"]["begun"].startswith("2026-09-21T")
+    table = CliRunner().invoke(app, ["runs", "list"]).stdout.splitlines()
+    assert len(table) == 4
+    assert table[1].split()[:2] == ["quick", "study"]
+
+
+def test_a_study_is_shown_with_searched_settings_and_reasons(full: Path) -> None:
+    result = CliRunner().invoke(app, ["runs", "show", "quick"])
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:2] == ["run", "state"]
+    assert {"k", "lr", "gamma", "error"} <= set(lines[0].split())
+    assert lines[1].split()[:4] == ["trial", "0", "completed", "0.7000"]
+    assert "ValueError: [red]" in lines[3]
+    assert lines[4].startswith("head only")
+    rows = json.loads(CliRunner().invoke(app, ["runs", "show", "quick", "--json"]).stdout)["runs"]
+    assert [row["settings"].get("adapter.k") for row in rows] == [4, 8, 16, None]
+
+
+def test_a_suite_is_shown_with_what_its_arms_change(full: Path) -> None:
+    shown = CliRunner().invoke(app, ["runs", "show", "suites/quick", "--json"])
+    (row,) = json.loads(shown.stdout)["runs"]
+    assert row["run"] == "base-seed7"
+    assert {"adapter.gamma", "adapter.scoring", "method"} == set(row["settings"])

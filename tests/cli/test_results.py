@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from lora2_search.cli.results import command, print_study, study_result
+from lora2_search.cli.rows import print_json, print_rows
+from lora2_search.search.space import load_space
+from lora2_search.search.study import Study, StudyTrial
+from lora2_search.training.record import RunRecord
+
+COUNTS = {
+    "trained_adapter": 168_480,
+    "kept_adapter": 160_000,
+    "compressed_adapter": 90_000,
+    "trained_head": 148_610,
+}
+PARAMS = {"training.lr": 0.0083125, "adapter.k": 4, "adapter.target_rank": 3, "adapter.gamma": 0.1}
+
+
+def record(folder: Path, validation: float, test: float | None) -> None:
+    scores = {"validation/accuracy": validation}
+    if test is not None:
+        scores["test/accuracy"] = test
+    folder.mkdir(parents=True)
+    RunRecord(
+        fingerprint="f",
+        status="completed",
+        config={},
+        metric="accuracy",
+        scores=scores,
+        counts=COUNTS,
+    ).write(folder)
+
+
+def study(folder: Path, *trials: tuple[str, float | None], reference: bool = True) -> Study:
+    made = []
+    for number, (state, score) in enumerate(trials):
+        place = folder / "trials" / f"{number:05d}"
+        if score is not None:
+            record(place, score, score - 0.01)
+        reason = "" if score is not None else "diverged: the score is NaN at step 3"
+        made.append(StudyTrial(number, state, PARAMS, score, {}, reason, place))
+    if reference:
+        record(folder / "reference" / "head-only", 0.67, 0.66)
+    return Study("mine", folder, load_space("quickstart", ["name=mine"]), tuple(made))
+
+
+def told(item: Study, capsys: pytest.CaptureFixture[str]) -> str:
+    print_study(item, study_result(item, None, "sqlite:////x/mlflow.db"))
+    return capsys.readouterr().out
+
+
+def test_the_winner_stands_against_head_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(study(tmp_path, ("COMPLETE", 0.78), ("PRUNED", None), ("COMPLETE", 0.79)), capsys)
+    rows = [line.split() for line in text.splitlines()]
+    assert ["winner", "(trial", "2)", "0.7900", "0.7800"] in rows
+    assert ["head", "only", "0.6700", "0.6600"] in rows
+    assert ["difference", "+0.1200", "+0.1200"] in rows
+    assert "3 trials (2 complete, 1 pruned)" in text
+    assert "training.lr=0.00831, adapter.k=4" in text
+    assert "168,480 trained, 160,000 kept after pruning, 90,000 compressed" in text
+    assert "lora2-search train --from-study mine" in text
+    assert str(tmp_path / "report.html") in text
+    assert "lora2-search ui mine" in text
+
+
+def test_a_study_without_a_complete_trial_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("FAIL", None), ("FAIL", None))
+    text = told(item, capsys)
+    assert "no winner" in text
+    assert text.count("diverged: the score is NaN at step 3") == 1
+    assert study_result(item, None, "sqlite:////x/mlflow.db")["winner"] is None
+
+
+def test_without_a_reference_the_winner_stands_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(study(tmp_path, ("COMPLETE", 0.78), reference=False), capsys)
+    assert ["difference", "-", "-"] in [line.split() for line in text.splitlines()]
+
+
+def test_the_result_is_plain_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.78))
+    print_json(study_result(item, tmp_path / "my store", "sqlite:////x/mlflow.db"))
+    result = json.loads(capsys.readouterr().out)
+    assert result["winner"]["settings"] == PARAMS
+    assert result["head_only"] == {"metric": "accuracy", "validation": 0.67, "test": 0.66}
+    assert result["winner"]["train"].endswith(f"--storage '{tmp_path / 'my store'}'")
+
+
+def test_a_command_hides_passwords_and_leaves_the_default_store_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert command("ui", "a b") == "lora2-search ui 'a b'"
+    uri = "postgresql://me:secret@host/db"
+    assert "secret" not in command("ui", "x", tracking_uri=uri)
+    assert "postgresql://me:" in command("ui", "x", tracking_uri=uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert command("ui", "x", tracking_uri=uri) == "lora2-search ui x"
+
+
+def test_nan_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"a": [math.nan, 1.5], "b": {"c": math.inf}})
+    assert json.loads(capsys.readouterr().out) == {"a": [None, 1.5], "b": {"c": None}}
+
+
+def test_rows_are_whole_lines_without_empty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    wide = "x" * 120
+    print_rows([{"run": wide, "adapter.k": 4, "error": ""}, {"run": "b[1]", "adapter.k": None}])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["run", "k"]
+    assert lines[1].split() == [wide, "4"]
+    assert lines[2].split() == ["b[1]"]

@@ -1,0 +1,136 @@
+"""``tune`` and ``ablate`` as a user runs them: real processes, a tiny model, real files."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from lora2_search import api
+from lora2_search.training.record import read_record
+
+pytestmark = pytest.mark.slow
+
+COMMAND = [sys.executable, "-m", "lora2_search"]
+SHORT = [
+    *("--set", "training.steps=8", "--set", "training.evaluations=4"),
+    *("--set", "training.device=cpu", "--set", "resources.concurrent=2"),
+]
+
+
+def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    line = [*COMMAND, *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def space(reviews_csv: Path, tiny_bert: Path, tmp_path: Path) -> Path:
+    out = tmp_path / "mine.yaml"
+    run("init", "--data", reviews_csv, "--model", tiny_bert, "--label", "verdict", "--out", out)
+    return out
+
+
+def test_a_file_of_ones_own_is_looked_at_tuned_and_its_winner_trained(
+    space: Path, home_with_store: Path
+) -> None:
+    done = run("tune", "--space", space, *SHORT, "--trials", 3, "--json")
+    result = json.loads(done.stdout)
+    winner = result["winner"]
+    assert sum(result["trials"].values()) == 3
+    assert set(winner["settings"]) == {
+        "training.lr",
+        "adapter.k",
+        "adapter.target_rank",
+        "adapter.gamma",
+    }
+    assert winner["validation"] == winner["score"]
+    assert result["head_only"]["test"] is not None
+    assert Path(result["report"]).is_file()
+    assert "workflowType=machine_learning" in result["mlflow"]
+    assert "trial 2 " in done.stderr
+
+    trained = json.loads(run("train", "--from-study", "mine", "--json").stdout)
+    study = api.load_study("mine")
+    assert study.best is not None
+    best = read_record(study.best.folder)
+    assert best is not None
+    assert trained["fingerprint"] == best.fingerprint
+    assert trained["scores"] == pytest.approx(best.scores)
+    assert len(study.frame()) == 3
+
+    again = run("tune", "--space", space, *SHORT, "--trials", 1)
+    assert "Study mine-2: 1 trials" in again.stdout
+    assert "head only" in again.stdout
+    listed = json.loads(run("runs", "list", "--json").stdout)
+    assert [row["name"] for row in listed][:2] == ["mine", "mine-2"]
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_study_ends_whole(
+    space: Path, home_with_store: Path
+) -> None:
+    line = [*COMMAND, "tune", "--space", str(space), *SHORT, "--set", "training.steps=600"]
+    process = subprocess.Popen(
+        [*line, "--trials", "3"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    while "trial 0 step" not in process.stdout.readline():
+        assert process.poll() is None
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read()
+    assert process.wait(60) == 130
+    assert time.monotonic() - started < 40
+    assert "go on with: lora2-search tune --resume mine" in said
+    assert "Traceback" not in said
+    result = json.loads(run("tune", "--resume", "mine", "--json").stdout)
+    assert sum(result["trials"].values()) == 3
+    assert "RUNNING" not in result["trials"]
+    counts = json.loads(run("runs", "sync", "mine", "--json").stdout)["mine"]
+    assert (counts["runs"], counts["points"], counts["refused"]) == (4, 0, 0)
+
+
+def test_the_rte_space_and_the_quick_suite_run_offline_on_folders(
+    tiny_deberta: Path, glue_folder: Path, home_with_store: Path
+) -> None:
+    local = [
+        *("--set", f"model.name_or_path={tiny_deberta}", "--set", "model.revision=null"),
+        *("--set", f"data.path={glue_folder}", "--set", "data.max_length=32"),
+    ]
+    result = json.loads(
+        run("tune", "--space", "rte.yaml", *local, *SHORT, "--trials", 2, "--json").stdout
+    )
+    assert result["winner"] is not None
+    more = ["--set", "task=rte", "--set", "seeds=2", "--set", "data.train_size=64"]
+    suite = [*local, *SHORT, *more, "--set", "data.test_size=20"]
+    told = json.loads(run("ablate", "--suite", "quick", *suite, "--json").stdout)
+    assert {row["arm"] for row in told["tables"]["arms"]} >= {"base", "head-only"}
+    assert told["failed"] == {}
+    assert told["verdict"]
+    assert Path(told["report"]).is_file()
+
+
+def test_a_dry_run_costs_little_and_leaves_nothing(space: Path, home_with_store: Path) -> None:
+    before = sorted(home_with_store.rglob("*"))
+    told = json.loads(
+        run("tune", "--space", space, *SHORT, "--trials", 5, "--dry-run", "--json").stdout
+    )
+    assert (told["trials"], told["steps"], told["evaluations"]) == (5, 8, 4)
+    assert told["sentences"].keys() >= {"train", "validation", "test"}
+    assert told["parameters"]["trained_adapter"] > 0
+    assert len(told["samples"]) == 3
+    assert told["seconds"] > 0
+    left = [path for path in sorted(home_with_store.rglob("*")) if path not in before]
+    assert all("tokens" in path.parts for path in left)
+    run("tune", "--space", space, *SHORT, "--trials", 2, "--name", "real")
+    first = pd.DataFrame(told["samples"]).iloc[0].to_dict()
+    assert dict(api.load_study("real").trials[0].params) == pytest.approx(first)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from lora2_search.ablation.suite import load_suite
+from lora2_search.report.comparison import analyse
+from lora2_search.report.markdown import again, write_suite_report
+from lora2_search.report.records import read_suite
+from lora2_search.report.tables import (
+    NONE,
+    interval,
+    level,
+    markdown_table,
+    p_value,
+    seed_rows,
+    signed,
+    suite_tables,
+)
+from lora2_search.report.verdict import before_the_run, headline
+
+from .factories import draws, suite, write_suite
+
+RATES = {"base": 0.8, "no-regularisation": 0.65, "random-allocation": 0.8, "head-only": 0.5}
+
+
+def report(folder: Path, rates: dict[str, float], special: Any = None, **changes: Any) -> str:
+    write_suite(folder, suite(**changes), draws(rates), special)
+    return write_suite_report(folder).read_text(encoding="utf-8")
+
+
+def test_a_part_that_helps_is_named_with_test_n_and_correction(tmp_path: Path) -> None:
+    text = report(tmp_path, RATES)
+    verdict = text.splitlines()[2]
+    assert verdict.startswith("> Trained enough to tell: the base beats head-only (+")
+    assert re.search(
+        r"no-regularisation \(adapter.gamma: 0.0 instead of 0.1\) scores 1\d\.\d\d", text
+    )
+    assert "points lower than base (on new sentences too)" in verdict
+    assert "random-allocation" not in verdict and "1 of 2 comparisons, Holm-corrected" in verdict
+    assert "random-allocation against base" in text and "not shown to differ" in text
+
+
+def test_when_nothing_was_learnt_there_is_no_verdict_on_any_part(tmp_path: Path) -> None:
+    text = report(tmp_path, {**RATES, "base": 0.5, "no-regularisation": 0.4})
+    assert "Not trained enough to tell" in text.splitlines()[2]
+    assert "no verdict on any part" in text
+    assert "*no-regularisation against base*" not in text
+
+
+def test_a_comparison_of_two_arms_says_what_both_change(tmp_path: Path) -> None:
+    text = report(tmp_path, RATES, comparisons=[["no-regularisation", "random-allocation"]])
+    assert "(no-regularisation: adapter.gamma: 0.0 instead of 0.1; random-allocation: " in text
+
+
+def test_when_t_and_sign_flip_disagree_the_words_say_so(tmp_path: Path) -> None:
+    # One far seed takes the t test's certainty, but not the signs'.
+    steps = [1, 1, 1, 1, 1, 1, 1, 60]
+
+    def answers(arm: str, seed: int) -> np.ndarray:
+        right = {"base": 300, "no-regularisation": 300 - steps[seed]}.get(arm, 200 + seed)
+        return np.arange(400) < right
+
+    arms = {"no-regularisation": {"adapter.gamma": 0.0}, "head-only": {"method": "head-only"}}
+    write_suite(tmp_path, suite(arms=arms, seeds=8), answers)
+    text = write_suite_report(tmp_path).read_text()
+    assert "The exact sign-flip test disagrees (p = 0.00781)" in text
+
+
+def test_nothing_found_is_not_called_equal(tmp_path: Path) -> None:
+    text = report(tmp_path, {**RATES, "no-regularisation": 0.8})
+    assert "None of 2 comparison(s) shows a difference" in text
+    assert "That is no proof that the parts do nothing" in text
+    assert "no difference" not in text.lower() and "significan" not in text.lower()
+    assert "no test of equality was made" in text
+
+
+def test_missing_failed_and_diverged_runs_are_named(tmp_path: Path) -> None:
+    special = {
+        ("base", 1): {"status": "failed", "error": "OSError: disk full"},
+        ("random-allocation", 4): {"status": "failed", "error": "Diverged: the loss"},
+        ("head-only", 0): {"status": "running"},
+    }
+    text = report(tmp_path, RATES, special)
+    assert "base, seed 1: failed: OSError: disk full" in text
+    assert "random-allocation: 1 of 6 runs diverged (seed 4)" in text
+    assert "head-only: no finished run of seed 0" in text
+
+
+def test_a_suite_that_has_just_begun_says_that_nothing_can_be_said(tmp_path: Path) -> None:
+    write_suite(tmp_path, suite(), lambda arm, seed: None)
+    text = write_suite_report(tmp_path).read_text()
+    assert "Nothing can be said: no run of the base has finished" in text
+    assert not re.search(r"\bnan\b", text.partition("## Check it by hand")[0])
+
+
+def test_without_a_floor_the_report_says_what_it_does_not_know(tmp_path: Path) -> None:
+    arms = {"no-regularisation": {"adapter.gamma": 0.0}}
+    text = report(tmp_path, RATES, arms=arms, floor=None)
+    assert "not known: the suite has no head-only arm" in text
+
+
+def test_one_seed_without_tests_gives_a_table_and_no_verdict(tmp_path: Path) -> None:
+    arms = {"no-regularisation": {"adapter.gamma": 0.0}}
+    text = report(tmp_path, RATES, arms=arms, floor=None, seeds=1, comparisons=[])
+    assert "names no comparison" in text and "| base |" in text
+
+
+def test_the_table_can_be_recomputed_by_the_code_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = draws(RATES)
+    special = {("no-regularisation", 4): {"status": "failed", "error": "Diverged: x", "scores": {}}}
+    write_suite(
+        tmp_path,
+        suite(),
+        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
+        special,
+    )
+    text = write_suite_report(tmp_path).read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code is not None
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(code[1], scope)
+    scores: pd.DataFrame = scope["scores"]
+    for item in analyse(read_suite(tmp_path)).family:
+        by_hand = scores[item.arm] - scores[item.reference]
+        assert np.allclose(by_hand, list(item.differences.values()))
+        assert signed(by_hand.mean(), "accuracy") in text
+
+
+def test_the_command_in_the_report_runs_the_same_suite(tmp_path: Path) -> None:
+    report(tmp_path / "a b", RATES)
+    found = read_suite(tmp_path / "a b")
+    assert again(found).startswith("lora2-search ablate --suite '")
+    same = load_suite(str(tmp_path / "a b" / "suite.yaml"))
+    assert [r.config for r in same.runs(tmp_path)] == [r.config for r in suite().runs(tmp_path)]
+    assert yaml.safe_load((tmp_path / "a b" / "suite.yaml").read_text())["seeds"] == list(range(6))
+
+
+def test_words_and_table_agree(tmp_path: Path) -> None:
+    text = report(tmp_path, RATES)
+    for row in seed_rows(analyse(read_suite(tmp_path))):
+        assert text.count(row["95 % t interval"]) >= 2
+        assert row["difference"].lstrip("+-") in text
+
+
+def test_the_command_line_gets_the_tables_of_the_report(tmp_path: Path) -> None:
+    text = report(tmp_path, RATES)
+    tables = suite_tables(tmp_path)
+    assert set(tables) == {"arms", "seeds", "sentences"}
+    for rows in tables.values():
+        assert markdown_table(rows) in text
+
+
+@pytest.mark.parametrize(
+    "p, text",
+    [(None, NONE), (0.0, "< 0.0001"), (0.00123, "0.00123"), (0.0499, "0.050"), (1, "1.000")],
+)
+def test_p_values_are_never_shown_as_zero(p: float | None, text: str) -> None:
+    assert p_value(p) == text
+
+
+def test_accuracy_is_told_in_points_and_correlations_as_they_are() -> None:
+    assert signed(0.0123, "accuracy") == "+1.23 points" and signed(-0.0123, "pearson") == "-0.0123"
+    assert interval(-0.01, 0.02, "accuracy") == "-1.00 to +2.00"
+    assert level(0.777, "accuracy") == "77.70 %" and level(None, "pearson") == NONE
+
+
+@pytest.mark.parametrize(
+    "seeds, comparisons, words",
+    [(6, 2, "at least 7"), (5, 1, "at least 6"), (7, 2, None), (2, 0, None)],
+)
+def test_too_few_seeds_for_the_exact_test_are_said_before_the_run(
+    seeds: int, comparisons: int, words: str | None
+) -> None:
+    notes = before_the_run(seeds, comparisons)
+    assert (words in notes[0]) if words else notes == []
+
+
+def test_the_headline_is_one_line(tmp_path: Path) -> None:
+    report(tmp_path, RATES)
+    assert "\n" not in headline(analyse(read_suite(tmp_path)))

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import optuna
+import pytest
+
+from lora2_search.config import RunConfig, with_settings
+from lora2_search.errors import UserError
+from lora2_search.report.curves import draw_rank_grid, learning_curves, rank_grid
+from lora2_search.report.figures import importance_gap, importance_panel, open_study
+from lora2_search.report.page import write_study_page
+from lora2_search.report.study import read_study_table, trial_rows, winner_rows
+
+from .factories import MODULES, record, write_run, write_study_files
+
+LR = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
+K = optuna.distributions.IntDistribution(1, 16)
+State = optuna.trial.TrialState
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def write_study(
+    folder: Path, states: list[State], reference: bool = True, vary: bool = True
+) -> Path:
+    """Write a study with one trial a state; trial n scores 0.6 + n / 100."""
+    write_study_files(folder)
+    study = optuna.create_study(
+        storage=f"sqlite:///{folder / 'study.db'}", study_name="study", direction="maximize"
+    )
+    for number, state in enumerate(states):
+        params = {"training.lr": 1e-3 * (1 + number * vary), "adapter.k": 2 + number * vary}
+        score = 0.6 + number / 100
+        ended = state in (State.COMPLETE,)
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=state,
+                value=score if ended or state == State.PRUNED else None,
+                params=params,
+                distributions={"training.lr": LR, "adapter.k": K},
+                intermediate_values={1: score - 0.1, 2: score},
+                user_attrs={} if ended else {"reason": "<why> it ended"},
+            )
+        )
+        status = {State.COMPLETE: "completed", State.PRUNED: "pruned", State.FAIL: "failed"}
+        config = with_settings(RunConfig(task="sentiment"), params)
+        scores = {"validation/accuracy": score, "test/accuracy": score - 0.02}
+        write_run(
+            folder / "trials" / f"{number:05d}",
+            config,
+            status=status.get(state, "running"),
+            scores=scores if ended else {},
+        )
+    if reference:
+        head_only = RunConfig(task="sentiment", method="head-only")
+        write_run(folder / "reference" / "head-only", head_only, scores={"test/accuracy": 0.5})
+    return folder
+
+
+MIXED = [State.COMPLETE, State.PRUNED, State.COMPLETE, State.FAIL, State.COMPLETE, State.COMPLETE]
+
+
+@pytest.mark.parametrize(
+    "states, words",
+    [
+        ([], ["No trial is complete yet", "0 trials: none yet"]),
+        ([State.COMPLETE], ["Winner: trial 0", "need at least 4 complete trials; there is 1"]),
+        ([State.FAIL], ["there is no winner", "1 failed"]),
+        ([State.RUNNING, State.COMPLETE], ["not finished: 2 of 8", "1 under way"]),
+        (MIXED, ["Winner: trial 5", "1 pruned", "1 failed", "fANOVA", "+13.00 points"]),
+    ],
+)
+def test_a_page_is_written_whatever_became_of_the_trials(
+    tmp_path: Path, states: list[State], words: list[str]
+) -> None:
+    html = write_study_page(write_study(tmp_path, states)).read_text(encoding="utf-8")
+    assert [word for word in words if word not in html] == []
+
+
+def test_the_page_holds_plotly_once_and_loads_nothing(tmp_path: Path) -> None:
+    html = write_study_page(write_study(tmp_path, MIXED)).read_text(encoding="utf-8")
+    assert html.count("plotly.js v") == 1
+    assert html.count("Plotly.newPlot(") >= 6
+    assert "default-src 'none'" in html and "connect-src" not in html.partition("<style>")[0]
+    assert not re.search(r"<(script|img|iframe)[^>]+src=|<link\b|@import", html)
+
+
+def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
+    html = write_study_page(write_study(tmp_path, MIXED)).read_text(encoding="utf-8")
+    assert "&lt;why&gt; it ended" in html and "<why>" not in html
+
+
+def test_the_best_complete_trial_comes_first_and_stopped_ones_last(tmp_path: Path) -> None:
+    rows = trial_rows(read_study_table(write_study(tmp_path, MIXED)))
+    assert [row["trial"] for row in rows] == ["5", "4", "2", "0", "1", "3"]
+    assert rows[0]["validation accuracy"] == "65.00 %" and rows[0]["adapter.k"] == "7"
+    assert rows[4]["validation accuracy"] == "(61.00 %)" and rows[4]["state"] == "pruned"
+
+
+def test_a_pruned_trial_with_the_highest_score_is_no_winner(tmp_path: Path) -> None:
+    table = read_study_table(write_study(tmp_path, [State.COMPLETE, State.PRUNED]))
+    assert table.winner is not None and table.winner.number == 0
+
+
+def test_the_winner_stands_beside_head_only(tmp_path: Path) -> None:
+    rows = winner_rows(read_study_table(write_study(tmp_path, MIXED)))
+    assert [row["test accuracy"] for row in rows] == ["63.00 %", "50.00 %"]
+    assert rows[0]["compressed"] == "300"
+
+
+def test_without_a_reference_the_page_shows_a_gap_for_it(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, MIXED, reference=False)
+    assert winner_rows(read_study_table(folder))[1]["test accuracy"] == "–"
+    assert write_study_page(folder).is_file()
+
+
+def test_a_record_cut_short_is_named_and_left_out(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, MIXED)
+    (folder / "trials" / "00001" / "record.json").write_text('{"fingerprint": ')
+    assert "cannot be read, left out: 00001" in write_study_page(folder).read_text()
+
+
+@pytest.mark.parametrize(
+    "states, vary, word",
+    [
+        ([State.COMPLETE] * 3, True, "at least 4"),
+        ([State.COMPLETE] * 5, False, "fewer than two settings vary"),
+        ([State.PRUNED] * 5, True, "there are 0"),
+    ],
+)
+def test_importances_that_cannot_be_told_have_a_reason(
+    tmp_path: Path, states: list[State], vary: bool, word: str
+) -> None:
+    study = open_study(write_study(tmp_path, states, vary=vary), "study")
+    assert word in (importance_gap(study) or "")
+    assert importance_panel(study, "accuracy").figure is None
+
+
+def test_importances_are_shares_of_one(tmp_path: Path) -> None:
+    study = open_study(write_study(tmp_path, [State.COMPLETE] * 6), "study")
+    figure = importance_panel(study, "accuracy").figure
+    assert figure is not None and sum(figure.data[0].x) == pytest.approx(1)
+
+
+def test_learning_curves_are_the_records_validation_scores() -> None:
+    config = RunConfig(task="sentiment")
+    known, unknown = record(config), record(config, history=[])
+    curves = learning_curves({3: known, 4: unknown, 1: known}, {3: "PRUNED"}, "accuracy")
+    assert [(curve.number, curve.state) for curve in curves] == [(1, "RUNNING"), (3, "PRUNED")]
+    assert curves[0].steps == (2, 3, 4, 5, 6) and curves[0].scores[0] == pytest.approx(0.5)
+
+
+def test_the_rank_grid_is_blocks_by_kinds_of_module() -> None:
+    pattern = {name: index for index, name in enumerate(MODULES)}
+    grid = rank_grid({**pattern, "bert.encoder.layer.10.attention.self.key": 7, "pooler.dense": 2})
+    assert grid.layers == ("0", "1", "10", "–")
+    assert grid.kinds[:3] == tuple(f"attention.self.{k}" for k in ("query", "key", "value"))
+    assert grid.ranks[1] == (3, 4, 5, None)
+    assert grid.ranks[2] == (None, 7, None, None)
+    assert grid.ranks[3] == (None, None, None, 2)
+    drawn = draw_rank_grid(grid, 8).data[0]
+    assert drawn.zmax == 8 and drawn.text[2][1] == "7"
+
+
+@pytest.mark.parametrize("missing", ["space.yaml", "study.db"])
+def test_a_folder_without_a_study_is_the_users_mistake(tmp_path: Path, missing: str) -> None:
+    folder = write_study(tmp_path, [State.COMPLETE])
+    (folder / missing).unlink()
+    with pytest.raises(UserError, match=missing):
+        write_study_page(folder)
+    assert not (folder / missing).exists()

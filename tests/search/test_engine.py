@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from lora2_search.config import RunConfig, with_settings
+from lora2_search.errors import UserError
+from lora2_search.observer import RunInfo
+from lora2_search.search.engine import execute_runs
+from lora2_search.search.space import Resources
+from lora2_search.training.record import read_record
+
+from .stand_in import STEPS, Recorder, StandIn
+
+ONE = Resources(concurrent=1)
+
+
+def runs(folder: Path, seeds: list[int]) -> list[RunInfo]:
+    base = RunConfig(task="sentiment")
+    return [
+        RunInfo(
+            key=f"base-seed{seed}",
+            name=f"base, seed {seed}",
+            config=with_settings(base, {"seed": seed}),
+            settings={},
+            folder=folder / "runs" / f"base-seed{seed}",
+        )
+        for seed in seeds
+    ]
+
+
+def test_a_list_runs_in_order_in_one_process_and_failures_stop_no_other(
+    tmp_path: Path, ray_here: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen = Recorder()
+    handler = signal.getsignal(signal.SIGINT)
+    listed = runs(tmp_path, [1, 13, 17, 2])
+    capfd.readouterr()
+    assert not execute_runs(listed, tmp_path, resources=ONE, observers=[seen], trainable=StandIn)
+    assert capfd.readouterr() == ("", "")
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert list(seen.of("ended")) == [run.key for run in listed]
+    assert [seen.of("ended")[run.key][0] for run in listed] == [
+        ("COMPLETE", "completed", ""),
+        ("FAIL", "failed", "RuntimeError: unlucky"),
+        ("FAIL", "failed", "diverged: the score is NaN at step 20"),
+        ("COMPLETE", "completed", ""),
+    ]
+    assert len({line.split()[1] for run in listed for line in _steps(run)}) == 1
+    assert not (tmp_path / ".ray").exists()
+
+    # The same call again tells of what is complete, and runs only the rest.
+    again = Recorder()
+    execute_runs(listed, tmp_path, resources=ONE, observers=[again], trainable=StandIn)
+    assert [state for ((state, *_),) in again.of("ended").values()] == [
+        "COMPLETE", "FAIL", "FAIL", "COMPLETE",
+    ]  # fmt: skip
+    assert [len(_steps(run)) for run in listed] == [5, 1, 2, 5]
+    points = [report.points for report in again.of("reported")["base-seed1"]]
+    record = read_record(listed[0].folder)
+    assert record is not None
+    assert points == [tuple(record.history)]
+
+
+def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: None) -> None:
+    with pytest.raises(UserError, match=r"cpus_per_trial=4096.*no node has more than"):
+        execute_runs(runs(tmp_path, [1]), tmp_path, resources=Resources(cpus_per_trial=4096))
+
+
+def _steps(run: RunInfo) -> list[str]:
+    path = run.folder / STEPS
+    return path.read_text().splitlines() if path.is_file() else []

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora2_search.errors import UserError
+from lora2_search.search.ownership import owned
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from lora2_search.search.ownership import owned
+with owned(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_has_one_driver_and_the_message_names_it(tmp_path: Path) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        for _ in range(2):  # asking leaves the owner's name in place
+            with pytest.raises(UserError, match=f"is being run by process {other.pid} on "):
+                with owned(tmp_path):
+                    pass
+    finally:
+        other.kill()
+        other.wait()
+    with owned(tmp_path):  # the lock died with its process
+        assert str(os.getpid()) in (tmp_path / "owner.json").read_text()
+    with owned(tmp_path):
+        pass

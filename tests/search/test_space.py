@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora2_search.config import RunConfig
+from lora2_search.errors import ConfigError, UserError
+from lora2_search.search.space import Space, load_space, validate_space
+from lora2_search.source import Source
+
+from .spaces import K, space_of, written
+
+FLOAT = {"type": "float", "low": 1e-4, "high": 1e-2, "log": True}
+
+
+def searching(**settings: Any) -> dict[str, Any]:
+    return {"search": {name.replace("__", "."): item for name, item in settings.items()}}
+
+
+def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
+    return {"type": "int", "low": low, "high": high, **more}
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "words"),
+    [
+        (searching(adapter__kk=rank(1, 8)), "search.adapter.kk", 'did you mean "adapter.k"?'),
+        (searching(adapter__k=rank(8, 1)), "search.adapter.k", "low=8, high=1"),
+        (searching(adapter__k=rank(4, 4)), "search.adapter.k", "`low` must be less than `high`"),
+        (searching(training__lr={**FLOAT, "low": 0}), "search.training.lr", "above 0 when `log`"),
+        (
+            searching(training__lr={**FLOAT, "step": 0.1}),
+            "search.training.lr",
+            "exclude",
+        ),
+        (searching(adapter__k=rank(1, 8, step=3)), "search.adapter.k", "the nearest below is 7"),
+        (searching(adapter__k=rank(1, 8, step=0)), "search.adapter.k", "`step` must be above 0"),
+        (searching(adapter__k={"type": "int"}), "search.adapter.k", "`low` and `high` are needed"),
+        (searching(adapter__k=rank(1, 8.5)), "search.adapter.k", "whole numbers, but got high=8.5"),
+        (searching(adapter__k=rank(1, 8, lg=True)), "search.adapter.k", 'did you mean "log"?'),
+        (searching(adapter__k=rank(1, 8, choices=[1])), "search.adapter.k", "for type categorical"),
+        (searching(adapter__k=rank(0, 8)), "search.adapter.k", "adapter.k=0 is no valid value"),
+        (
+            searching(adapter__k={"type": "float", "low": 1, "high": 8}),
+            "search.adapter.k",
+            "adapter.k=1.0 is no valid value",
+        ),
+        (
+            searching(adapter__scoring={"type": "categorical", "choices": []}),
+            "search.adapter.scoring",
+            "at least one value",
+        ),
+        (
+            searching(adapter__scoring={"type": "categorical", "choices": ["reduced", "rnd"]}),
+            "search.adapter.scoring",
+            "adapter.scoring='rnd' is no valid value",
+        ),
+        (
+            searching(adapter__k={"type": "categorical", "choices": [[1], 2]}),
+            "search.adapter.k.choices.0",
+            "but got [1]",
+        ),
+        (
+            searching(adapter__r=rank(2, 8), adapter__target_rank=rank(1, 6)),
+            "search.adapter.target_rank",
+            "target_rank=6, r=2",
+        ),
+        (
+            searching(
+                adapter__t_init={"type": "float", "low": 0.1, "high": 0.5},
+                adapter__t_final={"type": "float", "low": 0.1, "high": 0.6},
+            ),
+            "search.adapter.t_final",
+            "does not go with adapter.t_init: t_init + t_final must be less",
+        ),
+        (
+            {**searching(adapter__target_rank=rank(1, 6)), "adapter": {"r": 4}},
+            "search.adapter.target_rank",
+            "target_rank=6, r=4",
+        ),
+        (
+            searching(adapter__k=rank(1, 8, when={"adapter.r": [2]})),
+            "search.adapter.k",
+            "looks at adapter.r, which is not searched",
+        ),
+        (
+            searching(
+                adapter__k=rank(1, 8, when={"adapter.r": [2]}),
+                adapter__r=rank(1, 8, when={"method": ["lora2"]}),
+                method={"type": "categorical", "choices": ["lora", "lora2"]},
+            ),
+            "search.adapter.k",
+            "one level is allowed",
+        ),
+        (
+            searching(
+                adapter__k=rank(1, 8, when={"method": ["dora"]}),
+                method={"type": "categorical", "choices": ["lora", "lora2"]},
+            ),
+            "search.adapter.k",
+            "waits for method to be 'dora', which it never is",
+        ),
+        (searching(training__evaluations=rank(1, 8)), "search.training.evaluations", "cannot be"),
+        (searching(data__split_seed=rank(1, 8)), "search.data.split_seed", "other sentences"),
+        ({"search": {}}, "search", "nothing is searched"),
+        ({"trials": 0}, "trials", "greater than or equal to 1, but got 0"),
+        ({"trials": None}, "trials", "give `trials`, `hours` or both"),
+        ({"hours": 0.0}, "hours", "greater than 0, but got 0.0"),
+        ({"name": "../x"}, "name", "but got '../x'"),
+        ({"sampler": {"name": "cmaes"}}, "sampler.name", "but got 'cmaes'"),
+        ({"sampelr": {}}, "sampelr", 'did you mean "sampler"?'),
+        ({"scheduler": {"grace": 9}}, "scheduler.grace", "at most training.evaluations"),
+        (
+            {"scheduler": {"grace": 2}, "adapter": {"target_rank": 2}},
+            "scheduler.grace",
+            "must be at least 3 here, but got 2",
+        ),
+    ],
+)
+def test_each_mistake_is_named_with_its_key_and_what_would_be_right(
+    changes: dict[str, Any], key: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        space_of(**changes)
+    (problem,) = caught.value.problems
+    assert problem.key == key
+    assert words in problem.message
+
+
+def test_all_mistakes_of_a_file_come_together_each_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(
+        "task: sentiment\n"
+        "trials: 0\n"
+        "adapter: {kk: 3, r: 4}\n"
+        "search:\n"
+        "  adapter.gama: {type: float, low: 0, high: 1}\n"
+        "  adapter.k:\n"
+        "    type: int\n"
+        "    low: 8\n"
+        "    high: 1\n"
+        "  adapter.lora_alpha: {type: float, low: -1, high: 1}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_space(str(path))
+    found = {problem.key: problem.where for problem in caught.value.problems}
+    lines = {"trials": 2, "adapter.kk": 3, "search.adapter.gama": 5, "search.adapter.k": 6}
+    assert found == {
+        key: f"{path}:{line}" for key, line in {**lines, "search.adapter.lora_alpha": 10}.items()
+    }
+
+
+def test_a_searched_setting_that_is_assigned_becomes_fixed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "task: sentiment\ntrials: 3\nsearch:\n"
+        "  adapter.k: {type: int, low: 1, high: 8}\n  adapter.r: {type: int, low: 1, high: 8}\n"
+    )
+    space = load_space(str(path), ["adapter.k=4"])
+    assert space.name == "mine"
+    assert list(space.search) == ["adapter.r"]
+    assert space.run_config({"adapter.r": 2}).adapter.k == 4
+
+
+def test_a_missing_space_is_a_user_error() -> None:
+    with pytest.raises(UserError, match="no file nowhere.yaml"):
+        load_space("nowhere.yaml")
+
+
+def test_an_unused_default_cannot_clash_with_a_searched_range() -> None:
+    space = space_of(adapter={"target_rank": 10}, search={"adapter.r": rank(12, 16)})
+    assert space.run_config({"adapter.r": 12}).adapter.target_rank == 10
+
+
+def test_what_is_written_reads_back_as_the_same_space(tmp_path: Path) -> None:
+    space = space_of(search={**K, "training.lr": FLOAT}, hours=0.5)
+    assert load_space(str(space.write(tmp_path))) == space
+
+
+def test_python_values_pass_the_same_checks() -> None:
+    with pytest.raises(ConfigError, match="no setting of that name"):
+        validate_space(Source(Space(**written(search={"adapter.q": rank(1, 2)})).model_dump()))
+
+
+METHODS = ["lora2", "lora", "head-only"]
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> Space:
+    low, width = draw(st.integers(1, 8)), draw(st.integers(1, 8))
+    target = draw(st.integers(2, low + 1))
+    start = draw(st.floats(0.01, 0.4))
+    listed = st.sampled_from([["lora2"], METHODS])
+    search: dict[str, Any] = {
+        "adapter.r": rank(low + 1, low + 1 + 2 * width, step=draw(st.sampled_from([1, 2]))),
+        "adapter.target_rank": rank(1, target, log=draw(st.booleans())),
+        "training.lr": {"type": "float", "low": start * 1e-3, "high": 1e-2, "log": True},
+        "adapter.t_init": {"type": "float", "low": 0.0, "high": start},
+        "adapter.t_final": {"type": "float", "low": 0.1, "high": 0.5, "step": 0.1},
+        "method": {"type": "categorical", "choices": METHODS},
+        "adapter.k": rank(1, 64, log=True, when={"method": draw(listed)}),
+    }
+    names = draw(st.permutations(sorted(search)))[: draw(st.integers(1, len(search)))]
+    chosen = {name: search[name] for name in names}
+    if "method" not in chosen:
+        chosen.pop("adapter.k", None)
+    chosen = chosen or {"method": search["method"]}
+    return space_of(search=chosen, adapter={"r": 9} if "adapter.r" not in chosen else None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spaces(), st.integers(0, 1000))
+def test_whatever_optuna_draws_from_a_space_is_a_valid_run(space: Space, seed: int) -> None:
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    params = space.suggest(trial)
+    config = space.run_config(params)
+    assert isinstance(config, RunConfig)
+    assert trial.distributions == {name: space.distributions()[name] for name in params}
+    assert ("adapter.k" in params) == (
+        "adapter.k" in space.search
+        and params["method"] in (space.search["adapter.k"].when or {})["method"]
+    )

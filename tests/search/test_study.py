@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lora2_search.errors import UserError
+from lora2_search.search.study import load_study, run_study, stored_space, study_folder
+
+from .spaces import space_of
+from .stand_in import Recorder, StandIn
+
+TARGET = {"adapter.target_rank": {"type": "int", "low": 1, "high": 4}}
+K = {"adapter.k": {"type": "int", "low": 1, "high": 64}}
+
+
+def test_a_study_prunes_after_grace_tells_all_and_goes_on_with_more_trials(
+    tmp_path: Path, ray_here: None
+) -> None:
+    seen = Recorder()
+    space = space_of(
+        search=K | TARGET, trials=8, sampler={"name": "random"}, resources={"concurrent": 1}
+    )
+    study = run_study(space, storage=tmp_path, observers=[seen], trainable=StandIn)
+    assert [trial.number for trial in study.trials] == list(range(8))
+    assert {trial.state for trial in study.trials} == {"COMPLETE", "PRUNED"}
+    assert not study.interrupted
+    for trial in study.trials:
+        assert list(trial.values) == list(range(1, 6 if trial.state == "COMPLETE" else 4))
+        assert trial.record is not None
+        assert trial.record.status == {"COMPLETE": "completed", "PRUNED": "pruned"}[trial.state]
+        assert (trial.folder / "checkpoint").exists() == (trial.state == "COMPLETE")
+    best = study.best
+    assert best is not None
+    assert best.score == max(trial.score or 0 for trial in study.trials)
+    assert study.reference is not None
+    assert study.reference.status == "completed"
+    assert study.reference.config["method"] == "head-only"
+    assert set(seen.of("ended")) == {"head-only", *(f"{n:05d}" for n in range(8))}
+    frame = study.frame()
+    assert list(frame["adapter.k"]) == [trial.params["adapter.k"] for trial in study.trials]
+    assert frame.loc[best.number, "score"] == best.score
+
+    more = stored_space("tiny", tmp_path, ["trials=10"])
+    again = Recorder()
+    longer = run_study(more, storage=tmp_path, resume=True, observers=[again], trainable=StandIn)
+    assert longer.trials[:8] == study.trials
+    assert set(again.of("started")) == {"head-only", "00008", "00009"}
+    assert load_study("tiny", tmp_path).trials == longer.trials
+
+
+def test_a_study_whose_time_is_up_leaves_no_trial_running(tmp_path: Path, ray_here: None) -> None:
+    from .stand_in import SlowStandIn
+
+    space = space_of(
+        search=K, trials=None, hours=2 / 3600, scheduler={"name": "none"}, method="lora",
+        resources={"concurrent": 1},
+    )  # fmt: skip
+    study = run_study(space, storage=tmp_path, reference=False, trainable=SlowStandIn)
+    assert study.trials[-1].state == "PRUNED"
+    assert study.trials[-1].reason.endswith("the hours were over")
+    assert not study.interrupted
+
+
+def test_trials_that_all_fail_for_one_reason_end_the_study_with_it(
+    tmp_path: Path, ray_here: None
+) -> None:
+    space = space_of(seed=13, trials=50, scheduler={"name": "none"}, resources={"concurrent": 1})
+    with pytest.raises(UserError, match="RuntimeError: unlucky; mend it, then go on by --resume"):
+        run_study(space, storage=tmp_path, reference=False, trainable=StandIn)
+    assert [trial.state for trial in load_study("tiny", tmp_path).trials] == ["FAIL"] * 3
+
+
+def test_names_are_looked_after(tmp_path: Path) -> None:
+    space = space_of()
+    with pytest.raises(UserError, match="no study named tiny .* there are no studies yet"):
+        run_study(space, storage=tmp_path, resume=True)
+    assert not (tmp_path / "studies").exists()
+    folder = study_folder("tiny", tmp_path)
+    folder.mkdir(parents=True)
+    space.write(folder)
+    with pytest.raises(UserError, match=r"a study named tiny exists .* --resume tiny"):
+        run_study(space, storage=tmp_path)
+    with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
+        load_study("tinny", tmp_path)
+    with pytest.raises(UserError, match=r"begun with other settings \(seed, search\)"):
+        run_study(space_of(search=TARGET, seed=3), storage=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("127.0.0.1:1", "nothing answers at 127.0.0.1:1"),
+        ("localhost", "must be `auto` or host:port"),
+        ("ray://localhost:10001", "must be `auto` or host:port"),
+    ],
+)
+def test_a_wrong_address_is_said_at_once_and_leaves_no_study_behind(
+    tmp_path: Path, address: str, words: str
+) -> None:
+    import ray
+
+    if ray.is_initialized():
+        from lora2_search.search.cluster import _knock
+
+        with pytest.raises(UserError, match=words):
+            _knock(address)
+        return
+    with pytest.raises(UserError, match=words):
+        run_study(space_of(), storage=tmp_path, address=address)
+    assert not study_folder("tiny", tmp_path).exists()

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lora2_search.chosen import chosen_run, chosen_space, chosen_suite, run_folder
+from lora2_search.config import RunConfig
+from lora2_search.errors import ConfigError, UserError
+from lora2_search.search.space import load_space
+from lora2_search.training.record import RunRecord
+
+
+def take(home: Path, *parts: str) -> None:
+    path = home.joinpath(*parts)
+    path.parent.mkdir(parents=True)
+    path.write_text("taken")
+
+
+def test_a_space_is_called_by_its_file_and_numbered_where_that_is_taken(own_home: Path) -> None:
+    assert chosen_space("quickstart").name == "quickstart"
+    take(own_home, "studies", "quickstart", "space.yaml")
+    assert chosen_space("quickstart").name == "quickstart-2"
+    take(own_home, "studies", "quickstart-2", "space.yaml")
+    assert chosen_space("quickstart").name == "quickstart-3"
+
+
+def test_a_suite_is_numbered_too_and_apart_from_studies(own_home: Path) -> None:
+    take(own_home, "studies", "quick", "space.yaml")
+    assert chosen_suite("quick").name == "quick"
+    take(own_home, "suites", "quick", "suite.yaml")
+    assert chosen_suite("quick").name == "quick-2"
+
+
+@pytest.mark.parametrize("asked", [{"name": "mine"}, {"overrides": ["name=mine"]}])
+def test_a_name_that_was_asked_for_is_never_changed(asked: dict, own_home: Path) -> None:
+    take(own_home, "studies", "mine", "space.yaml")
+    assert chosen_space("quickstart", **asked).name == "mine"
+    take(own_home, "suites", "mine", "suite.yaml")
+    assert chosen_suite("quick", **asked).name == "mine"
+
+
+def test_a_storage_folder_has_names_of_its_own(own_home: Path, tmp_path: Path) -> None:
+    take(own_home, "studies", "quickstart", "space.yaml")
+    assert chosen_space("quickstart", storage=tmp_path).name == "quickstart"
+
+
+def test_a_space_from_python_is_taken_as_it_is() -> None:
+    space = load_space("quickstart")
+    assert chosen_space(space) is space
+    with pytest.raises(UserError, match="change the object itself"):
+        chosen_space(space, overrides=["adapter.k=4"])
+
+
+def test_overrides_reach_the_space_and_fix_what_was_searched() -> None:
+    space = chosen_space("quickstart", overrides=["adapter.k=4", "trials=30"])
+    assert (space.adapter.k, space.trials) == (4, 30)
+    assert "adapter.k" not in space.search
+
+
+def test_a_stored_study_is_resumed_with_its_own_space(own_home: Path) -> None:
+    folder = own_home / "studies" / "mine"
+    folder.mkdir(parents=True)
+    load_space("quickstart", ["name=mine", "adapter.k=4"]).write(folder)
+    space = chosen_space(None, resume="mine", overrides=["trials=30"])
+    assert (space.name, space.adapter.k, space.trials) == ("mine", 4, 30)
+    with pytest.raises(UserError, match="did you mean"):
+        chosen_space(None, resume="mien")
+
+
+def test_a_run_is_called_by_its_settings_so_that_the_same_go_on() -> None:
+    first, again = (chosen_run(RunConfig(task="sentiment")) for _ in range(2))
+    other = chosen_run(RunConfig(task="sentiment"), overrides=["seed=1"])
+    assert first.name == again.name
+    assert first.name.startswith("sentiment-lora2-")
+    assert other.name != first.name
+    assert other.config.seed == 1
+
+
+def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> None:
+    folder = run_folder("mine")
+    folder.mkdir(parents=True)
+    config = RunConfig(task="sentiment", seed=4)
+    record = RunRecord(fingerprint=config.fingerprint(), config=config.model_dump(mode="json"))
+    record.write(folder)
+    with pytest.raises(UserError, match="a run named mine exists .* --resume mine"):
+        chosen_run(config, name="mine")
+    assert chosen_run(None, resume="mine").config == config
+    with pytest.raises(UserError, match='did you mean "mine"'):
+        chosen_run(None, resume="mien")
+    with pytest.raises(UserError, match="--resume mine without other settings"):
+        chosen_run(None, resume="mine", overrides=["seed=1"])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", ".."])
+def test_a_run_is_never_written_outside_its_place(name: str) -> None:
+    with pytest.raises(UserError, match="no path"):
+        run_folder(name)
+
+
+def test_a_wrong_setting_of_a_run_is_named_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("task: rte\nadapter: {kk: 4}\n")
+    with pytest.raises(ConfigError, match=r"run\.yaml:2: adapter\.kk: unknown key"):
+        chosen_run(path)

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora2_search.config import RunConfig, setting_names, validate, with_settings
+from lora2_search.errors import ConfigError
+from lora2_search.source import Source, read_yaml
+
+
+def problems(data: dict) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        validate(Source(data), RunConfig)
+    return [str(problem) for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"adaptr": {}}, 'adaptr: unknown key; did you mean "adapter"?'),
+        ({"adapter": {"target_rnk": 3}}, 'target_rnk: unknown key; did you mean "target_rank"'),
+        ({"adapter": {"zzzz": 3}}, "adapter.zzzz: unknown key; known: beta1"),
+        ({"adapter": 4}, "adapter: must be a group of settings, but got 4"),
+        ({"adapter": {"k": 0}}, "adapter.k: must be greater than or equal to 1, but got 0"),
+        ({"adapter": {"k": 1.5}}, "adapter.k: must be a valid integer, but got 1.5"),
+        ({"adapter": {"k": True}}, "adapter.k: must be a valid integer, but got True"),
+        ({"training": {"lr": "1e-3"}}, "training.lr: must be a valid number, but got '1e-3'"),
+        ({"training": {"lr": 0.0}}, "training.lr: must be greater than 0, but got 0.0"),
+        ({"training": {"lr": float("nan")}}, "training.lr: must be a finite number, but got nan"),
+        ({"training": {"warmup": -1}}, "or a fraction below 1, got -1"),
+        ({"training": {"warmup": 1.5}}, "or a fraction below 1, got 1.5"),
+        ({"data": {"test_size": 0}}, "data.test_size: must be a count (1, 2 ...) or a fraction"),
+        ({"data": {"text": ["a", "b", "c"]}}, "data.text: List should have at most 2 items"),
+        ({"adapter": {"beta1": 1.0}}, "adapter.beta1: must be less than 1, but got 1.0"),
+        ({"adapter": {"gamma": -0.1}}, "adapter.gamma: must be greater than or equal to 0"),
+        ({"adapter": {"gamma": [0.1]}}, "gamma must be one number or one per plane (2), got [0.1]"),
+        ({"adapter": {"r": 4, "target_rank": 5}}, "must be at most r, but got target_rank=5, r=4"),
+        ({"adapter": {"t_init": 0.6, "t_final": 0.4}}, "t_init + t_final must be less than"),
+        ({"adapter": {"scoring": "full2"}}, "scoring: must be 'reduced', 'random' or 'none'"),
+        ({"task": "rtee"}, "task: must be 'cola'"),
+        ({"method": "lora3"}, "method: must be 'lora2', 'lora' or 'head-only', but got 'lora3'"),
+        ({"seed": -1}, "seed: must be greater than or equal to 0, but got -1"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_value_and_remedy(data: dict, words: str) -> None:
+    found = problems({"task": "rte", **data})
+    assert len(found) == 1, found
+    assert words in found[0]
+
+
+def test_neither_task_nor_file_is_a_mistake() -> None:
+    (message,) = problems({})
+    assert "set `task` to one of cola" in message
+    assert "data.path" in message
+
+
+def test_all_mistakes_come_together_each_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("task: rte\nadapter:\n  k: 0\n  kk: 4\ntraining: {lr: fast}\nsed: 1\n")
+    with pytest.raises(ConfigError) as caught:
+        validate(read_yaml(path), RunConfig)
+    lines = {problem.key: problem.where for problem in caught.value.problems}
+    assert lines == {
+        "adapter.k": f"{path}:3",
+        "adapter.kk": f"{path}:4",
+        "training.lr": f"{path}:5",
+        "sed": f"{path}:6",
+    }
+    assert str(caught.value).count("\n") == 3
+
+
+def test_a_union_makes_one_problem_not_one_for_each_member() -> None:
+    (message,) = problems({"task": "rte", "training": {"warmup": "soon"}})
+    assert "integer" in message
+    assert "number" in message
+
+
+def test_settings_are_replaced_by_dotted_name_and_checked() -> None:
+    config = RunConfig(task="rte")
+    changed = with_settings(config, {"adapter.k": 4, "training.lr": 0.01, "seed": 3})
+    assert (changed.adapter.k, changed.training.lr, changed.seed) == (4, 0.01, 3)
+    assert config.adapter.k == 8
+    with pytest.raises(ConfigError, match=r'adapter\.kk: unknown key; did you mean "k"'):
+        with_settings(config, {"adapter.kk": 4})
+    with pytest.raises(ConfigError, match="target_rank must be at most r"):
+        with_settings(config, {"adapter.target_rank": 9})
+
+
+def test_every_setting_name_can_be_set_to_what_it_is() -> None:
+    config = RunConfig(task="rte")
+    names = setting_names(RunConfig)
+    assert {"task", "adapter.k", "data.max_length", "training.lr"} <= set(names)
+    values = {name: config for name in names}
+    for name in names:
+        value = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        values[name] = value
+    assert with_settings(config, values) == config
+
+
+def test_a_configuration_survives_json() -> None:
+    config = RunConfig(task="rte", data={"text": ["a", "b"]}, adapter={"gamma": [0.1, 0.2]})  # type: ignore[arg-type]
+    assert RunConfig.model_validate(json.loads(config.model_dump_json())) == config
+
+
+@given(st.permutations(["adapter", "training", "data", "seed"]))
+def test_the_fingerprint_ignores_order_and_spelled_out_defaults(order: list[str]) -> None:
+    parts = {
+        "adapter": {"k": 8},
+        "training": {"lr": 1e-3},
+        "data": {"max_length": 128},
+        "seed": 0,
+    }
+    config = validate(Source({"task": "rte", **{key: parts[key] for key in order}}), RunConfig)
+    assert config.fingerprint() == RunConfig(task="rte").fingerprint()
+
+
+@pytest.mark.parametrize("name", ["adapter.k", "training.epochs", "data.train_size", "seed"])
+def test_the_fingerprint_tells_results_apart(name: str) -> None:
+    config = RunConfig(task="rte")
+    assert with_settings(config, {name: 7}).fingerprint() != config.fingerprint()
+
+
+def test_whole_numbers_fingerprint_alike_however_typed() -> None:
+    as_int = validate(Source({"task": "rte", "training": {"epochs": 3}}), RunConfig)
+    as_float = validate(Source({"task": "rte", "training": {"epochs": 3.0}}), RunConfig)
+    assert as_int.fingerprint() == as_float.fingerprint()

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from lora2_search.errors import ConfigError, Problem, UserError, did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("adaptr", 'did you mean "adapter"?'),
+        ("xyz", "known: adapter, data, model"),
+    ],
+)
+def test_the_nearest_name_is_offered_or_all_are_listed(name: str, answer: str) -> None:
+    assert did_you_mean(name, ["model", "data", "adapter"]) == answer
+
+
+def test_a_problem_reads_place_then_key_then_message() -> None:
+    assert str(Problem("adapter.k", "is wrong", "a.yaml:3")) == "a.yaml:3: adapter.k: is wrong"
+    assert str(Problem("", "is wrong")) == "is wrong"
+
+
+def test_a_config_error_is_one_line_a_problem_and_a_value_error() -> None:
+    error = ConfigError([Problem("a", "x"), Problem("b", "y")])
+    assert str(error) == "a: x\nb: y"
+    assert isinstance(error, UserError)
+    assert isinstance(error, ValueError)

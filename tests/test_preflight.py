@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora2_search.config import ModelConfig, RunConfig, with_settings
+from lora2_search.errors import ConfigError, UserError
+from lora2_search.preflight import check_inputs, check_model
+
+
+def config(model: Path, data: Path, **more: Any) -> RunConfig:
+    settings = {
+        "task": "custom",
+        "data.path": str(data),
+        "data.text": ["review"],
+        "data.label": "verdict",
+        "model.name_or_path": str(model),
+        **more,
+    }
+    return with_settings(RunConfig(task="rte"), settings)
+
+
+def test_what_is_there_passes(tiny_bert: Path, reviews_csv: Path, glue_folder: Path) -> None:
+    check_inputs(config(tiny_bert, reviews_csv))
+    glue = {"data.path": str(glue_folder), "model.name_or_path": str(tiny_bert)}
+    check_inputs(with_settings(RunConfig(task="rte"), glue))
+
+
+def test_model_and_data_are_reported_together(reviews_csv: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(config(Path("/absent"), reviews_csv, **{"data.label": "verdct"}))
+    keys = [problem.key for problem in caught.value.problems]
+    assert keys == ["model.name_or_path", "data.label"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "words"),
+    [
+        ("/absent/model", ConfigError, "no folder /absent/model"),
+        ("./absent", ConfigError, "no folder ./absent"),
+        ("a/b/c", ConfigError, "no folder a/b/c"),
+        ("some/model", UserError, "cannot get some/model from the hub"),
+        ("not a name", UserError, "cannot get not a name from the hub"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_named(name: str, error: type[Exception], words: str) -> None:
+    with pytest.raises(error) as caught:
+        check_model(ModelConfig(name_or_path=name))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"holds no config\.json"):
+        check_model(ModelConfig(name_or_path=str(tmp_path)))
+
+
+def test_packaged_assets_are_used_where_they_are(own_home: Path) -> None:
+    (own_home / "assets" / "minilm").mkdir(parents=True)
+    check_model(ModelConfig(name_or_path="minilm"))
+
+
+def test_the_check_leaves_torch_and_ray_alone(tiny_bert: Path, reviews_csv: Path) -> None:
+    settings = config(tiny_bert, reviews_csv).model_dump_json()
+    code = (
+        "import sys\n"
+        "from lora2_search.config import RunConfig\n"
+        "from lora2_search.preflight import check_inputs\n"
+        f"check_inputs(RunConfig.model_validate_json({settings!r}))\n"
+        "print([name for name in ('torch', 'ray', 'mlflow') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

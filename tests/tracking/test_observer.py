@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lora2_search.tracking.observer import SpoolObserver
+from lora2_search.tracking.spool import Artifact, End, Metrics, Start, parent_path, read, run_path
+
+from .study import parent, points, record, report, run, spooled, whole_run
+
+
+def records(folder: Path, key: str, kind: type) -> list:
+    return [item for item in read(run_path(folder, key)).records if isinstance(item, kind)]
+
+
+def test_importing_the_observer_imports_no_mlflow() -> None:
+    code = (
+        "import sys, lora2_search.tracking.observer, lora2_search.tracking.syncer,"
+        " lora2_search.tracking.sync, lora2_search.tracking.ui;"
+        "print([m for m in ('mlflow', 'torch', 'ray', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_run_tells_its_settings_as_flat_params_and_its_nature_as_tags(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    observer.started(run(folder, 3, arm="base"))
+    (start,) = records(folder, "00003", Start)
+    assert start.params["adapter.k"] == "4"
+    assert float(start.params["training.lr"]) == 1e-3 / 4
+    wanted = {"task": "sentiment", "model": "minilm", "method": "lora2", "seed": "0", "arm": "base"}
+    assert wanted.items() <= start.tags.items()
+
+
+def test_the_repeated_history_after_a_resume_is_written_once(folder: Path) -> None:
+    info = run(folder)
+    first = SpoolObserver(folder, parent())
+    first.started(info)
+    first.reported(info, report(0, 20))
+    first.reported(info, report(20, 40))
+    again = SpoolObserver(folder, parent())
+    again.started(info)
+    again.reported(info, report(0, 50))
+    counts = spooled(folder)
+    assert sum(counts.values()) == 50 + 3  # a loss each step, a score each report
+    assert set(counts.values()) == {1}
+
+
+def test_times_are_those_of_the_points(observer: SpoolObserver, folder: Path) -> None:
+    info = run(folder)
+    observer.reported(info, report(0, 3))
+    times = {
+        r.step: r.time_ms for r in records(folder, "00000", Metrics) if "train/loss" in r.values
+    }
+    assert times == {point.step: point.time_ms for point in points(0, 3)}
+
+
+@pytest.mark.parametrize(
+    ("state", "told"), [("COMPLETE", True), ("PRUNED", False), ("FAIL", False)]
+)
+def test_best_score_is_told_of_complete_runs_only(
+    observer: SpoolObserver, folder: Path, state: str, told: bool
+) -> None:
+    info = run(folder)
+    observer.started(info)
+    observer.ended(info, state, record(info), "")
+    named = {key for item in records(folder, "00000", Metrics) for key in item.values}
+    assert ("best/score" in named) is told
+    assert ("final/test/accuracy" in named) is told
+
+
+def test_the_parent_has_no_best_score(observer: SpoolObserver, folder: Path) -> None:
+    info = run(folder)
+    whole_run(observer, info)
+    record(info).write(_made(info.folder))
+    observer.close("COMPLETE", winner=info)
+    named = [r.values for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
+    assert named == [{"winner/validation": 0.75, "winner/test": 0.7}]
+
+
+def test_the_end_tells_versions_commit_device_and_reason(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    info = run(folder)
+    observer.started(info)
+    observer.ended(info, "PRUNED", record(info), "below the median")
+    (end,) = records(folder, "00000", End)
+    assert (end.state, end.reason) == ("PRUNED", "below the median")
+    assert end.tags["versions"] == "python 3.11, torch 2.13"
+    assert end.tags["commit"] == "abc1234"
+    assert end.tags["device"] == "cpu"
+
+
+def test_a_run_that_fails_before_its_record_still_ends(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    observer.ended(run(folder), "FAIL", None, "worker died")
+    assert [type(r) for r in read(run_path(folder, "00000")).records] == [Start, End]
+
+
+def test_a_diverged_run_says_so_in_a_tag(observer: SpoolObserver, folder: Path) -> None:
+    info = run(folder)
+    observer.reported(info, report(0, 2, score=math.nan))
+    observer.ended(info, "FAIL", None, "loss is not finite")
+    (end,) = records(folder, "00000", End)
+    assert end.tags["diverged"] == "true"
+
+
+def test_a_run_that_goes_on_loses_the_reason_of_its_earlier_end(folder: Path) -> None:
+    info = run(folder)
+    first = SpoolObserver(folder, parent())
+    first.ended(info, "FAIL", None, "worker died")
+    SpoolObserver(folder, parent()).started(info)
+    assert records(folder, "00000", Start)[-1].tags["reason"] == ""
+
+
+def test_closing_stops_the_runs_under_way(observer: SpoolObserver, folder: Path) -> None:
+    observer.started(run(folder))
+    observer.close("STOPPED", reason="Ctrl-C")
+    (end,) = records(folder, "00000", End)
+    assert (end.state, end.reason) == ("STOPPED", "Ctrl-C")
+
+
+def test_a_study_opened_again_keeps_its_identity(folder: Path) -> None:
+    uuids = set()
+    for _ in range(2):
+        SpoolObserver(folder, parent()).close("STOPPED")
+        uuids |= {r.uuid for r in read(parent_path(folder)).records if r.kind == "identity"}
+    assert len(uuids) == 1
+
+
+def test_the_winner_leaves_adapter_record_and_rank_pattern(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    info = run(folder)
+    record(info).write(_made(info.folder))
+    (info.folder / "adapter").mkdir()
+    observer.close("COMPLETE", winner=info)
+    kept = {r.path: r.to for r in read(parent_path(folder)).records if isinstance(r, Artifact)}
+    assert kept == {
+        "trials/0/adapter": "winner/adapter",
+        "trials/0/record.json": "winner",
+        "tracking/winner/rank_pattern.json": "winner",
+    }
+    pattern = json.loads((folder / "tracking/winner/rank_pattern.json").read_text())
+    assert pattern == {"layer.0": 4}
+
+
+def test_an_artifact_of_an_ended_run_does_not_start_it_again(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    info = run(folder)
+    whole_run(observer, info)
+    observer.artifact(info, info.folder / "figure.png")
+    assert isinstance(records(folder, "00000", Start | End)[-1], End)
+
+
+def test_a_full_disk_is_said_once_and_stops_nothing(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    observer = SpoolObserver(folder, parent())
+    runs = folder / "tracking" / "runs"
+    runs.write_text("a file where a folder should be")
+    for number in range(3):
+        whole_run(observer, run(folder, number))
+    assert [r.message for r in caplog.records if "tracking has gaps" in r.message] != []
+    assert len(caplog.records) == 1
+
+
+def test_the_environment_is_never_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
+    observer = SpoolObserver(folder, parent())
+    whole_run(observer, run(folder))
+    observer.close("COMPLETE")
+    written = [p for p in (folder / "tracking").rglob("*") if p.is_file()]
+    assert len(written) == 2
+    assert not any("hunter2" in path.read_text() for path in written)
+
+
+def test_the_drivers_share_is_microseconds_a_report(observer: SpoolObserver, folder: Path) -> None:
+    info = run(folder)
+    observer.started(info)
+    spans = []
+    for first in range(0, 2000, 10):
+        given = report(first, first + 10)
+        begin = time.perf_counter()
+        observer.reported(info, given)
+        spans.append(time.perf_counter() - begin)
+    assert sorted(spans)[100] < 2e-3
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
