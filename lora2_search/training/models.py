@@ -115,33 +115,39 @@ def model_location(config: ModelConfig) -> str:
 
 
 def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     settings: dict[str, Any] = {
         "num_labels": outputs,
         "problem_type": "regression" if regression else "single_label_classification",
-        "dtype": torch.float32,
-        "output_loading_info": True,
     }
     if config.layers is not None:
         settings["num_hidden_layers"] = config.layers
+    # On the configuration, or transformers hands names it does not know to the model itself.
+    shape = _from_pretrained(AutoConfig, config, **settings)
     if config.classifier_dropout is not None:
         # DeBERTa reads cls_dropout, the others classifier_dropout.
-        settings["classifier_dropout"] = settings["cls_dropout"] = config.classifier_dropout
+        shape.classifier_dropout = shape.cls_dropout = config.classifier_dropout
     # The head's own random start is drawn here and drawn anew by name in every copy.
     with torch.random.fork_rng(devices=[]), _quiet_loading():
-        model, info = _from_pretrained(AutoModelForSequenceClassification, config, **settings)
+        model, info = _from_pretrained(
+            AutoModelForSequenceClassification,
+            config,
+            config=shape,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
     model.requires_grad_(False)
     return Base(model, tuple(sorted(info["missing_keys"])), model.config.model_type)
 
 
-def _from_pretrained(loader: Any, config: ModelConfig, **settings: Any) -> Any:
-    location = model_location(config)
+def _from_pretrained(loader: Any, source: ModelConfig, **settings: Any) -> Any:
+    location = model_location(source)
     try:
         return loader.from_pretrained(
             location,
-            revision=config.revision or "main",
-            trust_remote_code=config.trust_remote_code,
+            revision=source.revision or "main",
+            trust_remote_code=source.trust_remote_code,
             **settings,
         )
     except (OSError, ValueError) as error:

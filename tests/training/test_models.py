@@ -83,3 +83,13 @@ def test_a_missing_folder_and_an_unreachable_hub_are_told_apart(tmp_path: Path) 
         base_of(tmp_path)
     with pytest.raises(UserError, match="from the hub"):
         load_base(ModelConfig(name_or_path="microsoft/deberta-v3-base"), 2, False)
+
+
+@pytest.mark.parametrize("model", ["tiny_bert", "tiny_deberta"])
+def test_the_classifier_dropout_and_the_layers_arrive_together(
+    model: str, request: pytest.FixtureRequest
+) -> None:
+    base = base_of(request.getfixturevalue(model), outputs=3, layers=1, classifier_dropout=0.25)
+    assert base.model.dropout.p == 0.25
+    assert base.model.classifier.out_features == 3
+    assert base.model.config.num_hidden_layers == 1
