@@ -89,6 +89,8 @@ class SpoolObserver:
         if parent.description:
             tags["mlflow.note.content"] = parent.description
         params = flat(parent.config.model_dump(mode="json")) | flat(parent.params)
+        # What varies from run to run is not a setting of the whole.
+        params = {key: value for key, value in params.items() if key not in parent.columns}
         self._parent.append(identity, _start(self._parent, parent.name, params, tags))
 
     def started(self, run: RunInfo) -> None:

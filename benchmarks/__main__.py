@@ -1,0 +1,93 @@
+"""Run every benchmark and write docs/benchmarks.md: ``python -m benchmarks``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from . import search, step
+
+PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+def help_seconds(repeats: int = 9) -> float:
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        command = [sys.executable, "-m", "lora2_search", "--help"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
+
+
+def rows(steps: int, sentences: int) -> list[tuple[str, str, str]]:
+    load = os.getloadavg()[0]
+    print(f"load at the start: {load:.2f}", flush=True)
+    taken = step.measure(steps)
+    print(taken, flush=True)
+    found = search.measure(sentences)
+    print(found, flush=True)
+    ratio = taken["lora2"] / taken["lora"]
+    return [
+        ("Whole LoRA² step / PEFT LoRA step, same rank, 32 x 64 tokens", f"{ratio:.3f}", "<= 1.05"),
+        (
+            "the same, milliseconds",
+            f"{taken['lora2'] * 1000:.0f} / {taken['lora'] * 1000:.0f}",
+            "",
+        ),
+        (
+            "Search efficiency: two bare warm processes / study, 16 trials",
+            f"{found['efficiency']:.3f}",
+            ">= 0.95",
+        ),
+        ("the same, seconds", f"{found['bare']:.1f} / {found['span']:.1f}", ""),
+        (
+            "Start-up of a study, to the first trial's start",
+            f"{found['start-up']:.1f} s",
+            "<= 15 s",
+        ),
+        (
+            "Gap between two trials of a worker, median (largest)",
+            f"{found['gap']:.2f} s ({found['largest gap']:.2f} s)",
+            "<= 0.2 s",
+        ),
+        ("Driver's time in tracking / wall", f"{found['tracking']:.2%}", "<= 1 %"),
+        ("`python -m lora2_search --help`, median of 9", f"{help_seconds():.2f} s", "<= 0.5 s"),
+        ("Load when it began", f"{load:.2f}", ""),
+    ]
+
+
+def write(table: list[tuple[str, str, str]]) -> None:
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `python -m benchmarks`. Ratios are taken within one run; all else is as quiet",
+        "as the machine was.",
+        "",
+        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, no GPU, "
+        f"Python {platform.python_version()}, torch {torch.__version__}.",
+        "",
+        "| what | measured | wanted |",
+        "| --- | --- | --- |",
+        *(f"| {name} | {value} | {wanted} |" for name, value, wanted in table),
+        "",
+    ]
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=60, help="steps of each method")
+    parser.add_argument("--sentences", type=int, default=320, help="training sentences of a trial")
+    given = parser.parse_args()
+    write(rows(given.steps, given.sentences))
