@@ -39,22 +39,23 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
         yield
         return
     _silence()
-    if address is None:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            object_store_memory=_OBJECT_STORE,
-        )
-    else:
-        _join(address)
-    try:
-        if address is not None:
-            check_nodes(folder)
-        yield
-    finally:
-        ray.shutdown()
+    with _own_mode():
+        if address is None:
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                object_store_memory=_OBJECT_STORE,
+            )
+        else:
+            _join(address)
+        try:
+            if address is not None:
+                check_nodes(folder)
+            yield
+        finally:
+            ray.shutdown()
 
 
 def capacity(resources: Resources) -> int:
@@ -119,7 +120,7 @@ def check_nodes(folder: Path) -> None:
 def _join(address: str) -> None:
     if address != "auto":
         _knock(address)
-        if _MODE not in os.environ and not _admits(address):
+        if not _admits(address):
             _present_token(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -163,12 +164,26 @@ def _present_token(address: str) -> None:
     os.environ[_MODE] = "token"
     Config.initialize("")  # the mode was read when Ray was imported
     if not _admits(address):
-        del os.environ[_MODE]
-        Config.initialize("")
         raise UserError(
             f"the Ray cluster at {address} does not accept the token of {token}: it must be that "
             "of ~/.ray/auth_token on the head node"
         )
+
+
+@contextmanager
+def _own_mode() -> Iterator[None]:
+    """Put the token mode back afterwards: Ray's own start leaves it on for the next cluster."""
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    before = os.environ.get(_MODE)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_MODE, None)
+        else:
+            os.environ[_MODE] = before
+        Config.initialize("")
 
 
 def _admits(address: str) -> bool:

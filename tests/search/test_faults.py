@@ -176,6 +176,20 @@ def cluster(workers_find_tests: None) -> Iterator[Any]:
     made.shutdown()
 
 
+def test_a_local_study_leaves_the_token_mode_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else the next cluster without tokens would be joined, and start none of its processes.
+    script = (
+        "import os; from pathlib import Path; from lora2_search.search.cluster import connected\n"
+        f"with connected(None, Path({str(tmp_path)!r})): print(os.environ.get('RAY_AUTH_MODE'))\n"
+        "print(os.environ.get('RAY_AUTH_MODE'))"
+    )
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (said.stdout, said.stderr) == ("token\nNone\n", "")
+
+
 def test_a_study_runs_on_two_nodes(driver: Driver, cluster: Any) -> None:
     driver.start("--address", cluster.address, "--trials", "6")
     driver.finish()
