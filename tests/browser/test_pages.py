@@ -1,0 +1,150 @@
+"""What people see: MLflow's run lists and the report of a study, in headless Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora2_search.tracking.observer import SpoolObserver
+from lora2_search.tracking.sync import sync
+from lora2_search.tracking.ui import address_of
+
+from ..report.test_page import MIXED, write_study
+from ..tracking.servers import answers, free_port, wait_until
+from ..tracking.study import parent, report, run, whole_run
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver"
+    ),
+]
+
+QUIET = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1500,950",
+)
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for argument in QUIET:
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+def rows(browser: Any) -> list[str]:
+    from selenium.webdriver.common.by import By
+
+    return [cell.text for cell in browser.find_elements(By.CSS_SELECTOR, ".ag-row") if cell.text]
+
+
+def shows(browser: Any, *texts: str) -> Callable[[], bool]:
+    from selenium.webdriver.common.by import By
+
+    return lambda: all(t in browser.find_element(By.TAG_NAME, "body").text for t in texts)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[tuple[str, str, Path, Path]]:
+    """A served store with a study of three trials and a suite of two arms by two seeds."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    study, suite = tmp_path / "studies" / "demo", tmp_path / "suites" / "demo"
+    for folder, info in ((study, parent()), (suite, parent(kind="suite"))):
+        folder.mkdir(parents=True)
+        observer = SpoolObserver(folder, info)
+        for number in range(3 if folder == study else 4):
+            tags = {} if folder == study else {"arm": ("base", "other")[number % 2]}
+            one = run(folder, number, **tags)
+            if folder == study and number == 1:
+                observer.started(one)
+                observer.reported(one, report(0, 20))
+                observer.ended(one, "PRUNED", None, "weaker than others")
+            else:
+                whole_run(observer, one)
+        observer.close("COMPLETE")
+        sync(folder, uri)
+    port = free_port()
+    code = f"from lora2_search.tracking.ui import serve; serve({uri!r}, {port})"
+    server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    base = f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(base), 60)
+    yield uri, base, study, suite
+    server.send_signal(signal.SIGINT)
+    server.wait(30)
+
+
+def open_view(browser: Any, base: str, address: str | None) -> None:
+    assert address is not None
+    browser.get(base)
+    time.sleep(2)
+    browser.execute_script(
+        "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
+        "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
+    )
+    browser.get("about:blank")
+    browser.get(address)
+
+
+def test_mlflow_shows_a_study_with_its_trials_nested_and_a_suite_grouped_by_arm(
+    browser: Any, store: tuple[str, str, Path, Path]
+) -> None:
+    from selenium.webdriver.common.by import By
+
+    uri, base, study, suite = store
+    open_view(browser, base, address_of(study, uri, base))
+    wait_until(lambda: any("demo" in row for row in rows(browser)), 60)
+    assert not any("trial" in row for row in rows(browser))
+    browser.find_element(By.CSS_SELECTOR, ".ag-cell button").click()
+    wait_until(lambda: sum("trial" in row for row in rows(browser)) >= 3, 20)
+    wait_until(shows(browser, "best/score", "adapter.k", "PRUNED", "0.75"), 20)
+    open_view(browser, base, address_of(suite, uri, base))
+    wait_until(shows(browser, "Group: base", "Group: other"), 60)
+
+
+def test_the_report_of_a_study_draws_every_figure_and_asks_nothing_of_a_network(
+    browser: Any, tmp_path: Path
+) -> None:
+    from selenium.webdriver.common.by import By
+
+    from lora2_search.report.page import write_study_page
+
+    page = write_study_page(write_study(tmp_path, MIXED))
+    browser.get(page.as_uri())
+    wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".main-svg")) >= 4, 30)
+    severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert severe == []
+    asked = [
+        entry["message"]
+        for entry in browser.get_log("performance")
+        if "Network.requestWillBeSent" in entry["message"]
+    ]
+    assert asked and not any('"url":"http' in message for message in asked)
+    if folder := os.environ.get("SCREENSHOTS"):
+        browser.save_screenshot(f"{folder}/report.png")
