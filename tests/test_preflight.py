@@ -60,7 +60,9 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 
 
 def test_packaged_assets_are_used_where_they_are(own_home: Path) -> None:
-    (own_home / "assets" / "minilm").mkdir(parents=True)
+    folder = own_home / "assets" / "minilm"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
     check_model(ModelConfig(name_or_path="minilm"))
 
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError, did_you_mean
-from ..home import home, writable_folder
+from ..home import writable_folder
 from ..observer import Observer, RunInfo
+from ..search.shelf import Shelf
 from ..source import Source
 from ..training.record import RunRecord, read_record
 from .suite import SUITE_FILE, Suite, load_suite, validate_suite
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..search.trainable import TrialTrainable
 
-SUITES_FOLDER = "suites"
+SUITES = Shelf("suite", "suites", SUITE_FILE)
 _FREE_ON_RESUME = ("resources",)
 
 
@@ -103,12 +103,10 @@ def run_suite(
     suite = validate_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
-        _check_same(suite, stored_suite(suite.name, storage))
-    elif (folder / SUITE_FILE).exists():
-        raise UserError(
-            f"a suite named {suite.name} exists ({folder}); go on with it by --resume "
-            f"{suite.name}, or take another name by --set name=..."
-        )
+        stored = stored_suite(suite.name, storage)
+        SUITES.check_same(suite.spelled_out(), stored.spelled_out(), _FREE_ON_RESUME)
+    else:
+        SUITES.check_free(suite.name, storage)
     runs = suite.runs(folder)
     writable_folder(folder.parent, "name another folder with --storage")
     # First the cluster, so that a wrong address leaves no suite behind.
@@ -143,27 +141,12 @@ def stored_suite(name: str, storage: Path | None = None, overrides: Sequence[str
     Raises:
         UserError: There is no suite of that name; the message lists those there are.
     """
-    path = suite_folder(name, storage) / SUITE_FILE
-    if not path.is_file():
-        known = sorted(item.parent.name for item in path.parent.parent.glob(f"*/{SUITE_FILE}"))
-        hint = did_you_mean(name, known) if known else "there are no suites yet"
-        raise UserError(f"no suite named {name} in {path.parent.parent}; {hint}")
-    return load_suite(str(path), overrides)
+    return load_suite(str(SUITES.stored(name, storage)), overrides)
 
 
 def suite_folder(name: str, storage: Path | None = None) -> Path:
     """Return where the suite of that name is, or would be."""
-    return (storage.expanduser().absolute() if storage else home()) / SUITES_FOLDER / name
-
-
-def _check_same(suite: Suite, stored: Suite) -> None:
-    new, old = suite.spelled_out(), stored.spelled_out()
-    differing = [key for key in new if new[key] != old[key] and key not in _FREE_ON_RESUME]
-    if differing:
-        raise UserError(
-            f"the suite {suite.name} was begun with other settings ({', '.join(differing)}); "
-            f"a resume may change only {', '.join(_FREE_ON_RESUME)}: take another name"
-        )
+    return SUITES.folder(name, storage)
 
 
 def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..report.comparison import analyse
 from ..report.markdown import REPORT_FILE
 from ..report.records import read_suite
 from ..report.tables import arm_rows, seed_rows, suite_tables
-from ..report.verdict import headline
+from ..report.verdict import before_the_run, headline
 from ..tracking.uri import resolve
 from .failures import say
 from .live import LiveView
@@ -46,6 +46,8 @@ def run_ablate(
     total = len(chosen.arms) * len(chosen.seed_list)
     goes = "goes on" if resume else "begins"
     say(f"suite {chosen.name} {goes}: {', '.join(chosen.arms)} x {len(chosen.seed_list)} seeds")
+    for note in before_the_run(len(chosen.seed_list), len(chosen.pairs)):
+        say(note)
     with LiveView(total, stream=sys.stderr if as_json else sys.stdout) as view:
         result = api.ablate(
             None if resume else chosen,

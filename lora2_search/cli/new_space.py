@@ -11,8 +11,9 @@ import yaml
 
 from ..config import ModelConfig
 from ..errors import ConfigError, Problem
-from ..preflight import PACKAGED_MODEL, check_model
+from ..preflight import check_model
 from ..training.inspection import Inspection, inspect
+from ..training.location import PACKAGED_MODEL
 from ..training.tasks import Kind
 
 TEMPLATE = """\

@@ -58,13 +58,24 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
             ray.shutdown()
 
 
+def settled(resources: Resources) -> Resources:
+    """Return the resources of one run with its GPUs decided: one where any node has one."""
+    if resources.gpus_per_trial is not None:
+        return resources
+    has_gpu = any(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
+    return resources.model_copy(update={"gpus_per_trial": float(has_gpu)})
+
+
 def capacity(resources: Resources) -> int:
     """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
+
+    Args:
+        resources: Those of one run, ``settled``.
 
     Raises:
         UserError: One run needs more than any node has: Ray would wait for ever.
     """
-    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial
+    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     fit = 0
     for node in nodes:

@@ -14,7 +14,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from ..observer import Observer, RunInfo, State
 from ..training.record import Status
-from .cluster import capacity, connected
+from .cluster import capacity, connected, settled
 from .interruption import Interruption
 from .ledger import Ledger, Source, Terms
 from .ownership import owned
@@ -91,6 +91,7 @@ def execute(
     interruption = interruption or Interruption()
     if interruption.requested:
         return True
+    resources = settled(resources)
     limit = resources.interval_minutes
     terms = Terms(metric, max(1, int(resources.cpus_per_trial)), limit and limit * 60)
     ledger = Ledger(source, observers, terms, _why_stopped(interruption))

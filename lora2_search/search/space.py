@@ -50,7 +50,9 @@ class Resources(Section):
     """What one run takes, and how many run at once."""
 
     cpus_per_trial: float = Field(1.0, gt=0)
-    gpus_per_trial: float = Field(0.0, ge=0)
+    gpus_per_trial: float | None = Field(
+        None, ge=0, description="default: one where a node has one, else none"
+    )
     concurrent: int | None = Field(None, ge=1, description="default: as many as fit")
     interval_minutes: float | None = Field(
         None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"

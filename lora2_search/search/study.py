@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import with_settings
-from ..errors import UserError, did_you_mean
-from ..home import home, writable_folder
+from ..errors import UserError
+from ..home import writable_folder
 from ..observer import Observer, RunInfo
 from ..source import Source
 from ..training.record import RunRecord, read_record
@@ -20,6 +20,7 @@ from .interruption import Interruption
 from .ownership import owned
 from .proposals import TRIALS_FOLDER, Proposals, reason_of, seconds_spent, trial_key
 from .roles import REFERENCE_TAGS
+from .shelf import Shelf
 from .space import SPACE_FILE, Space, load_space, validate_space
 from .storage import opened
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
     from .trainable import TrialTrainable
 
-STUDIES_FOLDER = "studies"
 HEAD_ONLY = "head-only"
+STUDIES = Shelf("study", "studies", SPACE_FILE)
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
 
@@ -142,7 +143,11 @@ def run_study(
 
     space = validate_space(Source(space.model_dump(), name=space.name))
     folder = study_folder(space.name, storage)
-    _check_name(space, folder, resume, storage)
+    if resume:
+        stored = stored_space(space.name, storage)
+        STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
+    else:
+        STUDIES.check_free(space.name, storage)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         _hold(stack, folder, resume, address)
@@ -186,32 +191,17 @@ def stored_space(name: str, storage: Path | None = None, overrides: Sequence[str
     Raises:
         UserError: There is no study of that name; the message lists those there are.
     """
-    path = study_folder(name, storage) / SPACE_FILE
-    if not path.is_file():
-        known = sorted(item.parent.name for item in path.parent.parent.glob(f"*/{SPACE_FILE}"))
-        hint = did_you_mean(name, known) if known else "there are no studies yet"
-        raise UserError(f"no study named {name} in {path.parent.parent}; {hint}")
-    return load_space(str(path), overrides)
+    return load_space(str(STUDIES.stored(name, storage)), overrides)
 
 
 def study_folder(name: str, storage: Path | None = None) -> Path:
     """Return where the study of that name is, or would be."""
-    return (storage.expanduser().absolute() if storage else home()) / STUDIES_FOLDER / name
+    return STUDIES.folder(name, storage)
 
 
 def reference_folder(folder: Path) -> Path:
     """Return where a study's head-only run is."""
     return folder / "reference" / HEAD_ONLY
-
-
-def _check_name(space: Space, folder: Path, resume: bool, storage: Path | None) -> None:
-    if resume:
-        _check_same(space, stored_space(space.name, storage))
-    elif (folder / SPACE_FILE).exists():
-        raise UserError(
-            f"a study named {space.name} exists ({folder}); go on with it by --resume "
-            f"{space.name}, or take another name by --set name=..."
-        )
 
 
 def _hold(stack: ExitStack, folder: Path, resume: bool, address: str | None) -> None:
@@ -262,16 +252,6 @@ def _reference(space: Space, folder: Path) -> RunInfo | None:
     settings = {"method": HEAD_ONLY}
     config, place = with_settings(space.run_config(), settings), reference_folder(folder)
     return RunInfo(HEAD_ONLY, "head only", config, settings, place, REFERENCE_TAGS)
-
-
-def _check_same(space: Space, stored: Space) -> None:
-    new, old = space.model_dump(), stored.model_dump()
-    differing = [key for key in new if new[key] != old[key] and key not in _FREE_ON_RESUME]
-    if differing:
-        raise UserError(
-            f"the study {space.name} was begun with other settings ({', '.join(differing)}); "
-            f"a resume may change only {', '.join(_FREE_ON_RESUME)}: take another name"
-        )
 
 
 def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from pathlib import Path
@@ -91,6 +92,8 @@ def prepare(uri: str) -> None:
 def _create(path: Path) -> None:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    # Two lines about tables, on everybody's first run.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     store = SqlAlchemyStore(_SQLITE + str(new), str(path.parent / ARTIFACTS))

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from .methods import Adaptive
+from .record import CHECKPOINT_FOLDER
 
-FOLDER = "checkpoint"
 _KEEP = 2
 
 
@@ -49,7 +49,7 @@ def save_checkpoint(folder: Path, step: int, progress: Progress, state: dict[str
     """
     from safetensors.torch import save_file
 
-    root = folder / FOLDER
+    root = folder / CHECKPOINT_FOLDER
     temporary = root / f".{step}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -80,7 +80,7 @@ def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    found = _steps(folder / FOLDER)
+    found = _steps(folder / CHECKPOINT_FOLDER)
     if not found:
         return None
     try:
@@ -104,7 +104,7 @@ def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
 
 def remove_checkpoints(folder: Path) -> None:
     """Delete the checkpoints of a run that is complete."""
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
 
 
 def _steps(root: Path) -> list[Path]:

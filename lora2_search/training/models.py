@@ -12,10 +12,8 @@ from torch import nn
 
 from ..config import ModelConfig
 from ..errors import ConfigError, Problem, UserError
-from .packaged import asset
+from .location import model_location
 from .seeds import named_seed
-
-PACKAGED_MODEL = "minilm"
 
 
 @dataclass(frozen=True)
@@ -94,24 +92,6 @@ def fresh_copy(base: Base, trained: list[str], seed: int) -> Any:
         if name in base.fresh:
             _draw(name, parameter, spread, seed)
     return model
-
-
-def model_location(config: ModelConfig) -> str:
-    """Return the folder or hub id that transformers is given.
-
-    Raises:
-        ConfigError: A path was named and there is no such folder.
-    """
-    name = config.name_or_path
-    if name == PACKAGED_MODEL:
-        return str(asset(PACKAGED_MODEL))
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path)
-    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        message = f"no folder {name}; name a folder with a transformers model, or a hub id"
-        raise ConfigError([Problem("model.name_or_path", message)])
-    return name
 
 
 def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -99,10 +100,25 @@ def test_ctrl_c_says_how_to_go_on_and_the_study_ends_whole(
     assert (counts["runs"], counts["points"], counts["refused"]) == (4, 0, 0)
 
 
+@pytest.fixture(params=[1, 2], ids=["this machine", "two nodes"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[object]]:
+    """Arguments that say where to run: nothing, or a Ray cluster of two nodes of one core."""
+    if request.param == 1:
+        yield []
+        return
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    yield ["--address", cluster.address, "--storage", tmp_path / "shared"]
+    cluster.shutdown()
+
+
 def test_the_rte_space_and_the_quick_suite_run_offline_on_folders(
-    tiny_deberta: Path, glue_folder: Path, home_with_store: Path
+    tiny_deberta: Path, glue_folder: Path, home_with_store: Path, where: list[object]
 ) -> None:
     local = [
+        *where,
         *("--set", f"model.name_or_path={tiny_deberta}", "--set", "model.revision=null"),
         *("--set", f"data.path={glue_folder}", "--set", "data.max_length=32"),
     ]

@@ -1,0 +1,73 @@
+"""Where studies or suites stand by name, and what a name in use or unknown means."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, did_you_mean
+from ..home import home
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All studies, or all suites, of a home or a shared storage folder.
+
+    Attributes:
+        what: ``study`` or ``suite``, for messages.
+        plural: The same in the plural: the name of the folder.
+        file: What each one was begun from, inside its own folder.
+    """
+
+    what: str
+    plural: str
+    file: str
+
+    def folder(self, name: str, storage: Path | None = None) -> Path:
+        """Return where the one of that name is, or would be."""
+        return (storage.expanduser().absolute() if storage else home()) / self.plural / name
+
+    def stored(self, name: str, storage: Path | None = None) -> Path:
+        """Return the file that the one of that name was begun from.
+
+        Raises:
+            UserError: There is none of that name; the message lists those there are.
+        """
+        path = self.folder(name, storage) / self.file
+        if not path.is_file():
+            shelf = path.parent.parent
+            known = sorted(item.parent.name for item in shelf.glob(f"*/{self.file}"))
+            hint = did_you_mean(name, known) if known else f"there are no {self.plural} yet"
+            raise UserError(f"no {self.what} named {name} in {shelf}; {hint}")
+        return path
+
+    def check_free(self, name: str, storage: Path | None = None) -> None:
+        """Make sure that a new one may take the name.
+
+        Raises:
+            UserError: The name is in use.
+        """
+        folder = self.folder(name, storage)
+        if (folder / self.file).exists():
+            raise UserError(
+                f"a {self.what} named {name} exists ({folder}); go on with it by --resume {name}, "
+                "or take another name by --set name=..."
+            )
+
+    def check_same(
+        self, new: Mapping[str, Any], old: Mapping[str, Any], free: Collection[str]
+    ) -> None:
+        """Make sure that a resume changes nothing but the keys in ``free``.
+
+        Raises:
+            UserError: It does; the message names them.
+        """
+        differing = [key for key in new if new[key] != old[key] and key not in free]
+        if differing:
+            raise UserError(
+                f"the {self.what} {new['name']} was begun with other settings "
+                f"({', '.join(differing)}); a resume may change only {', '.join(free)}: "
+                "take another name"
+            )

