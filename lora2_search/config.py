@@ -77,7 +77,7 @@ class DataConfig(Section):
 
 
 class AdapterConfig(Section):
-    """The adapter; see METHOD in docs/method.md. Step counts may be fractions of all steps."""
+    """The adapter (arXiv 2408.06854). Step counts may be fractions of all steps."""
 
     k: int = Field(8, ge=1, description="width of the outer plane")
     r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
@@ -95,6 +95,11 @@ class AdapterConfig(Section):
     beta2: float = Field(0.85, gt=0, lt=1)
     target_modules: list[str] | str | None = None
 
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is to be cut: a scoring, and a target below the starting rank."""
+        return self.scoring != "none" and self.target_rank not in (None, self.r)
+
     @model_validator(mode="after")
     def _check(self) -> AdapterConfig:
         if self.target_rank is not None and self.target_rank > self.r:
@@ -110,6 +115,19 @@ class AdapterConfig(Section):
         if isinstance(self.gamma, list) and len(self.gamma) != 2:
             raise ValueError(f"gamma must be one number or one per plane (2), got {self.gamma}")
         return self
+
+    def schedule_problem(self, total_steps: int) -> str | None:
+        """Say why the budget schedule does not fit ``total_steps``; ``None`` where it does."""
+        first, last = (
+            value if isinstance(value, int) else int(value * total_steps)
+            for value in (self.t_init, self.t_final)
+        )
+        if first + last < total_steps:
+            return None
+        return (
+            f"t_init + t_final must be less than the total steps, but got t_init={first}, "
+            f"t_final={last}, total steps={total_steps}; shorten them, or write fractions"
+        )
 
 
 class TrainingConfig(Section):
@@ -150,6 +168,9 @@ class RunConfig(Section):
                 "name a task or a file: set `task` to one of "
                 f"{', '.join(TASKS[:-1])}, or `data.path` to a csv, tsv, jsonl or parquet file"
             )
+        steps = self.training.steps
+        if self.method == "lora2" and steps and (problem := self.adapter.schedule_problem(steps)):
+            raise ValueError(f"adapter.{problem}")
         return self
 
     def fingerprint(self) -> str:

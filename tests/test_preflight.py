@@ -77,3 +77,34 @@ def test_the_check_leaves_torch_and_ray_alone(tiny_bert: Path, reviews_csv: Path
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_budget_schedule_longer_than_the_run_is_told_before_it(
+    tiny_bert: Path, reviews_csv: Path
+) -> None:
+    long = {"adapter.t_init": 20, "adapter.t_final": 30, "training.epochs": 1.0}
+    with pytest.raises(ConfigError, match=r"t_init=20, t_final=30, total steps=7") as caught:
+        check_inputs(config(tiny_bert, reviews_csv, **long))
+    assert [problem.key for problem in caught.value.problems] == ["adapter.t_final"]
+    check_inputs(config(tiny_bert, reviews_csv, method="lora", **long))
+    with pytest.raises(ConfigError, match="total steps=40"):
+        config(tiny_bert, reviews_csv, **{**long, "training.steps": 40})
+
+
+def test_a_model_type_without_default_targets_asks_for_them(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "mpnet"}')
+    with pytest.raises(ConfigError, match="'mpnet' has no defaults; bert, ") as caught:
+        check_inputs(config(tmp_path, reviews_csv))
+    assert [problem.key for problem in caught.value.problems] == ["adapter.target_modules"]
+    check_inputs(config(tmp_path, reviews_csv, **{"adapter.target_modules": "all-linear"}))
+    check_inputs(config(tmp_path, reviews_csv, method="head-only"))
+
+
+def test_rows_that_are_left_out_are_counted_aloud(tiny_bert: Path, tmp_path: Path) -> None:
+    path = tmp_path / "gaps.csv"
+    path.write_text("review,verdict\n" + "good,1\nbad,0\n,1\n" * 20)
+    told: list[str] = []
+    check_inputs(config(tiny_bert, path), told.append)
+    assert told == ["20 rows lack text or label and are left out"]

@@ -9,10 +9,10 @@ from peft.mapping import (
     PEFT_TYPE_TO_TUNER_MAPPING,
 )
 
+from ..model_types import default_modules_to_save, default_targets
 from .accounting import count_parameters
 from .config import Lora2Config, Lora2PeftType
 from .model import Lora2Model
-from .targets import default_modules_to_save, default_targets
 
 __all__ = [
     "Lora2Config",

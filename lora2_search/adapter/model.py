@@ -5,6 +5,7 @@ from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from peft.utils.other import get_pattern_key
 from torch import Tensor, nn
 
+from ..model_types import TARGETS
 from .allocation import RankAllocator, check_keys, kept_in_values
 from .config import Lora2Config
 from .factors import Factors
@@ -12,7 +13,6 @@ from .importance import RandomScoring, ReducedScoring, Scoring
 from .layer import Linear, Lora2Layer
 from .regularization import orthogonality_loss
 from .schedule import BudgetSchedule, as_steps
-from .targets import TARGETS
 
 
 class Lora2Model(BaseTuner):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,9 @@ from .tasks import CUSTOM_METRICS, TASKS, Kind, Task
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Whole numbers of more different values than this are taken for numbers, not classes.
+MOST_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,15 @@ class Data:
         classes: Names of the classes; empty for numbers.
         splits: ``train``, ``validation``, ``test`` and the task's further test sets.
         hash: sha256 over all texts, labels and the split they are in.
+        left_out: Rows that lack text or label.
     """
 
     kind: Kind
     metrics: tuple[str, ...]
     classes: tuple[str, ...]
     splits: dict[str, Split]
-    hash: str = field(default="")
+    hash: str
+    left_out: int
 
     @property
     def outputs(self) -> int:
@@ -83,10 +88,20 @@ def load_data(config: RunConfig) -> Data:
     columns = {f"data.text.{index}": name for index, name in enumerate(task.text)}
     for name, table in tables.items():
         check_columns(table, {**columns, "data.label": task.label}, f"the {name} table")
+    rows = sum(map(len, tables.values()))
     tables = {name: _complete(table, task) for name, table in tables.items()}
+    left_out = rows - sum(map(len, tables.values()))
     classes = _classes(tables, task)
     splits = _split({name: _encode(t, task, classes) for name, t in tables.items()}, config)
-    return Data(task.kind, task.metrics, classes, splits, _hash(splits))
+    return Data(task.kind, task.metrics, classes, splits, _hash(splits), left_out)
+
+
+def guess_kind(labels: pd.Series) -> Kind:
+    """Tell classes from numbers: numbers are fractions, or of many different values."""
+    if labels.dtype.kind not in "iuf":
+        return "classification"
+    whole = bool((labels % 1 == 0).all())
+    return "classification" if whole and labels.nunique() <= MOST_CLASSES else "regression"
 
 
 def _task(config: RunConfig, table: pd.DataFrame) -> Task:
@@ -105,13 +120,8 @@ def _task(config: RunConfig, table: pd.DataFrame) -> Task:
         )
     assert data.text is not None and data.label is not None
     check_columns(table, {"data.label": data.label}, str(data.path))
-    kind = data.kind or _guess_kind(table[data.label])
+    kind = data.kind or guess_kind(table[data.label].dropna())
     return Task(tuple(data.text), data.label, kind, CUSTOM_METRICS[kind])
-
-
-def _guess_kind(labels: pd.Series) -> Kind:
-    numeric = labels.dtype.kind == "f" and bool((labels.dropna() % 1 != 0).any())
-    return "regression" if numeric else "classification"
 
 
 def _complete(table: pd.DataFrame, task: Task) -> pd.DataFrame:

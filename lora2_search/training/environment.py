@@ -47,11 +47,11 @@ def reset_peak_memory() -> None:
         pass  # not Linux, or not allowed: the peak is then that of the whole process
 
 
-def peak_memory_mb() -> float:
-    """Return the peak since the last reset in MiB: of the device if there is one, else resident."""
+def peak_memory_mb(device: str) -> float:
+    """Return the peak since the last reset in MiB: of a ``cuda`` device, else resident."""
     import torch
 
-    if torch.cuda.is_available():
+    if device == "cuda":
         return float(torch.cuda.max_memory_allocated() / 2**20)
     try:
         for line in Path("/proc/self/status").read_text().splitlines():

@@ -41,7 +41,8 @@ class Predictions:
 
     def scores(self, metrics: tuple[str, ...]) -> dict[str, float]:
         """Return the metrics by name; all are better when higher."""
-        return {name: score(name, self.labels, self.values) for name in metrics}
+        classes = self.logits.shape[1] if self.kind == "classification" else None
+        return {name: score(name, self.labels, self.values, classes) for name in metrics}
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError, Problem
+from .data import MOST_CLASSES, guess_kind
 from .tables import check_columns, read_file
 from .tasks import Kind
 
@@ -25,7 +26,6 @@ LABEL_NAMES = (
     "rating",
     "score",
 )
-MOST_CLASSES = 20
 SENTENCE_WORDS = 3.0
 
 
@@ -147,7 +147,7 @@ def _inspection(
     label: str,
     kind: Kind | None,
 ) -> Inspection:
-    kind = kind or _kind(whole[label])
+    kind = kind or guess_kind(whole[label])
     words = _words(whole, text)
     most = int(words.quantile(0.95))
     repeated = whole.duplicated(list(text))
@@ -214,13 +214,6 @@ def _may_be_label(column: pd.Series) -> bool:
         return True
     # A column of whole numbers that never repeats counts the rows; of fractions, it may be scores.
     return _numeric(values) and not (distinct == len(values) and bool((values % 1 == 0).all()))
-
-
-def _kind(labels: pd.Series) -> Kind:
-    if not _numeric(labels) or labels.dtype.kind == "b":
-        return "classification"
-    whole = bool((labels % 1 == 0).all())
-    return "classification" if whole and labels.nunique() <= MOST_CLASSES else "regression"
 
 
 def _classes(labels: pd.Series) -> dict[str, int]:

@@ -15,51 +15,15 @@ from torch.nn import functional as F
 from ..config import TrainingConfig
 from ..errors import UserError
 from .checkpoint import Progress
+from .plan import Plan
 from .record import Point
 from .seeds import named_seed
 from .tasks import Kind
 from .tokens import Encoded, train_batches
 
-# A run leaves about this many points of its training loss.
-_POINTS = 60
-
 
 class Diverged(UserError):
     """The loss or a gradient is no longer finite."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How many steps a run takes and when it is evaluated.
-
-    Attributes:
-        total: Optimiser steps (T).
-        per_epoch: Optimiser steps of one epoch.
-        stops: Steps after which an evaluation takes place, the last one being ``total``.
-    """
-
-    total: int
-    per_epoch: int
-    stops: tuple[int, ...]
-
-    @property
-    def log_every(self) -> int:
-        """Steps between two points of the training loss."""
-        return max(1, self.total // _POINTS)
-
-
-def plan(training: TrainingConfig, examples: int) -> Plan:
-    """Return the plan for ``examples`` training sentences.
-
-    An epoch has ceil(ceil(examples / batch_size) / accumulation) steps. There are never more
-    evaluations than steps.
-    """
-    batches = math.ceil(examples / training.batch_size)
-    per_epoch = math.ceil(batches / training.accumulation)
-    total = training.steps or max(1, math.ceil(training.epochs * per_epoch))
-    count = min(training.evaluations, total)
-    stops = tuple(round(total * (i + 1) / count) for i in range(count))
-    return Plan(total, per_epoch, stops)
 
 
 def optimizer_for(
@@ -166,12 +130,15 @@ class Trainer:
             total = torch.stack([loss, *terms.values()]).sum()
             self.accelerator.backward(total)
             self._note({"train/loss": loss, **{f"train/{n}": t for n, t in terms.items()}})
+        norm = None
         if self.training.max_grad_norm is not None:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             norm = self.accelerator.clip_grad_norm_(parameters, self.training.max_grad_norm)
-            self._note({"train/grad_norm": norm})
         optimizer.step()
+        # The scaler of fp16 finds its scale by steps whose gradients overflow, and skips them.
         if not self.accelerator.optimizer_step_was_skipped:
+            if norm is not None:
+                self._note({"train/grad_norm": norm})
             # After the step, or Adam's momentum would revive a masked value; before the
             # gradients are cleared, because importance is weight times gradient.
             self.progress.adaptive.update_and_allocate(step)

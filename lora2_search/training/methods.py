@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from ..adapter import Lora2Config, default_modules_to_save, default_targets
+from ..adapter import Lora2Config, default_targets
 from ..config import AdapterConfig, RunConfig
 from .models import Base, fresh_copy
 from .seeds import named_seed
@@ -77,7 +77,7 @@ def attach(base: Base, config: RunConfig) -> tuple[nn.Module, Adaptive]:
     Raises:
         ValueError: The adapter's settings do not fit the model.
     """
-    heads = default_modules_to_save(base.model_type)
+    heads = base.heads
     model = fresh_copy(base, heads, config.seed)
     if config.method == "head-only":
         for name, parameter in model.named_parameters():

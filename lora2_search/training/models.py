@@ -12,6 +12,7 @@ from torch import nn
 
 from ..config import ModelConfig
 from ..errors import ConfigError, Problem, UserError
+from ..model_types import MODULES_TO_SAVE
 from .location import model_location
 from .seeds import named_seed
 
@@ -29,6 +30,16 @@ class Base:
     model: nn.Module
     fresh: tuple[str, ...]
     model_type: str
+
+    @property
+    def heads(self) -> list[str]:
+        """Names of the modules that are trained whole, whatever the method: pooler, classifier.
+
+        For a model type that is not known, those that the files did not hold.
+        """
+        if self.model_type in MODULES_TO_SAVE:
+            return list(MODULES_TO_SAVE[self.model_type])
+        return sorted({name.partition(".")[0] for name in self.fresh})
 
 
 _bases: dict[tuple[Any, ...], Base] = {}

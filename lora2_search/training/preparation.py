@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..adapter import default_modules_to_save
 from ..config import RunConfig
 from .accelerators import new_accelerator
 from .checkpoint import Progress
 from .data import Data, load_data
 from .evaluation import Predictions, predict
-from .loop import Trainer, named_dropout, optimizer_for, plan, schedule_for
+from .loop import Trainer, named_dropout, optimizer_for, schedule_for
 from .methods import attach
 from .models import load_base, load_tokenizer
+from .plan import check_schedule, plan
 from .tokens import Encoded, encode
 
 
@@ -60,10 +60,10 @@ def prepare(config: RunConfig) -> Prepared:
     base = load_base(config.model, data.outputs, data.kind == "regression")
     accelerator = new_accelerator(config.training)
     model, adaptive = attach(base, config)
+    check_schedule(config, len(encoded["train"]))
     steps = plan(config.training, len(encoded["train"]))
     adaptive.set_total_steps(steps.total)
-    heads = default_modules_to_save(base.model_type)
-    optimizer = optimizer_for(model.to(accelerator.device), config.training, heads)
+    optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
     model, optimizer = accelerator.prepare(model, optimizer)
     scheduler = schedule_for(optimizer, config.training, steps.total)
     named_dropout(config.seed)

@@ -49,7 +49,9 @@ class RunRecord(BaseModel):
         data_hash: sha256 of the texts, labels and splits.
         metric: Name of the primary metric, for example ``accuracy``; higher is better.
         majority: Score of always answering the most frequent training label (the mean).
+        classes: Names of the classes, in order of their numbers; empty for numbers.
         sizes: Examples per split.
+        left_out: Rows that lack text or label.
         total_steps: Optimiser steps of the whole run (T).
         history: Metrics by step, in order.
         scores: Final values, ``validation/accuracy``, ``test/accuracy``, ``test/f1`` ...
@@ -73,7 +75,9 @@ class RunRecord(BaseModel):
     data_hash: str = ""
     metric: str = ""
     majority: float | None = None
+    classes: list[str] = Field(default_factory=list)
     sizes: dict[str, int] = Field(default_factory=dict)
+    left_out: int = 0
     total_steps: int = 0
     history: list[Point] = Field(default_factory=list)
     scores: dict[str, float] = Field(default_factory=dict)

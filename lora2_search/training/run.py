@@ -144,6 +144,7 @@ class _Run:
         self.said: dict[str, Predictions] = {}
         record.data_hash, record.metric = self.data.hash, self.data.metrics[0]
         record.majority = self.data.majority
+        record.classes, record.left_out = list(self.data.classes), self.data.left_out
         record.sizes = {name: len(split) for name, split in self.data.splits.items()}
         record.total_steps = self.trainer.plan.total
         record.device = str(self.trainer.accelerator.device)
@@ -191,7 +192,7 @@ class _Run:
         record.scores = {f"validation/{name}": value for name, value in scores.items()}
         record.rank_pattern = adaptive.rank_pattern()
         record.counts = count_parameters(self.trainer.progress.model)
-        record.peak_memory_mb = peak_memory_mb()
+        record.peak_memory_mb = peak_memory_mb(self.trainer.accelerator.device.type)
         done = self.done == record.total_steps
         if done:
             self._finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,13 @@ def read_file(path: Path, key: str = "data.path") -> pd.DataFrame:
         elif suffix == ".jsonl":
             table = pd.read_json(path, lines=True)
         else:
-            table = pd.read_csv(path, sep="\t" if suffix == ".tsv" else ",")
+            # Only an empty field is missing: "None" and "NA" are words, and may be classes. A tsv
+            # quotes nothing.
+            quoting = csv.QUOTE_NONE if suffix == ".tsv" else csv.QUOTE_MINIMAL
+            separator = "\t" if suffix == ".tsv" else ","
+            table = pd.read_csv(
+                path, sep=separator, quoting=quoting, keep_default_na=False, na_values=[""]
+            )
     except (ValueError, OSError, pd.errors.ParserError) as error:
         raise _bad(key, f"{path} cannot be read as {suffix[1:]}: {error}") from None
     if table.empty:
@@ -124,8 +131,6 @@ def _glue_hub(task: str, revision: str, wanted: dict[str, str]) -> dict[str, pd.
 
 
 def _sentiment(task: str) -> pd.DataFrame:
-    import csv
-
     import pandas as pd
 
     path = asset("sentiment") / "movieReviewSnippets_GroundTruth.txt"

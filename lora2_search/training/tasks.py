@@ -56,12 +56,13 @@ CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
 Values = NDArray[np.float64]
 
 
-def score(metric: str, labels: Values, predictions: Values) -> float:
+def score(metric: str, labels: Values, predictions: Values, classes: int | None = None) -> float:
     """Return a metric of GLUE, higher is better.
 
     Args:
         metric: ``accuracy``, ``f1`` (of class 1 when there are two classes, else the mean over
             classes), ``matthews``, ``pearson`` or ``spearman``.
+        classes: Number of classes of the task; told from labels and predictions when ``None``.
         labels: Class numbers or target values, ``[n]``.
         predictions: Predicted class numbers or values, ``[n]``.
 
@@ -71,6 +72,9 @@ def score(metric: str, labels: Values, predictions: Values) -> float:
     """
     if not np.isfinite(predictions).all():
         return float("nan")
+    if metric == "f1" and (classes or 1 + max(labels.max(), predictions.max())) > 2:
+        # Told by the task and not by the split: a rare class may be missing from one of them.
+        metric = "macro-f1"
     return float(METRICS[metric](labels, predictions))
 
 
@@ -80,11 +84,13 @@ def _accuracy(labels: Values, predictions: Values) -> float:
     return float(accuracy_score(labels, predictions))
 
 
-def _f1(labels: Values, predictions: Values) -> float:
-    from sklearn.metrics import f1_score
+def _f1(average: Literal["binary", "macro"]) -> Callable[[Values, Values], float]:
+    def mean(labels: Values, predictions: Values) -> float:
+        from sklearn.metrics import f1_score
 
-    average = "binary" if set(np.unique(labels)) <= {0, 1} else "macro"
-    return float(f1_score(labels, predictions, average=average, zero_division=0.0))
+        return float(f1_score(labels, predictions, average=average, zero_division=0.0))
+
+    return mean
 
 
 def _matthews(labels: Values, predictions: Values) -> float:
@@ -106,7 +112,8 @@ def _correlation(name: Literal["pearsonr", "spearmanr"]) -> Callable[[Values, Va
 
 METRICS: dict[str, Callable[[Values, Values], float]] = {
     "accuracy": _accuracy,
-    "f1": _f1,
+    "f1": _f1("binary"),
+    "macro-f1": _f1("macro"),
     "matthews": _matthews,
     "pearson": _correlation("pearsonr"),
     "spearman": _correlation("spearmanr"),

@@ -49,7 +49,7 @@ def test_at_the_end_of_grace_the_mask_is_final_and_one_evaluation_earlier_it_is_
     steps: int, t_final: float
 ) -> None:
     from lora2_search.config import TrainingConfig
-    from lora2_search.training.loop import plan
+    from lora2_search.training.plan import plan
 
     if isinstance(t_final, int) and t_final + 0.1 * steps >= steps:
         return

@@ -167,3 +167,28 @@ def test_a_split_is_tokenised_once_and_read_from_disk_after_that(
     assert {n: e.features for n, e in first.items()} == {n: e.features for n, e in again.items()}
     encode(data, tokenizer, 4)
     assert len(sorted((own_home / "tokens").iterdir())) == 6
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_only_an_empty_field_is_missing_and_words_like_none_are_classes(
+    suffix: str, tmp_path: Path
+) -> None:
+    separator = {"csv": ",", "tsv": "\t"}[suffix]
+    rows = [separator.join(row) for row in [("a b", "None"), ("NA", "yes"), ("c", "")] * 10]
+    path = tmp_path / f"d.{suffix}"
+    path.write_text("\n".join([separator.join(("text", "label")), *rows]))
+    data = load_data(config(path))
+    assert data.classes == ("None", "yes")
+    assert data.left_out == 10 and sum(map(len, data.splits.values())) == 20
+
+
+def test_a_quote_in_a_tsv_is_a_letter(tmp_path: Path) -> None:
+    lines = ["text\tlabel", *['"so it begins\t1', "and ends\t0"] * 10]
+    (tmp_path / "d.tsv").write_text("\n".join(lines))
+    data = load_data(config(tmp_path / "d.tsv"))
+    assert sum(map(len, data.splits.values())) == 20
+
+
+def test_whole_numbers_of_many_values_are_numbers(tmp_path: Path) -> None:
+    frame(list(range(1, 61))).to_csv(tmp_path / "d.csv", index=False)
+    assert load_data(config(tmp_path / "d.csv")).kind == "regression"

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lora2_search.config import TrainingConfig
-from lora2_search.training.loop import optimizer_for, plan, task_loss
+from lora2_search.training.checkpoint import Progress
+from lora2_search.training.loop import Trainer, optimizer_for, schedule_for, task_loss
+from lora2_search.training.methods import Fixed
+from lora2_search.training.plan import plan
 from lora2_search.training.seeds import named_seed
+from lora2_search.training.tokens import Encoded
 
 
 @given(
@@ -57,3 +64,40 @@ def test_named_seeds_are_stable_over_processes_and_versions() -> None:
     assert named_seed(0, "order", 1) == 4489457307835839548
     names = [("order", 0), ("order", 1), ("head", "x"), ("dropout",)]
     assert len({named_seed(seed, *n) for seed in (0, 1) for n in names}) == 8
+
+
+class _Overflowing:
+    """An accelerator whose gradient scaler skips every step, as fp16's first ones often are."""
+
+    device = torch.device("cpu")
+    optimizer_step_was_skipped = True
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
+
+    def clip_grad_norm_(self, parameters: object, largest: float) -> torch.Tensor:
+        return torch.tensor(float("inf"))
+
+
+class _Model(torch.nn.Linear):
+    def forward(self, input_ids: torch.Tensor) -> SimpleNamespace:  # type: ignore[override]
+        return SimpleNamespace(logits=super().forward(input_ids))
+
+
+def test_a_step_skipped_for_overflow_is_no_divergence_and_moves_no_schedule() -> None:
+    model, training = _Model(2, 2), TrainingConfig(steps=2, batch_size=2)
+    optimizer = optimizer_for(model, training, [])
+    scheduler = schedule_for(optimizer, training, 2)
+    trainer = Trainer(
+        accelerator=_Overflowing(),
+        progress=Progress(model, Fixed(), optimizer, scheduler),
+        train=Encoded({"input_ids": [[1, 2], [3, 4]]}, np.zeros(2), np.full(2, 2)),
+        collate=lambda rows: {"input_ids": torch.tensor([r["input_ids"] for r in rows]).float()},
+        training=training,
+        kind="classification",
+        seed=0,
+        plan=plan(training, 2),
+    )
+    points = list(trainer.advance(0, 2))
+    assert len(points) == 2 and "train/grad_norm" not in points[0].metrics
+    assert scheduler.last_epoch == 0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,8 @@ def test_the_classifier_dropout_and_the_layers_arrive_together(
     assert base.model.dropout.p == 0.25
     assert base.model.classifier.out_features == 3
     assert base.model.config.num_hidden_layers == 1
+
+
+def test_an_unknown_model_type_trains_whole_what_its_files_did_not_hold(tiny_bert: Path) -> None:
+    base = base_of(tiny_bert)
+    assert replace(base, model_type="unheard-of").heads == ["classifier"]

@@ -44,3 +44,12 @@ def test_every_task_that_a_configuration_may_name_has_known_metrics() -> None:
     assert set(TASKS) == {*GLUE_TASKS, *PACKAGED_TASKS}
     assert all(set(task.metrics) <= METRICS.keys() for task in TASKS.values())
     assert primary_metric("cola") == "matthews" and primary_metric("custom", "regression")
+
+
+def test_the_kind_of_f1_is_told_by_the_task_and_not_by_the_split() -> None:
+    labels, said = np.array([0.0, 1, 1, 0]), np.array([2.0, 1, 0, 0])
+    # class 0: 2 tp+fp, 2 tp+fn, 1 tp; class 1: 1, 2, 1; class 2: 1, 0, 0
+    assert score("f1", labels, said) == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+    two = np.array([0.0, 1, 0, 0])
+    assert score("f1", labels, two, classes=3) == pytest.approx((0.8 + 2 / 3) / 2)
+    assert score("f1", labels, two, classes=2) == pytest.approx(2 / 3)

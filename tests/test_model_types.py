@@ -6,7 +6,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from lora2_search.adapter import default_modules_to_save, default_targets
-from lora2_search.adapter.targets import MODULES_TO_SAVE, TARGETS
+from lora2_search.model_types import MODULES_TO_SAVE, TARGETS
 
 
 def classifier(model_type: str) -> nn.Module:
