@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -143,7 +144,14 @@ def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
         return None
     params = dict(trial.params)
     config = study.space.run_config(params)
-    return RunInfo(trial_key(trial.number), f"trial {trial.number}", config, params, trial.folder)
+    return RunInfo(
+        trial_key(trial.number),
+        f"trial {trial.number}",
+        config,
+        params,
+        trial.folder,
+        metric=study.space.objective.metric,
+    )
 
 
 def _run(config: RunConfig, name: str) -> RunInfo:
@@ -174,7 +182,8 @@ def _refuse_changes(overrides: Sequence[str], name: str | None) -> None:
 
 
 def _assigned(overrides: Sequence[str], name: str | None) -> list[str]:
-    return [*overrides, *([f"name={name}"] if name else [])]
+    # Quoted: as YAML, 42 is a number and `no` is false.
+    return [*overrides, *([f"name={json.dumps(name)}"] if name is not None else [])]
 
 
 def _names(assigned: Sequence[str]) -> bool:

@@ -26,6 +26,8 @@ class RunInfo:
         settings: The searched settings of a trial, or what an arm changes: dotted names.
         folder: Where its record, checkpoint and adapter lie.
         tags: ``arm`` and the like; task, model, method and seed are in ``config``.
+        metric: What it is judged by, a study's objective; ``None`` for the task's primary metric.
+            ``record.score(split, run.metric)`` is its value.
     """
 
     key: str
@@ -34,6 +36,7 @@ class RunInfo:
     settings: Mapping[str, Any]
     folder: Path
     tags: Mapping[str, str] = field(default_factory=dict)
+    metric: str | None = None
 
 
 class Observer(Protocol):
@@ -43,7 +46,10 @@ class Observer(Protocol):
         """A run begins, or goes on after a resume (then called again with the same key)."""
 
     def reported(self, run: RunInfo, report: Report) -> None:
-        """An evaluation interval ended; after a resume the first report repeats the history."""
+        """An evaluation interval ended; after a resume the first report repeats the history.
+
+        ``report.score`` is the run's ``metric`` on the validation split.
+        """
 
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
         """A run ended; ``reason`` says why when it is not ``COMPLETE``. Never called on Ctrl-C."""

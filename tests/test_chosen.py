@@ -40,6 +40,17 @@ def test_a_name_that_was_asked_for_is_never_changed(asked: dict, own_home: Path)
     assert chosen_suite("quick", **asked).name == "mine"
 
 
+@pytest.mark.parametrize("name", ["42", "no", "1e3", "2024-01-01"])
+def test_a_name_that_yaml_would_read_as_something_else_is_a_name(name: str) -> None:
+    assert chosen_space("quickstart", name=name).name == name
+    assert chosen_suite("quick", name=name).name == name
+
+
+def test_an_empty_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="name"):
+        chosen_space("quickstart", name="")
+
+
 def test_a_storage_folder_has_names_of_its_own(own_home: Path, tmp_path: Path) -> None:
     take(own_home, "studies", "quickstart", "space.yaml")
     assert chosen_space("quickstart", storage=tmp_path).name == "quickstart"

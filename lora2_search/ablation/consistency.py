@@ -9,8 +9,8 @@ from typing import Any
 
 from ..config import RunConfig, setting_names, with_settings
 from ..errors import ConfigError, Problem, did_you_mean
+from ..search.objective import unmeasured
 from ..source import Source
-from ..training.tasks import CUSTOM_METRICS, TASKS
 from .decisive import decisive
 
 BASE = "base"
@@ -189,17 +189,6 @@ def _seeds(parts: Parts) -> Found:
 
 
 def _metric(parts: Parts) -> Found:
-    if parts.metric is None or parts.base is None:
-        return
-    task, kind = TASKS.get(parts.base.task), parts.base.data.kind
-    if task is not None:
-        metrics = task.metrics
-    elif kind is not None:
-        metrics = CUSTOM_METRICS[kind]
-    else:
-        metrics = tuple(name for names in CUSTOM_METRICS.values() for name in names)
-    if parts.metric not in metrics:
-        yield (
-            ("metric",),
-            f"{parts.metric!r} is not measured; {did_you_mean(parts.metric, metrics)}",
-        )
+    problem = unmeasured(parts.metric, parts.base) if parts.base is not None else None
+    if problem is not None:
+        yield ("metric",), problem

@@ -30,8 +30,7 @@ def _adapter(config: RunConfig) -> dict[str, Any]:
     if config.method == "lora":
         return {**default, **{name: adapter[name] for name in _LORA}}
     unused: tuple[str, ...] = ()
-    prunes = adapter["target_rank"] not in (None, adapter["r"]) and adapter["scoring"] != "none"
-    if not prunes:
+    if not config.adapter.prunes:
         unused += _PRUNING
     elif adapter["scoring"] == "random":
         unused += ("beta1", "beta2")

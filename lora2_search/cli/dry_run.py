@@ -8,11 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..config import RunConfig
-from ..home import home
+from ..config import RunConfig, with_settings
 from ..preflight import check_inputs
-from ..search.space import Space
+from ..search.space import Resources, Space
 from ..search.storage import make_sampler
+from ..search.study import study_folder
 from ..training.estimate import Estimate, measure
 from .failures import say
 from .live import duration, plain
@@ -31,8 +31,10 @@ def dry_run(space: Space, storage: Path | None, as_json: bool) -> None:
     check_inputs(space.run_config(), say)
     samples = sampled(space, SAMPLES)
     say("measuring a few steps of the first trial")
-    estimate = _measured(space.run_config(samples[0]), space.resources.cpus_per_trial)
-    result = forecast(space, samples, estimate, storage)
+    cpus, gpus = _here()
+    resources = space.resources.settled(space.training.device, bool(gpus))
+    estimate = _measured(space.run_config(samples[0]), resources)
+    result = forecast(space, samples, estimate, storage, at_once(resources, cpus, gpus))
     if as_json:
         print_json(result)
         return
@@ -58,11 +60,14 @@ def sampled(space: Space, count: int) -> list[dict[str, Any]]:
 
 
 def forecast(
-    space: Space, samples: list[dict[str, Any]], estimate: Estimate, storage: Path | None
+    space: Space,
+    samples: list[dict[str, Any]],
+    estimate: Estimate,
+    storage: Path | None,
+    at_once: int,
 ) -> dict[str, Any]:
     """Return the cost of a study as plain values, every trial counted as if it ran to its end."""
     runs = None if space.trials is None else space.trials + int(space.method != "head-only")
-    at_once = _at_once(space)
     seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
     if space.hours is not None:
         seconds = min(seconds or math.inf, space.hours * 3600)
@@ -79,24 +84,43 @@ def forecast(
         "at_once": at_once,
         "seconds": seconds,
         "disk_mb": disk,
-        "disk_free_mb": shutil.disk_usage(storage or home()).free / 2**20,
+        "disk_free_mb": _free_mb(study_folder(space.name, storage)),
         "early_stopping": space.scheduler.name != "none",
         "samples": samples,
     }
 
 
-def _measured(config: RunConfig, cpus: float) -> Estimate:
+def at_once(resources: Resources, cpus: int, gpus: int) -> int:
+    """Return how many trials this machine would run at a time; on a cluster its nodes decide.
+
+    Args:
+        resources: Those of one trial, ``settled``.
+        cpus: Cores here.
+        gpus: GPUs here.
+    """
+    fit = max(1, resources.fit(cpus, gpus))
+    return min(fit, resources.concurrent or fit)
+
+
+def _measured(config: RunConfig, resources: Resources) -> Estimate:
     import torch
 
-    torch.set_num_threads(max(1, int(cpus)))
+    torch.set_num_threads(max(1, int(resources.cpus_per_trial)))
+    if not resources.gpus_per_trial:
+        config = with_settings(config, {"training.device": "cpu"})
     return measure(config)
 
 
-def _at_once(space: Space) -> int:
-    # On a cluster the nodes decide; here, what this machine would do.
+def _here() -> tuple[int, int]:
+    import torch
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    fit = max(1, math.floor((cores or 1) / space.resources.cpus_per_trial))
-    return min(fit, space.resources.concurrent or fit)
+    return cores or 1, torch.cuda.device_count()
+
+
+def _free_mb(folder: Path) -> float:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free / 2**20
 
 
 def _told(result: dict[str, Any]) -> list[str]:

@@ -77,6 +77,7 @@ class LiveView:
         self._clock = clock
         self._rows: dict[str, Row] = {}
         self._most_at_once = 1
+        self._metric = "score"
         self._live = Live(
             console=self._console,
             get_renderable=self.table,
@@ -101,6 +102,7 @@ class LiveView:
     def started(self, run: RunInfo) -> None:
         """Add a row; a run that is resumed keeps its place."""
         settings = " ".join(f"{short(key)}={plain(value)}" for key, value in run.settings.items())
+        self._metric = run.metric or self._metric
         competes = run.tags.get("role") != "reference"
         self._rows[run.key] = Row(run.name, settings, self._clock(), competes=competes)
         running = sum(row.ended is None for row in self._rows.values())
@@ -115,19 +117,19 @@ class LiveView:
         row.step, row.total_steps = report.step, report.total_steps
         row.score, row.kept_rank = report.score, report.kept_rank
         self._line(
-            f"{run.name} step {report.step}/{report.total_steps}  score {number(report.score)}  "
-            f"kept rank {report.kept_rank}"
+            f"{run.name} step {report.step}/{report.total_steps}  "
+            f"{self._metric} {number(report.score)}  kept rank {report.kept_rank}"
         )
 
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
         """Note how it ended."""
         row = self._rows.setdefault(run.key, Row(run.name, "", self._clock()))
         row.state, row.reason, row.ended = state, reason, self._clock()
-        score = record.score("validation") if record else None
+        score = record.score("validation", run.metric) if record else None
         row.score = row.score if score is None else score
         because = f"  ({reason})" if reason else ""
         self._line(
-            f"{run.name} {state}  score {number(row.score)}  "
+            f"{run.name} {state}  {self._metric} {number(row.score)}  "
             f"{duration(row.ended - row.begun)}{because}  {self.summary()}"
         )
 
@@ -141,7 +143,7 @@ class LiveView:
     def table(self) -> Table:
         """Return the table of the last runs."""
         table = Table(title=self.summary(), title_justify="left", expand=False)
-        for column in ("run", "state", "step", "score", "kept rank", "time left"):
+        for column in ("run", "state", "step", self._metric, "kept rank", "time left"):
             table.add_column(column, justify="left" if column in ("run", "state") else "right")
         table.add_column("settings", overflow="ellipsis", no_wrap=True)
         rows = list(self._rows.values())

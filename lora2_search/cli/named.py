@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 from ..errors import UserError, did_you_mean
 from ..home import home
+from ..search.trial import best_trial, read_trials
 from ..training.record import RECORD_FILE, RunRecord, read_record
 
 Kind = Literal["study", "suite", "run"]
@@ -32,6 +37,35 @@ class Named:
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.name
+
+    @cached_property
+    def plan(self) -> Mapping[str, Any]:
+        """What it was begun from; empty for a single run."""
+        if self.kind == "run":
+            return {}
+        text = (self.folder / PLANS[self.kind]).read_text(encoding="utf-8")
+        return yaml.safe_load(text) or {}
+
+    @property
+    def metric(self) -> str | None:
+        """What it is judged by: a study's objective; ``None`` for the task's primary metric."""
+        if self.kind == "study":
+            return (self.plan.get("objective") or {}).get("metric")
+        return self.plan.get("metric")
+
+    def best(self) -> tuple[str, float] | None:
+        """Return the best trial of a study and its score, or a completed run and its own.
+
+        A suite has none: its arms are compared, not chosen from.
+        """
+        if self.kind == "study":
+            trial = best_trial(read_trials(self.folder, self.name))
+            if trial is None or trial.score is None:
+                return None
+            return f"trial {trial.number}", trial.score
+        record = read_record(self.folder) if self.kind == "run" else None
+        score = record.score("validation") if record and record.status == "completed" else None
+        return None if score is None else (self.name, score)
 
     def records(self) -> list[tuple[str, RunRecord]]:
         """Return the name and record of each run in it that has one, in order.
@@ -79,20 +113,6 @@ def find(name: str, storage: Path | None) -> Named:
         raise UserError(f"nothing called {name}: nothing was run yet under {where}")
     hint = did_you_mean(name, [item.name for item in known])
     raise UserError(f"nothing called {name} under {where}; {hint}")
-
-
-def best(records: list[tuple[str, RunRecord]]) -> tuple[str, RunRecord] | None:
-    """Return the completed run with the best validation score, a study's reference left out."""
-    scored = [
-        (record.score("validation"), name, record)
-        for name, record in records
-        if record.status == "completed" and name != REFERENCE
-    ]
-    known = [item for item in scored if item[0] is not None]
-    if not known:
-        return None
-    _, name, record = max(known, key=lambda item: item[0] or 0.0)
-    return name, record
 
 
 def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:

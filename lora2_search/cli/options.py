@@ -33,10 +33,18 @@ Address = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _expanded(folder: Path | None) -> Path | None:
+    # A shell leaves the ~ of --storage=~/studies alone.
+    return folder and folder.expanduser()
+
+
 Storage = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
+        callback=_expanded,
         help="Keep studies and suites here: a folder that all nodes of a cluster share.",
         show_default=False,
     ),

@@ -28,7 +28,7 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
         "interrupted": study.interrupted,
         "trials": {state: states.count(state) for state in sorted(set(states))},
         "winner": None,
-        "head_only": _scores(study.reference),
+        "head_only": _scores(study.reference, study.space.objective.metric),
         "report": str(study.folder / "report.html"),
         "mlflow": where_in_mlflow(study.folder, uri),
         "ui": command("ui", study.name, storage=storage, tracking_uri=uri),
@@ -40,7 +40,7 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
             "trial": study.best.number,
             "score": study.best.score,
             "settings": dict(best.settings),
-            **_scores(record),
+            **_scores(record, best.metric),
             "counts": record.counts,
             "adapter": str(best.folder / ADAPTER_FOLDER),
             "train": command("train", "--from-study", study.name, storage=storage),
@@ -61,7 +61,9 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
         for reason in dict.fromkeys(trial.reason for trial in study.trials if trial.reason):
             console.print(f"  {reason}")
     else:
-        console.print(f"Winner: trial {winner['trial']}, by its score on the validation split.\n")
+        console.print(
+            f"Winner: trial {winner['trial']}, by its {winner['metric']} on the validation split.\n"
+        )
         console.print(_against_head_only(winner, result["head_only"]))
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())
         console.print(f"\nSettings:    {settings}")
@@ -91,10 +93,11 @@ def command(*words: str, storage: Path | None = None, tracking_uri: str | None =
     return shlex.join(parts)
 
 
-def _scores(record: RunRecord | None) -> dict[str, Any]:
+def _scores(record: RunRecord | None, metric: str | None) -> dict[str, Any]:
     if record is None:
         return {}
-    return {"metric": record.metric, **{split: record.score(split) for split in SPLITS}}
+    scores = {split: record.score(split, metric) for split in SPLITS}
+    return {"metric": metric or record.metric, **scores}
 
 
 def _against_head_only(winner: dict[str, Any], head_only: dict[str, Any]) -> Table:

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import UserError
+from ..training.record import RunRecord
 from .failures import say
 from .live import duration, number
-from .named import PLANS, REFERENCE, Named, best, changed, everything, find
+from .named import REFERENCE, Named, changed, everything, find
 from .rows import print_json, print_rows
 
 
@@ -34,11 +33,12 @@ def show(name: str, storage: Path | None, as_json: bool) -> None:
     """Print one row for each run of a study or suite, or one run."""
     item = find(name, storage)
     keys = _varied(item)
-    rows = [_row(run, record, keys) for run, record in item.records()]
+    rows = [_row(run, record, item.metric, keys) for run, record in item.records()]
     if as_json:
         print_json({"name": item.name, "kind": item.kind, "folder": str(item.folder), "runs": rows})
         return
-    columns = ["run", "state", "validation", "test", "step", "kept rank", "seconds", *keys, "error"]
+    columns = ["run", "state", "metric", "validation", "test"]
+    columns += ["step", "kept rank", "seconds", *keys, "error"]
     print_rows([_shown({**row, **row["settings"]}) for row in rows], columns)
     say(str(item.folder))
 
@@ -104,15 +104,15 @@ def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -
 def _overview(item: Named) -> dict[str, Any]:
     records = item.records()
     states = Counter(record.status for _, record in records)
-    winner = best(records) if item.kind != "suite" else None
+    best, score = item.best() or ("", None)
     begun = min((record.started_ms for _, record in records), default=0)
     return {
         "name": item.name,
         "kind": item.kind,
         "runs": ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
-        "best": winner[0] if winner else "",
-        "metric": records[0][1].metric if records else "",
-        "score": winner[1].score("validation") if winner else None,
+        "best": best,
+        "metric": item.metric or (records[0][1].metric if records else ""),
+        "score": score,
         "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
         if begun
         else "",
@@ -120,13 +120,13 @@ def _overview(item: Named) -> dict[str, Any]:
     }
 
 
-def _row(name: str, record: Any, keys: list[str]) -> dict[str, Any]:
+def _row(name: str, record: RunRecord, metric: str | None, keys: list[str]) -> dict[str, Any]:
     return {
         "run": name,
         "state": record.status,
-        "validation": record.score("validation"),
-        "test": record.score("test"),
-        "metric": record.metric,
+        "validation": record.score("validation", metric),
+        "test": record.score("test", metric),
+        "metric": metric or record.metric,
         "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
         "kept rank": sum(record.rank_pattern.values()) if record.rank_pattern else None,
         "seconds": record.timings.get("total") or sum(record.timings.values()) or None,
@@ -141,10 +141,9 @@ def _varied(item: Named) -> list[str]:
     """Return what differs between the runs: searched settings, or what arms change."""
     if item.kind == "run":
         return []
-    plan = yaml.safe_load((item.folder / PLANS[item.kind]).read_text(encoding="utf-8"))
     if item.kind == "study":
-        return list(plan["search"])
-    return sorted({key for arm in plan["arms"].values() for key in arm})
+        return list(item.plan["search"])
+    return sorted({key for arm in item.plan["arms"].values() for key in arm})
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Comparison:
         paired_holm: p of ``paired`` after Holm's correction over the family.
         crossed: "Would it differ on new sentences too?"
         crossed_holm: p of ``crossed`` after Holm's correction over the family.
+        sign_flip_holm: p of the sign-flip test after it, where that test has the seeds to reject.
         sign_flip_seeds: Fewest seeds with which the exact test could say "different".
     """
 
@@ -85,6 +86,7 @@ class Comparison:
     crossed: Crossed
     paired_holm: float | None = None
     crossed_holm: float | None = None
+    sign_flip_holm: float | None = None
     sign_flip_seeds: int = 2
 
     @property
@@ -123,10 +125,10 @@ def analyse(suite: SuiteRuns) -> Analysis:
     """Compute a suite's numbers from its records and predictions."""
     scores = test_scores(suite)
     arms = tuple(_arm(suite, name, scores) for name in suite.arms)
-    family = _corrected([_compare(suite.metric, scores, *pair) for pair in suite.comparisons])
+    family = _corrected([_compare(suite, scores, *pair) for pair in suite.comparisons])
     floor = None
     if suite.floor is not None:
-        alone = [_compare(suite.metric, scores, BASE, suite.floor)]
+        alone = [_compare(suite, scores, BASE, suite.floor)]
         floor = _corrected(alone)[0]
     return Analysis(suite, arms, tuple(family), floor)
 
@@ -159,7 +161,7 @@ def _arm(suite: SuiteRuns, name: str, scores: Mapping[tuple[str, int], Scored]) 
 
 
 def _compare(
-    metric: str, scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
+    suite: SuiteRuns, scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
 ) -> Comparison:
     differences = score_differences(scores, arm, reference)
     return Comparison(
@@ -167,17 +169,18 @@ def _compare(
         reference=reference,
         differences=differences,
         paired=paired(list(differences.values())),
-        crossed=_new_sentences(metric, scores, arm, reference),
+        crossed=_new_sentences(suite, scores, arm, reference),
     )
 
 
 def _new_sentences(
-    metric: str, scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
+    suite: SuiteRuns, scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
 ) -> Crossed:
     common = common_predictions(scores, arm, reference)
     if isinstance(common, str):
         return Crossed(0, 0, note=common)
     labels, ours, theirs = common
+    metric, classes = suite.metric, suite.classes
     if metric == "accuracy":
         right = (ours == labels).astype(float) - (theirs == labels).astype(float)
         return crossed(right)
@@ -187,8 +190,8 @@ def _new_sentences(
         return float(
             np.mean(
                 [
-                    score(metric, truth, ours[seed, examples])
-                    - score(metric, truth, theirs[seed, examples])
+                    score(metric, truth, ours[seed, examples], classes)
+                    - score(metric, truth, theirs[seed, examples], classes)
                     for seed in seeds
                 ]
             )
@@ -198,10 +201,11 @@ def _new_sentences(
 
 
 def _corrected(family: Sequence[Comparison]) -> list[Comparison]:
-    needed = seeds_for_sign_flip(len(family))
+    family = [replace(item, sign_flip_seeds=seeds_for_sign_flip(len(family))) for item in family]
     by_seeds = holm([item.paired.p for item in family])
     by_both = holm([item.crossed.p for item in family])
+    by_signs = holm([item.sign_flip for item in family])
     return [
-        replace(item, paired_holm=first, crossed_holm=second, sign_flip_seeds=needed)
-        for item, first, second in zip(family, by_seeds, by_both, strict=True)
+        replace(item, paired_holm=first, crossed_holm=second, sign_flip_holm=third)
+        for item, first, second, third in zip(family, by_seeds, by_both, by_signs, strict=True)
     ]

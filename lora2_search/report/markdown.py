@@ -18,8 +18,8 @@ _ABOUT_SEEDS = """\
 *Does an arm differ on this test set, when trained again with other seeds?* Arm minus reference,
 paired by seed: the seeds of a pair share data order and every start weight that both arms have.
 95 % t interval of the mean difference; p of the paired t test; Holm's correction over the {family}
-comparison(s) named before the run; the exact sign-flip test beside it, from the number of seeds
-with which it can reject at all. {floor}"""
+comparison(s) named before the run; the exact sign-flip test beside it, corrected in the same way,
+from the number of seeds with which it can reject at all. {floor}"""
 
 _ABOUT_SENTENCES = """\
 *Would it differ on new sentences too?* The same differences {how}
@@ -44,7 +44,7 @@ def test_score(arm, seed):
     if not file.exists():
         return float("nan")
     rows = pd.read_parquet(file).query("split == 'test'")
-    return score("{metric}", rows.label.to_numpy(), rows.prediction.to_numpy())
+    return score("{metric}", rows.label.to_numpy(), rows.prediction.to_numpy(){classes})
 
 seeds = {seeds}
 arms = {arms}
@@ -128,7 +128,11 @@ def _by_hand(analysis: Analysis) -> str:
         for seed in arm.diverged
     )
     return _BY_HAND.format(
-        metric=suite.metric, seeds=list(suite.seeds), arms=list(suite.arms), diverged=diverged
+        metric=suite.metric,
+        classes=f", {suite.classes}" if suite.classes else "",
+        seeds=list(suite.seeds),
+        arms=list(suite.arms),
+        diverged=diverged,
     )
 
 

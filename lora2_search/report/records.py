@@ -90,6 +90,11 @@ class SuiteRuns:
     runs: Mapping[tuple[str, int], Run]
     unreadable: tuple[str, ...] = ()
 
+    @property
+    def classes(self) -> int | None:
+        """Number of classes of the task; ``None`` for numbers, or where no record names them."""
+        return max((len(run.record.classes) for run in self.runs.values()), default=0) or None
+
 
 @dataclass(frozen=True)
 class StudyRuns:

@@ -40,7 +40,7 @@ def test_scores(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
     result = {}
     for key, run in suite.runs.items():
         if run.diverged:
-            scored = _as_majority(run, suite.metric, sentences)
+            scored = _as_majority(run, suite, sentences)
         elif run.record.status == "completed":
             value = run.record.scores.get(f"{TEST}/{suite.metric}")
             scored = None if value is None else Scored(value, read[key], False)
@@ -85,7 +85,7 @@ def common_predictions(
     )
 
 
-def _as_majority(run: Run, metric: str, sentences: Predictions | None) -> Scored | None:
+def _as_majority(run: Run, suite: SuiteRuns, sentences: Predictions | None) -> Scored | None:
     majority = run.record.majority
     if sentences is None:
         return None if majority is None else Scored(majority, None, True)
@@ -94,5 +94,5 @@ def _as_majority(run: Run, metric: str, sentences: Predictions | None) -> Scored
     # The record says which share of the test set the commonest training class is.
     nearest = share.argmax() if majority is None else np.abs(share - majority).argmin()
     answers = np.full_like(sentences.labels, values[nearest])
-    value = score(metric, sentences.labels, answers)
+    value = score(suite.metric, sentences.labels, answers, suite.classes)
     return Scored(value, Predictions(sentences.examples, sentences.labels, answers), True)

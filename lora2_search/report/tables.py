@@ -53,15 +53,16 @@ def seed_rows(analysis: Analysis) -> list[Row]:
     metric = analysis.suite.metric
     rows = []
     for item in _all(analysis):
-        test = item.paired
+        test, named = item.paired, item in analysis.family
         rows.append(
             {
                 "comparison": f"{item.arm} − {item.reference}",
                 "difference": signed(test.mean, metric),
                 "95 % t interval": interval(test.low, test.high, metric),
                 "p (paired t)": p_value(test.p),
-                "p (Holm)": p_value(item.paired_holm) if item in analysis.family else NONE,
+                "p (Holm)": p_value(item.paired_holm) if named else NONE,
                 "p (sign-flip)": _sign_flip(item),
+                "p (sign-flip, Holm)": p_value(item.sign_flip_holm) if named else NONE,
                 "n": str(test.n),
                 "ties": str(test.ties),
             }

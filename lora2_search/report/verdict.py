@@ -28,7 +28,19 @@ def before_the_run(seeds: int, comparisons: int) -> list[str]:
 
 
 def headline(analysis: Analysis) -> str:
-    """Return the verdict in one or two sentences."""
+    """Return the verdict in one or two sentences; that it is an interim one comes first."""
+    return f"{_interim(analysis)}{_verdict(analysis)}"
+
+
+def _interim(analysis: Analysis) -> str:
+    if not any(arm.unfinished for arm in analysis.arms):
+        return ""
+    complete = sum(len(arm.scores) for arm in analysis.arms)
+    planned = len(analysis.arms) * len(analysis.suite.seeds)
+    return f"Interim: {complete} of {planned} runs are complete. "
+
+
+def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
     if analysis.trained is False:
@@ -37,15 +49,18 @@ def headline(analysis: Analysis) -> str:
         return f"{_floor(analysis)} The suite names no comparison, so nothing else was tested."
     found = [item for item in analysis.family if _rejects(item.paired_holm)]
     total = len(analysis.family)
-    seeds = len(analysis.suite.seeds)
-    if not found:
+    test = f"Holm-corrected paired t at {LEVEL}, {_seeds_compared(analysis)}"
+    untested = [item.paired.note for item in analysis.family if item.paired.p is None]
+    if len(untested) == total:
+        parts = f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
+    elif not found:
         parts = (
-            f"None of {total} comparison(s) shows a difference over {seeds} seeds (Holm-corrected "
-            "paired t at 0.05). That is no proof that the parts do nothing: read the intervals."
+            f"None of {total} comparison(s) shows a difference ({test}). "
+            "That is no proof that the parts do nothing: read the intervals."
         )
     else:
         parts = " ".join(_short(item, analysis) for item in found)
-        parts += f" ({len(found)} of {total} comparisons, Holm-corrected paired t at 0.05.)"
+        parts += f" ({len(found)} of {total} comparisons, {test}.)"
     return f"{_floor(analysis)} {parts}"
 
 
@@ -100,7 +115,19 @@ def notes(analysis: Analysis) -> list[str]:
                 "only seeds that both arms have are compared."
             )
     lines += [f"{name}: its record cannot be read" for name in analysis.suite.unreadable]
+    if _interim(analysis):
+        lines.append(
+            "The suite is not finished: whoever looks again and again and stops when something "
+            "differs finds differences too often. The verdict is the one of all runs."
+        )
     return lines
+
+
+def _seeds_compared(analysis: Analysis) -> str:
+    """Return how many seeds the comparisons rest on: not all that were planned need be there."""
+    counts = [item.paired.n for item in analysis.family]
+    low, high = min(counts), max(counts)
+    return f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"
 
 
 def _floor(analysis: Analysis) -> str:
@@ -142,7 +169,7 @@ def _comparison(item: Comparison, analysis: Analysis) -> list[str]:
             f"{_p(test.p)}, Holm over {family}: {p_value(item.paired_holm)}, "
             f"n = {test.n} seeds)."
         )
-        lines += _sign_flip_words(item)
+        lines += _sign_flip_words(item, family)
     if both.p is None:
         lines.append(f"{ON_NEW_SENTENCES}: cannot be tested: {both.note}.")
     else:
@@ -166,16 +193,16 @@ def _answer(p: float | None, mean: float | None, analysis: Analysis) -> str:
     return f"not shown to differ ({signed(change, analysis.suite.metric)})"
 
 
-def _sign_flip_words(item: Comparison) -> list[str]:
-    flip, p = item.sign_flip, item.paired.p
-    if flip is None or p is None:
+def _sign_flip_words(item: Comparison, family: int) -> list[str]:
+    if item.sign_flip is None or item.paired.p is None:
         return []
-    if (flip <= LEVEL) != (p <= LEVEL):
+    numbers = f"{_p(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
+    if _rejects(item.sign_flip_holm) != _rejects(item.paired_holm):
         return [
-            f"The exact sign-flip test disagrees ({_p(flip)}): "
+            f"The exact sign-flip test disagrees ({numbers}): "
             "do not lean on this comparison without more seeds."
         ]
-    return [f"The exact sign-flip test agrees ({_p(flip)})."]
+    return [f"The exact sign-flip test agrees ({numbers})."]
 
 
 def _chance_words(shares: tuple[float, float, float]) -> list[str]:

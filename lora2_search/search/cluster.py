@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import math
 import os
 import socket
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ _OBJECT_STORE = 128 * 1024 * 1024  # only plain values travel
 _PROBE_SECONDS = 5.0
 _TOKEN_FILE = Path("~/.ray/auth_token")
 _MODE = "RAY_AUTH_MODE"
+# Without it, a process that was given no GPU sees them all.
+_HIDE_ON_ZERO = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
 
 
 @contextmanager
@@ -41,13 +42,7 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
     _silence()
     with _own_mode():
         if address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                object_store_memory=_OBJECT_STORE,
-            )
+            _start()
         else:
             _join(address)
         try:
@@ -58,12 +53,15 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
             ray.shutdown()
 
 
-def settled(resources: Resources) -> Resources:
-    """Return the resources of one run with its GPUs decided: one where any node has one."""
-    if resources.gpus_per_trial is not None:
-        return resources
+def settled(resources: Resources, device: str) -> Resources:
+    """Return the resources of one run with its GPUs decided: one where any node has one.
+
+    Args:
+        resources: As they were asked for.
+        device: ``training.device`` of the runs.
+    """
     has_gpu = any(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
-    return resources.model_copy(update={"gpus_per_trial": float(has_gpu)})
+    return resources.settled(device, has_gpu)
 
 
 def capacity(resources: Resources) -> int:
@@ -77,10 +75,7 @@ def capacity(resources: Resources) -> int:
     """
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fit = 0
-    for node in nodes:
-        by_cpu = math.floor(node.get("CPU", 0) / cpus)
-        fit += min(by_cpu, math.floor(node.get("GPU", 0) / gpus)) if gpus else by_cpu
+    fit = sum(resources.fit(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes)
     if fit == 0:
         most = max(node.get("CPU", 0) for node in nodes)
         most_gpus = max(node.get("GPU", 0) for node in nodes)
@@ -126,6 +121,25 @@ def check_nodes(folder: Path) -> None:
             raise UserError(
                 f"node {host} does not see {folder}; name a folder that all nodes share (--storage)"
             )
+
+
+def _start() -> None:
+    # Its processes have the environment of this moment.
+    before = os.environ.get(_HIDE_ON_ZERO)
+    os.environ[_HIDE_ON_ZERO] = "1"
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            object_store_memory=_OBJECT_STORE,
+        )
+    finally:
+        if before is None:
+            del os.environ[_HIDE_ON_ZERO]
+        else:
+            os.environ[_HIDE_ON_ZERO] = before
 
 
 def _join(address: str) -> None:

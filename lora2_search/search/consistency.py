@@ -12,6 +12,7 @@ from ..errors import ConfigError, Problem, did_you_mean
 from ..source import Source
 from .distribution import Distribution, Value, in_order
 from .early_stopping import shortest_grace
+from .objective import unmeasured
 
 if TYPE_CHECKING:
     from .space import Scheduler
@@ -40,6 +41,7 @@ class Parts:
         names: Every searched setting, as written.
         search: The distributions that are right in themselves.
         base: The fixed settings, ``None`` if they cannot run.
+        metric: What is maximised; ``None`` for the task's own, or where the task is wrong.
         scheduler: ``None`` if it is wrong.
         bounded: Whether ``trials`` or ``hours`` is given.
     """
@@ -47,6 +49,7 @@ class Parts:
     names: list[str]
     search: Mapping[str, Distribution]
     base: RunConfig | None
+    metric: str | None
     scheduler: Scheduler | None
     bounded: bool
 
@@ -57,6 +60,7 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     known = {name: d for name, d in parts.search.items() if name in setting_names(RunConfig)}
     wrong = [*_conditions(known, parts.names)]
     if parts.base is not None:
+        wrong += _objective(parts.metric, parts.base)
         wrong += _endpoints(parts.base, known)
         bad = {key for key, _ in wrong}
         sound = {name: d for name, d in known.items() if f"search.{name}" not in bad}
@@ -83,6 +87,12 @@ def _budget(parts: Parts) -> Found:
             "nothing is searched; name at least one setting, for example "
             "adapter.k: {type: int, low: 1, high: 16} (to train one setting, use `train`)",
         )
+
+
+def _objective(metric: str | None, base: RunConfig) -> Found:
+    problem = unmeasured(metric, base)
+    if problem is not None:
+        yield "objective.metric", problem
 
 
 def _names(names: list[str]) -> Found:

@@ -43,10 +43,7 @@ def settled_at(config: RunConfig) -> int:
     known: then only the last evaluation is sure to be late enough.
     """
     adapter, training = config.adapter, config.training
-    target = adapter.target_rank
-    if config.method != "lora2" or adapter.scoring == "none" or target is None:
-        return 1
-    if target >= adapter.r:
+    if config.method != "lora2" or not adapter.prunes:
         return 1
     if training.steps is not None:
         return _first_stop(training.steps, training.evaluations, adapter.t_final)

@@ -69,7 +69,6 @@ def execute(
     *,
     observers: Sequence[Observer] = (),
     scheduler: TrialScheduler | None = None,
-    metric: str | None = None,
     interruption: Interruption | None = None,
     trainable: type[TrialTrainable] = TrialTrainable,
 ) -> bool:
@@ -78,10 +77,9 @@ def execute(
     Args:
         source: Hands out runs and keeps what became of them.
         folder: Where Tune may put its own files; on a cluster every node must see it.
-        resources: What one run takes.
+        resources: What one run takes, ``settled``.
         observers: Told in this process, in order.
         scheduler: Stops weak runs early; ``None`` stops none.
-        metric: The objective on the validation split; ``None`` for the task's own.
         interruption: Ends the execution early; by default only Ctrl-C and SIGTERM do.
         trainable: The class that runs one run.
 
@@ -91,9 +89,12 @@ def execute(
     interruption = interruption or Interruption()
     if interruption.requested:
         return True
-    resources = settled(resources)
     limit = resources.interval_minutes
-    terms = Terms(metric, max(1, int(resources.cpus_per_trial)), limit and limit * 60)
+    terms = Terms(
+        threads=max(1, int(resources.cpus_per_trial)),
+        gpu=bool(resources.gpus_per_trial),
+        interval_seconds=limit and limit * 60,
+    )
     ledger = Ledger(source, observers, terms, _why_stopped(interruption))
     with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
         # Not a `Tuner`: it pickles its callbacks, and observers may hold what cannot be pickled.
@@ -147,7 +148,9 @@ def execute_runs(
         UserError: The folder is in use, the cluster cannot be reached, or a run fits nowhere.
     """
     with owned(folder), connected(address, folder):
-        return execute(RunList(runs), folder, resources, observers=observers, trainable=trainable)
+        on_cpu = all(run.config.training.device == "cpu" for run in runs)
+        terms = settled(resources, "cpu" if on_cpu else "auto")
+        return execute(RunList(runs), folder, terms, observers=observers, trainable=trainable)
 
 
 def _why_stopped(interruption: Interruption) -> Callable[[int], str]:

@@ -44,8 +44,8 @@ class Source(Protocol):
 class Terms:
     """What holds for every run of an execution; see `Task`."""
 
-    metric: str | None
     threads: int
+    gpu: bool
     interval_seconds: float | None
 
 
@@ -165,17 +165,17 @@ class Ledger:
         if record.status == "failed":
             self._tell(run, "FAIL", None, record.error or "")
             return
-        for interval, value in enumerate(self._measured(record), start=1):
+        for interval, value in enumerate(_measured(run, record), start=1):
             self._source.reported(run, interval, value)
         for observer in self._observers:
-            observer.reported(run, report_of_record(record))
+            observer.reported(run, report_of_record(record, run.metric))
         if record.status == "pruned":
             self._tell(run, "PRUNED", None, record.error or "")
             return
-        name = self._metric(record)
-        score = record.scores.get(name)
+        score = record.score("validation", run.metric)
         if score is None:
-            self._tell(run, "FAIL", None, f"objective.metric: no {name} was measured")
+            name = run.metric or record.metric
+            self._tell(run, "FAIL", None, f"objective.metric: no validation/{name} was measured")
         else:
             self._tell(run, "COMPLETE", score, "")
 
@@ -185,29 +185,28 @@ class Ledger:
             return
         record = read_record(entry.run.folder)
         known = self._source.past(entry.run)
-        for earlier, score in enumerate(self._measured(record) if record else [], start=1):
+        for earlier, score in enumerate(_measured(entry.run, record) if record else [], start=1):
             if earlier < interval and earlier not in known:
                 self._source.reported(entry.run, earlier, score)
-
-    def _measured(self, record: RunRecord) -> list[float]:
-        name = self._metric(record)
-        return [point.metrics[name] for point in record.history if name in point.metrics]
-
-    def _metric(self, record: RunRecord) -> str:
-        return f"validation/{self._terms.metric or record.metric}"
 
     def _task(self, run: RunInfo) -> Task:
         return Task(
             key=run.key,
             config=run.config.model_dump_json(),
             folder=str(Path(run.folder).absolute()),
-            metric=self._terms.metric,
+            metric=run.metric,
             threads=self._terms.threads,
+            gpu=self._terms.gpu,
             interval_seconds=self._terms.interval_seconds,
             cwd=os.getcwd(),
             past=[[i, score] for i, score in sorted(self._source.past(run).items())],
             judged=not is_reference(run),
         )
+
+
+def _measured(run: RunInfo, record: RunRecord) -> list[float]:
+    name = f"validation/{run.metric or record.metric}"
+    return [point.metrics[name] for point in record.history if name in point.metrics]
 
 
 def _mark(run: RunInfo, state: State, reason: str) -> RunRecord:

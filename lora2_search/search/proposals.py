@@ -149,7 +149,8 @@ class Proposals:
         key = trial_key(number)
         self._numbers[key] = number
         folder = self._folder / TRIALS_FOLDER / key
-        return RunInfo(key, f"trial {number}", config, dict(params), folder)
+        metric = self._space.objective.metric
+        return RunInfo(key, f"trial {number}", config, dict(params), folder, metric=metric)
 
     def _use_sampler(self, number: int) -> None:
         sampler = self._space.sampler

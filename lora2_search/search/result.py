@@ -18,11 +18,14 @@ FAILED = "failed"
 REPORT = "report"
 
 
-def of_report(report: Report, score: float) -> dict[str, Any]:
-    """Return the result of an evaluation interval; the run is complete when the report is."""
+def of_report(report: Report) -> dict[str, Any]:
+    """Return the result of an evaluation interval; the run is complete when the report is.
+
+    Its score, which Tune compares, is the report's.
+    """
     # One string: Tune flattens and copies nested values, and keeps them in its own state.
     text = json.dumps({**asdict(report), "points": [point.model_dump() for point in report.points]})
-    return _result(score, report.interval, completed=report.done, failed="", report=text)
+    return _result(report.score, report.interval, completed=report.done, failed="", report=text)
 
 
 def of_failure(reason: str, interval: int) -> dict[str, Any]:
@@ -39,10 +42,15 @@ def report_of(result: Mapping[str, Any]) -> Report | None:
     return Report(points=points, **values)
 
 
-def report_of_record(record: RunRecord) -> Report:
-    """Return the last report of a run that had already ended, with its whole history."""
+def report_of_record(record: RunRecord, metric: str | None = None) -> Report:
+    """Return the last report of a run that had already ended, with its whole history.
+
+    Args:
+        record: The run's record.
+        metric: What it is judged by; ``None`` for the primary metric.
+    """
     intervals = int(record.config["training"]["evaluations"])
-    score = record.score("validation")
+    score = record.score("validation", metric)
     return Report(
         interval=intervals,
         intervals=intervals,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +53,16 @@ class Shelf:
         folder = self.folder(name, storage)
         if (folder / self.file).exists():
             raise UserError(
-                f"a {self.what} named {name} exists ({folder}); go on with it by --resume {name}, "
-                "or take another name by --set name=..."
+                f"a {self.what} named {name} exists ({folder}); go on with it by "
+                f"{self.resumption(name, storage)}, or take another name by --name"
             )
+
+    def resumption(self, name: str, storage: Path | None = None) -> str:
+        """Return the options that go on with the one of that name, ready to paste."""
+        options = ["--resume", name]
+        if storage is not None:
+            options += ["--storage", str(storage)]
+        return shlex.join(options)
 
     def check_same(
         self, new: Mapping[str, Any], old: Mapping[str, Any], free: Collection[str]

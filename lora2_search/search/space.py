@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
 SPACE_FILE = "space.yaml"
+# A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
+_WHATEVER: dict[str, Any] = {"task": "sentiment", "data": {"path": "-"}}
 
 
 class Objective(Section):
@@ -57,6 +60,25 @@ class Resources(Section):
     interval_minutes: float | None = Field(
         None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"
     )
+
+    def settled(self, device: str, has_gpu: bool) -> Resources:
+        """Return the same with the GPUs of a run decided, where they were left open.
+
+        Args:
+            device: ``training.device`` of the runs: those that ask for the CPU take no GPU.
+            has_gpu: Whether there is one anywhere.
+        """
+        if self.gpus_per_trial is not None:
+            return self
+        gpus = float(has_gpu and device != "cpu")
+        return self.model_copy(update={"gpus_per_trial": gpus})
+
+    def fit(self, cpus: float, gpus: float) -> int:
+        """Return how many runs at once fit on a node of so many; GPUs that are open count none."""
+        by_cpu = math.floor(cpus / self.cpus_per_trial)
+        if not self.gpus_per_trial:
+            return by_cpu
+        return min(by_cpu, math.floor(gpus / self.gpus_per_trial))
 
 
 class Space(RunConfig):
@@ -155,14 +177,18 @@ def _parts(data: dict[str, Any]) -> Parts:
             good[str(name)] = parsed
     names = [str(name) for name in search] if isinstance(search, dict) else []
     filled = _with_lowest(data)
-    base: dict[str, Any] = {"task": "sentiment"}
+    base: dict[str, Any] = {}
     for key in RunConfig.model_fields:
-        if key in filled and _tolerant({"task": "sentiment", key: filled[key]}, RunConfig):
+        if key in filled and _tolerant({**_WHATEVER, key: filled[key]}, RunConfig):
             base[key] = filled[key]
+    run = _tolerant(base, RunConfig)
+    objective = _tolerant(data.get("objective", {}), Objective)
+    task_known = run is not None and ("task" in base or "task" not in filled)
     return Parts(
         names=names,
         search=good,
-        base=_tolerant(base, RunConfig),
+        base=run or _tolerant({**base, **_WHATEVER}, RunConfig),
+        metric=objective.metric if objective and task_known else None,
         scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
         bounded=data.get("trials") is not None or data.get("hours") is not None,
     )

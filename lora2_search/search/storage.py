@@ -13,25 +13,49 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import RDBStorage
     from optuna.study import Study as OptunaStudy
+    from optuna.trial import FrozenTrial
 
 STUDY_FILE = "study.db"
+_PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def opened(folder: Path, name: str) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
-    """Open the Optuna study of a folder, made if absent; larger values are better."""
+def opened(
+    folder: Path, name: str, *, shared: bool = False
+) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
+    """Open the Optuna study of a folder to run it, made if absent; larger values are better.
+
+    Args:
+        folder: The study's folder.
+        name: The study's name.
+        shared: Whether the folder may be on a network file system. SQLite's write-ahead log needs
+            memory that all its users share, so it is for a local disk alone.
+    """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = _open_storage(folder / STUDY_FILE)
-    try:
+    _set_journal(folder / STUDY_FILE, "DELETE" if shared else "WAL")
+    with _connected(folder / STUDY_FILE) as storage:
+        if not shared:
+            _spare_syncs(storage)
         study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
         yield study, storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
+
+
+def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
+    """Return the trials of a study, running or not; none where it has not begun."""
+    import optuna
+
+    path = folder / STUDY_FILE
+    if not path.is_file():
+        return []
+    with _connected(path) as storage:
+        try:
+            study = optuna.load_study(study_name=name, storage=storage)
+        except KeyError:
+            return []
+        return study.get_trials(deepcopy=False)
 
 
 def make_sampler(name: str, seed: int, startup_trials: int, conditional: bool) -> BaseSampler:
@@ -51,21 +75,36 @@ def make_sampler(name: str, seed: int, startup_trials: int, conditional: bool) -
         )
 
 
-def _open_storage(path: Path) -> RDBStorage:
-    """Open the database with a write-ahead log.
+@contextmanager
+def _connected(path: Path) -> Iterator[RDBStorage]:
+    import optuna
 
-    It spares an fsync at each report, and readers (a report, a dashboard) do not wait for the
-    driver. After a power cut the last trials may be missing, never half a trial.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storage = optuna.storages.RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _PATIENCE_SECONDS}}
+    )
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _set_journal(path: Path, mode: str) -> None:
+    with closing(sqlite3.connect(path, timeout=_PATIENCE_SECONDS)) as connection:
+        connection.execute(f"PRAGMA journal_mode={mode}")
+
+
+def _spare_syncs(storage: RDBStorage) -> None:
+    """Write without an fsync at each report.
+
+    Safe with a write-ahead log: after a power cut the last trials may be missing, never half a
+    trial. Readers (a report, a dashboard) do not wait for the driver then.
     """
-    from optuna.storages import RDBStorage
     from sqlalchemy import event
 
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": 60}})
     event.listen(storage.engine, "connect", _relax)
     storage.engine.dispose()  # connections made before the listener
-    return storage
 
 
 def _relax(connection: Any, record: Any) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +17,17 @@ from ..training.record import RunRecord, read_record
 from . import early_stopping
 from .interruption import Interruption
 from .ownership import owned
-from .proposals import TRIALS_FOLDER, Proposals, reason_of, seconds_spent, trial_key
+from .proposals import Proposals, seconds_spent
 from .roles import REFERENCE_TAGS
 from .shelf import Shelf
 from .space import SPACE_FILE, Space, load_space, validate_space
 from .storage import opened
+from .trial import StudyTrial, best_trial, read_trials
 
 if TYPE_CHECKING:
     import pandas
     from optuna.storages import BaseStorage
     from optuna.study import Study as OptunaStudy
-    from optuna.trial import FrozenTrial
     from ray.tune.schedulers import TrialScheduler
 
     from .trainable import TrialTrainable
@@ -36,34 +35,6 @@ if TYPE_CHECKING:
 HEAD_ONLY = "head-only"
 STUDIES = Shelf("study", "studies", SPACE_FILE)
 _FREE_ON_RESUME = ("trials", "hours", "resources")
-
-
-@dataclass(frozen=True)
-class StudyTrial:
-    """One trial of a study.
-
-    Attributes:
-        number: From 0, in the order in which they were proposed.
-        state: ``COMPLETE``, ``PRUNED``, ``FAIL``, or ``RUNNING`` for one to be taken up again.
-        params: The searched settings, dotted.
-        score: The objective after the last evaluation; ``None`` unless complete.
-        values: The objective by evaluation, from 1.
-        reason: Why it was pruned or failed.
-        folder: Where record, predictions and adapter lie.
-    """
-
-    number: int
-    state: str
-    params: Mapping[str, Any]
-    score: float | None
-    values: Mapping[int, float]
-    reason: str
-    folder: Path
-
-    @cached_property
-    def record(self) -> RunRecord | None:
-        """The run's record, ``None`` if it never began."""
-        return read_record(self.folder)
 
 
 @dataclass(frozen=True)
@@ -87,8 +58,7 @@ class Study:
     @property
     def best(self) -> StudyTrial | None:
         """The complete trial with the highest score, the earliest of equals; ``None`` if none."""
-        complete = [trial for trial in self.trials if trial.score is not None]
-        return max(complete, key=lambda trial: trial.score or 0.0, default=None)
+        return best_trial(self.trials)
 
     @property
     def reference(self) -> RunRecord | None:
@@ -104,10 +74,13 @@ class Study:
         return early_stopping.notes(self.space.run_config(), self.space.search, wanted)
 
     def frame(self) -> pandas.DataFrame:
-        """Return one row a trial: number, state, score, settings, test score, sizes, seconds."""
+        """Return one row a trial: number, state, score, settings, test score, sizes, seconds.
+
+        ``score`` and ``test`` are the objective on the validation and the test split.
+        """
         import pandas
 
-        return pandas.DataFrame([_row(trial, list(self.space.search)) for trial in self.trials])
+        return pandas.DataFrame([_row(trial, self.space) for trial in self.trials])
 
 
 def run_study(
@@ -138,6 +111,7 @@ def run_study(
             before; another process runs the study; the cluster cannot be reached; or the first
             trials all fail for the same reason.
     """
+    from .cluster import settled
     from .engine import execute
     from .trainable import TrialTrainable
 
@@ -152,22 +126,23 @@ def run_study(
     with interruption.listening(), ExitStack() as stack:
         _hold(stack, folder, resume, address)
         space.write(folder)
-        database = stack.enter_context(opened(folder, space.name))
+        database = stack.enter_context(opened(folder, space.name, shared=storage is not None))
         source = _source(space, folder, *database, reference, interruption)
         interrupted = execute(
             source,
             folder,
-            space.resources,
+            settled(space.resources, space.training.device),
             observers=observers,
             scheduler=_scheduler(space, database[0]),
-            metric=space.objective.metric,
             interruption=interruption,
             trainable=trainable or TrialTrainable,
         )
         if source.hopeless:
             raise UserError(
                 "the first trials all failed for the same reason, so the study was ended: "
-                f"{source.hopeless}; mend it, then go on by --resume {space.name}"
+                f"{source.hopeless}; if its settings are at fault, begin another study with others "
+                "(a resume keeps them); if this machine is, mend that and go on by "
+                f"{STUDIES.resumption(space.name, storage)}"
             )
         return load_study(space.name, storage, interrupted=interrupted)
 
@@ -180,9 +155,7 @@ def load_study(name: str, storage: Path | None = None, *, interrupted: bool = Fa
     """
     space = stored_space(name, storage)
     folder = study_folder(name, storage)
-    with opened(folder, name) as (study, _):
-        trials = tuple(_trial(item, folder) for item in study.get_trials(deepcopy=False))
-    return Study(name, folder, space, trials, interrupted)
+    return Study(name, folder, space, read_trials(folder, name), interrupted)
 
 
 def stored_space(name: str, storage: Path | None = None, overrides: Sequence[str] = ()) -> Space:
@@ -251,26 +224,15 @@ def _reference(space: Space, folder: Path) -> RunInfo | None:
         return None
     settings = {"method": HEAD_ONLY}
     config, place = with_settings(space.run_config(), settings), reference_folder(folder)
-    return RunInfo(HEAD_ONLY, "head only", config, settings, place, REFERENCE_TAGS)
+    metric = space.objective.metric
+    return RunInfo(HEAD_ONLY, "head only", config, settings, place, REFERENCE_TAGS, metric)
 
 
-def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
-    return StudyTrial(
-        number=trial.number,
-        state=trial.state.name,
-        params=trial.params,
-        score=trial.value if trial.state.name == "COMPLETE" else None,
-        values=trial.intermediate_values,
-        reason=reason_of(trial),
-        folder=folder / TRIALS_FOLDER / trial_key(trial.number),
-    )
-
-
-def _row(trial: StudyTrial, searched: Sequence[str]) -> dict[str, Any]:
+def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:
     record = trial.record
     row: dict[str, Any] = {"number": trial.number, "state": trial.state, "score": trial.score}
-    row |= {name: trial.params.get(name) for name in searched}
-    row["test"] = record.score("test") if record else None
+    row |= {name: trial.params.get(name) for name in space.search}
+    row["test"] = record.score("test", space.objective.metric) if record else None
     for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):
         row[name] = record.counts.get(name) if record else None
     row["seconds"] = record.timings.get("total") if record else None

@@ -11,7 +11,7 @@ import gc
 import math
 import os
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Task:
         folder: The run's folder.
         metric: The objective's metric, ``None`` for the task's own.
         threads: Torch threads.
+        gpu: Whether it was given a GPU; without one it runs on the CPU, whatever it sees.
         interval_seconds: Longest evaluation interval, ``None`` for no limit.
         cwd: The driver's working directory, to which relative paths refer.
         past: ``[evaluation, score]`` pairs from before a resume, for the scheduler.
@@ -49,6 +50,7 @@ class Task:
     folder: str
     metric: str | None
     threads: int
+    gpu: bool
     interval_seconds: float | None
     cwd: str
     past: list[list[float]]
@@ -99,6 +101,9 @@ class TrialTrainable(tune.Trainable):
         self._run: Run | None = None
         self._attempt: Attempt | None = None
         self._interval = 0
+        if not self._task.gpu:
+            # Not `training.device`: where a run takes place is no part of what it is.
+            os.environ["ACCELERATE_USE_CPU"] = "true"
         # Tune moves into a folder of its own, where the user's relative paths lead nowhere.
         if os.path.isdir(self._task.cwd):
             os.chdir(self._task.cwd)
@@ -121,11 +126,12 @@ class TrialTrainable(tune.Trainable):
         self._attempt.check()
         report = self._advance(self._run)
         self._interval = report.interval
-        score = report.score if self._task.metric is None else self._score(report)
-        if math.isnan(score):
+        if self._task.metric is not None:
+            report = replace(report, score=self._score(report))
+        if math.isnan(report.score):
             self._drop()
             return of_failure(f"diverged: the score is NaN at step {report.step}", report.interval)
-        return of_report(report, score)
+        return of_report(report)
 
     def _advance(self, run: Run) -> Report:
         try:

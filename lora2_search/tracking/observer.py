@@ -27,6 +27,7 @@ from .spool import (
     read,
     run_path,
 )
+from .views import BEST
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from ..training.reporter import Report
 
 ParentState = Literal["COMPLETE", "FAIL", "STOPPED"]
+
+SCORE = "score"
+# What a resume may change: MLflow keeps a param for ever and refuses another value, a tag it
+# overwrites. Such a setting stands for all that are grouped under it.
+CHANGEABLE = ("trials", "hours", "resources")
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +83,8 @@ class SpoolObserver:
         self._diverged: set[str] = set()
         self._common: dict[str, str] = {}
         path = parent_path(self._folder)
-        known = [record for record in read(path).records if isinstance(record, Identity)]
+        earlier = read(path).records
+        known = [record for record in earlier if isinstance(record, Identity)]
         identity = Identity(
             uuid=known[-1].uuid if known else uuid.uuid4().hex,
             what=parent.kind,
@@ -88,10 +95,16 @@ class SpoolObserver:
         tags = _config_tags(parent.config) | {"lora2.kind": parent.kind} | dict(parent.tags)
         if parent.description:
             tags["mlflow.note.content"] = parent.description
-        params = flat(parent.config.model_dump(mode="json")) | flat(parent.params)
+        settings = flat(parent.config.model_dump(mode="json")) | flat(parent.params)
         # What varies from run to run is not a setting of the whole.
-        params = {key: value for key, value in params.items() if key not in parent.columns}
-        self._parent.append(identity, _start(self._parent, parent.name, params, tags))
+        settings = {key: value for key, value in settings.items() if key not in parent.columns}
+        changeable = {key: value for key, value in settings.items() if _is_changeable(key)}
+        params = {key: value for key, value in settings.items() if key not in changeable}
+        told = {key for record in earlier if isinstance(record, Start) for key in record.tags}
+        # A bound that a resume took away: its tag would stay.
+        gone = {key: "" for key in told if _is_changeable(key)}
+        start = _start(self._parent, parent.name, params, gone | changeable | tags)
+        self._parent.append(identity, start)
 
     def started(self, run: RunInfo) -> None:
         """Note that a run begins or goes on."""
@@ -105,14 +118,17 @@ class SpoolObserver:
             for point in report.points
         ]
         time_ms = report.points[-1].time_ms if report.points else _now_ms()
-        points.append((report.step, time_ms, {"score": report.score}))
+        points.append((report.step, time_ms, {SCORE: report.score}))
         if not all(math.isfinite(v) for _, _, values in points for v in values.values()):
             self._diverged.add(run.key)
         with self._full_disk_said_once():
             self._spool(run).points(points)
 
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
-        """Note how a run ended; ``best/score`` and the final scores only when it is complete."""
+        """Note how a run ended; ``best/score`` and the final scores only when it is complete.
+
+        ``best/score`` is the last score that was reported, else the record's of the run's metric.
+        """
         time_ms = record.ended_ms if record and record.ended_ms else _now_ms()
         tags: dict[str, Any] = {}
         if run.key in self._diverged:
@@ -125,7 +141,8 @@ class SpoolObserver:
             spool = self._spool(run)
             if record is not None and state == "COMPLETE":
                 step = max((point.step for point in record.history), default=record.total_steps)
-                spool.points([(step, time_ms, _final_metrics(record))])
+                best = spool.latest.get(SCORE, record.score("validation", run.metric))
+                spool.points([(step, time_ms, _final_metrics(record, best))])
             spool.append(End(state=state, time_ms=time_ms, reason=reason, tags=clean_tags(tags)))
             self._open.pop(run.key).close()
 
@@ -175,8 +192,8 @@ class SpoolObserver:
         self.artifact(None, pattern, "winner")
         # Not `best/score`: under the runs' own key the parent would become a bar among them.
         scores = {
-            "winner/validation": record.score("validation"),
-            "winner/test": record.score("test"),
+            "winner/validation": record.score("validation", winner.metric),
+            "winner/test": record.score("test", winner.metric),
         }
         values = {key: score for key, score in scores.items() if score is not None}
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
@@ -221,6 +238,10 @@ def _start(spool: Spool, name: str, params: dict[str, str], tags: dict[str, str]
     return Start(name=name, time_ms=_now_ms(), params=params, tags=clean_tags(tags))
 
 
+def _is_changeable(key: str) -> bool:
+    return key.partition(".")[0] in CHANGEABLE
+
+
 def _config_tags(config: RunConfig) -> dict[str, str]:
     return {"task": config.task, "model": config.model.name_or_path, "method": config.method}
 
@@ -234,8 +255,8 @@ def _machine_tags(record: RunRecord) -> dict[str, str]:
     return {key: value for key, value in tags.items() if value}
 
 
-def _final_metrics(record: RunRecord) -> dict[str, float]:
-    values: dict[str, float | None] = {"best/score": record.score("validation")}
+def _final_metrics(record: RunRecord, best: float | None) -> dict[str, float]:
+    values: dict[str, float | None] = {BEST: best}
     values |= {f"final/{key}": value for key, value in record.scores.items()}
     values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
     values |= {f"seconds/{key}": value for key, value in record.timings.items()}

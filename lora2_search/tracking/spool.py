@@ -156,6 +156,7 @@ class Spool:
     Attributes:
         records: How many records an earlier process left here.
         last: The last start or end found or written, ``None`` in a new file.
+        latest: The last value of every metric, found or written.
     """
 
     def __init__(self, path: Path, flusher: Flusher) -> None:
@@ -169,6 +170,7 @@ class Spool:
         earlier = read(path).records
         self.records = len(earlier)
         self.last: Start | End | None = None
+        self.latest: dict[str, float] = {}
         self._written: set[tuple[str, int]] = set()
         for record in earlier:
             self._note(record)
@@ -215,5 +217,6 @@ class Spool:
     def _note(self, record: Record) -> None:
         if isinstance(record, Metrics):
             self._written.update((key, record.step) for key in record.values)
+            self.latest |= record.values
         elif isinstance(record, Start | End):
             self.last = record

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from ..errors import UserError
+from ..home import home
 from . import uri as uris
 from .spool import parent_path
 
@@ -25,6 +27,31 @@ class Counts(BaseModel):
     runs: int
     points: int
     refused: int
+
+
+def sync_command(folder: Path, uri: str) -> str:
+    """Return the command that delivers the study, suite or run in ``folder`` to ``uri``.
+
+    It is in backquotes, with what else it needs in brackets. A password is not shown.
+
+    Args:
+        folder: ``<storage>/studies/<name>`` and the like, absolute.
+        uri: The store, resolved.
+    """
+    kind, storage = folder.parent.name, folder.parent.parent
+    # Of a study and a suite of one name, the bare name means the study.
+    name = f"{kind}/{folder.name}" if kind in ("suites", "runs") else folder.name
+    words = ["lora2-search", "runs", "sync", name]
+    if storage != home():
+        words += ["--storage", str(storage)]
+    origin, remark = uris.origin(uri), ""
+    if origin == "option":
+        words += ["--tracking-uri", uris.shown(uri)]
+        if uris.shown(uri) != uri:
+            remark = " (with the password for ***)"
+    elif origin == "environment":
+        remark = f" (with {uris.VARIABLE} set as it is now)"
+    return f"`{shlex.join(words)}`{remark}"
 
 
 def sync(folder: Path, uri: str) -> Counts:

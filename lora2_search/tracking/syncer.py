@@ -22,6 +22,7 @@ from ..errors import UserError
 from . import uri as uris
 from .cursor import cursor_path, load, pending
 from .spool import TRACKING_FOLDER
+from .sync import sync_command
 
 LOG_FILE = "syncer.log"
 
@@ -109,7 +110,7 @@ def outcome(folder: Path, uri: str) -> Outcome:
         parts.append(
             f"{left.points} points of {left.runs} runs are not in MLflow at {uris.shown(uri)} yet"
             + (f" ({trouble})" if trouble else "")
-            + f"; nothing is lost: `lora2-search runs sync {folder.name}` delivers them"
+            + f"; nothing is lost: {sync_command(folder, uri)} delivers them"
         )
     if left.refused:
         parts.append(f"MLflow refused {left.refused} pieces, see {folder / TRACKING_FOLDER}")

@@ -6,6 +6,7 @@ import logging
 import os
 import sqlite3
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import UserError
@@ -14,6 +15,8 @@ from ..home import home, writable_folder
 VARIABLE = "MLFLOW_TRACKING_URI"
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
+
+Origin = Literal["option", "environment", "default"]
 
 _SQLITE = "sqlite:///"
 _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
@@ -42,6 +45,20 @@ def resolve(given: str | None = None) -> str:
         f"{origin} must be a server (http://host:5000) or a database "
         f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {uri!r}"
     )
+
+
+def origin(uri: str) -> Origin:
+    """Return what must be said for ``resolve`` to find a resolved URI again.
+
+    ``environment``: the variable, as it is set now. ``default``: nothing. ``option``: the URI.
+    """
+    try:
+        found = resolve()
+    except UserError:
+        return "option"
+    if found != uri:
+        return "option"
+    return "environment" if os.environ.get(VARIABLE) else "default"
 
 
 def shown(uri: str) -> str:

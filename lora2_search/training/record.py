@@ -93,9 +93,14 @@ class RunRecord(BaseModel):
     started_ms: int = 0
     ended_ms: int | None = None
 
-    def score(self, split: str) -> float | None:
-        """Return the primary metric on ``validation`` or ``test``, ``None`` if never measured."""
-        return self.scores.get(f"{split}/{self.metric}")
+    def score(self, split: str, metric: str | None = None) -> float | None:
+        """Return a metric on ``validation`` or ``test``, ``None`` if it was never measured.
+
+        Args:
+            split: Name of the split.
+            metric: Its name; ``None`` for the primary one.
+        """
+        return self.scores.get(f"{split}/{metric or self.metric}")
 
     def write(self, folder: Path) -> Path:
         """Write the record into ``folder`` in one piece and return its path."""

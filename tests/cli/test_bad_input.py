@@ -29,7 +29,7 @@ def space(model: Path, data: Path, **more: Any) -> dict[str, Any]:
 def model(tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "bert"}')
     return folder
 
 

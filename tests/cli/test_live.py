@@ -20,17 +20,17 @@ class Clock:
         return self.now
 
 
-def run(number: int, **settings: object) -> RunInfo:
-    config = RunConfig(task="rte")
-    return RunInfo(f"{number:05d}", f"trial {number}", config, settings, Path(f"trials/{number}"))
+def run(number: int, metric: str | None = None, **settings: object) -> RunInfo:
+    config, folder = RunConfig(task="rte"), Path(f"trials/{number}")
+    return RunInfo(f"{number:05d}", f"trial {number}", config, settings, folder, metric=metric)
 
 
 def report(interval: int, score: float = 0.5, rank: int = 90) -> Report:
     return Report(interval, 4, interval * 10, 40, score, rank, (), interval == 4)
 
 
-def record(score: float) -> RunRecord:
-    scores = {"validation/accuracy": score}
+def record(score: float, f1: float = 0.0) -> RunRecord:
+    scores = {"validation/accuracy": score, "validation/f1": f1}
     return RunRecord(fingerprint="f", config={}, metric="accuracy", scores=scores)
 
 
@@ -56,6 +56,19 @@ def test_without_a_terminal_every_event_is_one_line() -> None:
         "trial 0 step 10/40  score 0.6100  kept rank 90",
         "trial 0 COMPLETE  score 0.7100  1 min 14 s  1 of 2 done, about 1 min 14 s left",
     ]
+
+
+def test_an_objective_is_shown_by_its_name_and_decides_which_run_is_the_best() -> None:
+    live, stream, _ = view()
+    with live:
+        for number, accuracy, f1 in ((0, 0.9, 0.3), (1, 0.8, 0.4)):
+            live.started(run(number, metric="f1"))
+            live.reported(run(number, metric="f1"), report(1, score=f1))
+            live.ended(run(number, metric="f1"), "COMPLETE", record(accuracy, f1), "")
+    assert "trial 0 step 10/40  f1 0.3000  kept rank 90" in stream.getvalue()
+    assert "trial 1 COMPLETE  f1 0.4000" in stream.getvalue()
+    assert [row[3] for row in cells(live)] == ["0.3000", "0.4000 *"]
+    assert live.table().columns[3].header == "f1"
 
 
 def test_a_long_line_is_not_folded() -> None:

@@ -8,10 +8,11 @@ from typer.testing import CliRunner
 
 from lora2_search.ablation.suite import load_suite
 from lora2_search.cli.app import app
-from lora2_search.cli.named import best, everything, find
+from lora2_search.cli.named import everything, find
 from lora2_search.config import RunConfig
 from lora2_search.errors import UserError
 from lora2_search.search.space import load_space
+from lora2_search.search.storage import opened
 from lora2_search.training.record import RunRecord
 
 
@@ -19,6 +20,7 @@ def record(folder: Path, score: float | None, status: str = "completed", **setti
     config = RunConfig(task="rte").model_dump(mode="json")
     config["adapter"] |= settings
     scores = {} if score is None else {"validation/accuracy": score, "test/accuracy": score - 0.1}
+    scores |= {key.replace("accuracy", "f1"): round(1 - scores[key], 6) for key in scores}
     folder.mkdir(parents=True)
     RunRecord(
         fingerprint="f",
@@ -32,6 +34,17 @@ def record(folder: Path, score: float | None, status: str = "completed", **setti
     ).write(folder)
 
 
+def tell(study: Path, trials: list[tuple[str, float | None]]) -> None:
+    from optuna.trial import TrialState
+
+    with opened(study, study.name) as (database, _):
+        for state, score in trials:
+            trial = database.ask()
+            if state == "PRUNED":
+                trial.report(score, 1)  # Optuna makes it the trial's value
+            database.tell(trial, score if state == "COMPLETE" else None, TrialState[state])
+
+
 @pytest.fixture
 def full(own_home: Path) -> Path:
     """A home with a study, a suite of the same name and a run."""
@@ -41,6 +54,7 @@ def full(own_home: Path) -> Path:
     record(study / "trials" / "00002", None, "failed", k=16)
     record(study / "reference" / "head-only", 0.95)
     load_space("quickstart", ["name=quick"]).write(study)
+    tell(study, [("COMPLETE", 0.7), ("PRUNED", 0.9), ("FAIL", None)])
     suite = own_home / "suites" / "quick"
     record(suite / "runs" / "base-seed7", 0.8)
     load_suite("quick", ["name=quick", "seed=7", "seeds=3"]).write(suite)
@@ -75,10 +89,21 @@ def test_a_wrong_name_is_answered_with_the_nearest(full: Path, tmp_path: Path) -
 
 
 def test_the_best_is_a_completed_trial_and_not_the_reference(full: Path) -> None:
-    found = best(find("quick", None).records())
-    assert found is not None
-    assert found[0] == "trial 0"
-    assert best([]) is None
+    assert find("quick", None).best() == ("trial 0", 0.7)
+    assert find("suites/quick", None).best() is None
+    assert find("one", None).best() == ("one", 0.6)
+
+
+def test_a_study_with_another_objective_is_ranked_and_shown_by_it(own_home: Path) -> None:
+    study = own_home / "studies" / "by-f1"
+    record(study / "trials" / "00000", 0.9)
+    record(study / "trials" / "00001", 0.7)
+    load_space("quickstart", ["name=by-f1", "task=mrpc", "objective.metric=f1"]).write(study)
+    tell(study, [("COMPLETE", 0.1), ("COMPLETE", 0.3)])
+    (row,) = json.loads(CliRunner().invoke(app, ["runs", "list", "--json"]).stdout)
+    assert (row["best"], row["metric"], row["score"]) == ("trial 1", "f1", 0.3)
+    lines = CliRunner().invoke(app, ["runs", "show", "by-f1"]).stdout.splitlines()
+    assert lines[1].split()[:6] == ["trial", "0", "completed", "f1", "0.1000", "0.2000"]
 
 
 def test_the_list_counts_states(full: Path) -> None:
@@ -98,7 +123,7 @@ def test_a_study_is_shown_with_searched_settings_and_reasons(full: Path) -> None
     lines = result.stdout.splitlines()
     assert lines[0].split()[:2] == ["run", "state"]
     assert {"k", "lr", "gamma", "error"} <= set(lines[0].split())
-    assert lines[1].split()[:4] == ["trial", "0", "completed", "0.7000"]
+    assert lines[1].split()[:5] == ["trial", "0", "completed", "accuracy", "0.7000"]
     assert "ValueError: [red]" in lines[3]
     assert lines[4].startswith("head only")
     rows = json.loads(CliRunner().invoke(app, ["runs", "show", "quick", "--json"]).stdout)["runs"]

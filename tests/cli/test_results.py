@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,9 @@ COUNTS = {
 PARAMS = {"training.lr": 0.0083125, "adapter.k": 4, "adapter.target_rank": 3, "adapter.gamma": 0.1}
 
 
-def record(folder: Path, validation: float, test: float | None) -> None:
-    scores = {"validation/accuracy": validation}
-    if test is not None:
-        scores["test/accuracy"] = test
+def record(folder: Path, validation: float, test: float) -> None:
+    scores = {"validation/accuracy": validation, "test/accuracy": test}
+    scores |= {"validation/f1": validation / 2, "test/f1": test / 2}
     folder.mkdir(parents=True)
     RunRecord(
         fingerprint="f",
@@ -36,7 +36,12 @@ def record(folder: Path, validation: float, test: float | None) -> None:
     ).write(folder)
 
 
-def study(folder: Path, *trials: tuple[str, float | None], reference: bool = True) -> Study:
+def study(
+    folder: Path,
+    *trials: tuple[str, float | None],
+    reference: bool = True,
+    changes: Sequence[str] = (),
+) -> Study:
     made = []
     for number, (state, score) in enumerate(trials):
         place = folder / "trials" / f"{number:05d}"
@@ -46,7 +51,8 @@ def study(folder: Path, *trials: tuple[str, float | None], reference: bool = Tru
         made.append(StudyTrial(number, state, PARAMS, score, {}, reason, place))
     if reference:
         record(folder / "reference" / "head-only", 0.67, 0.66)
-    return Study("mine", folder, load_space("quickstart", ["name=mine"]), tuple(made))
+    space = load_space("quickstart", ["name=mine", *changes])
+    return Study("mine", folder, space, tuple(made))
 
 
 def told(item: Study, capsys: pytest.CaptureFixture[str]) -> str:
@@ -68,6 +74,18 @@ def test_the_winner_stands_against_head_only(
     assert "lora2-search train --from-study mine" in text
     assert str(tmp_path / "report.html") in text
     assert "lora2-search ui mine" in text
+
+
+def test_another_objective_is_told_by_its_name_and_its_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ["task=mrpc", "objective.metric=f1"]
+    text = told(study(tmp_path, ("COMPLETE", 0.78), changes=changes), capsys)
+    rows = [line.split() for line in text.splitlines()]
+    assert ["f1", "validation", "test"] in rows
+    assert ["winner", "(trial", "0)", "0.3900", "0.3850"] in rows
+    assert ["head", "only", "0.3350", "0.3300"] in rows
+    assert "by its f1 on the validation split" in text
 
 
 def test_a_study_without_a_complete_trial_says_why(

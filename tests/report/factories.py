@@ -83,13 +83,14 @@ def write_run(
 ) -> RunRecord:
     """Write a run that answered ``correct`` of its test sentences (or ``predictions``)."""
     folder.mkdir(parents=True, exist_ok=True)
-    metric = changes.get("metric", "accuracy")
+    metric, classes = changes.get("metric", "accuracy"), len(changes.get("classes", ()))
     if correct is not None:
         right = np.asarray(correct, dtype=bool)
         labels = np.arange(len(right)) % 2 * 1.0
         predictions = np.where(right, labels, 1 - labels)
     if predictions is not None and labels is not None:
-        changes.setdefault("scores", {f"test/{metric}": score(metric, labels, predictions)})
+        value = score(metric, labels, predictions, classes or None)
+        changes.setdefault("scores", {f"test/{metric}": value})
         tables = [
             pd.DataFrame(
                 {
@@ -105,6 +106,28 @@ def write_run(
     result = record(config, **changes)
     result.write(folder)
     return result
+
+
+def three_classes(folder: Path) -> None:
+    """Write a suite of three classes and F1 whose test set lacks the third; one run diverged."""
+    plan = suite(task="custom", data={"path": "three.csv"}, metric="f1", seeds=3)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan.write(folder)
+    labels = np.arange(60) % 2 * 1.0
+    for run in plan.runs(folder):
+        arm, seed = run.tags["arm"], run.config.seed
+        told: dict[str, Any] = {"metric": "f1", "classes": ["a", "b", "c"]}
+        if (arm, seed) == ("no-regularisation", 2):
+            write_run(run.folder, run.config, status="failed", error="Diverged: x", **told)
+            continue
+        wrong = np.random.default_rng([seed, len(arm)]).random(60) < (0.4 if arm != "base" else 0.2)
+        write_run(
+            run.folder,
+            run.config,
+            labels=labels,
+            predictions=np.where(wrong, 1 - labels, labels),
+            **told,
+        )
 
 
 Answers = Callable[[str, int], np.ndarray | None]

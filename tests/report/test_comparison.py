@@ -14,7 +14,7 @@ from lora2_search.report.comparison import Analysis, analyse
 from lora2_search.report.records import read_predictions, read_suite
 from lora2_search.report.statistics import crossed
 
-from .factories import draws, record, suite, write_run, write_suite
+from .factories import draws, record, suite, three_classes, write_run, write_suite
 
 RATES = {"base": 0.8, "no-regularisation": 0.72, "random-allocation": 0.8, "head-only": 0.6}
 DIVERGED = {"status": "failed", "error": "Diverged: the loss is no longer finite at step 3"}
@@ -153,6 +153,16 @@ def test_a_correlation_is_bootstrapped_over_seeds_and_sentences(tmp_path: Path) 
     first, second = analysis.family
     assert (first.crossed.high or 0) < 0 and "bootstrap" in first.crossed.note
     assert (second.crossed.low or 0) < 0.05 and (second.crossed.p or 0) > 0.05
+
+
+def test_f1_is_that_of_the_tasks_classes_though_the_test_set_lacks_one(tmp_path: Path) -> None:
+    three_classes(tmp_path)
+    analysis = analyse(read_suite(tmp_path))
+    item = analysis.family[0]
+    assert item.crossed.mean == pytest.approx(item.paired.mean)
+    # Always class 0: 2/3 of class 0 alone, none of class 1 alone, the mean of both is between.
+    assert analysis.arms[1].diverged == (2,)
+    assert analysis.arms[1].scores[2] == pytest.approx(1 / 3)
 
 
 @settings(

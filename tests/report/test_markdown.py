@@ -25,7 +25,7 @@ from lora2_search.report.tables import (
 )
 from lora2_search.report.verdict import before_the_run, headline
 
-from .factories import draws, suite, write_suite
+from .factories import draws, suite, three_classes, write_suite
 
 RATES = {"base": 0.8, "no-regularisation": 0.65, "random-allocation": 0.8, "head-only": 0.5}
 
@@ -70,7 +70,61 @@ def test_when_t_and_sign_flip_disagree_the_words_say_so(tmp_path: Path) -> None:
     arms = {"no-regularisation": {"adapter.gamma": 0.0}, "head-only": {"method": "head-only"}}
     write_suite(tmp_path, suite(arms=arms, seeds=8), answers)
     text = write_suite_report(tmp_path).read_text()
-    assert "The exact sign-flip test disagrees (p = 0.00781)" in text
+    assert "The exact sign-flip test disagrees (p = 0.00781, Holm over 1: 0.00781)" in text
+
+
+def test_t_and_sign_flip_are_compared_after_correction(tmp_path: Path) -> None:
+    # Both p's are below 0.05, and after Holm's correction only that of the t test is.
+    steps = [8, 2, 1, 10, 0, 0, 7, 6]
+
+    def answers(arm: str, seed: int) -> np.ndarray:
+        right = {"no-regularisation": 300 + steps[seed], "head-only": 200 + seed}.get(arm, 300)
+        return np.arange(400) < right
+
+    write_suite(tmp_path, suite(seeds=8), answers)
+    text = write_suite_report(tmp_path).read_text()
+    assert "paired t, p = 0.019, Holm over 2: 0.038, n = 8 seeds" in text
+    assert "sign-flip test disagrees (p = 0.031, Holm over 2: 0.062)" in text
+    row = seed_rows(analyse(read_suite(tmp_path)))[0]
+    assert (row["p (sign-flip)"], row["p (sign-flip, Holm)"]) == ("0.031", "0.062")
+
+
+def test_an_unfinished_suite_says_so_first_and_counts_the_seeds_it_has(tmp_path: Path) -> None:
+    draw = draws(RATES)
+
+    def answers(arm: str, seed: int) -> np.ndarray | None:
+        return draw(arm, seed) if seed < 4 + (arm != "random-allocation") else None
+
+    write_suite(tmp_path, suite(), answers)
+    verdict = write_suite_report(tmp_path).read_text().splitlines()[2]
+    assert verdict.startswith("> Interim: 19 of 24 runs are complete. Trained enough to tell")
+    assert "n = 4 to 5 seeds" in verdict and "6 seeds" not in verdict
+
+
+def test_a_suite_whose_runs_all_ended_is_no_interim_one(tmp_path: Path) -> None:
+    special = {("base", 1): {"status": "failed", "error": "OSError: disk full"}}
+    draw = draws({**RATES, "no-regularisation": 0.8})
+    write_suite(
+        tmp_path,
+        suite(),
+        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
+        special,
+    )
+    verdict = write_suite_report(tmp_path).read_text().splitlines()[2]
+    assert verdict.startswith("> Trained enough to tell") and "n = 5 seeds)" in verdict
+
+
+def test_a_suite_in_which_nothing_can_be_tested_yet_says_why(tmp_path: Path) -> None:
+    arms = {"no-regularisation": {"adapter.gamma": 0.0}}
+    draw = draws(RATES)
+    write_suite(
+        tmp_path,
+        suite(arms=arms, floor=None),
+        lambda arm, seed: draw(arm, seed) if seed == 0 else None,
+    )
+    verdict = write_suite_report(tmp_path).read_text().splitlines()[2]
+    assert verdict.startswith("> Interim: 2 of 12 runs are complete.")
+    assert "No comparison can be tested: one seed: no test is possible." in verdict
 
 
 def test_nothing_found_is_not_called_equal(tmp_path: Path) -> None:
@@ -134,6 +188,22 @@ def test_the_table_can_be_recomputed_by_the_code_in_the_report(
         by_hand = scores[item.arm] - scores[item.reference]
         assert np.allclose(by_hand, list(item.differences.values()))
         assert signed(by_hand.mean(), "accuracy") in text
+
+
+def test_the_code_in_the_report_knows_how_many_classes_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three_classes(tmp_path)
+    text = write_suite_report(tmp_path).read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
+    assert code is not None
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(code[1], scope)
+    arms = analyse(read_suite(tmp_path)).arms
+    assert [len(arm.scores) for arm in arms] == [3] * 4
+    for arm in arms:
+        assert scope["scores"][arm.name].to_dict() == arm.scores
 
 
 def test_the_command_in_the_report_runs_the_same_suite(tmp_path: Path) -> None:

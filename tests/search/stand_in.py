@@ -76,7 +76,7 @@ def _report(
 ) -> Report:
     done = interval == config.training.evaluations
     last = record.history[-1].metrics
-    record.scores = {**last, "test/accuracy": last["validation/accuracy"]}
+    record.scores = {**last, **{key.replace("validation", "test"): last[key] for key in last}}
     record.status = "completed" if done else "running"
     record.write(folder)
     return Report(
@@ -120,11 +120,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.events: list[tuple[float, str, str, object]] = []
+        self.runs: list[object] = []
 
     def _keep(self, what: str, key: str, more: object = None) -> None:
         self.events.append((time.time(), what, key, more))
 
     def started(self, run):
+        self.runs.append(run)
         self._keep("started", run.key)
 
     def reported(self, run, report):

@@ -29,7 +29,7 @@ class Desk:
         self.seen = Recorder()
         over = space.pop("over", lambda: False)
         source = Proposals(self.study, storage, space_of(**space), folder, None, over)
-        terms = Terms(metric=None, threads=1, interval_seconds=None)
+        terms = Terms(threads=1, gpu=False, interval_seconds=None)
         self.ledger = Ledger(source, [self.seen], terms, lambda at: f"stopped at {at}")
         self.searcher = TruthfulSearcher(self.ledger)
         self.source = source
@@ -45,7 +45,7 @@ class Desk:
         result: dict[str, Any] = {}
         config = RunConfig.model_validate_json(task["config"])
         for report in iterate(config, Path(task["folder"])):
-            result = of_report(report, report.score)
+            result = of_report(report)
             self.ledger.reported(trial_id, result)
             if report.interval >= intervals:
                 break

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from lora2_search.config import RunConfig
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.search.space import Space, load_space, validate_space
+from lora2_search.search.space import Resources, Space, load_space, validate_space
 from lora2_search.source import Source
 
 from .spaces import K, space_of, written
@@ -113,6 +114,23 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
         ({"name": "../x"}, "name", "but got '../x'"),
         ({"sampler": {"name": "cmaes"}}, "sampler.name", "but got 'cmaes'"),
         ({"sampelr": {}}, "sampelr", 'did you mean "sampler"?'),
+        ({"objective": {"metric": "f1"}}, "objective.metric", "'f1' is not measured on task sent"),
+        (
+            {"objective": {"metric": "f2"}, "task": "custom", "data": {"path": "x.csv"}},
+            "objective.metric",
+            'did you mean "f1"?',
+        ),
+        (
+            {
+                "objective": {"metric": "f1"},
+                "task": None,
+                "data": {"path": "x.csv", "kind": "regression"},
+            },
+            "objective.metric",
+            "known: pearson, spearman",
+        ),
+        # Only the task is wrong: what it measures is not known.
+        ({"objective": {"metric": "f1"}, "task": "mrpcc"}, "task", "but got 'mrpcc'"),
         ({"scheduler": {"grace": 9}}, "scheduler.grace", "at most training.evaluations"),
         (
             {"scheduler": {"grace": 2}, "adapter": {"target_rank": 2}},
@@ -154,6 +172,45 @@ def test_all_mistakes_of_a_file_come_together_each_with_its_line(tmp_path: Path)
     }
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"task": "mrpc"},
+        {"task": "custom", "data": {"path": "x.csv"}},
+        {"task": None, "data": {"path": "x.csv", "kind": "classification"}},
+    ],
+)
+def test_an_objective_may_be_any_metric_that_the_task_measures(changes: dict[str, Any]) -> None:
+    assert space_of(objective={"metric": "f1"}, **changes).objective.metric == "f1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "has_gpu", "gpus"),
+    [
+        (None, "auto", True, 1.0),
+        (None, "auto", False, 0.0),
+        (None, "cpu", True, 0.0),
+        (0.5, "cpu", True, 0.5),
+        (0.0, "auto", True, 0.0),
+    ],
+)
+def test_a_run_takes_a_gpu_where_there_is_one_and_nothing_else_was_asked_for(
+    asked: float | None, device: str, has_gpu: bool, gpus: float
+) -> None:
+    assert Resources(gpus_per_trial=asked).settled(device, has_gpu).gpus_per_trial == gpus
+
+
+@pytest.mark.parametrize(
+    ("cpus_per_trial", "gpus_per_trial", "cpus", "gpus", "fit"),
+    [(1, 0, 16, 1, 16), (1, 1, 16, 1, 1), (1, 0.5, 16, 1, 2), (4, 1, 16, 8, 4), (1, 1, 16, 0, 0)],
+)
+def test_runs_fit_on_a_node_by_cores_and_by_gpus(
+    cpus_per_trial: float, gpus_per_trial: float, cpus: int, gpus: int, fit: int
+) -> None:
+    one = Resources(cpus_per_trial=float(cpus_per_trial), gpus_per_trial=float(gpus_per_trial))
+    assert one.fit(cpus, gpus) == fit
+
+
 def test_a_searched_setting_that_is_assigned_becomes_fixed(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
@@ -164,6 +221,14 @@ def test_a_searched_setting_that_is_assigned_becomes_fixed(tmp_path: Path) -> No
     assert space.name == "mine"
     assert list(space.search) == ["adapter.r"]
     assert space.run_config({"adapter.r": 2}).adapter.k == 4
+
+
+def test_the_documented_space_is_one(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    (block,) = re.findall(r"```yaml\n(.*?)```", (root / "docs/search.md").read_text(), re.DOTALL)
+    (tmp_path / "_glue.yaml").write_bytes((root / "search_spaces/_glue.yaml").read_bytes())
+    (tmp_path / "documented.yaml").write_text(block)
+    assert load_space(str(tmp_path / "documented.yaml")).name == "my-study"
 
 
 def test_a_missing_space_is_a_user_error() -> None:

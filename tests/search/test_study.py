@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from lora2_search.errors import UserError
+from lora2_search.search.storage import opened, stored_trials
 from lora2_search.search.study import load_study, run_study, stored_space, study_folder
 
 from .spaces import space_of
@@ -25,6 +29,8 @@ def test_a_study_prunes_after_grace_tells_all_and_goes_on_with_more_trials(
     assert [trial.number for trial in study.trials] == list(range(8))
     assert {trial.state for trial in study.trials} == {"COMPLETE", "PRUNED"}
     assert not study.interrupted
+    rollback_journal = 1  # 2 is a write-ahead log, which a shared folder cannot have
+    assert (study.folder / "study.db").read_bytes()[18] == rollback_journal
     for trial in study.trials:
         assert list(trial.values) == list(range(1, 6 if trial.state == "COMPLETE" else 4))
         assert trial.record is not None
@@ -66,8 +72,10 @@ def test_trials_that_all_fail_for_one_reason_end_the_study_with_it(
     tmp_path: Path, ray_here: None
 ) -> None:
     space = space_of(seed=13, trials=50, scheduler={"name": "none"}, resources={"concurrent": 1})
-    with pytest.raises(UserError, match="RuntimeError: unlucky; mend it, then go on by --resume"):
+    with pytest.raises(UserError, match="RuntimeError: unlucky") as caught:
         run_study(space, storage=tmp_path, reference=False, trainable=StandIn)
+    assert "(a resume keeps them)" in str(caught.value)
+    assert str(caught.value).endswith(f"go on by --resume tiny --storage {tmp_path}")
     assert [trial.state for trial in load_study("tiny", tmp_path).trials] == ["FAIL"] * 3
 
 
@@ -79,12 +87,72 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
     folder = study_folder("tiny", tmp_path)
     folder.mkdir(parents=True)
     space.write(folder)
-    with pytest.raises(UserError, match=r"a study named tiny exists .* --resume tiny"):
+    again = rf"a study named tiny exists .* --resume tiny --storage {tmp_path}, or"
+    with pytest.raises(UserError, match=again):
         run_study(space, storage=tmp_path)
     with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
         load_study("tinny", tmp_path)
     with pytest.raises(UserError, match=r"begun with other settings \(seed, search\)"):
         run_study(space_of(search=TARGET, seed=3), storage=tmp_path, resume=True)
+
+
+def test_observers_and_frame_are_told_the_objective_and_not_the_primary_metric(
+    tmp_path: Path, ray_here: None
+) -> None:
+    seen = Recorder()
+    space = space_of(
+        task="mrpc", trials=2, objective={"metric": "f1"}, scheduler={"name": "none"},
+        resources={"concurrent": 1},
+    )  # fmt: skip
+    study = run_study(space, storage=tmp_path, observers=[seen], trainable=StandIn)
+    for trial in study.trials:
+        reports = seen.of("reported")[f"{trial.number:05d}"]
+        assert [report.score for report in reports] == list(trial.values.values())
+        assert trial.record is not None
+        assert trial.score == trial.record.scores["validation/f1"]
+    assert {run.metric for run in seen.runs} == {"f1"}
+    tests = [trial.record.scores["test/f1"] for trial in study.trials if trial.record]
+    assert list(study.frame()["test"]) == tests
+
+    # What ended while no driver listened is told from its record, by the same metric.
+    told = Recorder()
+    run_study(space, storage=tmp_path, resume=True, observers=[told], trainable=StandIn)
+    (report,) = told.of("reported")["head-only"]
+    assert study.reference is not None
+    assert report.score == study.reference.scores["validation/f1"]
+
+
+@pytest.mark.parametrize(("shared", "mode"), [(False, "wal"), (True, "delete")])
+def test_a_shared_folder_has_no_write_ahead_log_and_readers_leave_the_journal_alone(
+    tmp_path: Path, shared: bool, mode: str
+) -> None:
+    def journal() -> str:
+        with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
+            return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+    with opened(tmp_path, "tiny", shared=shared) as (study, _):
+        study.ask()
+    assert journal() == mode
+    assert len(stored_trials(tmp_path, "tiny")) == 1
+    assert journal() == mode
+
+
+def test_reading_a_study_that_never_began_makes_no_database(tmp_path: Path) -> None:
+    folder = study_folder("tiny", tmp_path)
+    folder.mkdir(parents=True)
+    space_of().write(folder)
+    assert load_study("tiny", tmp_path).trials == ()
+    assert [path.name for path in folder.iterdir()] == ["space.yaml"]
+
+
+def test_a_process_that_was_given_no_gpu_sees_none(ray_here: None) -> None:
+    import ray
+
+    def look() -> str | None:
+        return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    assert ray.get(ray.remote(num_cpus=0)(look).remote()) == ""
+    assert "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO" not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from .stand_in import STEPS, StandIn, score_at
 KEYS = {"score", "training_iteration", "completed", "failed", "report", "done"}
 
 
-def task(folder: Path, seed: int = 0, k: int = 4, metric: str | None = None) -> dict[str, Any]:
+def task(
+    folder: Path, seed: int = 0, k: int = 4, metric: str | None = None, gpu: bool = True
+) -> dict[str, Any]:
     config = with_settings(RunConfig(task="sentiment", seed=seed), {"adapter.k": k})
     return Task(
         key="00000",
@@ -26,6 +29,7 @@ def task(folder: Path, seed: int = 0, k: int = 4, metric: str | None = None) -> 
         folder=str(folder),
         metric=metric,
         threads=1,
+        gpu=gpu,
         interval_seconds=None,
         cwd=str(Path.cwd()),
         past=[],
@@ -107,6 +111,21 @@ def test_another_objective_is_taken_from_the_measured_metrics(tmp_path: Path) ->
     last = drain(process(task(tmp_path, metric="f1")))[-1]
     config = RunConfig.model_validate_json(task(tmp_path)["config"])
     assert last["score"] == score_at(config, 5) / 2
+    told = results.report_of(last)
+    assert told is not None
+    assert told.score == last["score"]
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_a_process_without_a_gpu_of_its_own_trains_on_the_cpu(
+    tmp_path: Path, gpu: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "")
+    given = task(tmp_path, gpu=gpu)
+    process(given)
+    # What accelerate takes for `cpu=True`; the settings, and so the fingerprint, stay.
+    assert os.environ["ACCELERATE_USE_CPU"] == ("" if gpu else "true")
+    assert RunConfig.model_validate_json(given["config"]).training.device == "auto"
 
 
 def test_an_objective_that_is_not_measured_names_those_that_are(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lora2_search.tracking.observer import SpoolObserver
+from lora2_search.tracking.observer import CHANGEABLE, SpoolObserver
 from lora2_search.tracking.spool import Artifact, End, Metrics, Start, parent_path, read, run_path
 
 from .study import parent, points, record, report, run, spooled, whole_run
@@ -75,6 +76,41 @@ def test_best_score_is_told_of_complete_runs_only(
     named = {key for item in records(folder, "00000", Metrics) for key in item.values}
     assert ("best/score" in named) is told
     assert ("final/test/accuracy" in named) is told
+
+
+def test_best_score_is_the_objective_that_was_reported_last(folder: Path) -> None:
+    info = run(folder)
+    first = SpoolObserver(folder, parent())
+    first.started(info)
+    first.reported(info, report(0, 20, score=0.9))
+    first.reported(info, report(20, 50, score=0.6))
+    # A driver that was killed here: another one only learns that the run is complete.
+    SpoolObserver(folder, parent()).ended(info, "COMPLETE", record(info), "")
+    told = [r.values for r in records(folder, "00000", Metrics) if "best/score" in r.values]
+    assert [values["best/score"] for values in told] == [0.6]
+    assert told[0]["final/validation/accuracy"] == 0.75
+
+
+def test_the_runs_own_metric_is_told_where_nothing_was_reported(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    info = replace(run(folder), metric="f1")
+    done = record(info)
+    done.scores |= {"validation/f1": 0.5, "test/f1": 0.4}
+    done.write(_made(info.folder))
+    observer.ended(info, "COMPLETE", done, "")
+    observer.close("COMPLETE", winner=info)
+    (told,) = records(folder, "00000", Metrics)
+    assert told.values["best/score"] == 0.5
+    named = [r.values for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
+    assert named == [{"winner/validation": 0.5, "winner/test": 0.4}]
+
+
+def test_what_a_resume_may_change_is_known_to_tracking() -> None:
+    from lora2_search.ablation import runner
+    from lora2_search.search import study
+
+    assert set(CHANGEABLE) == {*study._FREE_ON_RESUME, *runner._FREE_ON_RESUME}
 
 
 def test_the_parent_has_no_best_score(observer: SpoolObserver, folder: Path) -> None:

@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
+from lora2_search.home import home
+from lora2_search.search.space import load_space
 from lora2_search.tracking.cursor import cursor_path, dead_letter_path, load, pending
 from lora2_search.tracking.delivery import delivery_lock
 from lora2_search.tracking.durability import Flusher
 from lora2_search.tracking.observer import SpoolObserver
 from lora2_search.tracking.spool import Metrics, Spool, run_path
-from lora2_search.tracking.sync import sync
+from lora2_search.tracking.sync import sync, sync_command
 from lora2_search.tracking.syncer import outcome
 from lora2_search.tracking.ui import address_of
+from lora2_search.tracking.uri import resolve
 
 from .study import Stored, parent, record, report, run, spooled, whole_run
 
@@ -62,7 +65,7 @@ def test_a_study_arrives_whole_and_nested(
     assert mine.data.tags["lora2.key"] == top.data.tags["lora2.key"] + "/00001"
     assert mine.data.tags["state"] == "COMPLETE"
     assert mine.data.params["adapter.k"] == "2"
-    assert mine.data.metrics["best/score"] == 0.75
+    assert mine.data.metrics["best/score"] == mine.data.metrics["score"] == 0.5
     assert "best/score" not in top.data.metrics
 
 
@@ -118,6 +121,23 @@ def test_a_resume_reopens_the_same_runs(folder: Path, uri: str, name: str, store
     assert stored.runs()["00000"].info.status == stored.parent().info.status == "FINISHED"
     assert stored.points() == spooled(folder)
     assert set(stored.points().values()) == {1}
+
+
+def test_a_resume_with_other_bounds_is_taken_and_shows_the_new_ones(
+    folder: Path, uri: str, name: str, stored: Stored
+) -> None:
+    for bounds in (
+        ["trials=6", "hours=2.0", "resources.concurrent=1"],
+        ["trials=8", "hours=null", "resources.concurrent=2"],
+    ):
+        space = load_space("quickstart", [f"name={name}", *bounds])
+        SpoolObserver(folder, parent(name=name, config=space)).close("STOPPED")
+        assert sync(folder, uri).refused == 0
+    told = stored.parent().data
+    assert (told.tags["trials"], told.tags["hours"]) == ("8", "")
+    assert told.tags["resources.concurrent"] == "2"
+    assert told.params["sampler.name"] == "tpe"
+    assert not {"trials", "hours", "resources.concurrent"} & set(told.params)
 
 
 def test_nan_stays_and_infinity_does_not_spoil_the_axis(
@@ -271,6 +291,31 @@ def test_a_server_that_is_away_is_told_and_what_waits_is_counted(
     said = outcome(folder, away).message
     assert f"{left.points} points of 2 runs" in said
     assert f"runs sync {folder.name}" in said
+    assert "--tracking-uri 'http://ann:***@127.0.0.1:9'" in said and "secret" not in said
+
+
+def test_what_waits_is_told_with_the_command_for_the_same_study_and_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = "http://server:5000"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    mine, shared = home() / "studies" / "demo", tmp_path / "a b" / "suites" / "demo"
+    plain = "`lora2-search runs sync demo`"
+    assert sync_command(mine, resolve()) == plain
+    assert sync_command(mine, server) == f"{plain[:-1]} --tracking-uri {server}`"
+    assert sync_command(home() / "runs" / "demo", resolve()) == (
+        "`lora2-search runs sync runs/demo`"
+    )
+    assert sync_command(shared, resolve()) == (
+        f"`lora2-search runs sync suites/demo --storage '{tmp_path}/a b'`"
+    )
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server + "/")
+    assert sync_command(mine, resolve()) == f"{plain} (with MLFLOW_TRACKING_URI set as it is now)"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///somewhere")
+    assert sync_command(mine, server) == f"{plain[:-1]} --tracking-uri {server}`"
+    assert sync_command(mine, "http://ann:secret@server") == (
+        f"{plain[:-1]} --tracking-uri 'http://ann:***@server'` (with the password for ***)"
+    )
 
 
 def test_a_study_under_delivery_is_told(

@@ -1,0 +1,67 @@
+"""A trial of a study as it was stored, and which one is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..training.record import RunRecord, read_record
+from .proposals import TRIALS_FOLDER, reason_of, trial_key
+from .storage import stored_trials
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """One trial of a study.
+
+    Attributes:
+        number: From 0, in the order in which they were proposed.
+        state: ``COMPLETE``, ``PRUNED``, ``FAIL``, or ``RUNNING`` for one to be taken up again.
+        params: The searched settings, dotted.
+        score: The objective after the last evaluation; ``None`` unless complete.
+        values: The objective by evaluation, from 1.
+        reason: Why it was pruned or failed.
+        folder: Where record, predictions and adapter lie.
+    """
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    score: float | None
+    values: Mapping[int, float]
+    reason: str
+    folder: Path
+
+    @cached_property
+    def record(self) -> RunRecord | None:
+        """The run's record, ``None`` if it never began."""
+        return read_record(self.folder)
+
+
+def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:
+    """Return the trials of a study, by number; none where it has not begun."""
+    return tuple(_trial(item, folder) for item in stored_trials(folder, name))
+
+
+def best_trial(trials: Iterable[StudyTrial]) -> StudyTrial | None:
+    """Return the complete trial with the highest score, the first of equals; ``None`` if none."""
+    complete = [trial for trial in trials if trial.score is not None]
+    return max(complete, key=lambda trial: trial.score or 0.0, default=None)
+
+
+def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
+    return StudyTrial(
+        number=trial.number,
+        state=trial.state.name,
+        params=trial.params,
+        score=trial.value if trial.state.name == "COMPLETE" else None,
+        values=trial.intermediate_values,
+        reason=reason_of(trial),
+        folder=folder / TRIALS_FOLDER / trial_key(trial.number),
+    )

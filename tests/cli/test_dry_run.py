@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lora2_search.cli.dry_run import at_once, forecast
+from lora2_search.search.space import Resources, load_space
+from lora2_search.training.estimate import Estimate
+
+ESTIMATE = Estimate(
+    sizes={"train": 100, "validation": 10, "test": 10},
+    steps=10,
+    evaluations=2,
+    seconds_per_step=1.0,
+    seconds_per_example=0.0,
+    counts={},
+    disk_mb=2.0,
+    checkpoint_mb=12.0,
+)
+
+
+@pytest.mark.parametrize(
+    ("resources", "cpus", "gpus", "expected"),
+    [
+        ({"gpus_per_trial": 0.0}, 16, 1, 16),
+        ({"gpus_per_trial": 1.0}, 16, 1, 1),
+        ({"gpus_per_trial": 0.5, "concurrent": 9}, 16, 1, 2),
+        ({"gpus_per_trial": 0.0, "concurrent": 3}, 16, 0, 3),
+        # It will run on a cluster, one at a time at the least.
+        ({"gpus_per_trial": 1.0}, 16, 0, 1),
+    ],
+)
+def test_a_machine_runs_as_many_trials_as_its_cores_and_gpus_allow(
+    resources: dict[str, float], cpus: int, gpus: int, expected: int
+) -> None:
+    assert at_once(Resources.model_validate(resources), cpus, gpus) == expected
+
+
+@pytest.mark.parametrize("storage", [None, "new/folder", "~/not/there/yet"])
+def test_a_forecast_needs_no_folder_and_makes_none(
+    storage: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    space = load_space("quickstart", ["trials=3"])
+    told = forecast(space, [], ESTIMATE, Path(storage) if storage else None, at_once=2)
+    assert told["disk_free_mb"] > 0
+    assert (told["at_once"], told["seconds"]) == (2, 20.0)
+    assert list(tmp_path.iterdir()) == []
