@@ -199,7 +199,7 @@ def assets(fetch: bool) -> Iterator[Check]:
         if folder.is_dir():
             yield Check("ok", name, f"{package.contents}, in {folder}")
         else:
-            yield Check("warn", name, "not fetched yet; lora2-search doctor --fetch gets it")
+            yield Check("warn", name, "not fetched yet; doctor --fetch gets it")
 
 
 def tracking_store(given: str | None = None) -> Check:
@@ -220,7 +220,7 @@ def tracking_store(given: str | None = None) -> Check:
     except (Refused, Unavailable) as error:
         message = (
             f"{uris.shown(uri)} cannot be opened now: {error}; studies run all the same, "
-            "and lora2-search runs sync delivers when it is back"
+            "and runs sync delivers when it is back"
         )
         return Check("warn", "tracking", message)
     return Check("ok", "tracking", f"MLflow store {uris.shown(uri)} can be opened")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import typer
 
 from ..errors import ConfigError, UserError
+from ..invocation import command_line
 
 MISTAKE = 2
 INTERRUPTED = 130
@@ -27,7 +28,7 @@ def explained(verb: str) -> Iterator[None]:
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
-        say(f"{what}; options: lora2-search {verb} --help")
+        say(f"{what}; options: {command_line(verb, '--help')}")
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
         # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from pathlib import Path
 
 import yaml
 
 from ..config import ModelConfig
 from ..errors import ConfigError, Problem
+from ..invocation import command_line
 from ..preflight import check_model
 from ..training.inspection import Inspection, inspect
 from ..training.location import PACKAGED_MODEL
@@ -82,7 +82,7 @@ def run_init(
     for sentence in found.sentences():
         print(sentence)
     print("Wrong? Say --text COLUMN (twice for pairs), --label COLUMN or --kind regression.")
-    print(f"Wrote {path}. Next: lora2-search tune --space {shlex.quote(str(path))}")
+    print(f"Wrote {path}. Next: {command_line('tune', '--space', str(path))}")
 
 
 def space_text(found: Inspection, model: str, name: str) -> str:

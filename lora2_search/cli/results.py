@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..chosen import trial_run
+from ..invocation import invocation
 from ..search.study import Study
 from ..tracking import uri as uris
 from ..tracking.ui import DEFAULT_PORT, address_of
@@ -84,7 +85,7 @@ def where_in_mlflow(folder: Path, uri: str) -> str | None:
 
 def command(*words: str, storage: Path | None = None, tracking_uri: str | None = None) -> str:
     """Return a command line of ours, ready to paste."""
-    parts = ["lora2-search", *words]
+    parts = [*invocation(), *words]
     if storage is not None:
         parts += ["--storage", str(storage)]
     # A URI may hold a password, and the default one need not be said.

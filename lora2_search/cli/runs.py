@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..invocation import command_line
 from ..training.record import RunRecord
 from .failures import say
 from .live import duration, number
@@ -22,7 +23,7 @@ def list_all(storage: Path | None, as_json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        say("nothing was run yet; lora2-search tune --space quickstart.yaml is a start")
+        say(f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start")
         return
     print_rows(
         [_shown(row) for row in rows], ["name", "kind", "runs", "best", "metric", "score", "begun"]
@@ -76,7 +77,9 @@ def run_report(name: str, storage: Path | None) -> None:
     """
     item = find(name, storage)
     if item.kind == "run":
-        raise UserError(f"{name} is a single run; lora2-search runs show {name} prints its record")
+        raise UserError(
+            f"{name} is a single run; {command_line('runs', 'show', name)} prints its record"
+        )
     print(write_report(item))
 
 

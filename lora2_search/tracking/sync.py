@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from ..errors import UserError
 from ..home import home
+from ..invocation import invocation
 from . import uri as uris
 from .spool import parent_path
 
@@ -41,7 +42,7 @@ def sync_command(folder: Path, uri: str) -> str:
     kind, storage = folder.parent.name, folder.parent.parent
     # Of a study and a suite of one name, the bare name means the study.
     name = f"{kind}/{folder.name}" if kind in ("suites", "runs") else folder.name
-    words = ["lora2-search", "runs", "sync", name]
+    words = [*invocation(), "runs", "sync", name]
     if storage != home():
         words += ["--storage", str(storage)]
     origin, remark = uris.origin(uri), ""
