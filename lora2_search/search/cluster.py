@@ -33,10 +33,15 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
         folder: The folder of the study or suite, which every node of a cluster must see.
 
     Raises:
-        UserError: The address is wrong or nothing answers there, or a node lacks the folder or
-            this package.
+        UserError: The address is wrong or nothing answers there, a node lacks the folder or
+            this package, or the process is connected elsewhere already.
     """
     if ray.is_initialized():
+        if address is not None:
+            raise UserError(
+                f"this process is connected to a Ray already, so it cannot join {address}; leave "
+                "the address out, or call ray.shutdown() first"
+            )
         yield
         return
     _silence()

@@ -21,9 +21,9 @@ def workers_find_tests() -> Iterator[None]:
         os.environ["PYTHONPATH"] = before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_here(workers_find_tests: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One Ray for all fast tests: starting it takes seconds."""
+    """One Ray for the fast tests of a file: starting it takes seconds."""
     from lora2_search.search.cluster import connected
 
     with connected(None, tmp_path_factory.mktemp("ray")):
