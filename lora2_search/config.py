@@ -52,9 +52,11 @@ class ModelConfig(Section):
 
     name_or_path: str = Field("minilm", description="hub id, local folder or packaged `minilm`")
     revision: str | None = Field(None, description="hub commit; pin it for a reproducible study")
-    trust_remote_code: bool = False
+    trust_remote_code: bool = Field(False, description="run code that the model brings")
     layers: int | None = Field(None, ge=1, description="keep only the first n encoder layers")
-    classifier_dropout: float | None = Field(None, ge=0, lt=1)
+    classifier_dropout: float | None = Field(
+        None, ge=0, lt=1, description="default: the model's own"
+    )
 
 
 class DataConfig(Section):
@@ -67,13 +69,15 @@ class DataConfig(Section):
     test_path: str | None = Field(None, description="held-out file; else a slice of `path`")
     revision: str | None = Field(None, description="hub commit of the data set")
     text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
-    label: str | None = None
-    kind: Literal["classification", "regression"] | None = None
+    label: str | None = Field(None, description="label column")
+    kind: Literal["classification", "regression"] | None = Field(
+        None, description="default: told from the labels"
+    )
     train_size: int | None = Field(None, ge=2, description="use at most n training sentences")
     validation_size: CountOrFraction = Field(0.1, description="slice of train to choose on")
     test_size: CountOrFraction = Field(0.1, description="slice held out where no test set exists")
     max_length: int = Field(128, ge=2, description="tokens; longer inputs are cut")
-    split_seed: int = Field(0, ge=0)
+    split_seed: int = Field(0, ge=0, description="decides the splits, whatever `seed` is")
 
 
 class AdapterConfig(Section):
@@ -82,18 +86,26 @@ class AdapterConfig(Section):
     k: int = Field(8, ge=1, description="width of the outer plane")
     r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
     target_rank: int | None = Field(None, ge=1, description="mean rank left after pruning")
-    lora_alpha: float = Field(16.0, gt=0)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
-    gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = 0.1
-    init: Literal["gaussian", "orthonormal"] = "gaussian"
-    init_std: float = Field(0.02, gt=0)
-    scoring: Literal["reduced", "random", "none"] = "reduced"
-    t_init: StepsOrFraction = 0.1
-    t_final: StepsOrFraction = 0.5
-    delta_t: StepsOrFraction = 1
-    beta1: float = Field(0.85, gt=0, lt=1)
-    beta2: float = Field(0.85, gt=0, lt=1)
-    target_modules: list[str] | str | None = None
+    lora_alpha: float = Field(16.0, gt=0, description="the increment is scaled by lora_alpha / r")
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="on the adapter's input")
+    gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = Field(
+        0.1, description="weight of the orthogonality regularisers; or one a plane"
+    )
+    init: Literal["gaussian", "orthonormal"] = Field(
+        "gaussian", description="start of the four factors; λ starts at 0"
+    )
+    init_std: float = Field(0.02, gt=0, description="of the Gaussian start")
+    scoring: Literal["reduced", "random", "none"] = Field(
+        "reduced", description="which singular values survive; none prunes nothing"
+    )
+    t_init: StepsOrFraction = Field(0.1, description="steps before pruning begins")
+    t_final: StepsOrFraction = Field(0.5, description="steps after pruning has ended")
+    delta_t: StepsOrFraction = Field(1, description="steps between two prunings")
+    beta1: float = Field(0.85, gt=0, lt=1, description="decay of the averaged sensitivity")
+    beta2: float = Field(0.85, gt=0, lt=1, description="decay of the averaged uncertainty")
+    target_modules: list[str] | str | None = Field(
+        None, description="default: all linear layers of each block"
+    )
 
     @property
     def prunes(self) -> bool:
@@ -133,33 +145,37 @@ class AdapterConfig(Section):
 class TrainingConfig(Section):
     """The training loop. `lr` drives the adapter, `head_lr` the classification head."""
 
-    epochs: float = Field(3.0, gt=0)
+    epochs: float = Field(3.0, gt=0, description="passes over the training sentences")
     steps: int | None = Field(None, ge=1, description="optimiser steps; wins over `epochs`")
     batch_size: int = Field(32, ge=1, description="sentences per forward")
     accumulation: int = Field(1, ge=1, description="forwards per optimiser step")
-    lr: float = Field(1e-3, gt=0)
-    head_lr: float | None = Field(None, gt=0, description="default: `lr`")
-    weight_decay: float = Field(0.0, ge=0)
-    warmup: StepsOrFraction = 0.1
-    lr_schedule: Literal["linear", "cosine", "constant"] = "linear"
-    max_grad_norm: float | None = Field(1.0, gt=0)
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    lr: float = Field(1e-3, gt=0, description="of the adapter")
+    head_lr: float | None = Field(None, gt=0, description="of pooler and classifier; default: `lr`")
+    weight_decay: float = Field(0.0, ge=0, description="not on biases")
+    warmup: StepsOrFraction = Field(0.1, description="steps of rising learning rate")
+    lr_schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="after the warm-up"
+    )
+    max_grad_norm: float | None = Field(1.0, gt=0, description="null clips nothing")
+    mixed_precision: Literal["no", "fp16", "bf16"] = Field("no", description="of Accelerate")
     evaluations: int = Field(5, ge=1, description="equal intervals, each ending in an evaluation")
-    eval_batch_size: int = Field(64, ge=1)
-    device: Literal["auto", "cpu"] = "auto"
+    eval_batch_size: int = Field(64, ge=1, description="sentences per forward")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto: a GPU where there is one")
 
 
 class RunConfig(Section):
     """Everything that decides the result of one run."""
 
-    task: Literal[TASKS] = "custom"  # type: ignore[valid-type]
+    task: Literal[TASKS] = Field(  # type: ignore[valid-type]
+        "custom", description="custom: a file of your own, `data.path`"
+    )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
-    method: Method = "lora2"
+    method: Method = Field("lora2", description="head-only trains pooler and classifier alone")
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
     protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="of head, factors, order and dropout")
 
     @model_validator(mode="after")
     def _check(self) -> RunConfig:

@@ -12,10 +12,12 @@ import torch
 from ..adapter import count_parameters
 from ..config import RunConfig
 from ..errors import UserError
+from .card import adapter_card
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .environment import commit, peak_memory_mb, reset_peak_memory, versions
 from .evaluation import Predictions, write_predictions
 from .export import save_adapter
+from .location import model_location
 from .loop import Diverged, now_ms
 from .preparation import Prepared, prepare
 from .record import (
@@ -26,6 +28,7 @@ from .record import (
     RunRecord,
     read_record,
     write_json,
+    write_text,
 )
 from .reporter import Report, Reporter, SilentReporter
 
@@ -222,6 +225,10 @@ class _Run:
                     record.scores[f"{name}/{metric}"] = value
             write_predictions(self.folder / PREDICTIONS_FILE, self.said)
             save_adapter(self.trainer.progress.model, self.folder / ADAPTER_FOLDER)
+        base = model_location(RunConfig.model_validate(record.config).model)
+        card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
+        # PEFT leaves an empty form there.
+        write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
         parts = [record.timings[name] for name in ("setup", "train", "evaluation")]
         record.timings["total"] = sum(parts)
         record.status, record.ended_ms = "completed", now_ms()

@@ -1,0 +1,61 @@
+"""Write docs/settings.md: every setting of a run, its type, default and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from lora2_search.config import RunConfig
+
+PAGE = Path(__file__).with_name("settings.md")
+HEAD = """# Settings of a run
+
+Written by `python docs/settings.py`. They stand in the YAML of `train`, `tune` and `ablate` alike,
+and `--set key=value` lays any of them over a file. Fractions of steps (`0.1`) keep a schedule's
+shape when the data grow; whole numbers are steps.
+"""
+
+
+def rows(kind: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str, str]]:
+    found = []
+    for name, info in kind.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += rows(inner, f"{prefix}{name}.")
+            continue
+        default = "" if info.default is PydanticUndefined else shown(info.default)
+        found.append((f"{prefix}{name}", type_of(inner), default, info.description or ""))
+    return found
+
+
+def shown(value: Any) -> str:
+    return "" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def type_of(annotation: Any) -> str:
+    if getattr(annotation, "__metadata__", None):
+        return type_of(annotation.__origin__)
+    arguments = getattr(annotation, "__args__", ())
+    if "Literal" in str(annotation).split("[")[0]:
+        return ", ".join(str(item) for item in arguments)
+    if getattr(annotation, "__origin__", None) is list:
+        return f"list of {type_of(arguments[0])}"
+    if arguments:
+        return " or ".join(type_of(item) for item in arguments if item is not type(None))
+    return getattr(annotation, "__name__", str(annotation))
+
+
+ALL = rows(RunConfig)
+
+
+def page() -> str:
+    lines = [HEAD, "| setting | type | default | meaning |", "| --- | --- | --- | --- |"]
+    lines += [f"| `{name}` | {kind} | {default} | {text} |" for name, kind, default, text in ALL]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

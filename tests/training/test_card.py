@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora2_search.training.run import run
+
+from .test_run import settings
+
+
+@pytest.mark.parametrize("method", ["lora2", "lora", "head-only"])
+@pytest.mark.parametrize(
+    "change",
+    [{}, {"data.label": "stars"}, {"data.text": ["review", "review"], "model.layers": 1}],
+    ids=["classes", "numbers", "pairs"],
+)
+def test_the_code_in_an_adapters_readme_loads_it_in_a_fresh_process(
+    method: str, change: dict[str, Any], tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    if method != "lora2" and change:
+        pytest.skip("the cases differ by task alone")
+    run(settings(tiny_bert, reviews_csv, method=method, **change), tmp_path)
+    readme = (tmp_path / "adapter" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "adapter", capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tensor([")
+    assert "test/" in readme
