@@ -56,26 +56,30 @@ def tune(
         storage: Where ``studies/`` is; by default the home.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
         observers: Told what happens, in this process.
-        say: Takes a line for people: what is fetched, what could not be delivered.
+        say: Takes a line for people: whose name was in use, what is fetched, what could not be
+            delivered.
 
     Raises:
         ConfigError: Everything that is wrong with the space, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
-    chosen = chosen_space(space, overrides=overrides, name=name, resume=resume, storage=storage)
-    folder = study_folder(chosen.name, storage)
+    chosen = chosen_space(
+        space, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+    )
+    plan = chosen.plan
+    folder = study_folder(plan.name, storage)
     parent = ParentInfo(
         kind="study",
-        name=chosen.name,
-        config=chosen,
-        columns=tuple(chosen.search),
-        description=f"`lora2-search tune`: {chosen.task}, {chosen.method}",
+        name=plan.name,
+        config=plan,
+        columns=tuple(plan.search),
+        description=f"`lora2-search tune`: {plan.task}, {plan.method}",
     )
     tracked = Tracked(folder, parent, uris.resolve(tracking_uri), say)
-    check_inputs(chosen.run_config(), say)
-    with _ended_as_failed(tracked):
+    with chosen.placing(), _ended_as_failed(tracked):
+        check_inputs(plan.run_config(), say)
         study = run_study(
-            chosen,
+            plan,
             resume=resume is not None,
             storage=storage,
             address=address,
@@ -105,20 +109,23 @@ def ablate(
         ConfigError: Everything that is wrong with the suite, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
-    chosen = chosen_suite(suite, overrides=overrides, name=name, resume=resume, storage=storage)
-    folder = suite_folder(chosen.name, storage)
+    chosen = chosen_suite(
+        suite, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+    )
+    plan = chosen.plan
+    folder = suite_folder(plan.name, storage)
     parent = ParentInfo(
         kind="suite",
-        name=chosen.name,
-        config=chosen,
-        columns=tuple(dict.fromkeys(key for arm in chosen.arms.values() for key in arm)),
-        description=f"`lora2-search ablate`: {chosen.task}, {len(chosen.arms)} arms",
+        name=plan.name,
+        config=plan,
+        columns=tuple(dict.fromkeys(key for arm in plan.arms.values() for key in arm)),
+        description=f"`lora2-search ablate`: {plan.task}, {len(plan.arms)} arms",
     )
     tracked = Tracked(folder, parent, uris.resolve(tracking_uri), say)
-    check_inputs(chosen, say)
-    with _ended_as_failed(tracked):
+    with chosen.placing(), _ended_as_failed(tracked):
+        check_inputs(plan, say)
         result = run_suite(
-            chosen,
+            plan,
             resume=resume is not None,
             storage=storage,
             address=address,
@@ -146,7 +153,8 @@ def train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, or the loss is no longer finite.
     """
-    run = chosen_run(config, overrides=overrides, name=name, resume=resume)
+    chosen = chosen_run(config, overrides=overrides, name=name, resume=resume)
+    run = chosen.plan
     parent = ParentInfo(
         kind="study",
         name=run.name,
@@ -154,7 +162,8 @@ def train(
         description=f"`lora2-search train`: {run.config.task}, {run.config.method}",
     )
     tracked = Tracked(run.folder, parent, uris.resolve(tracking_uri), say)
-    check_inputs(run.config, say)
+    with chosen.placing():
+        check_inputs(run.config, say)
     run.folder.mkdir(parents=True, exist_ok=True)
     with owned(run.folder), _ended_as_failed(tracked):
         record = _trained(run, [tracked, *observers])

@@ -4,23 +4,60 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
-from .ablation.runner import stored_suite, suite_folder
-from .ablation.suite import SUITE_FILE, Suite, load_suite
+from .ablation.runner import SUITES, suite_progress
+from .ablation.suite import Suite, suite_source, validate_suite
 from .config import RunConfig, validate
-from .errors import UserError, did_you_mean
+from .errors import ConfigError, UserError, did_you_mean
 from .home import home
+from .invocation import command_line
 from .observer import RunInfo
+from .search.progress import Progress, study_progress
 from .search.proposals import trial_key
-from .search.space import SPACE_FILE, Space, load_space
-from .search.study import Study, stored_space, study_folder
+from .search.shelf import Shelf
+from .search.space import Space, space_source, validate_space
+from .search.study import STUDIES, Study
 from .source import Source, read_yaml, with_overrides
 from .training.record import RECORD_FILE, read_record
 
 RUNS_FOLDER = "runs"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+Plan = TypeVar("Plan", Space, Suite, RunInfo)
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[Plan]):
+    """What a request means.
+
+    Attributes:
+        plan: What is run.
+        source: Where its settings stand; without places when they came from Python.
+    """
+
+    plan: Plan
+    source: Source
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Give the mistakes that are found in the block, after the reading, their places."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError(
+                [
+                    replace(item, where=item.where or self.source.place(tuple(item.key.split("."))))
+                    for item in error.problems
+                ]
+            ) from None
+
+
+def _unsaid(line: str) -> None:
+    """Say nothing."""
 
 
 def chosen_space(
@@ -30,8 +67,11 @@ def chosen_space(
     name: str | None = None,
     resume: str | None = None,
     storage: Path | None = None,
-) -> Space:
+    say: Callable[[str], None] = _unsaid,
+) -> Chosen[Space]:
     """Return the space that ``tune`` runs, under a name that is free unless it was asked for.
+
+    ``say`` takes a line about the study whose name it would have had.
 
     Raises:
         ConfigError: Everything that is wrong with it.
@@ -39,18 +79,20 @@ def chosen_space(
     """
     if resume is not None:
         _refuse_both("study", resume, space, name)
-        return stored_space(resume, storage, overrides)
+        stored = space_source(str(STUDIES.stored(resume, storage)), overrides)
+        return Chosen(validate_space(stored), stored)
     if space is None:
         raise UserError("name a space, for example --space quickstart.yaml, or a study to --resume")
     if isinstance(space, Space):
         _refuse_changes(overrides, name)
-        return space
+        return Chosen(space, Source({}))
     assigned = _assigned(overrides, name)
-    loaded = load_space(str(space), assigned)
-    if _names(assigned):
-        return loaded
-    taken = lambda other: (study_folder(other, storage) / SPACE_FILE).exists()  # noqa: E731
-    return loaded.model_copy(update={"name": _free_name(loaded.name, taken)})
+    source = space_source(str(space), assigned)
+    loaded = validate_space(source)
+    if not _names(assigned):
+        free = _free_name(STUDIES, loaded.name, storage, study_progress, say)
+        loaded = loaded.model_copy(update={"name": free})
+    return Chosen(loaded, source)
 
 
 def chosen_suite(
@@ -60,8 +102,11 @@ def chosen_suite(
     name: str | None = None,
     resume: str | None = None,
     storage: Path | None = None,
-) -> Suite:
+    say: Callable[[str], None] = _unsaid,
+) -> Chosen[Suite]:
     """Return the suite that ``ablate`` runs, under a name that is free unless it was asked for.
+
+    ``say`` takes a line about the suite whose name it would have had.
 
     Raises:
         ConfigError: Everything that is wrong with it.
@@ -69,18 +114,20 @@ def chosen_suite(
     """
     if resume is not None:
         _refuse_both("suite", resume, suite, name)
-        return stored_suite(resume, storage, overrides)
+        stored = suite_source(str(SUITES.stored(resume, storage)), overrides)
+        return Chosen(validate_suite(stored), stored)
     if suite is None:
         raise UserError("name a suite, for example --suite quick, or one to --resume")
     if isinstance(suite, Suite):
         _refuse_changes(overrides, name)
-        return suite
+        return Chosen(suite, Source({}))
     assigned = _assigned(overrides, name)
-    loaded = load_suite(str(suite), assigned)
-    if _names(assigned):
-        return loaded
-    taken = lambda other: (suite_folder(other, storage) / SUITE_FILE).exists()  # noqa: E731
-    return loaded.model_copy(update={"name": _free_name(loaded.name, taken)})
+    source = suite_source(str(suite), assigned)
+    loaded = validate_suite(source)
+    if not _names(assigned):
+        free = _free_name(SUITES, loaded.name, storage, suite_progress, say)
+        loaded = loaded.model_copy(update={"name": free})
+    return Chosen(loaded, source)
 
 
 def chosen_run(
@@ -89,7 +136,7 @@ def chosen_run(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
-) -> RunInfo:
+) -> Chosen[RunInfo]:
     """Return the run that ``train`` makes.
 
     Without a name it is called by task, method and fingerprint: the same settings go on with the
@@ -101,20 +148,23 @@ def chosen_run(
     """
     if resume is not None:
         _refuse_both("run", resume, config, name or ("other settings" if overrides else None))
-        return _run(_stored_run(resume), resume)
+        stored = _stored_run(resume)
+        return Chosen(_run(validate(stored, RunConfig), resume), stored)
     if config is None:
         raise UserError("name a file of settings (--config), a --from-study, or a run to --resume")
     if isinstance(config, RunConfig):
         source = Source(config.model_dump(mode="python"))
     else:
         source = read_yaml(Path(config).expanduser())
-    chosen = validate(with_overrides(source, overrides), RunConfig)
+    source = with_overrides(source, overrides)
+    chosen = validate(source, RunConfig)
     if name is not None and (run_folder(name) / RECORD_FILE).exists():
         raise UserError(
             f"a run named {name} exists ({run_folder(name)}); go on with it by --resume {name}, "
             "or take another name"
         )
-    return _run(chosen, name or f"{chosen.task}-{chosen.method}-{chosen.fingerprint()[:8]}")
+    default = f"{chosen.task}-{chosen.method}-{chosen.fingerprint()[:8]}"
+    return Chosen(_run(chosen, name or default), source)
 
 
 def run_folder(name: str) -> Path:
@@ -158,14 +208,14 @@ def _run(config: RunConfig, name: str) -> RunInfo:
     return RunInfo(name, name, config, {}, run_folder(name))
 
 
-def _stored_run(name: str) -> RunConfig:
+def _stored_run(name: str) -> Source:
     record = read_record(run_folder(name))
     if record is None:
         folder = home() / RUNS_FOLDER
         known = [path.parent.name for path in folder.glob(f"*/{RECORD_FILE}")]
         hint = did_you_mean(name, known) if known else "there are no runs yet"
         raise UserError(f"no run named {name} in {folder}; {hint}")
-    return validate(Source(record.config), RunConfig)
+    return Source(record.config, name=str(run_folder(name) / RECORD_FILE))
 
 
 def _refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
@@ -190,9 +240,32 @@ def _names(assigned: Sequence[str]) -> bool:
     return any(item.partition("=")[0].strip() == "name" for item in assigned)
 
 
-def _free_name(name: str, taken: Callable[[str], bool]) -> str:
-    candidate, number = name, 1
-    while taken(candidate):
+def _free_name(
+    shelf: Shelf,
+    name: str,
+    storage: Path | None,
+    progress: Callable[[Path], Progress],
+    say: Callable[[str], None],
+) -> str:
+    free, number = name, 1
+    while (shelf.folder(free, storage) / shelf.file).exists():
         number += 1
-        candidate = f"{name}-{number}"
-    return candidate
+        free = f"{name}-{number}"
+    if free != name:
+        say(f"{_existing(shelf, name, storage, progress)}; this one is {free}")
+    return free
+
+
+def _existing(
+    shelf: Shelf, name: str, storage: Path | None, progress: Callable[[Path], Progress]
+) -> str:
+    try:
+        far = progress(shelf.folder(name, storage))
+    except ConfigError:
+        return f"{name} exists, but its {shelf.file} is broken"
+    remedy = ""
+    if far.state == "running":
+        remedy = "; it is running"
+    elif far.state == "stopped":
+        remedy = f"; go on with it by: {command_line(shelf.verb)} {shelf.resumption(name, storage)}"
+    return f"{name} exists ({far}{remedy})"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import reprlib
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import ConfigError, Problem, did_you_mean
-from .source import KeyPath, Source
+from .errors import ConfigError, Problem, nearest
+from .mistakes import problems_of
+from .source import Source
 
 Method = Literal["lora2", "lora", "head-only"]
 Protocol = Literal["clean", "paper"]
@@ -19,6 +19,12 @@ Protocol = Literal["clean", "paper"]
 GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 PACKAGED_TASKS = ("sentiment", "sentiment-rating")
 TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
+
+# The key that tells what a file is, and the command that takes such a file.
+_MARKS = {
+    "search": "a search space; use tune --space",
+    "arms": "an ablation suite; use ablate --suite",
+}
 
 Config = TypeVar("Config", bound="Section")
 
@@ -201,18 +207,41 @@ def validate(source: Source, kind: type[Config]) -> Config:
     Raises:
         ConfigError: Every mistake of the source, each with place, key and what would be right.
     """
+    if issubclass(kind, RunConfig):
+        mark = next((mark for mark in _MARKS if mark in kind.model_fields), None)
+        if (other := misplaced(source, mark)) is not None:
+            raise ConfigError([other])
     try:
         return kind.model_validate(source.data)
     except ValidationError as error:
-        # pydantic names one mistake per member of a union: said together here.
-        found: dict[tuple[str, str], Problem] = {}
-        for item in error.errors():
-            problem = _problem(item, kind, source)
-            same = found.get((problem.key, problem.where))
-            if same and problem.message not in same.message:
-                problem = replace(same, message=f"{same.message}; or {problem.message}")
-            found[problem.key, problem.where] = problem
-        raise ConfigError(list(found.values())) from None
+        raise ConfigError(problems_of(error, kind, source)) from None
+
+
+def misplaced(source: Source, mark: str | None) -> Problem | None:
+    """Say that a file is of another kind than the one asked for; ``None`` where it is not.
+
+    Args:
+        source: The file.
+        mark: The key that tells the kind asked for: ``search`` of a space, ``arms`` of a suite,
+            ``None`` for a run.
+    """
+    if mark in source.data:
+        return None
+    for other, what in _MARKS.items():
+        if other in source.data:
+            return Problem("", f"this is {what}", source.place((other,)))
+    written = set(source.data) - {"name"}  # a file's own name may have been filled in
+    if mark is None or not written or not written <= {*RunConfig.model_fields, "trials", "hours"}:
+        return None
+    message = f"this is a run configuration; use train --config, or add `{mark}` to it"
+    return Problem("", message, source.name)
+
+
+def mistyped(data: Mapping[str, Any], key: str) -> bool:
+    """Whether ``key`` is absent but seems to be there under a misspelt name."""
+    return (
+        key not in data and nearest(key, map(str, data.keys() - RunConfig.model_fields)) is not None
+    )
 
 
 def with_settings(config: Config, settings: dict[str, Any]) -> Config:
@@ -243,31 +272,3 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
         else:
             names.append(prefix + name)
     return names
-
-
-def _problem(item: Any, kind: type[BaseModel], source: Source) -> Problem:
-    path: KeyPath = tuple(str(part) for part in item["loc"])
-    message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    if item["type"] == "extra_forbidden":
-        message = "unknown key; " + did_you_mean(path[-1], _siblings(kind, path))
-    elif item["type"] == "model_type":
-        message = f"must be a group of settings, but got {reprlib.repr(item['input'])}"
-    elif item["type"] != "value_error":
-        message = f"{message}, but got {reprlib.repr(item['input'])}"
-    return Problem(".".join(_readable(path)), message, source.place(path))
-
-
-def _siblings(kind: type[BaseModel], path: KeyPath) -> list[str]:
-    for part in path[:-1]:
-        info = kind.model_fields.get(part)
-        inner = info.annotation if info else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return list(kind.model_fields)
-        kind = inner
-    return list(kind.model_fields)
-
-
-def _readable(path: KeyPath) -> list[str]:
-    # pydantic adds the member of a union to the path ("gamma", "float"): not a key of the file.
-    unions = ("int", "float", "str", "constrained", "list[", "function-", "union", "tagged")
-    return [part for part in path if not part.startswith(unions)]

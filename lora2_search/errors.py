@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+
+_NEAR = 0.65
 
 
 class UserError(Exception):
@@ -46,7 +48,28 @@ class ConfigError(UserError, ValueError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ``did you mean "x"?`` or the list of known names, for the end of a message."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f'did you mean "{close[0]}"?'
-    return "known: " + ", ".join(names)
+    near = nearest(name, names)
+    if near is not None:
+        return f'did you mean "{near}"?'
+    section = name.rpartition(".")[0]
+    beside = [other for other in names if section and other.rpartition(".")[0] == section]
+    return "known: " + ", ".join(beside or names)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that ``name`` was meant to be, ``None`` where none is near.
+
+    Of dotted names the last parts are compared: that ``adapter.foo`` and ``adapter.k`` share their
+    section does not make them alike.
+    """
+
+    def likeness(other: str) -> tuple[float, float]:
+        last = name.rpartition(".")[2], other.rpartition(".")[2]
+        return _alike(*last), _alike(name, other)
+
+    best = max(known, key=likeness, default=None)
+    return best if best is not None and likeness(best)[0] >= _NEAR else None
+
+
+def _alike(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()

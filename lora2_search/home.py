@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .errors import UserError, did_you_mean
+from .errors import UserError, nearest
 
 HOME_VARIABLE = "LORA2_SEARCH_HOME"
 
@@ -50,7 +50,8 @@ def find_file(name: str, kind: str) -> Path:
     A path that exists wins; else the shipped file of that name is taken.
 
     Raises:
-        UserError: Nothing of that name exists; the message names the nearest shipped file.
+        UserError: It is a folder, or nothing of that name exists; the message names the nearest
+            shipped file, or all where none is near.
     """
     given = Path(name).expanduser()
     if given.is_file():
@@ -59,5 +60,11 @@ def find_file(name: str, kind: str) -> Path:
     for candidate in (folder / given.name, folder / f"{given.name}.yaml"):
         if given.parent == Path(".") and candidate.is_file():
             return candidate
-    known = [path.name for path in sorted(folder.glob("*.yaml"))]
-    raise UserError(f"no file {name}, and none of that name ships; {did_you_mean(name, known)}")
+    if given.is_dir():
+        raise UserError(f"{name} is a folder; name a YAML file, for example one in it")
+    # Those with an underscore are only extended by others.
+    known = sorted(path.stem for path in folder.glob("[!_]*.yaml"))
+    near = nearest(given.name.removesuffix(".yaml"), known)
+    listed = ", ".join(f"{stem}.yaml" for stem in known)
+    hint = f'did you mean "{near}.yaml"?' if near else f"shipped: {listed}"
+    raise UserError(f"no file {name}, and none of that name ships; {hint}")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .config import ModelConfig, RunConfig
-from .errors import ConfigError, Problem, UserError
+from .errors import ConfigError, Problem
 from .model_types import TARGETS
 from .training.location import model_location
 from .training.packaged import asset
@@ -70,8 +70,9 @@ def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: No
     """Check that a model can be found, and return its ``config.json``.
 
     Raises:
-        ConfigError: There is no such folder, or it holds no ``config.json``.
-        UserError: The hub or the package index cannot be reached, or has no such model.
+        ConfigError: There is no such folder, it holds no ``config.json``, or the hub cannot be
+            reached or has no such model.
+        UserError: The package index cannot be reached.
     """
     location = Path(model_location(model, say))
     if not location.is_dir():
@@ -90,7 +91,8 @@ def _ask_hub(model: ModelConfig) -> Path:
         return Path(hf_hub_download(model.name_or_path, CONFIG_FILE, revision=model.revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         first = str(error).strip().partition("\n")[0]
-        raise UserError(
-            f"model.name_or_path: cannot get {model.name_or_path} from the hub: {first}; offline, "
-            "set it to a local folder (--set model.name_or_path=DIR) or to the packaged minilm"
-        ) from None
+        message = (
+            f"cannot get {model.name_or_path} from the hub: {first}; offline, set it to a local "
+            "folder (--set model.name_or_path=DIR) or to the packaged minilm"
+        )
+        raise ConfigError([Problem("model.name_or_path", message)]) from None

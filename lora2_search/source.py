@@ -131,10 +131,13 @@ def _key_path(key: str) -> KeyPath:
 
 
 def _parse(path: Path) -> Source:
+    if path.is_dir():
+        raise ConfigError([Problem("", "is a folder; name a YAML file", str(path))])
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem("", f"cannot be read: {error}", str(path))]) from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError([Problem("", f"cannot be read: {why}", str(path))]) from None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -187,5 +190,10 @@ def _yaml_message(error: yaml.YAMLError) -> str:
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     if "could not determine a constructor" in problem:
         return f"{problem}; only plain values are read here, never code"
-    context = getattr(error, "context", None)
-    return f"broken YAML: {problem}" + (f" ({context})" if context else "")
+    context, mark = getattr(error, "context", None), getattr(error, "problem_mark", None)
+    if not context:
+        return f"broken YAML: {problem}"
+    begun = getattr(error, "context_mark", None)
+    elsewhere = begun and (mark is None or begun.line != mark.line)
+    where = f", begun in line {begun.line + 1}" if begun and elsewhere else ""
+    return f"broken YAML: {problem} ({context}{where})"

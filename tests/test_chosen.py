@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from lora2_search.ablation.suite import load_suite
 from lora2_search.chosen import chosen_run, chosen_space, chosen_suite, run_folder
 from lora2_search.config import RunConfig
-from lora2_search.errors import ConfigError, UserError
+from lora2_search.errors import ConfigError, Problem, UserError
+from lora2_search.search.ownership import owned
 from lora2_search.search.space import load_space
+from lora2_search.search.storage import opened
 from lora2_search.training.record import RunRecord
 
 
@@ -18,32 +21,85 @@ def take(home: Path, *parts: str) -> None:
 
 
 def test_a_space_is_called_by_its_file_and_numbered_where_that_is_taken(own_home: Path) -> None:
-    assert chosen_space("quickstart").name == "quickstart"
+    assert chosen_space("quickstart").plan.name == "quickstart"
     take(own_home, "studies", "quickstart", "space.yaml")
-    assert chosen_space("quickstart").name == "quickstart-2"
+    assert chosen_space("quickstart").plan.name == "quickstart-2"
     take(own_home, "studies", "quickstart-2", "space.yaml")
-    assert chosen_space("quickstart").name == "quickstart-3"
+    assert chosen_space("quickstart").plan.name == "quickstart-3"
+
+
+def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) -> None:
+    folder = own_home / "studies" / "quickstart"
+    folder.mkdir(parents=True)
+    load_space("quickstart", ["trials=2"]).write(folder)
+    told: list[str] = []
+    with opened(folder, "quickstart") as (study, _):
+        first, second = study.ask(), study.ask()
+        study.tell(first, 0.5)
+        chosen_space("quickstart", say=told.append)
+        with owned(folder):
+            chosen_space("quickstart", say=told.append)
+        study.tell(second, 0.5)
+    chosen_space("quickstart", say=told.append)
+    (folder / "space.yaml").write_text("- broken")
+    chosen_space("quickstart", say=told.append)
+    again = "go on with it by: lora2-search tune --resume quickstart"
+    assert [line.removesuffix("; this one is quickstart-2") for line in told] == [
+        f"quickstart exists (1 of 2 trials; {again})",
+        "quickstart exists (1 of 2 trials; it is running)",
+        "quickstart exists (2 of 2 trials)",
+        "quickstart exists, but its space.yaml is broken",
+    ]
+    chosen_space("quickstart", name="other", say=told.append)
+    assert len(told) == 4
+
+
+def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "suites" / "quick"
+    folder.mkdir(parents=True)
+    load_suite("quick", ["seeds=3"]).write(folder)
+    told: list[str] = []
+    assert chosen_suite("quick", storage=tmp_path, say=told.append).plan.name == "quick-2"
+    (line,) = told
+    assert line.startswith("quick exists (0 of ")
+    assert f"lora2-search ablate --resume quick --storage {tmp_path}); this one is quick-2" in line
+
+
+def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("task: custom\ndata:\n  path: a.csv\n  text: [review]\n")
+    chosen = chosen_run(path, overrides=["data.label=verdict"])
+    late = [Problem("data.text.0", "a"), Problem("data.label", "b"), Problem("seed", "c", "here")]
+    late += [Problem("model.name_or_path", "d")]
+    with pytest.raises(ConfigError) as caught, chosen.placing():
+        raise ConfigError(late)
+    assert [problem.where for problem in caught.value.problems] == [
+        f"{path}:4",
+        "--set data.label=verdict",
+        "here",
+        str(path),
+    ]
 
 
 def test_a_suite_is_numbered_too_and_apart_from_studies(own_home: Path) -> None:
     take(own_home, "studies", "quick", "space.yaml")
-    assert chosen_suite("quick").name == "quick"
+    assert chosen_suite("quick").plan.name == "quick"
     take(own_home, "suites", "quick", "suite.yaml")
-    assert chosen_suite("quick").name == "quick-2"
+    assert chosen_suite("quick").plan.name == "quick-2"
 
 
 @pytest.mark.parametrize("asked", [{"name": "mine"}, {"overrides": ["name=mine"]}])
 def test_a_name_that_was_asked_for_is_never_changed(asked: dict, own_home: Path) -> None:
     take(own_home, "studies", "mine", "space.yaml")
-    assert chosen_space("quickstart", **asked).name == "mine"
+    assert chosen_space("quickstart", **asked).plan.name == "mine"
     take(own_home, "suites", "mine", "suite.yaml")
-    assert chosen_suite("quick", **asked).name == "mine"
+    assert chosen_suite("quick", **asked).plan.name == "mine"
 
 
 @pytest.mark.parametrize("name", ["42", "no", "1e3", "2024-01-01"])
 def test_a_name_that_yaml_would_read_as_something_else_is_a_name(name: str) -> None:
-    assert chosen_space("quickstart", name=name).name == name
-    assert chosen_suite("quick", name=name).name == name
+    assert chosen_space("quickstart", name=name).plan.name == name
+    assert chosen_suite("quick", name=name).plan.name == name
 
 
 def test_an_empty_name_is_refused() -> None:
@@ -53,18 +109,18 @@ def test_an_empty_name_is_refused() -> None:
 
 def test_a_storage_folder_has_names_of_its_own(own_home: Path, tmp_path: Path) -> None:
     take(own_home, "studies", "quickstart", "space.yaml")
-    assert chosen_space("quickstart", storage=tmp_path).name == "quickstart"
+    assert chosen_space("quickstart", storage=tmp_path).plan.name == "quickstart"
 
 
 def test_a_space_from_python_is_taken_as_it_is() -> None:
     space = load_space("quickstart")
-    assert chosen_space(space) is space
+    assert chosen_space(space).plan is space
     with pytest.raises(UserError, match="change the object itself"):
         chosen_space(space, overrides=["adapter.k=4"])
 
 
 def test_overrides_reach_the_space_and_fix_what_was_searched() -> None:
-    space = chosen_space("quickstart", overrides=["adapter.k=4", "trials=30"])
+    space = chosen_space("quickstart", overrides=["adapter.k=4", "trials=30"]).plan
     assert (space.adapter.k, space.trials) == (4, 30)
     assert "adapter.k" not in space.search
 
@@ -73,15 +129,15 @@ def test_a_stored_study_is_resumed_with_its_own_space(own_home: Path) -> None:
     folder = own_home / "studies" / "mine"
     folder.mkdir(parents=True)
     load_space("quickstart", ["name=mine", "adapter.k=4"]).write(folder)
-    space = chosen_space(None, resume="mine", overrides=["trials=30"])
+    space = chosen_space(None, resume="mine", overrides=["trials=30"]).plan
     assert (space.name, space.adapter.k, space.trials) == ("mine", 4, 30)
     with pytest.raises(UserError, match="did you mean"):
         chosen_space(None, resume="mien")
 
 
 def test_a_run_is_called_by_its_settings_so_that_the_same_go_on() -> None:
-    first, again = (chosen_run(RunConfig(task="sentiment")) for _ in range(2))
-    other = chosen_run(RunConfig(task="sentiment"), overrides=["seed=1"])
+    first, again = (chosen_run(RunConfig(task="sentiment")).plan for _ in range(2))
+    other = chosen_run(RunConfig(task="sentiment"), overrides=["seed=1"]).plan
     assert first.name == again.name
     assert first.name.startswith("sentiment-lora2-")
     assert other.name != first.name
@@ -96,7 +152,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
     record.write(folder)
     with pytest.raises(UserError, match="a run named mine exists .* --resume mine"):
         chosen_run(config, name="mine")
-    assert chosen_run(None, resume="mine").config == config
+    assert chosen_run(None, resume="mine").plan.config == config
     with pytest.raises(UserError, match='did you mean "mine"'):
         chosen_run(None, resume="mien")
     with pytest.raises(UserError, match="--resume mine without other settings"):

@@ -130,3 +130,12 @@ def test_whole_numbers_fingerprint_alike_however_typed() -> None:
     as_int = validate(Source({"task": "rte", "training": {"epochs": 3}}), RunConfig)
     as_float = validate(Source({"task": "rte", "training": {"epochs": 3.0}}), RunConfig)
     assert as_int.fingerprint() == as_float.fingerprint()
+
+
+def test_a_space_or_suite_given_for_a_run_is_called_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.yaml"
+    for key, what in (("search", "tune --space"), ("arms", "ablate --suite")):
+        path.write_text(f"task: rte\ntrials: 3\n{key}: {{}}\nnonsense: 1\n")
+        with pytest.raises(ConfigError, match=what) as caught:
+            validate(read_yaml(path), RunConfig)
+        assert [problem.where for problem in caught.value.problems] == [f"{path}:3"]

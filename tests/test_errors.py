@@ -10,10 +10,25 @@ from lora2_search.errors import ConfigError, Problem, UserError, did_you_mean
     [
         ("adaptr", 'did you mean "adapter"?'),
         ("xyz", "known: adapter, data, model"),
+        ("mine", "known: adapter, data, model"),
     ],
 )
 def test_the_nearest_name_is_offered_or_all_are_listed(name: str, answer: str) -> None:
     assert did_you_mean(name, ["model", "data", "adapter"]) == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("adapter.kk", 'did you mean "adapter.k"?'),
+        ("adapter.lr", 'did you mean "training.lr"?'),
+        ("lr", 'did you mean "training.lr"?'),
+        ("adapter.foo", "known: adapter.k, adapter.r"),
+        ("nothing.like", "known: adapter.k, adapter.r, training.lr"),
+    ],
+)
+def test_of_dotted_names_the_last_parts_are_compared(name: str, answer: str) -> None:
+    assert did_you_mean(name, ["training.lr", "adapter.k", "adapter.r"]) == answer
 
 
 def test_a_problem_reads_place_then_key_then_message() -> None:

@@ -54,6 +54,25 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
         find_file("quickstrt.yaml", "search_spaces")
 
 
+@pytest.mark.parametrize("name", ["missing.yaml", "missing"])
+def test_a_name_that_is_near_none_is_answered_with_all_that_can_be_run(name: str) -> None:
+    with pytest.raises(UserError, match=r"shipped: cola\.yaml, .*stsb\.yaml$") as caught:
+        find_file(name, "search_spaces")
+    assert "did you mean" not in str(caught.value)
+    assert "_glue" not in str(caught.value)
+
+
+def test_a_folder_is_called_one_unless_a_shipped_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("spaces", "rte"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match="spaces is a folder; name a YAML file"):
+        find_file("spaces", "search_spaces")
+    assert find_file("rte", "search_spaces") == shipped("search_spaces") / "rte.yaml"
+
+
 def test_a_wrong_folder_is_never_answered_with_a_shipped_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no file"):
         find_file(str(tmp_path / "quickstart.yaml"), "search_spaces")

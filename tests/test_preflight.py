@@ -37,6 +37,14 @@ def test_model_and_data_are_reported_together(reviews_csv: Path) -> None:
     assert keys == ["model.name_or_path", "data.label"]
 
 
+def test_an_unknown_hub_model_and_wrong_columns_are_reported_together(reviews_csv: Path) -> None:
+    wrong = {"data.text": ["reveiw"], "data.label": "verdct"}
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(config(Path("some/model"), reviews_csv, **wrong))
+    keys = [problem.key for problem in caught.value.problems]
+    assert keys == ["model.name_or_path", "data.text.0", "data.label"]
+
+
 @pytest.mark.parametrize(
     ("name", "error", "words"),
     [

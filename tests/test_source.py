@@ -66,6 +66,12 @@ def test_a_broken_file_names_its_line(tmp_path: Path, text: str, line: int, word
     assert caught.value.problems[0].where == f"{path}:{line}"
 
 
+def test_a_bracket_that_is_never_closed_is_named_by_its_own_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="begun in line 2") as caught:
+        read_yaml(write(tmp_path, "a: 1\nb: [1,\n\nc: 2\nd: 3\n"))
+    assert caught.value.problems[0].where.endswith(":5")
+
+
 @pytest.mark.parametrize("text", ["- a\n", "just words\n", "4\n"])
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="must be a mapping of settings"):
@@ -79,6 +85,8 @@ def test_an_empty_file_is_an_empty_mapping(tmp_path: Path) -> None:
 def test_a_missing_or_undecodable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_yaml(tmp_path / "absent.yaml")
+    with pytest.raises(ConfigError, match="is a folder; name a YAML file"):
+        read_yaml(tmp_path)
     (tmp_path / "latin.yaml").write_bytes(b"a: \xff\n")
     with pytest.raises(ConfigError, match=r"latin\.yaml: cannot be read"):
         read_yaml(tmp_path / "latin.yaml")

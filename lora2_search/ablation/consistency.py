@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import RunConfig, setting_names, with_settings
+from ..config import RunConfig, misplaced, mistyped, setting_names, with_settings
 from ..errors import ConfigError, Problem, did_you_mean
 from ..search.objective import unmeasured
 from ..source import Source
@@ -61,6 +61,8 @@ Found = Iterator[tuple[tuple[str, ...], str]]
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a suite, each with its place in ``source``."""
+    if misplaced(source, "arms") is not None or mistyped(source.data, "arms"):
+        return []  # already said, and all else follows from it
     found = [*_names(parts), *_arms(parts), *_floor(parts), *_comparisons(parts), *_seeds(parts)]
     found += _metric(parts)
     return [Problem(".".join(path), message, _place(source, path)) for path, message in found]

@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..home import writable_folder
 from ..observer import Observer, RunInfo
+from ..search.progress import Progress, progress_of
 from ..search.shelf import Shelf
 from ..source import Source
 from ..training.record import RunRecord, read_record
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..search.trainable import TrialTrainable
 
-SUITES = Shelf("suite", "suites", SUITE_FILE)
+SUITES = Shelf("suite", "suites", SUITE_FILE, "ablate")
 _FREE_ON_RESUME = ("resources",)
 
 
@@ -42,6 +42,12 @@ class SuiteResult:
     runs: tuple[RunInfo, ...]
     interrupted: bool = False
 
+    def __repr__(self) -> str:
+        return (
+            f"SuiteResult({self.name!r}, {self.ended} of {len(self.runs)} runs ended, "
+            f"folder={str(self.folder)!r})"
+        )
+
     @cached_property
     def records(self) -> Mapping[str, RunRecord]:
         """The records by the run's key (``base-seed0``); runs that never began have none."""
@@ -49,10 +55,14 @@ class SuiteResult:
         return {key: record for key, record in read.items() if record is not None}
 
     @property
+    def ended(self) -> int:
+        """How many runs have ended, well or badly."""
+        return sum(item.status in ("completed", "failed") for item in self.records.values())
+
+    @property
     def complete(self) -> bool:
         """Whether every run has ended, well or badly."""
-        ended = [r for r in self.records.values() if r.status in ("completed", "failed")]
-        return len(ended) == len(self.runs)
+        return self.ended == len(self.runs)
 
     @property
     def failed(self) -> Mapping[str, str]:
@@ -92,12 +102,12 @@ def run_suite(
         trainable: The class that runs one run.
 
     Raises:
-        ConfigError: The suite is wrong.
+        ConfigError: The suite is wrong, or a run of it asks for more than any node has.
         UserError: The name is in use, or unknown on resume, or the suite is another one than
             before; another process runs it; or the cluster cannot be reached.
     """
-    from ..search.cluster import connected
-    from ..search.engine import execute_runs
+    from ..search.engine import RunList, execute
+    from ..search.holding import held
     from ..search.trainable import TrialTrainable
 
     suite = validate_suite(Source(suite.spelled_out(), name=suite.name))
@@ -108,18 +118,16 @@ def run_suite(
     else:
         SUITES.check_free(suite.name, storage)
     runs = suite.runs(folder)
-    writable_folder(folder.parent, "name another folder with --storage")
-    # First the cluster, so that a wrong address leaves no suite behind.
-    with connected(address, folder if resume else folder.parent):
+    on_cpu = all(run.config.training.device == "cpu" for run in runs)
+    device = "cpu" if on_cpu else "auto"
+    with held(folder, suite.resources, device=device, resume=resume, address=address) as terms:
         if not resume:
-            folder.mkdir(exist_ok=True)
             suite.write(folder)
-        interrupted = execute_runs(
-            runs,
+        interrupted = execute(
+            RunList(runs),
             folder,
-            resources=suite.resources,
+            terms,
             observers=observers,
-            address=address,
             trainable=trainable or TrialTrainable,
         )
     return SuiteResult(suite.name, folder, suite, tuple(runs), interrupted)
@@ -133,6 +141,17 @@ def read_suite_result(name: str, storage: Path | None = None) -> SuiteResult:
     """
     suite, folder = stored_suite(name, storage), suite_folder(name, storage)
     return SuiteResult(name, folder, suite, tuple(suite.runs(folder)))
+
+
+def suite_progress(folder: Path) -> Progress:
+    """Return how far a suite has come.
+
+    Raises:
+        ConfigError: Its ``suite.yaml`` is broken.
+    """
+    suite = load_suite(str(folder / SUITE_FILE))
+    result = SuiteResult(folder.name, folder, suite, tuple(suite.runs(folder)))
+    return progress_of(folder, "runs", result.ended, len(result.runs), result.complete)
 
 
 def stored_suite(name: str, storage: Path | None = None, overrides: Sequence[str] = ()) -> Suite:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_
 from ..config import RunConfig, validate, with_settings
 from ..errors import ConfigError, Problem
 from ..home import find_file
+from ..mistakes import NAME_PATTERN
 from ..observer import RunInfo
 from ..search.space import Resources
 from ..source import Source, read_yaml, with_overrides
@@ -51,7 +52,7 @@ class Suite(RunConfig):
         resources: What one run takes.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field(pattern=NAME_PATTERN)
     arms: dict[str, dict[str, Any]]
     seeds: Annotated[int | list[int], AfterValidator(_some_seeds)] = 6
     metric: str | None = None
@@ -126,10 +127,20 @@ def load_suite(name: str, overrides: Sequence[str] = ()) -> Suite:
         UserError: No such file.
         ConfigError: Everything that is wrong with it, each with its place.
     """
+    return validate_suite(suite_source(name, overrides))
+
+
+def suite_source(name: str, overrides: Sequence[str] = ()) -> Source:
+    """Read a suite as ``load_suite`` does, but do not check it.
+
+    Raises:
+        UserError: No such file.
+        ConfigError: The file or an assignment is no YAML.
+    """
     path = find_file(name, "ablations")
     source = read_yaml(path)
     source.data.setdefault("name", path.stem)
-    return validate_suite(with_overrides(source, overrides))
+    return with_overrides(source, overrides)
 
 
 def validate_suite(source: Source) -> Suite:

@@ -17,8 +17,9 @@ from ..report.records import read_suite
 from ..report.tables import arm_rows, seed_rows, suite_tables
 from ..report.verdict import before_the_run, headline
 from ..tracking.uri import resolve
-from .failures import say
+from .beginning import watched
 from .live import LiveView
+from .narration import narrator
 from .results import command, where_in_mlflow
 from .rows import print_json, print_rows
 
@@ -42,25 +43,32 @@ def run_ablate(
         KeyboardInterrupt: It was interrupted; says how to go on.
     """
     uri = resolve(tracking_uri)
-    chosen = chosen_suite(suite, overrides=overrides, name=name, resume=resume, storage=storage)
-    total = len(chosen.arms) * len(chosen.seed_list)
+    chosen = chosen_suite(
+        suite,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        say=narrator(as_json),
+    )
+    plan, seeds = chosen.plan, len(chosen.plan.seed_list)
     goes = "goes on" if resume else "begins"
-    say(f"suite {chosen.name} {goes}: {', '.join(chosen.arms)} x {len(chosen.seed_list)} seeds")
-    for note in before_the_run(len(chosen.seed_list), len(chosen.pairs)):
-        say(note)
-    with LiveView(total, stream=sys.stderr if as_json else sys.stdout) as view:
+    begins = f"suite {plan.name} {goes}: {', '.join(plan.arms)} x {seeds} seeds"
+    notes = before_the_run(seeds, len(plan.pairs))
+    view = LiveView(len(plan.arms) * seeds, stream=sys.stderr if as_json else sys.stdout)
+    with chosen.placing(), watched(view, begins, *notes) as observers:
         result = api.ablate(
-            None if resume else chosen,
+            None if resume else plan,
             overrides=overrides if resume else (),
             resume=resume,
             address=address,
             storage=storage,
             tracking_uri=uri,
-            observers=[view],
-            say=say,
+            observers=observers,
+            say=view.say,
         )
     if result.interrupted:
-        again = command("ablate", "--resume", chosen.name, storage=storage, tracking_uri=uri)
+        again = command("ablate", "--resume", plan.name, storage=storage, tracking_uri=uri)
         raise KeyboardInterrupt(f"go on with: {again}")
     _tell(result, storage, uri, as_json)
     if len(result.failed) == len(result.runs):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from .failures import explained
-from .options import Address, Json, Name, Resume, Set, Storage, TrackingUri
+from .options import Address, Json, Name, Resume, RunName, Set, Storage, TrackingUri
 
 app = typer.Typer(
     name="lora2-search",
@@ -114,7 +114,7 @@ def train(
         typer.Option(help="With --from-study: this trial, not the winner.", show_default=False),
     ] = None,
     settings: Set = None,
-    name: Name = None,
+    name: RunName = None,
     resume: Resume = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,

@@ -156,9 +156,9 @@ def ray_token() -> Check:
         )
         return Check("ok", "ray token", message)
     if file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        message = f"{file} can be read by other users of this machine; chmod 600 {file}"
+        message = f"Ray's {file} can be read by other users of this machine; chmod 600 {file}"
         return Check("warn", "ray token", message)
-    return Check("ok", "ray token", f"{file}; every node of a cluster needs the same one")
+    return Check("ok", "ray token", f"Ray's {file}; every node of a cluster needs the same one")
 
 
 def hub(open_url: Callable[..., object] = urllib.request.urlopen, timeout: float = 3.0) -> Check:

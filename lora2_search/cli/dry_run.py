@@ -10,31 +10,40 @@ from typing import Any
 
 from ..config import RunConfig, with_settings
 from ..preflight import check_inputs
+from ..search import capacity
 from ..search.space import Resources, Space
 from ..search.storage import make_sampler
 from ..search.study import study_folder
 from ..training.estimate import Estimate, measure
-from .failures import say
 from .live import duration, plain
+from .narration import narrator
 from .rows import print_json
 
 SAMPLES = 3
 
 
-def dry_run(space: Space, storage: Path | None, as_json: bool) -> None:
+def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = True) -> None:
     """Print what a study would cost; nothing of it is kept.
 
+    Args:
+        space: What would be searched.
+        storage: Where the study would be.
+        as_json: Print JSON.
+        here: Whether this machine alone would run it, or a cluster.
+
     Raises:
-        ConfigError: Model or data are missing or wrong.
+        ConfigError: Model or data are missing or wrong, or a trial asks for more than there is.
         UserError: The hub or the package index cannot be reached.
     """
+    say = narrator(as_json)
     check_inputs(space.run_config(), say)
-    samples = sampled(space, SAMPLES)
-    say("measuring a few steps of the first trial")
     cpus, gpus = _here()
     resources = space.resources.settled(space.training.device, bool(gpus))
+    trials_at_once = at_once(resources, cpus, gpus, here=here)
+    samples = sampled(space, SAMPLES)
+    say("measuring a few steps of the first trial")
     estimate = _measured(space.run_config(samples[0]), resources)
-    result = forecast(space, samples, estimate, storage, at_once(resources, cpus, gpus))
+    result = forecast(space, samples, estimate, storage, trials_at_once)
     if as_json:
         print_json(result)
         return
@@ -90,16 +99,22 @@ def forecast(
     }
 
 
-def at_once(resources: Resources, cpus: int, gpus: int) -> int:
-    """Return how many trials this machine would run at a time; on a cluster its nodes decide.
+def at_once(resources: Resources, cpus: int, gpus: int, *, here: bool = True) -> int:
+    """Return how many trials this machine would run at a time.
 
     Args:
         resources: Those of one trial, ``settled``.
         cpus: Cores here.
         gpus: GPUs here.
+        here: Whether this machine alone would run them; of a cluster's nodes nothing is known, but
+            one trial at the least will run there.
+
+    Raises:
+        ConfigError: One trial asks for more than there is here.
     """
-    fit = max(1, resources.fit(cpus, gpus))
-    return min(fit, resources.concurrent or fit)
+    if not here and not resources.fit(cpus, gpus):
+        return 1
+    return capacity.at_once(resources, [(cpus, gpus)])
 
 
 def _measured(config: RunConfig, resources: Resources) -> Estimate:
@@ -114,8 +129,8 @@ def _measured(config: RunConfig, resources: Resources) -> Estimate:
 def _here() -> tuple[int, int]:
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return cores or 1, torch.cuda.device_count()
+    # As Ray counts them: it looks at no affinity.
+    return os.cpu_count() or 1, torch.cuda.device_count()
 
 
 def _free_mb(folder: Path) -> float:

@@ -28,7 +28,7 @@ def explained(verb: str) -> Iterator[None]:
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
-        say(f"{what}; options: {command_line(verb, '--help')}")
+        say(f"{what}; options: {command_line(*verb.split(), '--help')}")
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
         # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
@@ -37,5 +37,5 @@ def explained(verb: str) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print one line for people; standard output is left to results."""
+    """Print one line about a failure on stderr; see `narration` for what is no failure."""
     print(line, file=sys.stderr, flush=True)

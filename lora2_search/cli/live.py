@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..observer import RunInfo, State
+from ..training.record import ADAPTER_FOLDER, CHECKPOINT_FOLDER
 
 if TYPE_CHECKING:
     from ..training.record import RunRecord
@@ -34,6 +35,7 @@ class Row:
         first_step: Step of its first report here: what an earlier process did takes no time now.
         score: Last validation score; NaN before the first.
         ended: Clock at its end; ``None`` while it runs.
+        resumed: Whether an earlier process did some or all of it.
         competes: Whether it may be the best; the head-only reference of a study may not.
     """
 
@@ -48,6 +50,7 @@ class Row:
     kept_rank: int | None = None
     ended: float | None = None
     reason: str = ""
+    resumed: bool = False
     competes: bool = True
 
     def seconds_left(self, now: float) -> float | None:
@@ -57,11 +60,26 @@ class Row:
             return None
         return (now - self.begun) / done * (self.total_steps - self.step)
 
+    def lasted(self) -> float | None:
+        """Return the seconds of the whole run; ``None`` where it ran, if at all, elsewhere."""
+        done = self.step - self.first_step
+        if self.ended is None or done <= 0:
+            return None
+        return (self.ended - self.begun) / done * self.step
+
 
 class LiveView:
     """An observer that draws a table on a terminal and writes plain lines elsewhere.
 
     Use it as a context manager: the table is drawn between enter and exit.
+
+    Args:
+        total: How many runs there will be in all; ``None`` where it is not known.
+        stream: Where to write; stdout when not given.
+        clock: Tells the time, in seconds.
+        width: Of the terminal; found out when not given.
+        terminal: Whether it is one; found out when not given.
+        earlier: How many of ``total`` ended before and are not told again.
     """
 
     def __init__(
@@ -71,9 +89,11 @@ class LiveView:
         clock: Callable[[], float] = time.monotonic,
         width: int | None = None,
         terminal: bool | None = None,
+        earlier: int = 0,
     ) -> None:
         self._console = Console(file=stream, width=width, force_terminal=terminal, highlight=False)
         self._total = total
+        self._earlier = earlier
         self._clock = clock
         self._rows: dict[str, Row] = {}
         self._most_at_once = 1
@@ -104,15 +124,18 @@ class LiveView:
         settings = " ".join(f"{short(key)}={plain(value)}" for key, value in run.settings.items())
         self._metric = run.metric or self._metric
         competes = run.tags.get("role") != "reference"
-        self._rows[run.key] = Row(run.name, settings, self._clock(), competes=competes)
+        resumed = _begun_before(run)
+        self._rows[run.key] = Row(
+            run.name, settings, self._clock(), resumed=resumed, competes=competes
+        )
         running = sum(row.ended is None for row in self._rows.values())
         self._most_at_once = max(self._most_at_once, running)
-        self._line(f"{run.name} started  {settings}".rstrip())
+        self._line(f"{run.name} {'goes on' if resumed else 'started'}  {settings}".rstrip())
 
     def reported(self, run: RunInfo, report: Report) -> None:
         """Note step, score and kept rank."""
         row = self._rows[run.key]
-        if row.step == 0 and report.interval > 1:
+        if row.step == 0 and (row.resumed or report.interval > 1):
             row.first_step = report.step
         row.step, row.total_steps = report.step, report.total_steps
         row.score, row.kept_rank = report.score, report.kept_rank
@@ -133,12 +156,16 @@ class LiveView:
             f"{duration(row.ended - row.begun)}{because}  {self.summary()}"
         )
 
+    def say(self, line: str) -> None:
+        """Print a line for people where the runs are shown, above the table."""
+        self._console.print(line, markup=False, soft_wrap=True)
+
     def summary(self) -> str:
         """Return how many runs ended and how much time is left."""
-        ended = [row for row in list(self._rows.values()) if row.ended is not None]
+        ended = sum(row.ended is not None for row in list(self._rows.values())) + self._earlier
         of = f" of {self._total}" if self._total else ""
         left = self._seconds_left()
-        return f"{len(ended)}{of} done" + (f", about {duration(left)} left" if left else "")
+        return f"{ended}{of} done" + (f", about {duration(left)} left" if left else "")
 
     def table(self) -> Table:
         """Return the table of the last runs."""
@@ -168,21 +195,25 @@ class LiveView:
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
-            self._console.print(text, markup=False, soft_wrap=True)
+            self.say(text)
 
     def _seconds_left(self) -> float | None:
         if self._total is None:
             return None
         rows = list(self._rows.values())  # the drawing thread looks while runs are added
-        lasted = [row.ended - row.begun for row in rows if row.ended is not None]
+        lasted = [seconds for row in rows if (seconds := row.lasted()) is not None]
         if not lasted:
             return None
-        waiting = max(0, self._total - len(rows))
+        waiting = max(0, self._total - self._earlier - len(rows))
         now = self._clock()
         mean = sum(lasted) / len(lasted)
         running = [row.seconds_left(now) for row in rows if row.ended is None]
         rest = sum(mean if left is None else left for left in running)
         return (rest + waiting * mean) / self._most_at_once
+
+
+def _begun_before(run: RunInfo) -> bool:
+    return any((run.folder / name).exists() for name in (CHECKPOINT_FOLDER, ADAPTER_FOLDER))
 
 
 def _last(rows: list[Row]) -> list[Row]:
@@ -207,7 +238,7 @@ def plain(value: Any) -> str:
 
 def number(score: float) -> str:
     """Return a score in four digits, a dash where there is none."""
-    return "-" if math.isnan(score) else f"{score:.4f}"
+    return "-" if math.isnan(score) else f"{score:z.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -12,12 +12,16 @@ import yaml
 
 from ..errors import UserError, did_you_mean
 from ..home import home
+from ..invocation import command_line
+from ..search.ownership import is_owned
+from ..search.progress import study_progress
 from ..search.trial import best_trial, read_trials
 from ..training.record import RECORD_FILE, RunRecord, read_record
 
 Kind = Literal["study", "suite", "run"]
 FOLDERS: dict[Kind, str] = {"study": "studies", "suite": "suites", "run": "runs"}
 PLANS: dict[Kind, str] = {"study": "space.yaml", "suite": "suite.yaml", "run": RECORD_FILE}
+VERBS: dict[Kind, str] = {"study": "tune", "suite": "ablate", "run": "train"}
 REFERENCE = "head only"
 
 
@@ -52,6 +56,53 @@ class Named:
         if self.kind == "study":
             return (self.plan.get("objective") or {}).get("metric")
         return self.plan.get("metric")
+
+    @cached_property
+    def is_running(self) -> bool:
+        """Whether a process runs it now."""
+        return is_owned(self.folder)
+
+    def state(self) -> str:
+        """Return ``running``, ``stopped`` (there is something left to do), or ``complete``.
+
+        Of a single run, how it ended instead of ``complete``.
+
+        Raises:
+            ConfigError: Its plan is broken.
+        """
+        if self.kind == "study":
+            return study_progress(self.folder).state
+        if self.kind == "suite":
+            from ..ablation.runner import suite_progress
+
+            return suite_progress(self.folder).state
+        record = read_record(self.folder)
+        return "running" if self.is_running else self.state_of(record.status if record else "")
+
+    def state_of(self, status: str) -> str:
+        """Return the state of one of its runs, given what the run's record says.
+
+        A run that was killed, or interrupted, could not write that it stopped.
+        """
+        return "stopped" if status == "running" and not self.is_running else status
+
+    def resumption(self) -> str:
+        """Return the command that goes on with it."""
+        words = [VERBS[self.kind], "--resume", self.name]
+        if self.kind != "run" and self.folder.parent.parent != home():
+            words += ["--storage", str(self.folder.parent.parent)]
+        return command_line(*words)
+
+    def waiting(self) -> dict[str, Mapping[str, Any]]:
+        """Return the settings of trials that were proposed and have no record yet, by name."""
+        if self.kind != "study":
+            return {}
+        trials = read_trials(self.folder, self.name)
+        return {
+            f"trial {trial.number}": trial.params
+            for trial in trials
+            if trial.state == "RUNNING" and trial.record is None
+        }
 
     def best(self) -> tuple[str, float] | None:
         """Return the best trial of a study and its score, or a completed run and its own.

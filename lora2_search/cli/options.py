@@ -19,7 +19,17 @@ Set = Annotated[
 Name = Annotated[
     str | None,
     typer.Option(
-        help="Name of the folder under the home; default: the file's.", show_default=False
+        help="Name of the folder under the home; default: the file's, with -2 and so on where that "
+        "is in use.",
+        show_default=False,
+    ),
+]
+RunName = Annotated[
+    str | None,
+    typer.Option(
+        help="Name of the folder under the home; default: its task, method and fingerprint, "
+        "so that the same settings go on with the same run.",
+        show_default=False,
     ),
 ]
 Resume = Annotated[

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ..chosen import trial_run
 from ..invocation import invocation
+from ..report.standing import caveats
 from ..search.study import Study
 from ..tracking import uri as uris
 from ..tracking.ui import DEFAULT_PORT, address_of
@@ -42,6 +43,7 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
             "score": study.best.score,
             "settings": dict(best.settings),
             **_scores(record, best.metric),
+            "caveats": _caveats(study),
             "counts": record.counts,
             "adapter": str(best.folder / ADAPTER_FOLDER),
             "train": command("train", "--from-study", study.name, storage=storage),
@@ -63,8 +65,11 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
             console.print(f"  {reason}")
     else:
         console.print(
-            f"Winner: trial {winner['trial']}, by its {winner['metric']} on the validation split.\n"
+            f"Winner: trial {winner['trial']}, by its {winner['metric']} on the validation split."
         )
+        for caveat in winner["caveats"]:
+            console.print(f"But: {caveat}")
+        console.print()
         console.print(_against_head_only(winner, result["head_only"]))
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())
         console.print(f"\nSettings:    {settings}")
@@ -101,6 +106,11 @@ def _scores(record: RunRecord | None, metric: str | None) -> dict[str, Any]:
     return {"metric": metric or record.metric, **scores}
 
 
+def _caveats(study: Study) -> list[str]:
+    scores = {trial.number: trial.score for trial in study.trials}
+    return caveats(scores, study.reference, study.space.objective.metric)
+
+
 def _against_head_only(winner: dict[str, Any], head_only: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(winner["metric"])
@@ -112,13 +122,13 @@ def _against_head_only(winner: dict[str, Any], head_only: dict[str, Any]) -> Tab
     differences = []
     for split in SPLITS:
         both = winner.get(split), head_only.get(split)
-        differences.append("-" if None in both else f"{both[0] - both[1]:+.4f}")  # type: ignore[operator]
+        differences.append("-" if None in both else f"{both[0] - both[1]:+z.4f}")  # type: ignore[operator]
     table.add_row("difference", *differences)
     return table
 
 
 def _level(score: float | None) -> str:
-    return "-" if score is None else f"{score:.4f}"
+    return "-" if score is None else f"{score:z.4f}"
 
 
 def _sizes(counts: dict[str, int]) -> str:

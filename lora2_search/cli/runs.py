@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 from ..errors import UserError
 from ..invocation import command_line
 from ..training.record import RunRecord
-from .failures import say
 from .live import duration, number
 from .named import REFERENCE, Named, changed, everything, find
+from .narration import narrator
 from .rows import print_json, print_rows
 
 
@@ -23,10 +24,13 @@ def list_all(storage: Path | None, as_json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        say(f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start")
+        narrator()(
+            f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start"
+        )
         return
     print_rows(
-        [_shown(row) for row in rows], ["name", "kind", "runs", "best", "metric", "score", "begun"]
+        [_shown(row) for row in rows],
+        ["name", "kind", "state", "runs", "best", "metric", "score", "begun", "go on with"],
     )
 
 
@@ -34,14 +38,20 @@ def show(name: str, storage: Path | None, as_json: bool) -> None:
     """Print one row for each run of a study or suite, or one run."""
     item = find(name, storage)
     keys = _varied(item)
-    rows = [_row(run, record, item.metric, keys) for run, record in item.records()]
+    rows = [_row(run, record, item, keys) for run, record in item.records()]
+    rows += [_waiting(run, settings, item) for run, settings in item.waiting().items()]
+    state = item.state()
+    again = item.resumption() if state == "stopped" else None
     if as_json:
-        print_json({"name": item.name, "kind": item.kind, "folder": str(item.folder), "runs": rows})
+        told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
+        print_json({**told, "folder": str(item.folder), "runs": rows})
         return
     columns = ["run", "state", "metric", "validation", "test"]
     columns += ["step", "kept rank", "seconds", *keys, "error"]
     print_rows([_shown({**row, **row["settings"]}) for row in rows], columns)
-    say(str(item.folder))
+    narrator()(str(item.folder))
+    if again:
+        narrator()(f"stopped; go on with: {again}")
 
 
 def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:
@@ -54,7 +64,7 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
     from ..tracking.sync import sync
     from ..tracking.uri import resolve, shown
 
-    target = resolve(uri)
+    target, say = resolve(uri), narrator(as_json)
     items = [find(name, storage)] if name else everything(storage)
     counts = {}
     for item in items:
@@ -100,18 +110,20 @@ def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -
     from ..tracking.uri import resolve
 
     folder = find(name, storage).folder if name else None
-    say("starting MLflow; Ctrl-C ends it")
-    serve(resolve(uri), port, folder=folder, announce=print)
+    serve(resolve(uri), port, folder=folder, announce=narrator())
 
 
 def _overview(item: Named) -> dict[str, Any]:
     records = item.records()
-    states = Counter(record.status for _, record in records)
+    states = Counter(item.state_of(record.status) for _, record in records)
+    states.update(item.state_of("running") for _ in item.waiting())
+    state = item.state()
     best, score = item.best() or ("", None)
     begun = min((record.started_ms for _, record in records), default=0)
     return {
         "name": item.name,
         "kind": item.kind,
+        "state": state,
         "runs": ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
         "best": best,
         "metric": item.metric or (records[0][1].metric if records else ""),
@@ -119,14 +131,16 @@ def _overview(item: Named) -> dict[str, Any]:
         "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
         if begun
         else "",
+        "go on with": item.resumption() if state == "stopped" else None,
         "folder": str(item.folder),
     }
 
 
-def _row(name: str, record: RunRecord, metric: str | None, keys: list[str]) -> dict[str, Any]:
+def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
+    metric = item.metric
     return {
         "run": name,
-        "state": record.status,
+        "state": item.state_of(record.status),
         "validation": record.score("validation", metric),
         "test": record.score("test", metric),
         "metric": metric or record.metric,
@@ -138,6 +152,10 @@ def _row(name: str, record: RunRecord, metric: str | None, keys: list[str]) -> d
         "counts": record.counts,
         "error": record.error or "",
     }
+
+
+def _waiting(name: str, settings: Mapping[str, Any], item: Named) -> dict[str, Any]:
+    return {"run": name, "state": item.state_of("running"), "settings": dict(settings)}
 
 
 def _varied(item: Named) -> list[str]:

@@ -14,7 +14,7 @@ from ..observer import RunInfo
 from ..search.study import load_study
 from ..tracking.uri import resolve
 from ..training.record import ADAPTER_FOLDER, RunRecord
-from .failures import say
+from .beginning import watched
 from .live import LiveView, duration
 from .results import command, where_in_mlflow
 from .rows import print_json
@@ -42,17 +42,19 @@ def run_train(
     """
     uri = resolve(tracking_uri)
     source = _source(config, from_study, trial, storage)
-    run = chosen_run(source, overrides=overrides, name=name, resume=resume)
-    say(f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}")
-    with LiveView(1, stream=sys.stderr if as_json else sys.stdout) as view:
+    chosen = chosen_run(source, overrides=overrides, name=name, resume=resume)
+    run = chosen.plan
+    begins = f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}"
+    view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
+    with chosen.placing(), watched(view, begins) as observers:
         try:
             record = api.train(
                 None if resume else run.config,
                 name=name,
                 resume=resume,
                 tracking_uri=uri,
-                observers=[view],
-                say=say,
+                observers=observers,
+                say=view.say,
             )
         except KeyboardInterrupt:
             again = command("train", "--resume", run.name, tracking_uri=uri)

@@ -10,10 +10,12 @@ import typer
 from .. import api
 from ..chosen import chosen_space
 from ..search.space import Space
+from ..search.study import load_study
 from ..tracking.uri import resolve
+from .beginning import watched
 from .dry_run import dry_run
-from .failures import say
 from .live import LiveView
+from .narration import narrator
 from .results import command, print_study, study_result
 from .rows import print_json
 
@@ -38,25 +40,35 @@ def run_tune(
         KeyboardInterrupt: It was interrupted; says how to go on.
     """
     uri = resolve(tracking_uri)
-    chosen = chosen_space(space, overrides=overrides, name=name, resume=resume, storage=storage)
+    chosen = chosen_space(
+        space,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        say=narrator(as_json),
+    )
+    plan = chosen.plan
     if dry:
-        dry_run(chosen, storage, as_json)
+        with chosen.placing():
+            dry_run(plan, storage, as_json, here=address is None)
         return
-    resume_command = command("tune", "--resume", chosen.name, storage=storage, tracking_uri=uri)
-    say(_beginning(chosen, resume is not None))
-    with LiveView(_runs(chosen), stream=sys.stderr if as_json else sys.stdout) as view:
+    stream = sys.stderr if as_json else sys.stdout
+    view = LiveView(_runs(plan), stream=stream, earlier=_ended(resume, storage))
+    with chosen.placing(), watched(view, _beginning(plan, resume is not None)) as observers:
         study = api.tune(
-            None if resume else chosen,
+            None if resume else plan,
             overrides=overrides if resume else (),
             resume=resume,
             address=address,
             storage=storage,
             tracking_uri=uri,
-            observers=[view],
-            say=say,
+            observers=observers,
+            say=view.say,
         )
     if study.interrupted:
-        raise KeyboardInterrupt(f"go on with: {resume_command}")
+        again = command("tune", "--resume", plan.name, storage=storage, tracking_uri=uri)
+        raise KeyboardInterrupt(f"go on with: {again}")
     result = study_result(study, storage, uri)
     if as_json:
         print_json(result)
@@ -68,6 +80,14 @@ def run_tune(
 
 def _runs(space: Space) -> int | None:
     return None if space.trials is None else space.trials + int(space.method != "head-only")
+
+
+def _ended(resume: str | None, storage: Path | None) -> int:
+    """Return how many trials of the study an earlier process brought to their end."""
+    if resume is None:
+        return 0
+    states = [trial.state for trial in load_study(resume, storage).trials]
+    return sum(state in ("COMPLETE", "PRUNED", "FAIL") for state in states)
 
 
 def _beginning(space: Space, resumed: bool) -> str:

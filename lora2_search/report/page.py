@@ -10,6 +10,7 @@ from pathlib import Path
 from ..training.record import write_text
 from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves, rank_grid
 from .figures import Panel, history_panel, importance_panel, slice_panels
+from .standing import caveats
 from .study import (
     StudyTable,
     count_of,
@@ -25,6 +26,10 @@ PAGE_FILE = "report.html"
 # Plotly's tool bar offers to send a figure to its makers; dragging and hovering work without it.
 _CONFIG = {"displayModeBar": False, "responsive": True}
 # The browser itself refuses whatever would leave the page.
+_PROTOCOLS = {
+    "clean": "settings are chosen on a slice of the training set, the test split is only reported",
+    "paper": "as in published papers, settings are chosen on the split that is reported",
+}
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
@@ -79,7 +84,7 @@ def _head(page: StudyTable) -> str:
     model = (space.get("model") or {}).get("name_or_path")
     html = (
         f"<h1>{escape(str(space['name']))}</h1><p class='soft'>Task {escape(str(space['task']))}, "
-        f"model {escape(str(model))}, protocol {escape(str(space.get('protocol')))}. "
+        f"model {escape(str(model))}, protocol {escape(_protocol(space.get('protocol')))}. "
         f"{len(page.trials)} trials: {told or 'none yet'}.</p>"
     )
     planned = space.get("trials")
@@ -93,6 +98,11 @@ def _head(page: StudyTable) -> str:
         broken = escape(", ".join(page.runs.unreadable))
         html += f"<p class='note'>Records that cannot be read, left out: {broken}.</p>"
     return html
+
+
+def _protocol(name: object) -> str:
+    meaning = _PROTOCOLS.get(str(name))
+    return f"{name} ({meaning})" if meaning else str(name)
 
 
 def _cards(page: StudyTable) -> str:
@@ -133,10 +143,18 @@ def _winner(page: StudyTable) -> str:
     else:
         optimistic += "the test split had no part in the choice."
     return (
-        f"<h2>Winner: trial {page.winner.number}</h2><p><code>{escape(settings)}</code></p>"
+        f"<h2>Winner: trial {page.winner.number}</h2>{_caveats(page)}"
+        f"<p><code>{escape(settings)}</code></p>"
         f"<p class='soft'>{escape(optimistic)} Its adapter lies in "
         f"<code>{escape(str(where / 'adapter'))}</code>.</p>{_html_table(winner_rows(page))}"
     )
+
+
+def _caveats(page: StudyTable) -> str:
+    scores = {t.number: t.value for t in page.trials if t.state.name == "COMPLETE"}
+    reference = page.runs.reference.record if page.runs.reference else None
+    said = caveats(scores, reference, page.metric)
+    return "".join(f"<p class='note'>{escape(line)}</p>" for line in said)
 
 
 def _slices(page: StudyTable) -> str:

@@ -103,14 +103,14 @@ def level(value: float | None, metric: str) -> str:
     """Return a score: accuracy in per cent, correlations as they are."""
     if value is None:
         return NONE
-    return f"{100 * value:.2f} %" if in_points(metric) else f"{value:.4f}"
+    return f"{100 * value:z.2f} %" if in_points(metric) else f"{value:z.4f}"
 
 
 def signed(value: float | None, metric: str) -> str:
     """Return a difference of scores with its sign and its unit."""
     if value is None:
         return NONE
-    return f"{100 * value:+.2f} points" if in_points(metric) else f"{value:+.4f}"
+    return f"{100 * value:+z.2f} points" if in_points(metric) else f"{value:+z.4f}"
 
 
 def interval(low: float | None, high: float | None, metric: str) -> str:
@@ -118,8 +118,8 @@ def interval(low: float | None, high: float | None, metric: str) -> str:
     if low is None or high is None:
         return NONE
     if in_points(metric):
-        return f"{100 * low:+.2f} to {100 * high:+.2f}"
-    return f"{low:+.4f} to {high:+.4f}"
+        return f"{100 * low:+z.2f} to {100 * high:+z.2f}"
+    return f"{low:+z.4f} to {high:+z.4f}"
 
 
 def in_points(metric: str) -> bool:

@@ -14,6 +14,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import UserError
+from .capacity import at_once
 from .space import Resources
 
 _OBJECT_STORE = 128 * 1024 * 1024  # only plain values travel
@@ -76,19 +77,10 @@ def capacity(resources: Resources) -> int:
         resources: Those of one run, ``settled``.
 
     Raises:
-        UserError: One run needs more than any node has: Ray would wait for ever.
+        ConfigError: One run needs more than any node has: Ray would wait for ever.
     """
-    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0.0
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    fit = sum(resources.fit(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes)
-    if fit == 0:
-        most = max(node.get("CPU", 0) for node in nodes)
-        most_gpus = max(node.get("GPU", 0) for node in nodes)
-        raise UserError(
-            f"resources: a run asks for cpus_per_trial={cpus:g}, gpus_per_trial={gpus:g}, but no "
-            f"node has more than {most:g} CPUs and {most_gpus:g} GPUs; ask for less"
-        )
-    return min(fit, resources.concurrent or fit)
+    return at_once(resources, [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes])
 
 
 def check_nodes(folder: Path) -> None:

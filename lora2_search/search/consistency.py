@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..config import RunConfig, setting_names, with_settings
-from ..errors import ConfigError, Problem, did_you_mean
+from ..config import RunConfig, misplaced, mistyped, setting_names
+from ..errors import Problem, did_you_mean
 from ..source import Source
-from .distribution import Distribution, Value, in_order
+from .corners import corner_problems, problems_with
+from .distribution import Distribution, Value
 from .early_stopping import shortest_grace
 from .objective import unmeasured
 
@@ -56,7 +56,9 @@ class Parts:
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a space, each with its place in ``source``."""
-    found = [*_budget(parts), *_names(parts.names)]
+    if misplaced(source, "search") is not None:
+        return []  # already said, and all else follows from it
+    found = [*_budget(parts, source.data), *_names(parts.names)]
     known = {name: d for name, d in parts.search.items() if name in setting_names(RunConfig)}
     wrong = [*_conditions(known, parts.names)]
     if parts.base is not None:
@@ -65,7 +67,8 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
         bad = {key for key, _ in wrong}
         sound = {name: d for name, d in known.items() if f"search.{name}" not in bad}
         sound = {name: d for name, d in sound.items() if set(d.when or {}) <= set(sound)}
-        wrong += [*_corners(parts.base, sound), *_grace(parts.base, sound, parts.scheduler)]
+        wrong += [(f"search.{key}", why) for key, why in corner_problems(parts.base, sound)]
+        wrong += _grace(parts.base, sound, parts.scheduler)
     found += wrong
     return [Problem(key, message, _place(source, key)) for key, message in found]
 
@@ -78,10 +81,10 @@ def _place(source: Source, key: str) -> str:
 Found = Iterator[tuple[str, str]]
 
 
-def _budget(parts: Parts) -> Found:
-    if not parts.bounded:
+def _budget(parts: Parts, data: Mapping[str, Any]) -> Found:
+    if not parts.bounded and not any(mistyped(data, key) for key in ("trials", "hours")):
         yield "trials", "give `trials`, `hours` or both: a study without an end never ends"
-    if not parts.names:
+    if not parts.names and "search" in data:  # an absent one has been reported as such
         yield (
             "search",
             "nothing is searched; name at least one setting, for example "
@@ -139,46 +142,10 @@ def _endpoints(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
     for name, item in search.items():
         for value in item.endpoints():
             # Clashes with other settings are the corners' matter.
-            own = [problem for problem in _problems(base, {name: value}) if problem.key == name]
+            own = [problem for problem in problems_with(base, {name: value}) if problem.key == name]
             if own:
                 yield f"search.{name}", f"{name}={value!r} is no valid value: {own[0].message}"
                 break
-
-
-def _corners(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
-    """Try the edges of each pair of settings, the rest at their first value.
-
-    No rule of a run ties more than two settings, so pairs find every clash.
-    """
-    first = {name: item.endpoints()[0] for name, item in in_order(search)}
-    pairs = list(combinations(search, 2)) or [(name, name) for name in search]
-    seen: set[str] = set()
-    for left, right in pairs:
-        for a, b in product(search[left].endpoints(), search[right].endpoints()):
-            corner = _active(search, {**first, left: a, right: b})
-            if left not in corner or right not in corner:
-                continue
-            for problem in _problems(base, corner):
-                rule = problem.message.partition(", but got")[0]
-                if rule not in seen:
-                    seen.add(rule)
-                    yield f"search.{right}", f"does not go with {left}: {problem.message}"
-
-
-def _active(search: Mapping[str, Distribution], values: dict[str, Value]) -> dict[str, Value]:
-    chosen: dict[str, Value] = {}
-    for name, item in in_order(search):
-        if item.applies(chosen):
-            chosen[name] = values[name]
-    return chosen
-
-
-def _problems(base: RunConfig, params: Mapping[str, Value]) -> list[Problem]:
-    try:
-        with_settings(base, dict(params))
-    except ConfigError as error:
-        return error.problems
-    return []
 
 
 def _grace(

@@ -52,9 +52,12 @@ class Distribution(Section):
         )
         if unknown:
             hints = [
-                f"unknown key {key!r}; {did_you_mean(key, cls.model_fields)}" for key in unknown
+                f"unknown key {key!r}; {did_you_mean(str(key), cls.model_fields)}"
+                for key in unknown
             ]
             raise ValueError("; ".join(hints))
+        if isinstance(data, dict) and "type" not in data:
+            raise ValueError("`type` is missing; give float, int or categorical")
         return data
 
     @model_validator(mode="after")

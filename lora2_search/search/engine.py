@@ -14,10 +14,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from ..observer import Observer, RunInfo, State
 from ..training.record import Status
-from .cluster import capacity, connected, settled
+from .cluster import capacity
 from .interruption import Interruption
 from .ledger import Ledger, Source, Terms
-from .ownership import owned
 from .searcher import InterruptionStopper, Listener, TruthfulSearcher
 from .space import Resources
 from .trainable import TrialTrainable
@@ -117,40 +116,6 @@ def execute(
             verbose=0,
         )
     return interruption.requested
-
-
-def execute_runs(
-    runs: Sequence[RunInfo],
-    folder: Path,
-    *,
-    resources: Resources,
-    observers: Sequence[Observer] = (),
-    address: str | None = None,
-    trainable: type[TrialTrainable] = TrialTrainable,
-) -> bool:
-    """Run a list of runs, those first that stand first; one that fails stops no other.
-
-    Runs whose record is complete are only told to the observers; others go on from their
-    checkpoints. So the same call again resumes after any interruption.
-
-    Args:
-        runs: What to run.
-        folder: Held by this process meanwhile; every node of a cluster must see it.
-        resources: What one run takes.
-        observers: Told in this process, in order.
-        address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
-        trainable: The class that runs one run.
-
-    Returns:
-        Whether it was interrupted, so that there is something left to do.
-
-    Raises:
-        UserError: The folder is in use, the cluster cannot be reached, or a run fits nowhere.
-    """
-    with owned(folder), connected(address, folder):
-        on_cpu = all(run.config.training.device == "cpu" for run in runs)
-        terms = settled(resources, "cpu" if on_cpu else "auto")
-        return execute(RunList(runs), folder, terms, observers=observers, trainable=trainable)
 
 
 def _why_stopped(interruption: Interruption) -> Callable[[int], str]:

@@ -16,6 +16,8 @@ from ..training.record import write_json
 
 LOCK_FILE = "lock"
 OWNER_FILE = "owner.json"
+# Longer than `is_owned` takes, which holds the lock for a moment where there is no owner.
+_PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def owned(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another process holds it; the message names its pid and host.
     """
-    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    lock = FileLock(folder / LOCK_FILE, timeout=_PATIENCE_SECONDS)
     try:
         lock.acquire()
     except Timeout:
@@ -38,6 +40,22 @@ def owned(folder: Path) -> Iterator[None]:
     finally:
         (folder / OWNER_FILE).unlink(missing_ok=True)
         lock.release()
+
+
+def is_owned(folder: Path) -> bool:
+    """Return whether a process holds ``folder``; neither it nor one that comes is disturbed.
+
+    A folder whose lock may not be looked at (another person's) counts as held.
+    """
+    path = folder / LOCK_FILE
+    # A process that ends in good order takes the second file away: most answers need no lock.
+    if not (path.is_file() and (folder / OWNER_FILE).is_file()):
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except (Timeout, PermissionError):
+        return True
 
 
 def _owner(folder: Path) -> str:

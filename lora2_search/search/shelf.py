@@ -20,11 +20,13 @@ class Shelf:
         what: ``study`` or ``suite``, for messages.
         plural: The same in the plural: the name of the folder.
         file: What each one was begun from, inside its own folder.
+        verb: The command that runs one.
     """
 
     what: str
     plural: str
     file: str
+    verb: str
 
     def folder(self, name: str, storage: Path | None = None) -> Path:
         """Return where the one of that name is, or would be."""

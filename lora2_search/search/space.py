@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from ..config import Config, RunConfig, Section, setting_names, validate, with_settings
 from ..errors import ConfigError, Problem
 from ..home import find_file
+from ..mistakes import NAME_PATTERN
 from ..source import Source, merge, read_yaml, with_overrides
 from ..training.record import write_text
 from .consistency import Parts, semantic_problems
@@ -87,7 +88,7 @@ class Space(RunConfig):
     ``trials`` and ``hours`` bound the study; with both, the first one reached ends it.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field(pattern=NAME_PATTERN)
     search: dict[str, Distribution]
     objective: Objective = Objective()
     sampler: Sampler = Sampler()
@@ -135,10 +136,20 @@ def load_space(name: str, overrides: Sequence[str] = ()) -> Space:
         UserError: No such file.
         ConfigError: Everything that is wrong with it, each with its place.
     """
+    return validate_space(space_source(name, overrides))
+
+
+def space_source(name: str, overrides: Sequence[str] = ()) -> Source:
+    """Read a space as ``load_space`` does, but do not check it.
+
+    Raises:
+        UserError: No such file.
+        ConfigError: The file or an assignment is no YAML.
+    """
     path = find_file(name, "search_spaces")
     source = read_yaml(path)
     source.data.setdefault("name", path.stem)
-    return validate_space(with_overrides(source, overrides))
+    return with_overrides(source, overrides)
 
 
 def validate_space(source: Source) -> Space:

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import with_settings
 from ..errors import UserError
-from ..home import writable_folder
 from ..observer import Observer, RunInfo
 from ..source import Source
 from ..training.record import RunRecord, read_record
 from . import early_stopping
 from .interruption import Interruption
-from .ownership import owned
 from .proposals import Proposals, seconds_spent
 from .roles import REFERENCE_TAGS
 from .shelf import Shelf
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from .trainable import TrialTrainable
 
 HEAD_ONLY = "head-only"
-STUDIES = Shelf("study", "studies", SPACE_FILE)
+STUDIES = Shelf("study", "studies", SPACE_FILE, "tune")
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
 
@@ -54,6 +52,10 @@ class Study:
     space: Space
     trials: tuple[StudyTrial, ...]
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        best = f", best={self.best.score:.4f}" if self.best and self.best.score is not None else ""
+        return f"Study({self.name!r}, {len(self.trials)} trials{best}, folder={str(self.folder)!r})"
 
     @property
     def best(self) -> StudyTrial | None:
@@ -106,13 +108,13 @@ def run_study(
         trainable: The class that runs one run.
 
     Raises:
-        ConfigError: The space is wrong.
+        ConfigError: The space is wrong, or a run of it asks for more than any node has.
         UserError: The name is in use, or unknown on resume, or the space is another one than
             before; another process runs the study; the cluster cannot be reached; or the first
             trials all fail for the same reason.
     """
-    from .cluster import settled
     from .engine import execute
+    from .holding import held
     from .trainable import TrialTrainable
 
     space = validate_space(Source(space.model_dump(), name=space.name))
@@ -124,14 +126,17 @@ def run_study(
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
-        _hold(stack, folder, resume, address)
+        device = space.training.device
+        terms = stack.enter_context(
+            held(folder, space.resources, device=device, resume=resume, address=address)
+        )
         space.write(folder)
         database = stack.enter_context(opened(folder, space.name, shared=storage is not None))
         source = _source(space, folder, *database, reference, interruption)
         interrupted = execute(
             source,
             folder,
-            settled(space.resources, space.training.device),
+            terms,
             observers=observers,
             scheduler=_scheduler(space, database[0]),
             interruption=interruption,
@@ -175,20 +180,6 @@ def study_folder(name: str, storage: Path | None = None) -> Path:
 def reference_folder(folder: Path) -> Path:
     """Return where a study's head-only run is."""
     return folder / "reference" / HEAD_ONLY
-
-
-def _hold(stack: ExitStack, folder: Path, resume: bool, address: str | None) -> None:
-    """Connect and lock; a new study's folder comes last, so that a wrong address leaves none."""
-    from .cluster import connected
-
-    if resume:
-        stack.enter_context(owned(folder))
-        stack.enter_context(connected(address, folder))
-        return
-    writable_folder(folder.parent, "name another folder with --storage")
-    stack.enter_context(connected(address, folder.parent))
-    folder.mkdir(exist_ok=True)
-    stack.enter_context(owned(folder))
 
 
 def _source(

@@ -43,7 +43,7 @@ def serve(
         uri: The tracking store.
         port: Port on loopback.
         folder: A study or suite whose view is to be opened.
-        announce: Takes the address to open, once it answers.
+        announce: Takes lines for people; the last is the address to open, once it answers.
 
     Raises:
         UserError: The port is taken, or the server does not start.
@@ -52,6 +52,7 @@ def serve(
         announce(_opening(folder, uri, uri))
         return
     server = start_server(uri, port, home() / f"mlflow-ui-{port}.log")
+    announce("starting MLflow; Ctrl-C ends it")
     before = signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         with suppress(KeyboardInterrupt):

@@ -119,7 +119,8 @@ def _task(config: RunConfig, table: pd.DataFrame) -> Task:
             ]
         )
     assert data.text is not None and data.label is not None
-    check_columns(table, {"data.label": data.label}, str(data.path))
+    columns = {f"data.text.{index}": name for index, name in enumerate(data.text)}
+    check_columns(table, {**columns, "data.label": data.label}, str(data.path))
     kind = data.kind or guess_kind(table[data.label].dropna())
     return Task(tuple(data.text), data.label, kind, CUSTOM_METRICS[kind])
 

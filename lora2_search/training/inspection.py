@@ -81,7 +81,7 @@ class Inspection:
             lines.append(f"The labels are {len(self.classes)} classes: {listed}.")
         median, most, longest = self.words
         lines.append(
-            f"Words a row: median {median}, 95 % below {most + 1}, longest {longest}; "
+            f"Words a row: median {median}, 95 % have at most {most}, longest {longest}; "
             f"inputs are cut at {self.max_length} tokens."
         )
         return lines

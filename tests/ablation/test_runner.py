@@ -16,7 +16,7 @@ from lora2_search.ablation.runner import (
     suite_folder,
 )
 from lora2_search.ablation.suite import Suite, validate_suite
-from lora2_search.errors import UserError
+from lora2_search.errors import ConfigError, UserError
 from lora2_search.source import Source
 from lora2_search.training.record import read_record
 from tests.search.stand_in import STEPS, Recorder, StandIn
@@ -64,6 +64,12 @@ def test_a_suite_runs_resumes_what_failed_and_doubles_nothing(
     with pytest.raises(UserError, match=r"begun with other settings \(arms"):
         other = suite(seeds=[12, 13], arms={**plan.arms, "narrow": {"adapter.k": 3}})
         run_suite(other, resume=True, storage=tmp_path, trainable=StandIn)
+
+
+def test_a_suite_that_fits_nowhere_leaves_nothing_behind(tmp_path: Path, ray_here: None) -> None:
+    with pytest.raises(ConfigError, match=r"resources\.cpus_per_trial: a run asks for 4096"):
+        run_suite(suite(resources={"cpus_per_trial": 4096}), storage=tmp_path, trainable=StandIn)
+    assert list((tmp_path / "suites").iterdir()) == []
 
 
 def test_a_name_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:

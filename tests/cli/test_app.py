@@ -77,3 +77,8 @@ def test_the_module_runs_as_a_program() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Usage: lora2-search")
     assert done.stderr == ""
+
+
+def test_train_says_how_a_run_without_a_name_is_called() -> None:
+    result = CliRunner().invoke(app, ["train", "--help"])
+    assert "default: its task, method and fingerprint" in " ".join(result.stdout.split())

@@ -41,6 +41,7 @@ def refused(result: Result, home: Path, *words: str) -> None:
     assert result.exit_code == 2, (result.output, result.exception)
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
+    assert "begins" not in result.stderr
     for word in words:
         assert word in result.stderr
     assert "; options: lora2-search " in result.stderr
@@ -108,6 +109,37 @@ def test_a_wrong_file_or_column_is_refused(
     refused(tune(path), own_home, words)
 
 
+def test_what_is_found_in_model_and_data_comes_together_with_file_and_line(
+    reviews_csv: Path, tmp_path: Path, own_home: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "task: custom\n"
+        "data:\n"
+        f"  path: {reviews_csv}\n"
+        "  text: [reveiw]\n"
+        "  label: verdct\n"
+        "model: {name_or_path: /absent}\n"
+        "search: {training.lr: {type: float, low: 0.001, high: 0.01}}\n"
+        "trials: 2\n"
+    )
+    found = [f"{path}:4: data.text.0: no column", f"{path}:5: data.label: no column"]
+    found += [f"{path}:6: model.name_or_path: no folder", "3 problems"]
+    for more in ([], ["--dry-run"]):
+        refused(tune(path, *more), own_home, *found)
+
+
+def test_more_gpus_than_there_are_is_said_by_a_dry_run_with_its_line(
+    model: Path, reviews_csv: Path, tmp_path: Path, own_home: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    content = space(model, reviews_csv)
+    path.write_text(yaml.safe_dump(content) + "resources: {gpus_per_trial: 99}\n")
+    line = len(path.read_text().splitlines())
+    words = f"{path}:{line}: resources.gpus_per_trial: a run asks for 99 GPUs, but no node has"
+    refused(tune(path, "--dry-run"), own_home, words)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -149,9 +181,10 @@ def test_all_mistakes_of_a_file_come_together_with_file_and_line(
     [
         (["tune"], ["--space quickstart.yaml"]),
         (["tune", "--space", "quickstrt.yaml"], ["no file quickstrt.yaml", '"quickstart.yaml"']),
+        (["tune", "--space", "."], [". is a folder"]),
         (["tune", "--space", "rte.yaml", "--resume", "x"], ["--resume x without a file"]),
         (["tune", "--resume", "absent"], ["no study named absent", "there are no studies yet"]),
-        (["tune", "--space", "rte", "--name", "../x"], ["name", "should match pattern"]),
+        (["tune", "--space", "rte", "--name", "../x"], ["name: must begin with a letter or"]),
         (["tune", "--space", "rte", "--trials", "0"], ["--set trials=0: trials"]),
         (["tune", "--space", "rte", "--set", "adapter.k"], ["--set adapter.k: must read"]),
         (["tune", "--space", "rte", "--tracking-uri", "ftp://x"], ["--tracking-uri must be"]),
@@ -209,6 +242,7 @@ def test_a_name_in_use_is_refused_and_what_lies_there_is_kept(
     result = tune(path, "--name", "taken")
     assert result.exit_code == 2
     assert "a study named taken exists" in result.stderr
+    assert "begins" not in result.stderr
     assert "--resume taken" in result.stderr
     assert [item for item in own_home.rglob("*") if item.is_file()] == [there]
     assert there.read_text() == "old"

@@ -55,6 +55,7 @@ def test_a_ray_token_that_others_can_read_is_a_warning(
     token.write_text("secret")
     token.chmod(0o644)
     assert doctor.ray_token().state == "warn"
+    assert f"Ray's {token}" in doctor.ray_token().message
     assert "chmod 600" in doctor.ray_token().message
     token.chmod(stat.S_IRUSR)
     assert doctor.ray_token().state == "ok"

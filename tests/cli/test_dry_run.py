@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lora2_search.cli.dry_run import at_once, forecast
+from lora2_search.errors import ConfigError
 from lora2_search.search.space import Resources, load_space
 from lora2_search.training.estimate import Estimate
 
@@ -27,14 +28,19 @@ ESTIMATE = Estimate(
         ({"gpus_per_trial": 1.0}, 16, 1, 1),
         ({"gpus_per_trial": 0.5, "concurrent": 9}, 16, 1, 2),
         ({"gpus_per_trial": 0.0, "concurrent": 3}, 16, 0, 3),
-        # It will run on a cluster, one at a time at the least.
-        ({"gpus_per_trial": 1.0}, 16, 0, 1),
     ],
 )
 def test_a_machine_runs_as_many_trials_as_its_cores_and_gpus_allow(
     resources: dict[str, float], cpus: int, gpus: int, expected: int
 ) -> None:
     assert at_once(Resources.model_validate(resources), cpus, gpus) == expected
+
+
+def test_a_trial_that_does_not_fit_here_is_refused_unless_a_cluster_runs_it() -> None:
+    greedy = Resources(gpus_per_trial=2.0)
+    with pytest.raises(ConfigError, match=r"resources\.gpus_per_trial: a run asks for 2 GPUs"):
+        at_once(greedy, 16, 0)
+    assert at_once(greedy, 16, 0, here=False) == 1
 
 
 @pytest.mark.parametrize("storage", [None, "new/folder", "~/not/there/yet"])

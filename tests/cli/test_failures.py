@@ -37,6 +37,14 @@ def test_an_end_that_is_no_bug_is_said_without_a_traceback(
     assert "Traceback" not in said.err
 
 
+def test_the_help_of_a_verb_of_two_words_can_be_pasted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(typer.Exit), explained("runs show"):
+        raise UserError("nothing there")
+    assert "options: lora2-search runs show --help\n" in capsys.readouterr().err
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError), explained("tune"):
         raise ZeroDivisionError

@@ -147,3 +147,63 @@ def test_a_terminal_gets_a_table_and_no_lines() -> None:
 )
 def test_times_read_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def begun_before(folder: Path, name: str) -> RunInfo:
+    (folder / name).mkdir(parents=True)
+    return RunInfo(str(folder), folder.name, RunConfig(task="rte"), {}, folder)
+
+
+def test_a_run_with_a_checkpoint_goes_on(tmp_path: Path) -> None:
+    live, stream, _ = view()
+    live.started(begun_before(tmp_path / "one", "checkpoint"))
+    live.started(run(0))
+    assert stream.getvalue().splitlines() == ["one goes on", "trial 0 started"]
+
+
+@pytest.mark.parametrize("intervals", [1, 4])
+def test_runs_that_ended_earlier_say_nothing_about_the_time_left(
+    intervals: int, tmp_path: Path
+) -> None:
+    live, _, clock = view(total=4)
+    past = begun_before(tmp_path / "past", "adapter")
+    live.started(past)
+    live.reported(past, Report(intervals, intervals, 40, 40, 0.5, 90, (), True))
+    live.ended(past, "COMPLETE", record(0.7), "")
+    assert live.summary() == "1 of 4 done"
+    live.started(run(1))
+    clock.now = 60
+    live.reported(run(1), report(1))
+    live.reported(run(1), report(4))
+    live.ended(run(1), "COMPLETE", record(0.7), "")
+    live.started(run(2))
+    assert live.summary() == "2 of 4 done, about 2 min 00 s left"
+
+
+def test_a_run_that_went_on_here_counts_as_if_it_had_run_here_as_a_whole(tmp_path: Path) -> None:
+    live, _, clock = view(total=2)
+    half = begun_before(tmp_path / "half", "checkpoint")
+    live.started(half)
+    live.reported(half, report(2))
+    clock.now = 20
+    live.reported(half, report(4))
+    live.ended(half, "COMPLETE", record(0.7), "")
+    assert live.summary() == "1 of 2 done, about 40 s left"
+
+
+def test_runs_that_are_not_told_again_are_neither_undone_nor_waited_for() -> None:
+    stream, clock = io.StringIO(), Clock()
+    live = LiveView(5, stream, clock, terminal=False, earlier=3)
+    live.started(run(3))
+    clock.now = 10
+    live.reported(run(3), report(1))
+    live.reported(run(3), report(4))
+    live.ended(run(3), "COMPLETE", record(0.7), "")
+    assert live.summary() == "4 of 5 done, about 10 s left"
+
+
+def test_what_is_said_meanwhile_goes_where_the_runs_are_shown() -> None:
+    live, stream, _ = view(terminal=True)
+    with live:
+        live.say("fetching [minilm]")
+    assert "fetching [minilm]" in stream.getvalue()

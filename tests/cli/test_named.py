@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +12,7 @@ from lora2_search.cli.app import app
 from lora2_search.cli.named import everything, find
 from lora2_search.config import RunConfig
 from lora2_search.errors import UserError
+from lora2_search.search.ownership import owned
 from lora2_search.search.space import load_space
 from lora2_search.search.storage import opened
 from lora2_search.training.record import RunRecord
@@ -116,6 +118,73 @@ def test_the_list_counts_states(full: Path) -> None:
     table = CliRunner().invoke(app, ["runs", "list"]).stdout.splitlines()
     assert len(table) == 4
     assert table[1].split()[:2] == ["quick", "study"]
+
+
+def test_what_nobody_runs_is_stopped_and_says_how_to_go_on(own_home: Path) -> None:
+    study = own_home / "studies" / "dead"
+    record(study / "trials" / "00000", 0.7, "running")
+    load_space("quickstart", ["name=dead"]).write(study)
+    with opened(study, "dead") as (database, _):
+        database.ask()
+        database.ask()
+    record(own_home / "suites" / "half" / "runs" / "base-seed7", 0.8, "running")
+    load_suite("quick", ["name=half", "seed=7", "seeds=3"]).write(own_home / "suites" / "half")
+    record(own_home / "runs" / "one", 0.6, "running")
+    for name, runs, verb in (
+        ("dead", "2 stopped", "tune"),
+        ("half", "1 stopped", "ablate"),
+        ("one", "1 stopped", "train"),
+    ):
+        row = listed()[name]
+        again = f"lora2-search {verb} --resume {name}"
+        assert (row["state"], row["runs"], row["go on with"]) == ("stopped", runs, again)
+        shown = CliRunner().invoke(app, ["runs", "show", name])
+        assert f"stopped; go on with: {again}" in shown.stdout
+        assert "running" not in shown.stdout
+        with owned(find(name, None).folder):
+            row = listed()[name]
+            running = runs.replace("stopped", "running")
+            assert (row["state"], row["runs"], row["go on with"]) == ("running", running, None)
+            shown = CliRunner().invoke(app, ["runs", "show", name])
+            assert "stopped" not in shown.output
+    rows = json.loads(CliRunner().invoke(app, ["runs", "show", "dead", "--json"]).stdout)["runs"]
+    assert [(row["run"], row["state"]) for row in rows] == [
+        ("trial 0", "stopped"),
+        ("trial 1", "stopped"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "ended", "state"),
+    [
+        (["trials=2"], 2, "complete"),
+        (["trials=3"], 2, "stopped"),
+        (["trials=null", "hours=1"], 2, "complete"),
+        (["trials=null", "hours=1"], 0, "stopped"),
+        (["trials=3", "hours=1"], 2, "complete"),
+    ],
+)
+def test_a_study_is_complete_when_nothing_is_left_to_do(
+    bounds: list[str], ended: int, state: str, own_home: Path
+) -> None:
+    study = own_home / "studies" / "mine"
+    study.mkdir(parents=True)
+    load_space("quickstart", ["name=mine", *bounds]).write(study)
+    tell(study, [("COMPLETE", 0.7)] * ended)
+    assert find("mine", None).state() == state
+
+
+def test_what_lies_in_a_shared_folder_goes_on_there(tmp_path: Path) -> None:
+    study = tmp_path / "studies" / "mine"
+    study.mkdir(parents=True)
+    load_space("quickstart", ["name=mine"]).write(study)
+    again = f"lora2-search tune --resume mine --storage {tmp_path}"
+    assert find("mine", tmp_path).resumption() == again
+
+
+def listed() -> dict[str, dict[str, Any]]:
+    rows = json.loads(CliRunner().invoke(app, ["runs", "list", "--json"]).stdout)
+    return {row["name"]: row for row in rows}
 
 
 def test_a_study_is_shown_with_searched_settings_and_reasons(full: Path) -> None:

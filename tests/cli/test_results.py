@@ -137,3 +137,26 @@ def test_rows_are_whole_lines_without_empty_columns(capsys: pytest.CaptureFixtur
     assert lines[0].split() == ["run", "k"]
     assert lines[1].split() == [wide, "4"]
     assert lines[2].split() == ["b[1]"]
+
+
+def test_a_winner_that_ties_and_beats_nothing_is_not_sold_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.67), ("PRUNED", None), ("COMPLETE", 0.67))
+    text = told(item, capsys)
+    assert "But: The winner is no better than head-only on the validation split." in text
+    assert "But: Trials 0, 2 tie; the first is shown." in text
+    assert len(study_result(item, None, "sqlite:////x/mlflow.db")["winner"]["caveats"]) == 2
+
+
+def test_a_clear_winner_has_no_but(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = told(study(tmp_path, ("COMPLETE", 0.78), ("COMPLETE", 0.79)), capsys)
+    assert "But:" not in text
+
+
+def test_no_difference_is_not_written_as_minus_zero(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(study(tmp_path, ("COMPLETE", 0.67 - 1e-9)), capsys)
+    assert "-0.0000" not in text
+    assert ["difference", "+0.0000", "+0.0000"] in [line.split() for line in text.splitlines()]

@@ -241,6 +241,7 @@ def test_p_values_are_never_shown_as_zero(p: float | None, text: str) -> None:
 def test_accuracy_is_told_in_points_and_correlations_as_they_are() -> None:
     assert signed(0.0123, "accuracy") == "+1.23 points" and signed(-0.0123, "pearson") == "-0.0123"
     assert interval(-0.01, 0.02, "accuracy") == "-1.00 to +2.00"
+    assert signed(-1e-9, "accuracy") == "+0.00 points" and signed(-1e-9, "pearson") == "+0.0000"
     assert level(0.777, "accuracy") == "77.70 %" and level(None, "pearson") == NONE
 
 

@@ -170,3 +170,17 @@ def test_a_folder_without_a_study_is_the_users_mistake(tmp_path: Path, missing: 
     with pytest.raises(UserError, match=missing):
         write_study_page(folder)
     assert not (folder / missing).exists()
+
+
+def test_the_page_says_when_the_winner_beats_nothing(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, [State.COMPLETE])
+    floor = RunConfig(task="sentiment", method="head-only")
+    write_run(folder / "reference" / "head-only", floor, scores={"validation/accuracy": 0.6})
+    html = write_study_page(folder).read_text(encoding="utf-8")
+    assert "<p class='note'>The winner is no better than head-only" in html
+    assert "tie; the first is shown" not in html
+
+
+def test_the_protocol_is_explained(tmp_path: Path) -> None:
+    html = write_study_page(write_study(tmp_path, [State.COMPLETE])).read_text(encoding="utf-8")
+    assert "protocol clean (settings are chosen on a slice of the training set" in html

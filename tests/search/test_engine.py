@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lora2_search.config import RunConfig, with_settings
-from lora2_search.errors import UserError
+from lora2_search.errors import ConfigError
 from lora2_search.observer import RunInfo
-from lora2_search.search.engine import execute_runs
+from lora2_search.search.engine import RunList, execute
+from lora2_search.search.holding import held
 from lora2_search.search.space import Resources
 from lora2_search.training.record import read_record
 
@@ -31,6 +33,11 @@ def runs(folder: Path, seeds: list[int]) -> list[RunInfo]:
     ]
 
 
+def run_all(listed: list[RunInfo], folder: Path, *, resources: Resources, **more: Any) -> bool:
+    with held(folder, resources, device="auto", resume=True, address=None) as terms:
+        return execute(RunList(listed), folder, terms, **more)
+
+
 def test_a_list_runs_in_order_in_one_process_and_failures_stop_no_other(
     tmp_path: Path, ray_here: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -38,7 +45,7 @@ def test_a_list_runs_in_order_in_one_process_and_failures_stop_no_other(
     handler = signal.getsignal(signal.SIGINT)
     listed = runs(tmp_path, [1, 13, 17, 2])
     capfd.readouterr()
-    assert not execute_runs(listed, tmp_path, resources=ONE, observers=[seen], trainable=StandIn)
+    assert not run_all(listed, tmp_path, resources=ONE, observers=[seen], trainable=StandIn)
     assert capfd.readouterr() == ("", "")
     assert signal.getsignal(signal.SIGINT) is handler
     assert list(seen.of("ended")) == [run.key for run in listed]
@@ -53,7 +60,7 @@ def test_a_list_runs_in_order_in_one_process_and_failures_stop_no_other(
 
     # The same call again tells of what is complete, and runs only the rest.
     again = Recorder()
-    execute_runs(listed, tmp_path, resources=ONE, observers=[again], trainable=StandIn)
+    run_all(listed, tmp_path, resources=ONE, observers=[again], trainable=StandIn)
     assert [state for ((state, *_),) in again.of("ended").values()] == [
         "COMPLETE", "FAIL", "FAIL", "COMPLETE",
     ]  # fmt: skip
@@ -65,8 +72,8 @@ def test_a_list_runs_in_order_in_one_process_and_failures_stop_no_other(
 
 
 def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: None) -> None:
-    with pytest.raises(UserError, match=r"cpus_per_trial=4096.*no node has more than"):
-        execute_runs(runs(tmp_path, [1]), tmp_path, resources=Resources(cpus_per_trial=4096))
+    with pytest.raises(ConfigError, match=r"cpus_per_trial: a run asks for 4096 .* no node has"):
+        run_all(runs(tmp_path, [1]), tmp_path, resources=Resources(cpus_per_trial=4096))
 
 
 def _steps(run: RunInfo) -> list[str]:

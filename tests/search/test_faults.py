@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from lora2_search.search.engine import execute_runs
 from lora2_search.search.space import Resources
 from lora2_search.search.study import Study, load_study
 
 from .stand_in import STEPS, Recorder, StandIn
-from .test_engine import runs
+from .test_engine import run_all, runs
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +152,7 @@ def test_both_processes_of_two_cores_are_used_and_stay_warm(driver: Driver) -> N
 
 def test_a_hung_run_fails_alone(tmp_path: Path, ray_here: None) -> None:
     seen = Recorder()
-    execute_runs(
+    run_all(
         runs(tmp_path, [1, 19, 2]),
         tmp_path,
         resources=Resources(concurrent=1, interval_minutes=0.03),

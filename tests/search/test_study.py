@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.errors import UserError
+from lora2_search.errors import ConfigError, UserError
 from lora2_search.search.storage import opened, stored_trials
 from lora2_search.search.study import load_study, run_study, stored_space, study_folder
 
@@ -94,6 +94,22 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
         load_study("tinny", tmp_path)
     with pytest.raises(UserError, match=r"begun with other settings \(seed, search\)"):
         run_study(space_of(search=TARGET, seed=3), storage=tmp_path, resume=True)
+
+
+def test_a_study_that_fits_nowhere_leaves_nothing_and_changes_none(
+    tmp_path: Path, ray_here: None
+) -> None:
+    greedy = space_of(resources={"cpus_per_trial": 4096})
+    with pytest.raises(ConfigError, match=r"resources\.cpus_per_trial: a run asks for 4096"):
+        run_study(greedy, storage=tmp_path, trainable=StandIn)
+    assert list((tmp_path / "studies").iterdir()) == []
+    folder = study_folder("tiny", tmp_path)
+    folder.mkdir()
+    before = space_of().write(folder).read_text()
+    with pytest.raises(ConfigError, match=r"resources\.cpus_per_trial"):
+        run_study(greedy, storage=tmp_path, resume=True, trainable=StandIn)
+    assert (folder / "space.yaml").read_text() == before
+    assert not (folder / "study.db").exists()
 
 
 def test_observers_and_frame_are_told_the_objective_and_not_the_primary_metric(

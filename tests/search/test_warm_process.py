@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from lora2_search.observer import RunInfo
-from lora2_search.search.engine import execute_runs
 from lora2_search.search.space import Resources
 from lora2_search.training.record import read_record
 
 from ..training.test_run import comparable, settings
+from .test_engine import run_all
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "lora": {"method": "lora"},
@@ -32,7 +32,7 @@ def test_a_trial_in_a_process_that_ran_others_equals_the_same_trial_in_a_fresh_o
             RunInfo(name, name, settings(tiny_bert, reviews_csv, **VARIANTS[name]), {}, root / name)
             for name in names
         ]
-        execute_runs(listed, root, resources=Resources(concurrent=1))
+        run_all(listed, root, resources=Resources(concurrent=1))
         return [run.folder for run in listed]
 
     used, (fresh,) = execute("used", list(VARIANTS)), execute("fresh", ["last"])

@@ -45,6 +45,7 @@ def start(tmp_path: Path, port: int) -> tuple[subprocess.Popen[str], int]:
     )
     user = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert user.stdout is not None
+    assert user.stdout.readline() == "starting MLflow; Ctrl-C ends it\n"
     assert user.stdout.readline().startswith(f"http://127.0.0.1:{port}/#/experiments")
     children = Path(f"/proc/{user.pid}/task/{user.pid}/children").read_text().split()
     (group,) = [int(pid) for pid in children if os.getpgid(int(pid)) == int(pid)]

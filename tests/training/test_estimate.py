@@ -24,4 +24,5 @@ def test_an_estimate_names_what_the_run_then_has(
     )
     assert said.seconds_per_step > 0 and said.seconds_per_example > 0
     on_disk = sum(p.stat().st_size for p in (tmp_path / "adapter").iterdir()) / 2**20
-    assert said.disk_mb == pytest.approx(on_disk, rel=0.05)
+    # A run writes its own README over the longer one of PEFT: some KiB, whatever the model.
+    assert said.disk_mb == pytest.approx(on_disk, abs=0.006)

@@ -84,6 +84,7 @@ def test_balance_gaps_repeats_and_lengths_are_counted(tmp_path: Path) -> None:
     assert found.classes == {"pos": 30, "neg": 12}
     assert (found.missing, found.repeated, found.contradicting) == (1, 1, 1)
     assert found.words == (8, 8, 8)
+    assert "median 8, 95 % have at most 8, longest 8" in " ".join(found.sentences())
     assert found.max_length == 32
     said = " ".join(found.sentences())
     for words in ("42 rows", "pos 71%, neg 29%", "1 rows lack", "repeat an earlier", "different"):

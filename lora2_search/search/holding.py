@@ -1,0 +1,48 @@
+"""What a driver holds while it runs: a folder, and a Ray on which its runs fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from ..home import writable_folder
+from .cluster import capacity, connected, settled
+from .ownership import owned
+from .space import Resources
+
+
+@contextmanager
+def held(
+    folder: Path, resources: Resources, *, device: str, resume: bool, address: str | None
+) -> Iterator[Resources]:
+    """Hold a folder of runs and a connection to Ray while the block runs.
+
+    What is refused leaves nothing behind: a new folder is made last.
+
+    Args:
+        folder: Of the study or suite; every node of a cluster must see it.
+        resources: What one run takes.
+        device: ``training.device`` of the runs.
+        resume: Whether the folder is there already.
+        address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
+
+    Yields:
+        The resources, ``settled``.
+
+    Raises:
+        ConfigError: A run asks for more than any node has.
+        UserError: The folder is in use, or the cluster cannot be reached.
+    """
+    with ExitStack() as stack:
+        if resume:
+            stack.enter_context(owned(folder))
+        else:
+            writable_folder(folder.parent, "name another folder with --storage")
+        stack.enter_context(connected(address, folder if resume else folder.parent))
+        terms = settled(resources, device)
+        capacity(terms)
+        if not resume:
+            folder.mkdir(exist_ok=True)
+            stack.enter_context(owned(folder))
+        yield terms
