@@ -14,7 +14,7 @@ from statistics import median
 
 import torch
 
-from . import search, step
+from . import method, search
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -32,18 +32,12 @@ def help_seconds(repeats: int = 9) -> float:
 def rows(steps: int, sentences: int) -> list[tuple[str, str, str]]:
     load = os.getloadavg()[0]
     print(f"load at the start: {load:.2f}", flush=True)
-    taken = step.measure(steps)
+    taken = method.measure(steps)
     print(taken, flush=True)
     found = search.measure(sentences)
     print(found, flush=True)
-    ratio = taken["lora2"] / taken["lora"]
     return [
-        ("Whole LoRA² step / PEFT LoRA step, same rank, 32 x 64 tokens", f"{ratio:.3f}", "<= 1.05"),
-        (
-            "the same, milliseconds",
-            f"{taken['lora2'] * 1000:.0f} / {taken['lora'] * 1000:.0f}",
-            "",
-        ),
+        *taken,
         (
             "Search efficiency: two bare warm processes / study, 16 trials",
             f"{found['efficiency']:.3f}",

@@ -3,6 +3,8 @@
 # Suffixes, as PEFT matches them: "output.dense" takes both the attention's and the block's.
 _BERT_TARGETS = ["query", "key", "value", "intermediate.dense", "output.dense"]
 
+_LLAMA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
 TARGETS: dict[str, list[str]] = {
     "bert": _BERT_TARGETS,
     "deberta-v2": [
@@ -14,17 +16,27 @@ TARGETS: dict[str, list[str]] = {
     ],
     "distilbert": ["q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"],
     "electra": _BERT_TARGETS,
+    "gpt2": ["c_attn", "c_proj", "c_fc"],  # Conv1D, whose weight is kept transposed
+    "llama": _LLAMA_TARGETS,
+    "mistral": _LLAMA_TARGETS,
+    "qwen2": _LLAMA_TARGETS,
+    "qwen3": _LLAMA_TARGETS,
     "roberta": _BERT_TARGETS,
     "xlm-roberta": _BERT_TARGETS,
 }
 
-# Whatever a sequence classifier adds to a pretrained encoder starts at random, so it must be
+# Whatever a sequence classifier adds to a pretrained model starts at random, so it must be
 # trained: DeBERTa's pooler too, which PEFT's own default leaves frozen as it was drawn.
 MODULES_TO_SAVE: dict[str, list[str]] = {
     "bert": ["pooler", "classifier"],
     "deberta-v2": ["pooler", "classifier"],
     "distilbert": ["pre_classifier", "classifier"],
     "electra": ["classifier"],
+    "gpt2": ["score"],
+    "llama": ["score"],
+    "mistral": ["score"],
+    "qwen2": ["score"],
+    "qwen3": ["score"],
     "roberta": ["classifier"],
     "xlm-roberta": ["classifier"],
 }

@@ -53,7 +53,8 @@ def _check_data(config: RunConfig, say: Callable[[str], None]) -> None:
 def _check_model_type(config: RunConfig, say: Callable[[str], None]) -> None:
     path = check_model(config.model, say)
     model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
-    adapts = config.method != "head-only" and config.adapter.target_modules is None
+    whole = config.method in ("full", "head-only")
+    adapts = not whole and config.adapter.target_modules is None
     if adapts and model_type not in TARGETS:
         raise ConfigError(
             [

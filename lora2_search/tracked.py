@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,10 @@ class Tracked:
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
         """Pass it on."""
         self.open().ended(run, state, record, reason)
+
+    def measured(self, values: Mapping[str, float]) -> None:
+        """Note numbers of the whole itself."""
+        self.open().measured(values)
 
     def close(
         self,

@@ -23,10 +23,10 @@ def problems(data: dict) -> list[str]:
     [
         ({"adaptr": {}}, 'adaptr: unknown key; did you mean "adapter"?'),
         ({"adapter": {"target_rnk": 3}}, 'target_rnk: unknown key; did you mean "target_rank"'),
-        ({"adapter": {"zzzz": 3}}, "adapter.zzzz: unknown key; known: beta1"),
+        ({"adapter": {"zzzz": 3}}, "adapter.zzzz: unknown key; known: allocation"),
         ({"adapter": 4}, "adapter: must be a group of settings, but got 4"),
         ({"adapter": {"k": 0}}, "adapter.k: must be greater than or equal to 1, but got 0"),
-        ({"adapter": {"k": 1.5}}, "adapter.k: must be a valid integer, but got 1.5"),
+        ({"adapter": {"k": 1.5}}, "adapter.k: must be a valid integer, but got 1.5; or"),
         ({"adapter": {"k": True}}, "adapter.k: must be a valid integer, but got True"),
         ({"training": {"lr": "1e-3"}}, "training.lr: must be a valid number, but got '1e-3'"),
         ({"training": {"lr": 0.0}}, "training.lr: must be greater than 0, but got 0.0"),
@@ -40,9 +40,13 @@ def problems(data: dict) -> list[str]:
         ({"adapter": {"gamma": [0.1]}}, "gamma must be one number or one per plane (2), got [0.1]"),
         ({"adapter": {"r": 4, "target_rank": 5}}, "must be at most r, but got target_rank=5, r=4"),
         ({"adapter": {"t_init": 0.6, "t_final": 0.4}}, "t_init + t_final must be less than"),
-        ({"adapter": {"scoring": "full2"}}, "scoring: must be 'reduced', 'random' or 'none'"),
+        ({"adapter": {"scoring": "full2"}}, "scoring: no scoring of that name"),
         ({"task": "rtee"}, "task: must be 'cola'"),
-        ({"method": "lora3"}, "method: must be 'lora2', 'lora' or 'head-only', but got 'lora3'"),
+        (
+            {"method": "lora3"},
+            "method: must be 'lora2', 'lora', 'dora', 'adalora', 'full' or 'head-only', "
+            "but got 'lora3'",
+        ),
         ({"seed": -1}, "seed: must be greater than or equal to 0, but got -1"),
     ],
 )  # fmt: skip

@@ -6,39 +6,63 @@ from typing import Any
 
 from ..config import AdapterConfig, RunConfig, TrainingConfig
 
-_PRUNING = ("target_rank", "scoring", "t_init", "t_final", "delta_t", "beta1", "beta2")
-_LORA = ("r", "lora_alpha", "lora_dropout", "target_modules")
+_SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
+_PRUNING = (*_SCHEDULE, "scoring", "score_loss", "allocation", "budget", "beta1", "beta2")
+_PEFT = (
+    *("r", "lora_alpha", "lora_dropout"),
+    *("target_modules", "exclude_modules", "layers_to_transform"),
+)
+_SOFT = ("gamma", "gamma_cross", "penalty")
+# What each method but LoRA² looks at.
+_USED = {
+    "head-only": (),
+    "full": (),
+    "lora": (*_PEFT, "rank_pattern"),
+    "dora": (*_PEFT, "rank_pattern"),
+    "adalora": (*_PEFT, *_SCHEDULE, "beta1", "beta2", "gamma"),
+}
+# What a scoring leaves aside.
+_NO_AVERAGES = ("beta1", "beta2", "score_loss")
+_UNSCORED = {"random": _NO_AVERAGES, "magnitude": _NO_AVERAGES, "sensitivity": ("beta2",)}
 
 
 def decisive(config: RunConfig) -> dict[str, Any]:
     """Return the settings of ``config`` with those that it never looks at at their defaults.
 
-    Head-only training has no adapter and one learning rate; LoRA has neither planes nor budget;
-    without a target below ``r``, or with ``scoring: none``, nothing is pruned; random scoring
-    averages nothing; an orthonormal start has no spread; one γ is a list of two equal ones.
+    Full and head-only training have no adapter, head-only one learning rate; LoRA and DoRA have
+    neither planes nor budget, AdaLoRA has one plane; without a target below ``r``, or with
+    ``scoring: none``, nothing is pruned; random scoring averages nothing; only soft orthogonality
+    is weighed; only a Gaussian start has a spread; one γ is a list of equal ones.
     """
     data = config.model_dump(mode="python")
-    data["adapter"] = _adapter(config)
+    data["adapter"] = _lora2(config) if config.method == "lora2" else _other(config)
     data["training"] = _training(config)
     return data
 
 
-def _adapter(config: RunConfig) -> dict[str, Any]:
+def _other(config: RunConfig) -> dict[str, Any]:
     adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
-    if config.method == "head-only":
-        return default
-    if config.method == "lora":
-        return {**default, **{name: adapter[name] for name in _LORA}}
-    unused: tuple[str, ...] = ()
-    if not config.adapter.prunes:
-        unused += _PRUNING
-    elif adapter["scoring"] == "random":
-        unused += ("beta1", "beta2")
-    if adapter["init"] == "orthonormal":
+    used = {name: adapter[name] for name in _USED[config.method]}
+    if config.method == "adalora" and adapter["orthogonality"] != "soft":
+        used["gamma"] = 0.0
+    return {**default, **used}
+
+
+def _lora2(config: RunConfig) -> dict[str, Any]:
+    adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
+    unused: tuple[str, ...] = () if config.prunes else _PRUNING
+    unused += _UNSCORED.get(adapter["scoring"], ())
+    if adapter["init"] != "gaussian":
         unused += ("init_std",)
+    soft = adapter["orthogonality"] == "soft"
+    if not soft:
+        unused += (*_SOFT, "score_loss")
+    adapter |= {name: default[name] for name in unused}
+    if not isinstance(adapter["k"], list):
+        adapter["k"] = [adapter["k"]]
     if not isinstance(adapter["gamma"], list):
-        adapter["gamma"] = [adapter["gamma"]] * 2
-    return {**adapter, **{name: default[name] for name in unused}}
+        adapter["gamma"] = [adapter["gamma"]] * config.adapter.planes
+    return adapter
 
 
 def _training(config: RunConfig) -> dict[str, Any]:

@@ -11,15 +11,19 @@ from peft.mapping import (
 
 from ..model_types import default_modules_to_save, default_targets
 from .accounting import count_parameters
+from .compression import compress
 from .config import Lora2Config, Lora2PeftType
 from .model import Lora2Model
+from .pruning import prune
 
 __all__ = [
     "Lora2Config",
     "Lora2Model",
+    "compress",
     "count_parameters",
     "default_modules_to_save",
     "default_targets",
+    "prune",
 ]
 
 # PEFT's own `register_peft_method` accepts only names that its enum already holds.

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from peft.tuners.adalora import AdaLoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
+from ..model_types import MODULES_TO_SAVE
 from .allocation import kept_in_values
 from .factors import Factors
 from .layer import Lora2Layer
@@ -18,33 +20,45 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
     Works on any model with or without PEFT, also on the meta device and when loaded frozen.
 
     Returns:
-        trained_adapter: elements of the active adapter's tensors.
+        trained_adapter: elements of the active adapter's tensors; of a model of a known type that
+            is trained whole, all that is not its head.
         trained_head: `modules_to_save`, and whatever else outside the adapters can train.
         kept_adapter: what is left when zeroed singular values are cut with their column of U and
             row of V; outer planes stay.
         compressed_adapter: what a plain LoRA of width min(kept rank, all k) per matrix holds.
-        scored_full: weights that full scoring looks at; 0 for other methods.
+        scored_full: weights that full scoring looks at; 0 for methods without scores.
         scored_reduced: weights that reduced scoring looks at (λ and the innermost plane); 0 for
-            other methods.
+            methods without scores.
 
-    For methods other than LoRA², kept = compressed = trained.
+    AdaLoRA counts as what it is, a single plane that is scored whole. Other methods prune nothing:
+    kept = compressed = trained.
     """
-    adapter = sum(p.numel() for p in _adapter_parameters(model))
+    body, head = _other_sizes(model)
+    adapter = body + sum(p.numel() for p in _adapter_parameters(model))
     counts = {
         "trained_adapter": adapter,
-        "trained_head": _head_size(model),
+        "trained_head": head,
         "kept_adapter": adapter,
         "compressed_adapter": adapter,
         "scored_full": 0,
         "scored_reduced": 0,
     }
-    for matrix, kept in _lora2_matrices(model):
-        size = _size(matrix)
-        counts["kept_adapter"] -= (len(matrix.values) - kept) * _size_per_rank(matrix)
-        counts["compressed_adapter"] += _compressed_size(matrix, kept) - size
-        counts["scored_full"] += size
-        counts["scored_reduced"] += len(matrix.values) * _size_per_rank(matrix)
+    for matrix, kept in (*_lora2_matrices(model), *_adalora_matrices(model)):
+        for name, size in count_matrix(matrix, kept).items():
+            counts[name] += size
+        counts["kept_adapter"] -= _size(matrix)
+        counts["compressed_adapter"] -= _size(matrix)
     return counts
+
+
+def count_matrix(matrix: Factors, kept: int) -> dict[str, int]:
+    """Count the weights of one adapted matrix of which `kept` singular values live."""
+    return {
+        "kept_adapter": _size(matrix) - (len(matrix.values) - kept) * _size_per_rank(matrix),
+        "compressed_adapter": _compressed_size(matrix, kept),
+        "scored_full": _size(matrix),
+        "scored_reduced": len(matrix.values) * _size_per_rank(matrix),
+    }
 
 
 def _size(matrix: Factors) -> int:
@@ -78,11 +92,23 @@ def _lora2_matrices(model: nn.Module) -> Iterator[tuple[Factors, int]]:
     yield from zip([matrix for _, matrix in matrices], kept, strict=True)
 
 
+def _adalora_matrices(model: nn.Module) -> Iterator[tuple[Factors, int]]:
+    """The same of PEFT's AdaLoRA: its B, E and A are u, λ and v of a single plane."""
+    matrices = [
+        Factors((layer.lora_B[name],), layer.lora_E[name].view(-1), (layer.lora_A[name],))
+        for layer in model.modules()
+        if isinstance(layer, AdaLoraLayer)
+        for name in layer.active_adapters
+        if name in layer.lora_E
+    ]
+    yield from zip(matrices, kept_in_values([m.values for m in matrices]), strict=True)
+
+
 def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
     for layer in model.modules():
         if not isinstance(layer, BaseTunerLayer):
             continue
-        for attribute in layer.adapter_layer_names:
+        for attribute in dict.fromkeys(layer.adapter_layer_names):  # DoRA's stands there twice
             per_adapter = getattr(layer, attribute, {})
             for name in layer.active_adapters:
                 if name in per_adapter:
@@ -90,11 +116,18 @@ def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
                     yield from [entry] if isinstance(entry, nn.Parameter) else entry.parameters()
 
 
-def _head_size(model: nn.Module) -> int:
+def _other_sizes(model: nn.Module) -> tuple[int, int]:
+    """Trained weights outside the adapters: of the body, and of the head."""
     adapter = {id(p) for p in _adapter_parameters(model)}
-    head = {id(p): p for p in model.parameters() if p.requires_grad and id(p) not in adapter}
+    heads = MODULES_TO_SAVE.get(getattr(getattr(model, "config", None), "model_type", ""), [])
+    body: dict[int, nn.Parameter] = {}
+    head: dict[int, nn.Parameter] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and id(parameter) not in adapter:
+            known = heads and not any(part in heads for part in name.split("."))
+            (body if known else head)[id(parameter)] = parameter
     for module in model.modules():
         if isinstance(module, ModulesToSaveWrapper):
             for name in module.active_adapters:
                 head.update((id(p), p) for p in module.modules_to_save[name].parameters())
-    return sum(parameter.numel() for parameter in head.values())
+    return sum(p.numel() for p in body.values()), sum(p.numel() for p in head.values())

@@ -1,13 +1,15 @@
-"""Which singular values live: one budget shared by all adapted matrices."""
+"""Which singular values live: one budget for all adapted matrices, shared or dealt out."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from .factors import Factors
-from .importance import Scoring
 from .schedule import BudgetSchedule
+from .scoring import Scoring, ScoringError
 
 
 class RankAllocator:
@@ -19,11 +21,20 @@ class RankAllocator:
         ranks: singular values per matrix, in order.
         scoring: ranks the singular values.
         schedule: budget and times of the masks; may be replaced when T changes.
+        allocation: "global" shares the budget among all matrices, "per-matrix" gives each its
+            part of it (`shares`).
     """
 
-    def __init__(self, ranks: Sequence[int], scoring: Scoring, schedule: BudgetSchedule) -> None:
+    def __init__(
+        self,
+        ranks: Sequence[int],
+        scoring: Scoring,
+        schedule: BudgetSchedule,
+        allocation: str = "global",
+    ) -> None:
         self.schedule = schedule
         self._ranks = list(ranks)
+        self._per_matrix = allocation == "per-matrix"
         self._scoring = scoring
         self._mask = torch.ones(sum(ranks), dtype=torch.bool)
         self._kept = len(self._mask)
@@ -37,6 +48,7 @@ class RankAllocator:
         Raises:
             ValueError: the step lies outside 1 … T.
             RuntimeError: there are no gradients to score.
+            ScoringError: the scoring gives another number of scores than there are values.
         """
         schedule = self.schedule
         if schedule.scores_at(step):
@@ -45,7 +57,7 @@ class RankAllocator:
         missed = fixed and self._kept != schedule.target
         if schedule.masks_at(step) or missed:
             self._kept = schedule.budget(step)
-            self._mask = survivors(self._scoring.scores(), self._kept)
+            self._mask = self._survivors(self._kept)
             self._apply(matrices)
         elif fixed:
             # The optimiser's momentum moves masked values away from 0 at every step.
@@ -55,9 +67,13 @@ class RankAllocator:
         """Singular values that survived the latest mask, per matrix; all before the first."""
         return [int(part.sum()) for part in self._mask.cpu().split(self._ranks)]
 
+    def scores(self) -> Tensor:
+        """What the next mask would choose by, `[Σr]`: matrices in order, then rank."""
+        return self._scoring.scores()
+
     def state(self) -> dict[str, Tensor]:
-        """Everything that decides later masks, as flat tensors of its own."""
-        state = {"mask": self._mask, **self._scoring.state()}
+        """Everything that decides later masks, as tensors of its own."""
+        state = {**self._scoring.state(), "mask": self._mask}
         return {name: tensor.detach().clone() for name, tensor in state.items()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -78,6 +94,17 @@ class RankAllocator:
         self._kept = int(self._mask.sum())
         self._scoring.load_state(state)
 
+    def _survivors(self, budget: int) -> Tensor:
+        scores = self._scoring.scores()
+        if scores.shape != self._mask.shape:
+            raise ScoringError(
+                f"{type(self._scoring).__name__}.scores() must give one score per singular value, "
+                f"shape {tuple(self._mask.shape)}, but gave {tuple(scores.shape)}."
+            )
+        if not self._per_matrix:
+            return survivors(scores, budget)
+        return survivors_within(scores, self._ranks, shares(budget, self._ranks))
+
     @torch.no_grad()
     def _apply(self, matrices: Sequence[Factors]) -> None:
         values = [m.values for m in matrices]
@@ -95,6 +122,46 @@ def survivors(scores: Tensor, budget: int) -> Tensor:
     mask = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
     mask[order[:budget]] = True
     return mask
+
+
+def survivors_within(scores: Tensor, ranks: Sequence[int], budgets: Sequence[int]) -> Tensor:
+    """Mask of the highest scores of each matrix, `[Σr]` bool, by the rules of `survivors`.
+
+    Args:
+        scores: of all singular values, matrices in order.
+        ranks: singular values per matrix.
+        budgets: how many of them survive, per matrix.
+    """
+    rows = pad_sequence(list(scores.split(list(ranks))), batch_first=True, padding_value=-math.inf)
+    order = rows.sort(dim=1, descending=True, stable=True).indices  # [n, max r]
+    place = torch.empty_like(order)
+    columns = torch.arange(rows.shape[1], device=scores.device)
+    place.scatter_(1, order, columns.expand_as(order))
+
+    def column(numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, device=scores.device).unsqueeze(1)
+
+    return (place < column(budgets))[columns < column(ranks)]
+
+
+def shares(budget: int, ranks: Sequence[int]) -> list[int]:
+    """Split a budget among matrices as evenly as their ranks allow, in whole numbers.
+
+    Dealt like cards: one to each matrix in order, round after round, passing over those whose
+    rank (a rank pattern's, perhaps 0) is used up. So shares of matrices with rank to spare
+    differ by at most 1, the earlier has more, none shrinks when the budget grows, and they sum
+    to the budget (to all ranks where that is less).
+    """
+    level = 0
+    while level < max(ranks) and sum(min(rank, level + 1) for rank in ranks) <= budget:
+        level += 1
+    dealt = [min(rank, level) for rank in ranks]
+    left = budget - sum(dealt)
+    for index, rank in enumerate(ranks):
+        if rank > level and left > 0:
+            dealt[index] += 1
+            left -= 1
+    return dealt
 
 
 def kept_in_values(values: Sequence[Tensor]) -> list[int]:

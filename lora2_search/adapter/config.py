@@ -9,8 +9,16 @@ from typing import Any
 
 from peft import PeftConfig
 
-INITS = ("gaussian", "orthonormal")
-SCORINGS = ("reduced", "random", "none")
+from ..vocabulary import (
+    ALLOCATIONS,
+    BUDGETS,
+    INITS,
+    ORTHOGONALITIES,
+    PENALTIES,
+    SCALINGS,
+    SCORE_LOSSES,
+    scorings,
+)
 
 
 class Lora2PeftType(str, Enum):  # noqa: UP042 - PEFT and its JSON rely on `str` mixed with Enum
@@ -34,6 +42,8 @@ class Lora2Config(PeftConfig):
             (`[16, 8]`: three) and `[]` a single one (AdaLoRA's form).
         r: number of singular values per matrix, before pruning; may exceed `k`.
         lora_alpha: α; the increment is scaled by `lora_alpha / r`.
+        scaling: "published" divides α by r, "balanced" by the rank that ΔW can have, the least of
+            r and all widths.
         lora_dropout: probability of dropping an input of the adapter, in [0, 1).
         target_modules: suffixes, a regular expression or "all-linear"; None takes
             `default_targets` of the model's type.
@@ -42,11 +52,25 @@ class Lora2Config(PeftConfig):
         layers_to_transform: indices of the blocks to adapt; None adapts all.
         layers_pattern: name of the list of blocks, where PEFT cannot tell it.
         rank_pattern: other ranks than `r` by module name; 0 is a rank.
-        gamma: weight of the orthogonality regularisers, one number or one per plane.
-        init: start of the factors, "gaussian" (published) or "orthonormal"; λ starts at 0.
+        orthogonality: how factors are kept orthonormal: "soft" (by `gamma`, published), "hard"
+            (retracted after every optimiser step) or "none".
+        gamma: weight of the soft regularisers, one number or one per plane.
+        gamma_cross: weight of the overlap of neighbouring planes in the loss (soft only).
+        penalty: norm of the soft regularisers, "frobenius" (published) or "squared".
+        init: start of the factors, "gaussian" (published), "orthonormal" or "svd" (the leading
+            singular directions of the frozen weight); λ starts at 0.
         init_std: standard deviation of the Gaussian start (published: 0.02).
         seed: seeds every factor and every random priority, each by its own name.
-        scoring: how singular values are ranked for pruning: "reduced", "random", or "none".
+        scoring: how singular values are ranked for pruning: "reduced" (the paper's), "thinned"
+            (the same, looked at on 4 of 9 steps), "full" (AdaLoRA's), "values", "sensitivity",
+            "magnitude", "random", "none", or a name that an installed package brings
+            (`lora2_search.vocabulary.scorings`).
+        score_loss: whose gradient is scored: of the "total" loss (published), or of the "task"
+            loss, without the regularisers.
+        allocation: "global" shares one budget among all matrices (published); "per-matrix"
+            gives each its part.
+        budget: descent of the budget: "cubic" (published), "linear", or "constant" (the target
+            from the first mask on).
         target_rank: mean kept rank per matrix at the end; None or `r` prunes nothing.
         t_init: steps before pruning starts; an int, or a fraction of all steps below 1.
         t_final: last steps, during which the mask is fixed; int or fraction.
@@ -62,6 +86,7 @@ class Lora2Config(PeftConfig):
     k: int | list[int] = 8
     r: int = 8
     lora_alpha: float = 16
+    scaling: str = "published"
     lora_dropout: float = 0.0
     target_modules: list[str] | set[str] | str | None = None
     exclude_modules: list[str] | set[str] | str | None = None
@@ -69,11 +94,17 @@ class Lora2Config(PeftConfig):
     layers_to_transform: list[int] | int | None = None
     layers_pattern: list[str] | str | None = None
     rank_pattern: dict[str, int] | None = None
+    orthogonality: str = "soft"
     gamma: float | list[float] = 0.1
+    gamma_cross: float = 0.0
+    penalty: str = "frobenius"
     init: str = "gaussian"
     init_std: float = 0.02
     seed: int = 0
     scoring: str = "reduced"
+    score_loss: str = "total"
+    allocation: str = "global"
+    budget: str = "cubic"
     target_rank: float | None = None
     t_init: float = 0.1
     t_final: float = 0.5
@@ -92,10 +123,7 @@ class Lora2Config(PeftConfig):
         self._check_shape()
         self._check_start()
         self._check_pruning()
-        if self.layers_pattern is not None and self.layers_to_transform is None:
-            raise ValueError(
-                "When `layers_pattern` is specified, `layers_to_transform` must also be specified."
-            )
+        self._check_targets()
 
     @property
     def widths(self) -> list[int]:
@@ -104,15 +132,21 @@ class Lora2Config(PeftConfig):
 
     @property
     def gammas(self) -> list[float]:
-        """γ of every plane, outer first, length P."""
+        """γ of every plane, outer first, length P; 0 where no soft regulariser is on."""
+        if self.orthogonality != "soft":
+            return [0.0] * (len(self.widths) + 1)
         if isinstance(self.gamma, (list, tuple)):
             return list(self.gamma)
         return [self.gamma] * (len(self.widths) + 1)
 
     @property
-    def scaling(self) -> float:
-        """α / r, with the configured r: a pruned matrix keeps the scale it was trained with."""
-        return self.lora_alpha / self.r
+    def increment_scale(self) -> float:
+        """Factor of ΔW. With the configured r: a pruned matrix keeps the scale it was trained with.
+
+        published: α / r        balanced: α / min(k₁, …, k_{P-1}, r)
+        """  # noqa: D415 - the formulas end the text
+        divisor = min([*self.widths, self.r]) if self.scaling == "balanced" else self.r
+        return self.lora_alpha / divisor
 
     @property
     def prunes(self) -> bool:
@@ -133,8 +167,24 @@ class Lora2Config(PeftConfig):
                 f"r={self.r}."
             )
 
+    def _check_targets(self) -> None:
+        for name in ("layers_to_transform", "layers_pattern"):
+            if isinstance(self.target_modules, str) and getattr(self, name) is not None:
+                raise ValueError(f"`{name}` cannot be used when `target_modules` is a str.")
+        if self.layers_pattern is not None and self.layers_to_transform is None:
+            raise ValueError(
+                "When `layers_pattern` is specified, `layers_to_transform` must also be specified."
+            )
+        indices = self.layers_to_transform
+        for index in indices if isinstance(indices, (list, tuple)) else [indices]:
+            if index is not None:
+                _check_whole("layers_to_transform", index, at_least=0)
+
     def _check_start(self) -> None:
         _check_name("init", self.init, INITS)
+        _check_name("orthogonality", self.orthogonality, ORTHOGONALITIES)
+        _check_name("scaling", self.scaling, SCALINGS)
+        _check_name("penalty", self.penalty, PENALTIES)
         _check_whole("seed", self.seed)
         if _real("init_std", self.init_std) <= 0:
             raise ValueError(f"`init_std` must be greater than 0, but got {self.init_std}.")
@@ -143,16 +193,24 @@ class Lora2Config(PeftConfig):
         if not 0 <= _real("lora_dropout", self.lora_dropout) < 1:
             raise ValueError(f"`lora_dropout` must be in [0, 1), but got {self.lora_dropout}.")
         planes = len(self.widths) + 1
-        if len(self.gammas) != planes:
+        gammas = self.gamma if isinstance(self.gamma, (list, tuple)) else [self.gamma] * planes
+        if len(gammas) != planes:
             raise ValueError(
                 f"`gamma` must be one number or one per plane ({planes} here), "
                 f"but got {self.gamma}."
             )
-        if any(_real("gamma", gamma) < 0 for gamma in self.gammas):
+        if any(_real("gamma", gamma) < 0 for gamma in gammas):
             raise ValueError(f"`gamma` must be at least 0, but got {self.gamma}.")
+        if _real("gamma_cross", self.gamma_cross) < 0:
+            raise ValueError(f"`gamma_cross` must be at least 0, but got {self.gamma_cross}.")
 
     def _check_pruning(self) -> None:
-        _check_name("scoring", self.scoring, SCORINGS)
+        # Inference scores nothing: the package that brought the name need not be there.
+        if not self.inference_mode:
+            _check_name("scoring", self.scoring, scorings())
+        _check_name("score_loss", self.score_loss, SCORE_LOSSES)
+        _check_name("allocation", self.allocation, ALLOCATIONS)
+        _check_name("budget", self.budget, BUDGETS)
         for name in ("beta1", "beta2"):
             if not 0 < _real(name, getattr(self, name)) < 1:
                 raise ValueError(

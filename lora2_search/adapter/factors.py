@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 class Factors(NamedTuple):
@@ -45,19 +46,25 @@ def factor_shapes(
     return left, right
 
 
-def contract(factors: Factors, scaling: float) -> tuple[Tensor, Tensor]:
-    """Fold everything but `v₁` into one tall factor, so that `ΔW = left @ right`.
+def through_planes(x: Tensor, factors: Factors) -> Tensor:
+    """`x · (u₂ … u_P diag(λ) v_P … v₂)ᵀ`: everything between `v₁` and `u₁`.
 
-    The small inner planes are multiplied first, so no product is larger than `[d_out, k₁]`.
+    The planes are multiplied from the innermost outward, so no product is larger than
+    `[k₁, k₁]`, whatever the number of tokens. A single plane leaves `diag(λ)` alone.
+
+    Args:
+        x: `[..., k₁]` (r in place of k₁ for a single plane), what `v₁` gave.
+        factors: of one matrix.
 
     Returns:
-        `left [d_out, k₁]` and `right [k₁, d_in]` (r in place of k₁ for a single plane).
+        `[..., k₁]`, what `u₁` is to take.
     """
-    planes = zip(factors.left[-2::-1], factors.right[:0:-1], strict=True)
-    left = factors.left[-1] * (factors.values * scaling)  # [k_{P-1}, r]
-    for outer_left, inner_right in planes:
-        left = outer_left @ (left @ inner_right)  # [k_{p-1}, k_p]
-    return left, factors.right[0]
+    if len(factors.left) == 1:
+        return x * factors.values
+    middle = (factors.left[-1] * factors.values) @ factors.right[-1]  # [k_{P-1}, k_{P-1}]
+    for u, v in zip(factors.left[-2:0:-1], factors.right[-2:0:-1], strict=True):
+        middle = u @ middle @ v  # [k_{p-1}, k_{p-1}]
+    return functional.linear(x, middle)  # [..., k₁]
 
 
 def delta_weight(factors: Factors, scaling: float) -> Tensor:
@@ -66,15 +73,13 @@ def delta_weight(factors: Factors, scaling: float) -> Tensor:
     Half-precision factors are multiplied in float32, so that merging rounds once.
     """
     wide = torch.promote_types(factors.values.dtype, torch.float32)
-    left, right = contract(
-        Factors(
-            tuple(u.to(wide) for u in factors.left),
-            factors.values.to(wide),
-            tuple(v.to(wide) for v in factors.right),
-        ),
-        scaling,
+    raised = Factors(
+        tuple(u.to(wide) for u in factors.left),
+        factors.values.to(wide),
+        tuple(v.to(wide) for v in factors.right),
     )
-    return left @ right  # [d_out, d_in]
+    right = through_planes(raised.right[0].mT, raised).mT  # [k₁, d_in]
+    return (raised.left[0] * scaling) @ right  # [d_out, d_in]
 
 
 def initial_factor(

@@ -7,17 +7,15 @@ from typing import Any, cast
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from .config import Lora2Config
-from .factors import (
-    Factors,
-    contract,
-    delta_weight,
-    factor_shapes,
-    initial_factor,
-    named_generator,
-)
+from .factors import Factors, delta_weight, factor_shapes, through_planes
+from .frozen import features, read_weight, stored_transposed, write_weight
+from .quantized import keep_plain
+from .start import start_planes
+
+_PLAIN: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}
 
 
 class Lora2Layer(BaseTunerLayer):
@@ -32,7 +30,7 @@ class Lora2Layer(BaseTunerLayer):
 
     # What PEFT's untyped base provides; annotations alone, they define nothing.
     active_adapters: list[str]
-    get_base_layer: Callable[[], nn.Linear]
+    get_base_layer: Callable[[], Any]
     _cast_input_dtype: Callable[[Tensor, torch.dtype], Tensor]
 
     def __init__(self, base_layer: nn.Module) -> None:
@@ -44,9 +42,8 @@ class Lora2Layer(BaseTunerLayer):
         self.scaling: dict[str, float] = {}
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
-        linear = self.get_base_layer()
-        self.in_features: int = linear.in_features
-        self.out_features: int = linear.out_features
+        self.out_features, self.in_features = features(self.get_base_layer())
+        keep_plain(self.get_base_layer())
 
     def update_layer(
         self, adapter_name: str, config: Lora2Config, rank: int, module_name: str
@@ -59,24 +56,32 @@ class Lora2Layer(BaseTunerLayer):
             rank: number of singular values of this matrix; 0 is allowed.
             module_name: this layer's name in the base model; it names the random generators.
         """
-
-        def start(side: str, shapes: list[tuple[int, int]]) -> nn.ParameterList:
-            planes = []
-            for plane, shape in enumerate(shapes):
-                generator = named_generator(config.seed, module_name, f"{side}{plane}")
-                planes.append(initial_factor(shape, config.init, config.init_std, generator))
-            return nn.ParameterList(planes)
-
-        left, right = factor_shapes(self.out_features, self.in_features, config.widths, rank)
-        self.lora2_u[adapter_name] = start("u", left)
-        self.lora2_lambda[adapter_name] = nn.Parameter(torch.zeros(rank))
-        self.lora2_v[adapter_name] = start("v", right)
+        shapes = factor_shapes(self.out_features, self.in_features, config.widths, rank)
+        self.lora2_u[adapter_name], self.lora2_v[adapter_name] = map(_to_be_filled, shapes)
+        # Device and dtype said outright: the caller may build its model under other defaults.
+        self.lora2_lambda[adapter_name] = nn.Parameter(torch.zeros(rank, **_PLAIN))
+        if not self._is_meta(adapter_name):
+            self._start(adapter_name, config, module_name)
         self.lora2_dropout[adapter_name] = (
             nn.Dropout(config.lora_dropout) if config.lora_dropout > 0 else nn.Identity()
         )
-        self.scaling[adapter_name] = config.scaling
+        self.scaling[adapter_name] = config.increment_scale
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def _is_meta(self, adapter_name: str) -> bool:
+        """Whether there is nothing to compute: counting alone, or weights that are still to come.
+
+        PEFT's `low_cpu_mem_usage` puts new parameters on the meta device as they are registered.
+        """
+        return self.lora2_lambda[adapter_name].is_meta or self.get_base_layer().weight.is_meta
+
+    @torch.no_grad()
+    def _start(self, adapter_name: str, config: Lora2Config, module_name: str) -> None:
+        factors, base = self.factors(adapter_name), self.get_base_layer()
+        planes = start_planes(config, module_name, factors, lambda: read_weight(base))
+        for factor, drawn in zip((*factors.left, *factors.right), planes, strict=True):
+            factor.copy_(drawn)
 
     def factors(self, adapter_name: str) -> Factors:
         """The trained tensors of one adapter, as they are (not copied)."""
@@ -119,17 +124,29 @@ class Linear(nn.Module, Lora2Layer):
             return result
         for adapter_name in self.active_adapters:
             if adapter_name in self.lora2_lambda:
-                result = result + self._increment(x, adapter_name).to(result.dtype)
+                result = self._add_increment(result, x, adapter_name)
         return result
 
-    def _increment(self, x: Tensor, adapter_name: str) -> Tensor:
-        left, right = contract(self.factors(adapter_name), self.scaling[adapter_name])
-        x = self.lora2_dropout[adapter_name](self._cast_input_dtype(x, right.dtype))
-        return F.linear(F.linear(x, right), left)  # [..., d_in] -> [..., k₁] -> [..., d_out]
+    def _add_increment(self, result: Tensor, x: Tensor, adapter_name: str) -> Tensor:
+        factors, scaling = self.factors(adapter_name), self.scaling[adapter_name]
+        x = self._cast_input_dtype(x, factors.values.dtype)
+        x = functional.linear(self.lora2_dropout[adapter_name](x), factors.right[0])  # [..., k₁]
+        x = through_planes(x, factors)  # [..., k₁]
+        outer = factors.left[0]
+        if x.dtype != result.dtype:
+            return result + (functional.linear(x, outer) * scaling).to(result.dtype)
+        # One pass over [..., d_out] that multiplies, scales and adds; LoRA makes three.
+        flat = result.reshape(-1, self.out_features)
+        x = x.reshape(len(flat), x.shape[-1])
+        return torch.addmm(flat, x, outer.T, alpha=scaling).view(result.shape)
 
     def get_delta_weight(self, adapter_name: str) -> Tensor:
-        """ΔW of one adapter, `[d_out, d_in]`; float32 when the factors are half precision."""
-        return delta_weight(self.factors(adapter_name), self.scaling[adapter_name])
+        """ΔW of one adapter, in the frozen weight's orientation: `[d_out, d_in]`, Conv1D's turned.
+
+        Float32 when the factors are half precision.
+        """
+        delta = delta_weight(self.factors(adapter_name), self.scaling[adapter_name])
+        return delta.mT if stored_transposed(self.get_base_layer()) else delta
 
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Add ΔW of the adapters (default: the active ones) to the frozen weight.
@@ -141,17 +158,17 @@ class Linear(nn.Module, Lora2Layer):
         Raises:
             ValueError: `safe_merge` found values that are not finite.
         """
+        base = self.get_base_layer()
         for adapter_name in check_adapters_to_merge(self, adapter_names):
             if adapter_name not in self.lora2_lambda:
                 continue
-            weight = self.get_base_layer().weight
-            merged = weight.data + self.get_delta_weight(adapter_name).detach()
+            merged = read_weight(base) + self._delta(adapter_name)
             if safe_merge and not torch.isfinite(merged).all():
                 raise ValueError(
                     "NaNs detected in the merged weights. "
                     f"The adapter {adapter_name} seems to be broken"
                 )
-            weight.data = merged.to(weight.dtype)
+            write_weight(base, merged)
             self.merged_adapters.append(adapter_name)
 
     def unmerge(self) -> None:
@@ -159,10 +176,13 @@ class Linear(nn.Module, Lora2Layer):
         if not self.merged:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
+        base = self.get_base_layer()
         while self.merged_adapters:
-            delta = self.get_delta_weight(self.merged_adapters.pop()).detach()
-            weight = self.get_base_layer().weight
-            weight.data = (weight.data - delta).to(weight.dtype)
+            write_weight(base, read_weight(base) - self._delta(self.merged_adapters.pop()))
+
+    @torch.no_grad()
+    def _delta(self, adapter_name: str) -> Tensor:
+        return delta_weight(self.factors(adapter_name), self.scaling[adapter_name])
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Whether PEFT can turn the adapter into a plain LoRA: it only adds ΔW, so yes."""
@@ -170,3 +190,7 @@ class Linear(nn.Module, Lora2Layer):
 
     def __repr__(self) -> str:
         return "lora2." + super().__repr__()
+
+
+def _to_be_filled(shapes: list[tuple[int, int]]) -> nn.ParameterList:
+    return nn.ParameterList(nn.Parameter(torch.empty(shape, **_PLAIN)) for shape in shapes)

@@ -1,7 +1,9 @@
 """LoRA² as PEFT's tuner: puts the layers in, regularises them, shares out the rank."""
 
-import torch
+from typing import Any
+
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils.error import NoMatchingPeftModuleError
 from peft.utils.other import get_pattern_key
 from torch import Tensor, nn
 
@@ -9,10 +11,15 @@ from ..model_types import TARGETS
 from .allocation import RankAllocator, check_keys, kept_in_values
 from .config import Lora2Config
 from .factors import Factors
-from .importance import RandomScoring, ReducedScoring, Scoring
+from .frozen import check_adaptable
 from .layer import Linear, Lora2Layer
+from .matching import nearest_modules
+from .overlap import mean_overlap
 from .regularization import orthogonality_loss
-from .schedule import BudgetSchedule, as_steps
+from .retraction import retract
+from .schedule import schedule_for
+from .scoring import Scoring, ScoringContext, new_scoring
+from .task_gradient import penalty_gradients, without_penalty
 
 
 class Lora2Model(BaseTuner):
@@ -33,7 +40,10 @@ class Lora2Model(BaseTuner):
 
     # Looking the layers up anew would cost a walk over all modules at every step.
     _layers: dict[str, list[tuple[str, Lora2Layer]]] | None = None
+    _factors: dict[str, list[Factors]] | None = None
     _allocators: dict[str, RankAllocator] | None = None
+    # The regularisers' gradient at the weights of the latest forward (`score_loss: task`).
+    _penalties: dict[str, list[Tensor | None]] | None = None
 
     def set_total_steps(self, total_steps: int) -> None:
         """Tell the budget schedule how many optimiser steps the run has.
@@ -42,45 +52,61 @@ class Lora2Model(BaseTuner):
 
         Raises:
             ValueError: `t_init` + `t_final` leave no step to prune in.
+            ScoringError: the scoring that an installed package brings cannot be made.
         """
         name, config = self._active()
-        schedule = self._schedule(config, total_steps)
+        ranks = [len(matrix.values) for matrix in self._matrices()]
+        schedule = schedule_for(config, ranks, total_steps)
         if not config.prunes:
             return
         self._allocators = self._allocators or {}
         if name in self._allocators:
             self._allocators[name].schedule = schedule
         else:
-            ranks = [len(matrix.values) for matrix in self._matrices()]
-            self._allocators[name] = RankAllocator(ranks, self._scoring(config), schedule)
+            self._allocators[name] = RankAllocator(
+                ranks, self._scoring(config), schedule, config.allocation
+            )
 
     def regularization(self) -> dict[str, Tensor]:
-        """The weighted orthogonality loss of each plane: add the sum to the task's loss.
+        """The weighted regularisers, by name: add the sum to the task's loss.
 
-            (1/P) · γ_p · mean over all factors X of plane p of ‖XᵀX − I‖_F
+            outer, …, inner    (1/P) · γ_p · mean over all factors X of plane p of ‖XᵀX − I‖_F
+            cross              γ_cross · mean over all matrices of the neighbouring planes' overlap
 
         Returns:
             "outer" and "inner" (more names with more planes, see `plane_names`): scalars that
-            carry gradients, or a constant 0 where γ is 0.
+            carry gradients, or a constant 0 where γ is 0 or orthogonality is not soft. "cross"
+            only where orthogonality is soft and `gamma_cross` is not 0.
         """
-        return orthogonality_loss(self._matrices(), self._active()[1].gammas)
+        config, matrices = self._active()[1], self._matrices()
+        terms = orthogonality_loss(matrices, config.gammas, config.penalty)
+        if config.orthogonality == "soft" and config.gamma_cross:
+            terms["cross"] = config.gamma_cross * mean_overlap(matrices)
+        self._keep_penalty(terms)
+        return terms
 
-    def update_and_allocate(self, step: int) -> None:
+    def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
         """Score the step just taken and mask singular values when the schedule says so.
 
         Call it after `optimizer.step()` and before `zero_grad()`, on synchronised, unscaled
-        gradients; leave it out when the optimiser's step was skipped. Without pruning it does
-        nothing.
+        gradients; leave it out when the optimiser's step was skipped. Under hard orthogonality it
+        first retracts all factors, pruning or not; else, without pruning, it does nothing.
 
         Args:
             step: optimiser steps so far, 1 … T.
+            grad_scale: what clipping multiplied the gradients with; only `score_loss: task`
+                needs it.
 
         Raises:
             RuntimeError: T is not known yet, or there are no gradients.
             ValueError: the step lies outside 1 … T.
+            ScoringError: the scoring gives another number of scores than there are values.
         """
-        if self._active()[1].prunes:
-            self._allocator().step(step, self._matrices())
+        config = self._active()[1]
+        if config.orthogonality == "hard":
+            retract(self._matrices())
+        if config.prunes:
+            self._allocator().step(step, self._scored(grad_scale))
 
     def rank_pattern(self) -> dict[str, int]:
         """Kept singular values by module name.
@@ -94,6 +120,14 @@ class Lora2Model(BaseTuner):
         else:
             kept = kept_in_values([matrix.values for matrix in self._matrices()])
         return dict(zip([module for module, _ in self._adapted()], kept, strict=True))
+
+    def importance(self) -> Tensor | None:
+        """What the next mask would choose by, `[Σr]`; None where nothing is ever pruned.
+
+        Raises:
+            RuntimeError: T is not known yet.
+        """
+        return self._allocator().scores() if self._active()[1].prunes else None
 
     def kept_rank(self) -> int:
         """Kept singular values over all matrices."""
@@ -113,7 +147,7 @@ class Lora2Model(BaseTuner):
     def allocator_state(self) -> dict[str, Tensor]:
         """Everything that decides later masks, as flat tensors; empty without pruning.
 
-        "mask" and, by scoring, "sensitivity" and "uncertainty" or "priority".
+        "mask" and what the scoring keeps: "sensitivity" and "uncertainty", "priority", ….
 
         Raises:
             RuntimeError: T is not known yet.
@@ -135,9 +169,24 @@ class Lora2Model(BaseTuner):
     def delete_adapter(self, adapter_name: str) -> None:
         """Delete an adapter together with its averages and mask."""
         super().delete_adapter(adapter_name)
-        for kept in (self._layers, self._allocators):
+        for kept in (self._layers, self._factors, self._allocators, self._penalties):
             if kept:
                 kept.pop(adapter_name, None)
+
+    def inject_adapter(self, model: nn.Module, *args: Any, **kwargs: Any) -> None:
+        """Put an adapter's layers in, as PEFT does; where none matches, name the nearest modules.
+
+        Raises:
+            ValueError: nothing matches, or all is excluded.
+        """
+        try:
+            super().inject_adapter(model, *args, **kwargs)
+        except NoMatchingPeftModuleError as error:
+            if "All modules were excluded" in str(error):
+                raise
+            targets = self.peft_config[args[0] if args else kwargs["adapter_name"]].target_modules
+            nearest = nearest_modules(model, targets)
+            raise NoMatchingPeftModuleError(f"{error} {nearest}") from None
 
     def _create_and_replace(
         self,
@@ -154,7 +203,7 @@ class Lora2Model(BaseTuner):
             target.update_layer(adapter_name, config, rank, current_key)
             return
         base_layer = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
-        _check_linear(base_layer, current_key)
+        check_adaptable(base_layer, current_key)
         layer = Linear(target, adapter_name, config, rank, current_key)
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)
@@ -192,7 +241,36 @@ class Lora2Model(BaseTuner):
 
     def _matrices(self) -> list[Factors]:
         name, _ = self._active()
-        return [layer.factors(name) for _, layer in self._adapted()]
+        layers = [layer for _, layer in self._adapted()]
+        self._factors = self._factors or {}
+        known = self._factors.get(name)
+        # Looking all factors up costs more than scoring them. They are replaced together, if at
+        # all (assigned from a state dict, cut, started again), so λ tells for all.
+        if known is None or any(
+            layer.lora2_lambda[name] is not factors.values
+            for layer, factors in zip(layers, known, strict=True)
+        ):
+            known = self._factors[name] = [layer.factors(name) for layer in layers]
+        return known
+
+    def _keep_penalty(self, terms: dict[str, Tensor]) -> None:
+        """Remember what the regularisers add to the gradients, where the score leaves it out.
+
+        Batches that one step accumulates share their weights, so the latest stands for all.
+        """
+        name, config = self._active()
+        if not config.prunes or config.score_loss != "task":
+            return
+        penalty = penalty_gradients(terms.values(), self._matrices())
+        if penalty is not None:
+            self._penalties = {**(self._penalties or {}), name: penalty}
+
+    def _scored(self, grad_scale: float | Tensor) -> list[Factors]:
+        """The factors with the gradients that count for the score."""
+        penalty = (self._penalties or {}).pop(self._active()[0], None)
+        if penalty is None:
+            return self._matrices()
+        return without_penalty(self._matrices(), penalty, grad_scale)
 
     def _allocator(self) -> RankAllocator:
         name, _ = self._active()
@@ -203,32 +281,6 @@ class Lora2Model(BaseTuner):
             )
         return self._allocators[name]
 
-    def _schedule(self, config: Lora2Config, total_steps: int) -> BudgetSchedule:
-        ranks = [len(matrix.values) for matrix in self._matrices()]
-        target = sum(ranks) if config.target_rank is None else int(config.target_rank * len(ranks))
-        return BudgetSchedule(
-            full=sum(ranks),
-            # A rank pattern may start below the target.
-            target=min(target, sum(ranks)),
-            total_steps=total_steps,
-            t_init=as_steps(config.t_init, total_steps),
-            t_final=as_steps(config.t_final, total_steps),
-            delta_t=max(1, as_steps(config.delta_t, total_steps)),
-        )
-
     def _scoring(self, config: Lora2Config) -> Scoring:
-        matrices = self._matrices()
-        if config.scoring == "random":
-            names = [module_name for module_name, _ in self._adapted()]
-            return RandomScoring(names, [len(m.values) for m in matrices], config.seed)
-        return ReducedScoring(matrices, config.beta1, config.beta2)
-
-
-def _check_linear(module: nn.Module, name: str) -> None:
-    # MultiheadAttention reads the weight of its output projection and never calls it.
-    unreachable = isinstance(module, torch.nn.modules.linear.NonDynamicallyQuantizableLinear)
-    if not isinstance(module, nn.Linear) or unreachable:
-        raise TypeError(
-            f"LoRA² adapts torch.nn.Linear layers only, but target module {name!r} is a "
-            f"{type(module).__name__}."
-        )
+        names = [module_name for module_name, _ in self._adapted()]
+        return new_scoring(config.scoring, ScoringContext(self._matrices(), names, config))

@@ -1,8 +1,10 @@
 """How far factors are from orthonormal, for all adapted matrices at once.
 
-    R(X) = ‖XᵀX − I‖_F, taken on the smaller side of X
+    R(X) = ‖XᵀX − I‖_F        frobenius, taken on the smaller side of X
+    R(X)²                     squared
 
-The un-squared norm, as published: its gradient keeps the same size however small the error.
+Un-squared as published: its gradient keeps the same size however small the error. The squared norm
+lets go as the error shrinks.
 """
 
 from collections import defaultdict
@@ -14,14 +16,17 @@ from torch import Tensor
 from .factors import Factors
 
 
-def orthogonality_loss(matrices: Sequence[Factors], gammas: Sequence[float]) -> dict[str, Tensor]:
-    """Weighted regulariser of every plane: `(1/P) · γ_p · mean over the 2n factors of R`.
+def orthogonality_loss(
+    matrices: Sequence[Factors], gammas: Sequence[float], penalty: str = "frobenius"
+) -> dict[str, Tensor]:
+    """Weighted regulariser of every plane: `(1/P) · γ_p · mean over the 2n factors of R` (or R²).
 
     With one γ this is the published mean over all 4n factors (P = 2) and AdaLoRA's (P = 1).
 
     Args:
         matrices: the factors of the n adapted matrices; at least one.
         gammas: γ of every plane, outer first, length P.
+        penalty: "frobenius" or "squared".
 
     Returns:
         A scalar per plane, by `plane_names`. A plane whose γ is 0 is not computed: a constant 0.
@@ -33,7 +38,8 @@ def orthogonality_loss(matrices: Sequence[Factors], gammas: Sequence[float]) -> 
         if gammas[plane] == 0:
             losses[name] = factors[0].new_zeros((), dtype=torch.float32)
         else:
-            losses[name] = gammas[plane] / planes * mean_orthogonality_error(factors)
+            error = mean_orthogonality_error(factors, penalty)
+            losses[name] = gammas[plane] / planes * error
     return losses
 
 
@@ -43,8 +49,8 @@ def plane_names(planes: int) -> list[str]:
     return ["outer", *middle, "inner"][:planes]
 
 
-def mean_orthogonality_error(factors: Sequence[Tensor]) -> Tensor:
-    """Mean of R over matrices of any shapes: one batched product per shape, none per matrix.
+def mean_orthogonality_error(factors: Sequence[Tensor], penalty: str = "frobenius") -> Tensor:
+    """Mean of R (or R²) over matrices of any shapes: one batched product per shape.
 
     Half precision is raised to float32 and autocast is off: near the identity the error would be
     all rounding. At an exactly orthonormal matrix R is 0 and so is its gradient. A matrix without
@@ -52,6 +58,7 @@ def mean_orthogonality_error(factors: Sequence[Tensor]) -> Tensor:
 
     Args:
         factors: matrices `[m, n]` on one device; at least one.
+        penalty: "frobenius" or "squared".
 
     Returns:
         A differentiable scalar.
@@ -60,14 +67,17 @@ def mean_orthogonality_error(factors: Sequence[Tensor]) -> Tensor:
     for factor in factors:
         by_shape[factor.shape].append(factor)
     with torch.autocast(factors[0].device.type, enabled=False):
-        totals = [_errors(torch.stack(group)).sum() for group in by_shape.values()]
+        totals = [_errors(torch.stack(group), penalty).sum() for group in by_shape.values()]
         return torch.stack(totals).sum() / len(factors)
 
 
-def _errors(x: Tensor) -> Tensor:
-    """R of each matrix in a batch, `[b, m, n]` to `[b]`."""
+def _errors(x: Tensor, penalty: str) -> Tensor:
+    """R (or R²) of each matrix in a batch, `[b, m, n]` to `[b]`."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     rows, columns = x.shape[-2:]
     gram = x.mT @ x if rows >= columns else x @ x.mT  # [b, side, side]
+    error = gram - torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
+    if penalty == "squared":
+        return error.square().sum((-2, -1))
     # sqrt(sum(E²)) has a NaN gradient at E = 0; matrix_norm does not.
-    return torch.linalg.matrix_norm(gram - torch.eye(gram.shape[-1], device=x.device))
+    return torch.linalg.matrix_norm(error)

@@ -15,7 +15,7 @@ from ..report.standing import caveats
 from ..search.study import Study
 from ..tracking import uri as uris
 from ..tracking.ui import DEFAULT_PORT, address_of
-from ..training.record import ADAPTER_FOLDER, RunRecord
+from ..training.record import ADAPTER_FOLDER, Flag, RunRecord
 from .live import plain
 
 SPLITS = ("validation", "test")
@@ -44,6 +44,7 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
             "settings": dict(best.settings),
             **_scores(record, best.metric),
             "caveats": _caveats(study),
+            "flags": [flag.model_dump() for flag in record.flags],
             "counts": record.counts,
             "adapter": str(best.folder / ADAPTER_FOLDER),
             "train": command("train", "--from-study", study.name, storage=storage),
@@ -69,6 +70,8 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
         )
         for caveat in winner["caveats"]:
             console.print(f"But: {caveat}")
+        for flag in winner["flags"]:
+            console.print(f"Health: {Flag(**flag)}")
         console.print()
         console.print(_against_head_only(winner, result["head_only"]))
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())

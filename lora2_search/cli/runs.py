@@ -47,8 +47,10 @@ def show(name: str, storage: Path | None, as_json: bool) -> None:
         print_json({**told, "folder": str(item.folder), "runs": rows})
         return
     columns = ["run", "state", "metric", "validation", "test"]
-    columns += ["step", "kept rank", "seconds", *keys, "error"]
+    columns += ["step", "kept rank", "seconds", "peak MB", *keys, "health", "error"]
     print_rows([_shown({**row, **row["settings"]}) for row in rows], columns)
+    if item.kind == "run":
+        _show_closer(item)
     narrator()(str(item.folder))
     if again:
         narrator()(f"stopped; go on with: {again}")
@@ -150,8 +152,26 @@ def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str
         "settings": changed(record, keys) if name != REFERENCE else {},
         "scores": record.scores,
         "counts": record.counts,
+        "peak MB": record.peak_memory_mb,
+        "flags": [flag.model_dump() for flag in record.flags],
         "error": record.error or "",
     }
+
+
+def _show_closer(item: Named) -> None:
+    """Print a single run's kept ranks by block and kind of module, and its flags in full."""
+    from ..report.ranks import rank_rows
+
+    for _, record in item.records():
+        if rows := rank_rows([record]):
+            print("\nKept ranks:\n")
+            # A table's head shows a dotted name's last part alone, and several end in "dense".
+            print_rows(
+                [{kind.replace(".", "/"): rank for kind, rank in row.items()} for row in rows]
+            )
+            print()
+        for flag in record.flags:
+            narrator()(f"health: {flag}")
 
 
 def _waiting(name: str, settings: Mapping[str, Any], item: Named) -> dict[str, Any]:
@@ -170,4 +190,6 @@ def _varied(item: Named) -> list[str]:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     scores = {key: number(row[key]) for key in ("validation", "test", "score") if row.get(key)}
     seconds = {"seconds": duration(row["seconds"])} if row.get("seconds") else {}
-    return row | scores | seconds
+    peak = {"peak MB": f"{row['peak MB']:.0f}"} if row.get("peak MB") else {}
+    health = {"health": ", ".join(flag["name"] for flag in row.get("flags", ()))}
+    return row | scores | seconds | peak | health

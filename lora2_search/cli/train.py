@@ -91,6 +91,7 @@ def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
         "scores": record.scores,
         "majority": record.majority,
         "counts": record.counts,
+        "flags": [flag.model_dump() for flag in record.flags],
         "seconds": record.timings.get("total"),
         "mlflow": where_in_mlflow(run.folder, uri),
         "ui": command("ui", run.name, tracking_uri=uri),
@@ -102,6 +103,8 @@ def _print(result: dict[str, Any], record: RunRecord) -> None:
     print(f"\nRun {result['name']}: {scores}")
     if record.majority is not None:
         print(f"Always the commonest answer: {record.majority:.4f}")
+    for flag in record.flags:
+        print(f"Health:   {flag}")
     if result["seconds"]:
         print(f"Time:     {duration(result['seconds'])}")
     print(f"Adapter:  {result['adapter']}")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..training.record import RunRecord
 from ..training.tasks import score
 from .records import SuiteRuns
 from .scores import Scored, common_predictions, score_differences, test_scores
@@ -40,6 +41,7 @@ class Arm:
         unfinished: Seeds with no record, or one that is still running.
         counts: Mean numbers of parameters.
         seconds: Mean seconds a run, set-up and evaluation included.
+        records: The records of all its runs, whatever became of them.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Arm:
     unfinished: tuple[int, ...]
     counts: Mapping[str, float]
     seconds: float | None
+    records: tuple[RunRecord, ...]
 
     @property
     def mean(self) -> float | None:
@@ -157,6 +160,7 @@ def _arm(suite: SuiteRuns, name: str, scores: Mapping[tuple[str, int], Scored]) 
         unfinished=tuple(s for s in suite.seeds if s not in counted and s not in failed),
         counts=counts,
         seconds=float(np.mean(seconds)) if seconds else None,
+        records=tuple(run.record for run in runs.values()),
     )
 
 

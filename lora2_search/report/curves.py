@@ -5,17 +5,16 @@ Each is two functions: the numbers, then the drawing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..training.rank_pattern import RankGrid
 from ..training.record import RunRecord
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_BLOCK = re.compile(r"\.(\d+)\.")
 # Colour and dash both tell the state, for those who see no colour.
 _STYLES = {
     "COMPLETE": ("#4c78a8", "solid"),
@@ -42,21 +41,6 @@ class Curve:
     state: str
     steps: tuple[int, ...]
     scores: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class RankGrid:
-    """Kept ranks as a grid.
-
-    Attributes:
-        layers: Row names: block numbers, top row first.
-        kinds: Column names: what kind of module.
-        ranks: Kept rank, ``None`` where a block has no such module.
-    """
-
-    layers: tuple[str, ...]
-    kinds: tuple[str, ...]
-    ranks: tuple[tuple[int | None, ...], ...]
 
 
 def learning_curves(
@@ -103,23 +87,6 @@ def draw_learning_curves(curves: Sequence[Curve], metric: str, winner: int | Non
     return figure
 
 
-def rank_grid(pattern: Mapping[str, int]) -> RankGrid:
-    """Arrange kept ranks by block and kind of module.
-
-    The block is the first number in a module's name, its kind what follows. Modules outside any
-    block come last, in a row named ``–``.
-    """
-    cells: dict[tuple[str, str], int] = {}
-    for name, rank in pattern.items():
-        found = _BLOCK.search(name)
-        layer, kind = (found[1], name[found.end() :]) if found else ("–", name)
-        cells[layer, kind] = rank
-    layers = sorted({layer for layer, _ in cells}, key=lambda text: (text == "–", _number(text)))
-    kinds = list(dict.fromkeys(kind for _, kind in cells))
-    ranks = tuple(tuple(cells.get((layer, kind)) for kind in kinds) for layer in layers)
-    return RankGrid(tuple(layers), tuple(kinds), ranks)
-
-
 def draw_rank_grid(grid: RankGrid, highest: int) -> Figure:
     """Draw the kept rank of every adapted matrix; ``highest`` is the rank it started from."""
     import plotly.graph_objects as go
@@ -142,7 +109,3 @@ def draw_rank_grid(grid: RankGrid, highest: int) -> Figure:
     figure = go.Figure(heat)
     figure.update_layout(yaxis={"autorange": "reversed"}, height=160 + 34 * len(grid.layers))
     return figure
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() else 0

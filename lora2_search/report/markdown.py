@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ..training.record import RunRecord, write_text
 from .comparison import BASE, Analysis, analyse
+from .health import health_lines
+from .ranks import arm_ranks
 from .records import SUITE_FILE, SuiteRuns, read_suite
 from .tables import arm_rows, markdown_table, seed_rows, sentence_rows
 from .verdict import details, headline, not_tested, notes
@@ -84,6 +86,8 @@ def suite_report(analysis: Analysis) -> str:
         "## Arms",
         _about_arms(suite),
         markdown_table(arm_rows(analysis)),
+        *_list("## Health flags", health_lines(suite)),
+        *_kept_ranks(suite),
         *_list("## Not tested", not_tested(analysis)),
         "## Check it by hand",
         f"In `{suite.folder}`:",
@@ -118,6 +122,12 @@ def _about_arms(suite: SuiteRuns) -> str:
         "Parameters: *trained*; *kept* after pruning; *compressed* to a plain LoRA of the kept "
         "rank, which is what would be served. Seconds with set-up and evaluation."
     )
+
+
+def _kept_ranks(suite: SuiteRuns) -> list[str]:
+    parts = arm_ranks(suite)
+    about = "Mean over the complete runs, by block and kind of module."
+    return ["## Kept ranks", about, *parts] if parts else []
 
 
 def _by_hand(analysis: Analysis) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from ..training.rank_pattern import rank_grid
 from ..training.record import write_text
-from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves, rank_grid
+from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
+from .document import document, drawing, figure, html_table
 from .figures import Panel, history_panel, importance_panel, slice_panels
 from .standing import caveats
 from .study import (
@@ -20,19 +21,13 @@ from .study import (
     value_of,
     winner_rows,
 )
-from .tables import Row, level, signed
+from .tables import level, signed
 
 PAGE_FILE = "report.html"
-# Plotly's tool bar offers to send a figure to its makers; dragging and hovering work without it.
-_CONFIG = {"displayModeBar": False, "responsive": True}
-# The browser itself refuses whatever would leave the page.
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
     "paper": "as in published papers, settings are chosen on the split that is reported",
 }
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
 
 
 def write_study_page(folder: Path) -> Path:
@@ -50,31 +45,19 @@ def write_study_page(folder: Path) -> Path:
 
 def study_page(page: StudyTable) -> str:
     """Return the page as HTML."""
-    from plotly.offline import get_plotlyjs
-
-    here = Path(__file__)
-    name = escape(str(page.runs.space["name"]))
     sections = [
         _head(page),
         _cards(page),
         _winner(page),
-        _figure(history_panel(page.study, page.metric)),
+        figure(history_panel(page.study, page.metric)),
         _slices(page),
-        _figure(importance_panel(page.study, page.metric)),
-        _figure(_curves_panel(page)),
-        _figure(_ranks_panel(page)),
+        figure(importance_panel(page.study, page.metric)),
+        figure(_curves_panel(page)),
+        figure(_ranks_panel(page)),
         _table(page),
         _footer(page),
     ]
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}</title><style>{here.with_name('page.css').read_text()}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body>"
-        f"{''.join(sections)}<script>{here.with_name('page.js').read_text()}</script>"
-        "</body></html>\n"
-    )
+    return document(str(page.runs.space["name"]), sections)
 
 
 def _head(page: StudyTable) -> str:
@@ -146,7 +129,7 @@ def _winner(page: StudyTable) -> str:
         f"<h2>Winner: trial {page.winner.number}</h2>{_caveats(page)}"
         f"<p><code>{escape(settings)}</code></p>"
         f"<p class='soft'>{escape(optimistic)} Its adapter lies in "
-        f"<code>{escape(str(where / 'adapter'))}</code>.</p>{_html_table(winner_rows(page))}"
+        f"<code>{escape(str(where / 'adapter'))}</code>.</p>{html_table(winner_rows(page))}"
     )
 
 
@@ -154,12 +137,14 @@ def _caveats(page: StudyTable) -> str:
     scores = {t.number: t.value for t in page.trials if t.state.name == "COMPLETE"}
     reference = page.runs.reference.record if page.runs.reference else None
     said = caveats(scores, reference, page.metric)
+    if page.winner_run:
+        said += [f"Health flag {flag}." for flag in page.winner_run.record.flags]
     return "".join(f"<p class='note'>{escape(line)}</p>" for line in said)
 
 
 def _slices(page: StudyTable) -> str:
     panels = slice_panels(page.study, page.metric)
-    inner = "".join(f"<div><h3>{escape(p.title)}</h3>{_drawing(p, 320)}</div>" for p in panels)
+    inner = "".join(f"<div><h3>{escape(p.title)}</h3>{drawing(p, 320)}</div>" for p in panels)
     return (
         f"<h2>Score against each setting</h2><p class='soft'>Validation {escape(page.metric)} of "
         f"the complete trials; from blue (early) to orange (late).</p>"
@@ -195,7 +180,7 @@ def _table(page: StudyTable) -> str:
     for row in rows:
         winner = page.winner is not None and row["trial"] == str(page.winner.number)
         styles.append("winner" if winner else row["state"])
-    return f"<h2>Trials</h2>{_html_table(rows, styles)}"
+    return f"<h2>Trials</h2>{html_table(rows, styles)}"
 
 
 def _footer(page: StudyTable) -> str:
@@ -209,43 +194,3 @@ def _footer(page: StudyTable) -> str:
         f"<footer>Commit {escape(commit)}{dirty}. Data sha256 {escape(record.data_hash[:16])}. "
         f"{escape(record.device)}, {record.threads} thread(s) a trial. {escape(versions)}.</footer>"
     )
-
-
-def _figure(panel: Panel) -> str:
-    return (
-        f"<h2>{escape(panel.title)}</h2><p class='soft'>{escape(panel.text)}</p>"
-        f"{_drawing(panel, 420)}"
-    )
-
-
-def _drawing(panel: Panel, height: int) -> str:
-    if panel.figure is None:
-        return ""
-    figure = panel.figure
-    figure.update_layout(
-        template="plotly_white",
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        margin={"l": 60, "r": 20, "t": 20, "b": 50},
-        height=figure.layout.height or height,
-        autosize=True,
-        width=None,
-    )
-    return str(figure.to_html(full_html=False, include_plotlyjs=False, config=_CONFIG))
-
-
-def _html_table(rows: Sequence[Row], styles: Sequence[str] = ()) -> str:
-    if not rows:
-        return "<p class='soft'>None yet.</p>"
-    head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-    body = ""
-    for index, row in enumerate(rows):
-        style = f" class='{escape(styles[index])}'" if styles else ""
-        cells = "".join(
-            f"<td{' class=text' if name == 'why' else ''}>{escape(value)}</td>"
-            for name, value in row.items()
-        )
-        body += f"<tr{style}>{cells}</tr>"
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<div class='scroll'>{table}</div>"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..training.record import RunRecord
 from .curves import STATES
 from .figures import best_trial, open_study, searched
+from .health import flag_names
 from .records import Run, StudyRuns, read_study
 from .tables import NONE, Row, count, level
 
@@ -121,6 +122,7 @@ def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Row:
     return row | {
         "compressed": count_of(record, "compressed_adapter"),
         "seconds": _seconds(record),
+        "flags": flag_names(record) or NONE,
         "why": reason.splitlines()[0] if reason else "",
     }
 

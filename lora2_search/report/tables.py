@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .comparison import Analysis, Arm, Comparison, analyse
+from .health import flag_counts
 from .records import read_suite
 
 Row = dict[str, str]
@@ -30,7 +31,7 @@ def suite_tables(folder: Path) -> dict[str, list[Row]]:
 
 
 def arm_rows(analysis: Analysis) -> list[Row]:
-    """Return one row an arm: score, runs that count, parameters, seconds."""
+    """Return one row an arm: score, runs that count, parameters, seconds, health flags."""
     metric, planned = analysis.suite.metric, len(analysis.suite.seeds)
     return [
         {
@@ -43,6 +44,7 @@ def arm_rows(analysis: Analysis) -> list[Row]:
             "kept": count(arm.counts.get("kept_adapter")),
             "compressed": count(arm.counts.get("compressed_adapter")),
             "s a run": NONE if arm.seconds is None else f"{arm.seconds:.0f}",
+            "flags": flag_counts(arm.records) or NONE,
         }
         for arm in analysis.arms
     ]

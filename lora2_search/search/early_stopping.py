@@ -1,17 +1,18 @@
 """When a trial may be stopped early without misjudging it.
 
-LoRA² prunes its rank by a schedule made for the whole run: r singular values a matrix until
-``t_init``, then ever fewer, ``target_rank`` from step ``T - t_final`` on. A trial stopped before
-that step was judged with ranks that it would not have kept: at T/9 every target rank still has the
-same budget, so an early rung cannot tell them apart and would choose between them by chance.
+LoRA² (as AdaLoRA) prunes its rank by a schedule made for the whole run: r singular values a matrix
+until ``t_init``, then ever fewer, ``target_rank`` from step ``T - t_final`` on. A trial stopped
+before that step was judged with ranks that it would not have kept: at T/9 every target rank still
+has the same budget, so an early rung cannot tell them apart and would choose between them by
+chance.
 
 So ASHA's grace period covers the end of the budget schedule: no trial is stopped before the first
 evaluation at or after step ``T - t_final``. The other way, a schedule shortened to each rung, would
 train another method at each rung and make a trial that goes on begin anew. The price is that a
 space with a short ``t_final`` stops nobody early; `notes` says so.
 
-Where nothing is pruned (``lora``, ``head-only``, ``scoring: none``, no target rank below r) the
-first evaluation may decide.
+Where nothing is pruned (another method, ``scoring: none``, no target rank below r) the first
+evaluation may decide.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def settled_at(config: RunConfig) -> int:
     known: then only the last evaluation is sure to be late enough.
     """
     adapter, training = config.adapter, config.training
-    if config.method != "lora2" or not adapter.prunes:
+    if not config.prunes:
         return 1
     if training.steps is not None:
         return _first_stop(training.steps, training.evaluations, adapter.t_final)

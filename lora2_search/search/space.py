@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SPACE_FILE = "space.yaml"
 # A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
 _WHATEVER: dict[str, Any] = {"task": "sentiment", "data": {"path": "-"}}
+# With these every method can run.
+_ANY_METHOD: dict[str, Any] = {"adapter": {"target_rank": 1}}
 
 
 class Objective(Section):
@@ -190,7 +192,7 @@ def _parts(data: dict[str, Any]) -> Parts:
     filled = _with_lowest(data)
     base: dict[str, Any] = {}
     for key in RunConfig.model_fields:
-        if key in filled and _tolerant({**_WHATEVER, key: filled[key]}, RunConfig):
+        if key in filled and _tolerant({**_WHATEVER, **_ANY_METHOD, key: filled[key]}, RunConfig):
             base[key] = filled[key]
     run = _tolerant(base, RunConfig)
     objective = _tolerant(data.get("objective", {}), Objective)

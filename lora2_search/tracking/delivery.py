@@ -24,7 +24,11 @@ from .spool import (
 )
 from .views import view_tags
 
-EXPERIMENTS = {"study": "lora2_search/studies", "suite": "lora2_search/suites"}
+EXPERIMENTS = {
+    "study": "lora2_search/studies",
+    "suite": "lora2_search/suites",
+    "verification": "lora2_search/verifications",
+}
 
 _GATHER_SECONDS = 5.0
 _SAVE_SECONDS = 1.0

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..training.record import ADAPTER_FOLDER, RECORD_FILE, read_record, write_json
+from ..training.rank_pattern import RANK_PATTERN_FILE
+from ..training.record import ADAPTER_FOLDER, RECORD_FILE, read_record
 from .durability import Flusher
 from .params import clean_key, clean_tags, flat
 from .spool import (
-    TRACKING_FOLDER,
     Artifact,
     End,
     Identity,
@@ -32,7 +32,7 @@ from .views import BEST
 if TYPE_CHECKING:
     from ..config import RunConfig
     from ..observer import RunInfo, State
-    from ..training.record import RunRecord
+    from ..training.record import Flag, RunRecord
     from ..training.reporter import Report
 
 ParentState = Literal["COMPLETE", "FAIL", "STOPPED"]
@@ -50,7 +50,7 @@ class ParentInfo:
     """What is told of a study or suite as a whole.
 
     Attributes:
-        kind: ``study`` or ``suite``; decides experiment and prepared view.
+        kind: ``study``, ``suite`` or ``verification``; decides experiment and prepared view.
         name: Its name.
         config: What its runs have in common; a ``Space`` or ``Suite`` is one too.
         columns: Searched or changed settings, dotted: the columns of the prepared view.
@@ -137,14 +137,24 @@ class SpoolObserver:
             self._common = _machine_tags(record)
             tags |= self._common | {"data_hash": record.data_hash or None}
             tags["fingerprint"] = record.fingerprint
+            tags |= {f"health.{flag.name}": _told(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)
             if record is not None and state == "COMPLETE":
                 step = max((point.step for point in record.history), default=record.total_steps)
                 best = spool.latest.get(SCORE, record.score("validation", run.metric))
                 spool.points([(step, time_ms, _final_metrics(record, best))])
+            pattern = run.folder / RANK_PATTERN_FILE
+            if pattern.is_file():
+                spool.append(Artifact(path=self._relative(pattern), to=""))
             spool.append(End(state=state, time_ms=time_ms, reason=reason, tags=clean_tags(tags)))
             self._open.pop(run.key).close()
+
+    def measured(self, values: Mapping[str, float]) -> None:
+        """Note numbers of the parent itself; told again after a resume, the later ones count."""
+        told = {clean_key(key): value for key, value in values.items()}
+        with self._full_disk_said_once():
+            self._parent.points([(self._parent.records, _now_ms(), told)])
 
     def artifact(self, run: RunInfo | None, path: Path, to: str = "") -> None:
         """Keep a file or folder with a run, or with the parent where ``run`` is ``None``.
@@ -186,10 +196,9 @@ class SpoolObserver:
         if record is None:
             return
         self.artifact(None, winner.folder / RECORD_FILE, "winner")
-        pattern = self._folder / TRACKING_FOLDER / "winner" / "rank_pattern.json"
-        pattern.parent.mkdir(exist_ok=True)
-        write_json(pattern, record.rank_pattern)
-        self.artifact(None, pattern, "winner")
+        pattern = winner.folder / RANK_PATTERN_FILE
+        if pattern.is_file():
+            self.artifact(None, pattern, "winner")
         # Not `best/score`: under the runs' own key the parent would become a bar among them.
         scores = {
             "winner/validation": record.score("validation", winner.metric),
@@ -253,6 +262,10 @@ def _machine_tags(record: RunRecord) -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
     }
     return {key: value for key, value in tags.items() if value}
+
+
+def _told(flag: Flag) -> str:
+    return f"{flag.detail}; turn {flag.setting}"
 
 
 def _final_metrics(record: RunRecord, best: float | None) -> dict[str, float]:

@@ -18,7 +18,7 @@ TRACKING_FOLDER = "tracking"
 PARENT_FILE = "parent.jsonl"
 RUNS_FOLDER = "runs"
 
-ParentKind = Literal["study", "suite"]
+ParentKind = Literal["study", "suite", "verification"]
 RunState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "STOPPED"]
 
 
@@ -32,7 +32,7 @@ class Identity(_Line):
 
     Attributes:
         uuid: Names the study in every MLflow store, whatever it is called there.
-        what: ``study`` or ``suite``.
+        what: ``study``, ``suite`` or ``verification``.
         name: Its name for people.
         columns: Settings shown beside the score in the prepared view.
     """

@@ -9,7 +9,6 @@ _LOAD = """import torch
 
 base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
-model = AutoModelForSequenceClassification.from_pretrained(base, num_labels={outputs}{layers})
 {load}
 model.eval()
 
@@ -20,15 +19,34 @@ with torch.no_grad():
 """
 
 
-def adapter_card(record: RunRecord, base: str, *, pair: bool) -> str:
+_BASE = "model = AutoModelForSequenceClassification.from_pretrained(base, num_labels={})"
+_REGISTER = "import lora2_search.adapter  # registers LoRA² with PEFT"
+_PEFT = "from peft import PeftModel"
+_ADAPTER = 'model = PeftModel.from_pretrained(model, ".")'
+# By what lies in the folder: what is imported, and how the model comes to be.
+_FORMS = {
+    "lora2": ([_REGISTER, _PEFT], [_BASE, _ADAPTER]),
+    "peft": ([_PEFT], [_BASE, _ADAPTER]),
+    "full": ([], ['model = AutoModelForSequenceClassification.from_pretrained(".")']),
+    "head-only": (
+        ["from safetensors.torch import load_file"],
+        [_BASE, 'model.load_state_dict(load_file("head.safetensors"), strict=False)'],
+    ),
+}
+
+
+def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None = None) -> str:
     """Return the text of the adapter's README.
 
     Args:
         record: Of the run, complete.
         base: Folder or hub id of the pretrained model.
         pair: Whether the task reads two texts.
+        form: What lies in the folder: ``lora2``, ``peft``, ``full`` or ``head-only``; by default
+            what the run's method leaves.
     """
     config = record.config
+    form = form or (config["method"] if config["method"] in _FORMS else "peft")
     scores = [f"| {name} | {value:.4f} |" for name, value in sorted(record.scores.items())]
     lines = [
         f"# {config['method']} adapter of {config['model']['name_or_path']} for {config['task']}",
@@ -45,28 +63,24 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool) -> str:
         *scores,
         "",
         "```python",
-        _snippet(record, base, pair) + "```",
-        "",
-        "transformers says that the head is newly initialised: the line after it loads the head.",
+        _snippet(record, base, pair, form) + "```",
         "",
     ]
+    if form != "full":
+        said = "transformers says that the head is newly initialised: the line after it loads it."
+        lines += [said, ""]
     return "\n".join(lines)
 
 
-def _snippet(record: RunRecord, base: str, pair: bool) -> str:
+def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
     config = record.config
-    peft = config["method"] != "head-only"
-    register = "import lora2_search.adapter  # registers LoRA² with PEFT\n"
+    imports, load = _FORMS[form]
     layers = config["model"]["layers"]
+    shape = f"{len(record.classes) or 1}" + (f", num_hidden_layers={layers}" if layers else "")
     return _LOAD.format(
-        imports=(register if config["method"] == "lora2" else "")
-        + ("from peft import PeftModel\n" if peft else "from safetensors.torch import load_file\n"),
+        imports="".join(f"{line}\n" for line in imports),
         base=base,
-        outputs=len(record.classes) or 1,
-        layers=f", num_hidden_layers={layers}" if layers else "",
-        load='model = PeftModel.from_pretrained(model, ".")'
-        if peft
-        else 'model.load_state_dict(load_file("head.safetensors"), strict=False)',
+        load="\n".join(line.format(shape) for line in load),
         texts='["a sentence"], ["another"]' if pair else '["a sentence"]',
         max_length=config["data"]["max_length"],
         read="print(model(**batch).logits.argmax(-1))"

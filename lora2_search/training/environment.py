@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -60,6 +61,23 @@ def peak_memory_mb(device: str) -> float:
     except OSError:
         pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory_mb(device: str) -> float:
+    """Return the memory in MiB that a run can take: of a ``cuda`` device, else of the machine.
+
+    A container's limit counts where it is the smaller.
+    """
+    import torch
+
+    if device == "cuda":
+        return float(torch.cuda.get_device_properties().total_memory / 2**20)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        limit = machine
+    return min(machine, limit) / 2**20
 
 
 def _git(folder: Path, *arguments: str) -> str:

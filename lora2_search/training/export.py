@@ -1,23 +1,163 @@
-"""What was trained, as files that PEFT and others load."""
+"""What was trained, as files that PEFT, transformers and others load."""
 
 from __future__ import annotations
 
+import json
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from ..errors import UserError
+from .card import adapter_card
+from .record import RunRecord, write_text
+from .tasks import TASKS
+
+Form = Literal["lora", "pruned"]
+CONFIG_FILE = "adapter_config.json"
+WEIGHTS_FILE = "adapter_model.safetensors"
+_PLAIN_CARD = """# {what}
+
+Made by lora2_search from {source}. With the base model and head that it was trained on:
+
+```python
+{register}from peft import PeftModel
+
+model = PeftModel.from_pretrained(model, ".")
+```
+"""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export came to.
+
+    Attributes:
+        folder: Where it lies.
+        form: ``lora`` or ``pruned``.
+        counts: ``trained_adapter``, ``kept_adapter``, ``compressed_adapter`` and ``head``: numbers
+            of parameters.
+        bytes_before: Size of the adapter's weights file, the head in it.
+        bytes_after: The same of the exported one.
+    """
+
+    folder: Path
+    form: Form
+    counts: dict[str, int]
+    bytes_before: int
+    bytes_after: int
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Save what was trained: a PEFT adapter folder, or ``head.safetensors`` for the head alone."""
+    """Save what was trained, by what it is.
+
+    A PEFT adapter folder; the whole model, where all of it was trained; or ``head.safetensors``
+    for the head alone.
+    """
     from safetensors.torch import save_file
 
     if hasattr(model, "peft_config"):
-        # "auto" could ask the hub whether the vocabulary grew; it never does here.
-        model.save_pretrained(str(folder), save_embedding_layers=False)
+        with warnings.catch_warnings():
+            # A matrix that AdaLoRA has cut to rank 0 looks to PEFT like a shard gone missing.
+            warnings.filterwarnings("ignore", message=".*have invalid shape")
+            # "auto" could ask the hub whether the vocabulary grew; it never does here.
+            model.save_pretrained(str(folder), save_embedding_layers=False)
         return
     folder.mkdir(parents=True, exist_ok=True)
+    if all(parameter.requires_grad for parameter in model.parameters()):
+        model.save_pretrained(str(folder))
+        return
     trained = {
         name: parameter.detach().cpu().contiguous()
         for name, parameter in model.named_parameters()
         if parameter.requires_grad
     }
     save_file(trained, folder / "head.safetensors")
+
+
+def export_adapter(
+    source: Path, out: Path, form: Form, record: RunRecord | None = None
+) -> Exported:
+    """Write a saved LoRA² adapter as a plain LoRA, or with its zeroed ranks cut; exact either way.
+
+    The base model is not needed, so this takes seconds for a model of any size.
+
+    Args:
+        source: The adapter's folder, as PEFT saved it.
+        out: The new folder; must not exist or be empty.
+        form: ``lora`` for what stock PEFT loads without this package, ``pruned`` for LoRA².
+        record: Of the run that left it; the README then says what it scored and holds code to run.
+
+    Raises:
+        UserError: The source holds no LoRA² adapter, all its ranks are 0, or ``out`` is in use.
+    """
+    from safetensors.torch import load_file, save_file
+
+    from ..adapter import Lora2Config
+    from ..adapter.compression import compress_state
+    from ..adapter.pruning import prune_state
+
+    _check_source(source)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not empty; name a new folder with --out")
+    state = load_file(source / WEIGHTS_FILE)
+    config = Lora2Config.from_pretrained(str(source))
+    counts = _count(state)
+    try:
+        if form == "lora":
+            state, written = compress_state(state, config)
+        else:
+            state, written = prune_state(state, config), config
+    except ValueError as error:
+        raise UserError(f"{source}: {error}") from None
+    out.mkdir(parents=True, exist_ok=True)
+    written.save_pretrained(str(out))
+    save_file(state, out / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_text(out / "README.md", _card(source, form, record, config.base_model_name_or_path or ""))
+    sizes = [(folder / WEIGHTS_FILE).stat().st_size for folder in (source, out)]
+    return Exported(out, form, counts, *sizes)
+
+
+def _check_source(source: Path) -> None:
+    try:
+        kind = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8"))["peft_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{source} holds no adapter: no readable {CONFIG_FILE}") from None
+    if kind != "LORA2":
+        raise UserError(
+            f"{source} holds a {kind} adapter, not LoRA²: PEFT loads it as it is, there is nothing "
+            "to export"
+        )
+    if not (source / WEIGHTS_FILE).is_file():
+        raise UserError(f"{source} holds no {WEIGHTS_FILE}")
+
+
+def _count(state: dict[str, Any]) -> dict[str, int]:
+    from ..adapter.accounting import count_matrix
+    from ..adapter.allocation import kept_in_values
+    from ..adapter.pruning import factors_in
+
+    matrices = list(factors_in(state).values())
+    kept = kept_in_values([matrix.values for matrix in matrices])
+    each = [count_matrix(matrix, rank) for matrix, rank in zip(matrices, kept, strict=True)]
+    trained = sum(count["scored_full"] for count in each)
+    return {
+        "trained_adapter": trained,
+        **{
+            name: sum(count[name] for count in each)
+            for name in ("kept_adapter", "compressed_adapter")
+        },
+        "head": sum(tensor.numel() for tensor in state.values()) - trained,
+    }
+
+
+def _card(source: Path, form: Form, record: RunRecord | None, base: str) -> str:
+    if record is not None:
+        text = record.config["data"]["text"] or TASKS[record.config["task"]].text
+        kind = "peft" if form == "lora" else "lora2"
+        return adapter_card(record, base, pair=len(text) == 2, form=kind)
+    return _PLAIN_CARD.format(
+        what="A LoRA² adapter as a plain LoRA" if form == "lora" else "A pruned LoRA² adapter",
+        source=source.name,
+        register="" if form == "lora" else "import lora2_search.adapter\n",
+    )

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from ..config import TrainingConfig
 from ..errors import UserError
 from .checkpoint import Progress
+from .health import Health
 from .plan import Plan
 from .record import Point
 from .seeds import named_seed
@@ -68,7 +69,7 @@ def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
 
 @dataclass
 class Trainer:
-    """Takes optimiser steps; holds no state that a checkpoint would miss.
+    """Takes optimiser steps; what it holds beside ``progress`` and ``health`` decides nothing.
 
     Attributes:
         accelerator: Accelerate's, prepared with model and optimiser.
@@ -79,6 +80,7 @@ class Trainer:
         kind: Classes or numbers.
         seed: The run's seed, for the order of the data.
         plan: Steps and evaluations.
+        health: Watches the losses and gradients.
     """
 
     accelerator: Any
@@ -89,6 +91,7 @@ class Trainer:
     kind: Kind
     seed: int
     plan: Plan
+    health: Health = field(default_factory=Health)
     _sums: dict[str, Tensor] = field(default_factory=dict)
     _count: int = 0
 
@@ -122,6 +125,7 @@ class Trainer:
         model.train()
         # An epoch's last step may accumulate fewer batches: the mean is over those it has.
         self.accelerator.gradient_accumulation_steps = len(batches)
+        excess = torch.zeros((), device=self.accelerator.device)  # regularisers minus task loss
         for index, batch in enumerate(batches):
             self.accelerator.sync_gradients = index == len(batches) - 1
             inputs, labels = self._tensors(batch)
@@ -129,21 +133,36 @@ class Trainer:
             terms = self.progress.adaptive.regularization()
             total = torch.stack([loss, *terms.values()]).sum()
             self.accelerator.backward(total)
+            excess = excess + (total - 2 * loss).detach()
             self._note({"train/loss": loss, **{f"train/{n}": t for n, t in terms.items()}})
-        norm = None
-        if self.training.max_grad_norm is not None:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            norm = self.accelerator.clip_grad_norm_(parameters, self.training.max_grad_norm)
+        norm = self._clip()
         optimizer.step()
         # The scaler of fp16 finds its scale by steps whose gradients overflow, and skips them.
-        if not self.accelerator.optimizer_step_was_skipped:
-            if norm is not None:
-                self._note({"train/grad_norm": norm})
+        skipped = self.accelerator.optimizer_step_was_skipped
+        self.health.stepped(step, excess, None if skipped else norm)
+        if not skipped:
+            self._note({"train/grad_norm": norm})
             # After the step, or Adam's momentum would revive a masked value; before the
             # gradients are cleared, because importance is weight times gradient.
-            self.progress.adaptive.update_and_allocate(step)
+            self.progress.adaptive.update_and_allocate(step, self._clipped_by(norm))
             self.progress.scheduler.step()
         optimizer.zero_grad()
+
+    def _clip(self) -> Tensor:
+        """Clip the gradients, where that is asked for, and return their norm before it."""
+        groups = self.progress.optimizer.param_groups
+        parameters = [p for group in groups for p in group["params"]]
+        if self.training.max_grad_norm is not None:
+            norm = self.accelerator.clip_grad_norm_(parameters, self.training.max_grad_norm)
+            return torch.as_tensor(norm)
+        self.accelerator.unscale_gradients()
+        return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+    def _clipped_by(self, norm: Tensor) -> float | Tensor:
+        """Return what clipping multiplied gradients with whose norm was ``norm``."""
+        largest = self.training.max_grad_norm
+        # As torch's clip_grad_norm_ has it.
+        return 1.0 if largest is None else (largest / (norm + 1e-6)).clamp(max=1.0)
 
     def _tensors(self, batch: list[int]) -> tuple[dict[str, Tensor], Tensor]:
         device = self.accelerator.device
@@ -158,6 +177,7 @@ class Trainer:
             self._sums[name] = self._sums[name] + pair if name in self._sums else pair
 
     def _point(self, step: int) -> Point:
+        self.health.look()
         means: dict[str, float] = {
             name: (pair[0] / pair[1]).item() for name, pair in self._sums.items()
         }

@@ -1,4 +1,4 @@
-"""Attach what is trained: LoRA², LoRA, or the head alone."""
+"""Attach what is trained: an adapter (LoRA², LoRA, DoRA, AdaLoRA), the whole model, or its head."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import warnings
 from typing import Any, Protocol, cast
 
 import torch
+from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
 from torch import Tensor, nn
 
 from ..adapter import Lora2Config, default_targets
-from ..config import AdapterConfig, RunConfig
+from ..config import RunConfig
+from ..errors import ConfigError, Problem
+from .adalora import AdaLora, adalora_schedule
 from .models import Base, fresh_copy
 from .seeds import named_seed
 
@@ -23,8 +26,11 @@ class Adaptive(Protocol):
     def regularization(self) -> dict[str, Tensor]:
         """Return the weighted terms that are added to the task loss, by name."""
 
-    def update_and_allocate(self, step: int) -> None:
-        """Score and mask after optimiser step ``step``, 1 .. T."""
+    def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
+        """Score and mask after optimiser step ``step``, 1 .. T.
+
+        ``grad_scale`` is what clipping multiplied the gradients with.
+        """
 
     def kept_rank(self) -> int:
         """Return the number of singular values still alive."""
@@ -49,7 +55,7 @@ class Fixed:
         """Return no term."""
         return {}
 
-    def update_and_allocate(self, step: int) -> None:
+    def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
         """Do nothing."""
 
     def kept_rank(self) -> int:
@@ -68,77 +74,80 @@ class Fixed:
         """Take no state."""
 
 
-def attach(base: Base, config: RunConfig) -> tuple[nn.Module, Adaptive]:
+def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, Adaptive]:
     """Return a model whose trained weights are ready, and what adapts its ranks.
 
     The pooler and the classifier are trained by every method, so that no weight which the
     model's files did not hold stays frozen at random.
 
+    Args:
+        base: The pretrained model; its weights are shared by all methods but ``full``.
+        config: The run.
+        total_steps: T, which AdaLoRA must know when it is made.
+
     Raises:
-        ValueError: The adapter's settings do not fit the model.
+        ConfigError: The adapter's settings do not fit the model.
     """
     heads = base.heads
+    if config.method == "full":
+        # Weights of its own for every part: all other runs of this process share the base.
+        parts = [name for name, _ in base.model.named_children()]
+        return fresh_copy(base, parts, config.seed).requires_grad_(True), Fixed()
     model = fresh_copy(base, heads, config.seed)
     if config.method == "head-only":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(any(part in heads for part in name.split(".")))
         return model, Fixed()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         # peft 0.21 asks transformers 5.23 for a name that is on its way out.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
-        return _ATTACH[config.method](model, base, config, heads)
-
-
-def _lora2(
-    model: Any, base: Base, config: RunConfig, heads: list[str]
-) -> tuple[nn.Module, Adaptive]:
-    from peft import get_peft_model
-
-    adapter = config.adapter
-    peft_config = Lora2Config(
-        task_type="SEQ_CLS",
-        k=adapter.k,
-        r=adapter.r,
-        lora_alpha=adapter.lora_alpha,
-        lora_dropout=adapter.lora_dropout,
-        target_modules=_targets(adapter, base),
-        modules_to_save=heads,
-        gamma=adapter.gamma,
-        init=adapter.init,
-        init_std=adapter.init_std,
-        seed=named_seed(config.seed, "factors"),
-        scoring=adapter.scoring,
-        target_rank=adapter.target_rank,
-        t_init=adapter.t_init,
-        t_final=adapter.t_final,
-        delta_t=adapter.delta_t,
-        beta1=adapter.beta1,
-        beta2=adapter.beta2,
-    )
-    peft_model = get_peft_model(model, peft_config)
-    return peft_model, cast(Adaptive, peft_model.base_model)
-
-
-def _lora(
-    model: Any, base: Base, config: RunConfig, heads: list[str]
-) -> tuple[nn.Module, Adaptive]:
-    from peft import LoraConfig, get_peft_model
-
-    peft_config = LoraConfig(
-        task_type="SEQ_CLS",
-        r=config.adapter.r,
-        lora_alpha=config.adapter.lora_alpha,
-        lora_dropout=config.adapter.lora_dropout,
-        target_modules=_targets(config.adapter, base),
-        modules_to_save=heads,
-    )
-    with torch.random.fork_rng(devices=[]):
+        # PEFT's own methods draw their start from the global generator.
         torch.manual_seed(named_seed(config.seed, "factors"))
-        return get_peft_model(model, peft_config), Fixed()
+        try:
+            return _adapted(model, _peft_config(base, config, total_steps))
+        except (ValueError, TypeError) as error:
+            raise ConfigError([Problem("adapter", str(error))]) from error
 
 
-def _targets(adapter: AdapterConfig, base: Base) -> list[str] | str:
-    return adapter.target_modules or default_targets(base.model_type)
+def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:
+    peft_model = get_peft_model(model, peft_config)
+    if isinstance(peft_config, Lora2Config):
+        return peft_model, cast(Adaptive, peft_model.base_model)
+    if isinstance(peft_config, AdaLoraConfig):
+        return peft_model, AdaLora(peft_model.base_model)
+    return peft_model, Fixed()
 
 
-_ATTACH = {"lora2": _lora2, "lora": _lora}
+def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
+    adapter, heads = config.adapter, base.heads
+    targets = adapter.target_modules or default_targets(base.model_type)
+    if config.method == "lora2":
+        settings = adapter.model_dump() | {"target_modules": targets}
+        seed = named_seed(config.seed, "factors")
+        return Lora2Config(task_type="SEQ_CLS", modules_to_save=heads, seed=seed, **settings)
+    shared: dict[str, Any] = {
+        "task_type": "SEQ_CLS",
+        "modules_to_save": heads,
+        "target_modules": targets,
+        **{name: getattr(adapter, name) for name in _SHARED},
+    }
+    if config.method == "adalora":
+        return AdaLoraConfig(
+            init_r=adapter.r,
+            target_r=adapter.target_rank,
+            orth_reg_weight=adapter.gamma if adapter.orthogonality == "soft" else 0.0,
+            beta1=adapter.beta1,
+            beta2=adapter.beta2,
+            **adalora_schedule(adapter, total_steps),
+            **shared,
+        )
+    return LoraConfig(
+        r=adapter.r,
+        rank_pattern=adapter.rank_pattern or {},
+        use_dora=config.method == "dora",
+        **shared,
+    )
+
+
+# What LoRA, DoRA and AdaLoRA call as LoRA² does.
+_SHARED = ("lora_alpha", "lora_dropout", "exclude_modules", "layers_to_transform")

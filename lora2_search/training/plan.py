@@ -54,5 +54,5 @@ def check_schedule(config: RunConfig, examples: int) -> None:
     """
     total = plan(config.training, examples).total
     message = config.adapter.schedule_problem(total)
-    if config.method == "lora2" and message:
+    if config.allocates and message:
         raise ConfigError([Problem("adapter.t_final", message)])

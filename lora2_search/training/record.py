@@ -25,13 +25,32 @@ class Point(BaseModel):
         step: Optimiser steps done, from 0.
         time_ms: Unix time in milliseconds, taken once, when the point was made.
         metrics: ``train/...`` for training, ``validation/...`` for an evaluation,
-            ``rank/kept`` and so on; names before "/" become sections of a chart.
+            ``rank/...`` and ``geometry/...`` (see ``diagnostics``); names before "/" become
+            sections of a chart.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
     step: int
     time_ms: int
     metrics: dict[str, float]
+
+
+class Flag(BaseModel):
+    """A failure signature that was seen in a run; see ``health``.
+
+    Attributes:
+        name: ``score-drop``, ``regulariser``, ``gradient`` or ``memory``.
+        detail: What was seen, with its numbers.
+        setting: The setting to turn.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    name: str
+    detail: str
+    setting: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.detail}; turn {self.setting}"
 
 
 class RunRecord(BaseModel):
@@ -58,7 +77,8 @@ class RunRecord(BaseModel):
         counts: ``trained_adapter``, ``trained_head``, ``kept_adapter``, ``compressed_adapter``,
             ``scored_full``, ``scored_reduced``: numbers of parameters.
         rank_pattern: Kept rank by adapted module.
-        timings: Seconds: ``train``, ``evaluation``, ``setup``, ``total``.
+        flags: Failure signatures that were seen so far.
+        timings: Seconds: ``train``, ``evaluation``, ``diagnostics``, ``setup``, ``total``.
         peak_memory_mb: Peak resident (or device) memory in MiB.
         versions: Python and library versions.
         commit: Git commit of this package, when it runs from a checkout.
@@ -83,6 +103,7 @@ class RunRecord(BaseModel):
     scores: dict[str, float] = Field(default_factory=dict)
     counts: dict[str, int] = Field(default_factory=dict)
     rank_pattern: dict[str, int] = Field(default_factory=dict)
+    flags: list[Flag] = Field(default_factory=list)
     timings: dict[str, float] = Field(default_factory=dict)
     peak_memory_mb: float | None = None
     device: str = ""

@@ -14,12 +14,15 @@ from ..config import RunConfig
 from ..errors import UserError
 from .card import adapter_card
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
-from .environment import commit, peak_memory_mb, reset_peak_memory, versions
+from .diagnostics import diagnose
+from .environment import commit, memory_mb, peak_memory_mb, reset_peak_memory, versions
 from .evaluation import Predictions, write_predictions
 from .export import save_adapter
 from .location import model_location
 from .loop import Diverged, now_ms
+from .noise import standard_error
 from .preparation import Prepared, prepare
+from .rank_pattern import write_rank_pattern
 from .record import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -156,6 +159,7 @@ class _Run:
             self.done = state["step"]
             record.history = [Point.model_validate(point) for point in state["history"]]
             record.timings = state["timings"]
+            self.trainer.health.load_state(state["health"])
             self.unreported = list(record.history)
 
     def intervals(self) -> Generator[Report, None, None]:
@@ -166,13 +170,17 @@ class _Run:
             yield self._report(stops.index(self.done))
         for index, stop in enumerate(stops):
             if stop > self.done:
-                self._advance(stop)
+                self._advance(index, stop)
                 yield self._report(index)
 
-    def _advance(self, stop: int) -> None:
+    def _advance(self, index: int, stop: int) -> None:
         record = self.record
-        with _Timer(record, "train"):
-            points = list(self.trainer.advance(self.done, stop))
+        try:
+            with _Timer(record, "train"):
+                points = list(self.trainer.advance(self.done, stop))
+        finally:
+            # A run that diverges here tells in its record what went before.
+            self._note_health()
         self.done = stop
         with _Timer(record, "evaluation"):
             self.said = {"validation": self.prepared.predict("validation")}
@@ -183,19 +191,47 @@ class _Run:
                 "lower training.lr"
             )
         evaluated = {f"validation/{name}": value for name, value in scores.items()}
+        evaluated |= self._look_closer(index, stop, scores[record.metric])
         points[-1] = points[-1].model_copy(update={"metrics": {**points[-1].metrics, **evaluated}})
         record.history += points
         self.unreported += points
-        state = {"history": [p.model_dump() for p in record.history], "timings": record.timings}
+        state = {
+            "history": [p.model_dump() for p in record.history],
+            "timings": record.timings,
+            "health": self.trainer.health.state(),
+        }
         save_checkpoint(self.folder, stop, self.trainer.progress, state)
+
+    def _look_closer(self, index: int, stop: int, score: float) -> dict[str, float]:
+        """Judge the new score, and measure planes and ranks where that is due."""
+        adaptive, said = self.trainer.progress.adaptive, self.said["validation"]
+        with _Timer(self.record, "diagnostics"):
+            self.trainer.health.evaluated(
+                stop, score, adaptive.kept_rank(), lambda: standard_error(said, self.record.metric)
+            )
+            every = self.trainer.training.diagnostics
+            due = every and (index + 1) % every == 0
+            return diagnose(self.trainer.progress.model, adaptive) if due else {}
+
+    def _note_health(self) -> None:
+        record, device = self.record, self.trainer.accelerator.device.type
+        record.peak_memory_mb = peak_memory_mb(device)
+        record.flags = self.trainer.health.flags(
+            clipped=self.trainer.training.max_grad_norm is not None,
+            peak_mb=record.peak_memory_mb,
+            memory_mb=memory_mb(device),
+        )
 
     def _report(self, index: int) -> Report:
         record, adaptive = self.record, self.trainer.progress.adaptive
         scores = self.said["validation"].scores(self.data.metrics)
         record.scores = {f"validation/{name}": value for name, value in scores.items()}
         record.rank_pattern = adaptive.rank_pattern()
+        if record.rank_pattern:
+            highest = int(record.config["adapter"]["r"])
+            write_rank_pattern(self.folder, record.rank_pattern, highest)
         record.counts = count_parameters(self.trainer.progress.model)
-        record.peak_memory_mb = peak_memory_mb(self.trainer.accelerator.device.type)
+        self._note_health()
         done = self.done == record.total_steps
         if done:
             self._finish()
@@ -229,6 +265,6 @@ class _Run:
         card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
         # PEFT leaves an empty form there.
         write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
-        parts = [record.timings[name] for name in ("setup", "train", "evaluation")]
-        record.timings["total"] = sum(parts)
+        parts = ("setup", "train", "evaluation", "diagnostics")
+        record.timings["total"] = sum(record.timings[name] for name in parts)
         record.status, record.ended_ms = "completed", now_ms()

@@ -85,6 +85,10 @@ def run(model: PeftModel, optimizer: torch.optim.Optimizer, first: int, last: in
         pass
 
 
+def close(a: Tensor, b: Tensor) -> None:
+    torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
 def matrices(
     widths: list[int], rank: int, shapes: list[tuple[int, int]], dtype: torch.dtype = torch.float64
 ) -> list[Factors]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -8,10 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lora2_search.adapter.allocation import RankAllocator, kept_in_values, survivors
+from lora2_search.adapter.allocation import (
+    RankAllocator,
+    kept_in_values,
+    shares,
+    survivors,
+    survivors_within,
+)
 from lora2_search.adapter.factors import Factors
-from lora2_search.adapter.importance import RandomScoring
 from lora2_search.adapter.schedule import BudgetSchedule
+from lora2_search.adapter.scoring import RandomScoring, ScoringError
 
 from .models import matrices
 
@@ -24,6 +32,47 @@ def test_exactly_the_budget_survives_and_ties_go_to_the_earlier(
     mask = survivors(torch.tensor(scores, dtype=torch.float64), budget)
     ranking = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
     assert mask.nonzero().flatten().tolist() == sorted(ranking[:budget])
+
+
+def dealt(budget: int, ranks: list[int]) -> list[int]:
+    """One singular value at a time, round after round."""
+    given = [0] * len(ranks)
+    while budget > 0 and given != ranks:
+        for m, rank in enumerate(ranks):
+            if budget > 0 and given[m] < rank:
+                given[m] += 1
+                budget -= 1
+    return given
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=9), st.integers(0, 60))
+def test_a_budget_is_dealt_like_cards_and_no_share_ever_shrinks(
+    ranks: list[int], budget: int
+) -> None:
+    mine = shares(budget, ranks)
+    assert mine == dealt(budget, ranks)
+    assert sum(mine) == min(budget, sum(ranks))
+    assert all(a <= b for a, b in zip(mine, shares(budget + 1, ranks), strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.lists(st.integers(0, 5), min_size=1, max_size=8))
+def test_each_matrix_keeps_its_own_best(data: st.DataObject, ranks: list[int]) -> None:
+    scores = data.draw(
+        st.lists(
+            st.sampled_from([-float("inf"), 0.0, 1.0, 2.0]),
+            min_size=sum(ranks),
+            max_size=sum(ranks),
+        )
+    )
+    budgets = [data.draw(st.integers(0, rank)) for rank in ranks]
+    mask = survivors_within(torch.tensor(scores), ranks, budgets)
+    alone = [
+        survivors(part, budget)
+        for part, budget in zip(torch.tensor(scores).split(ranks), budgets, strict=True)
+    ]
+    assert torch.equal(mask, torch.cat(alone))
 
 
 class Fixed:
@@ -148,6 +197,27 @@ def test_the_last_mask_holds_whatever_the_scores_say_afterwards() -> None:
     revive(factors)
     allocate.step(8, factors)
     assert alive(factors) == [[0, 2], []]
+
+
+def test_per_matrix_allocation_shares_the_budget_and_global_does_not() -> None:
+    kept = {}
+    for allocation in ("global", "per-matrix"):
+        schedule = BudgetSchedule(5, 3, 10, 1, 3, 1)
+        factors = matrices([2], 3, [(4, 4)]) + matrices([2], 2, [(4, 4)])
+        allocate = RankAllocator([3, 2], Fixed([0.1, 0.2, 0.3, 0.9, 0.8]), schedule, allocation)
+        for step in range(1, 11):
+            revive(factors)
+            allocate.step(step, factors)
+        kept[allocation] = alive(factors)
+    assert kept == {"global": [[2], [0, 1]], "per-matrix": [[1, 2], [0]]}
+
+
+@pytest.mark.parametrize("scores", [[0.1] * 4, [0.1] * 6, 0.5])
+def test_scores_of_another_length_are_refused_with_both_lengths(scores: Any) -> None:
+    allocate, factors = allocator(BudgetSchedule(5, 2, 10, 1, 3, 1), Fixed(scores))
+    given = re.escape(str(tuple(torch.tensor(scores).shape)))
+    with pytest.raises(ScoringError, match=rf"Fixed\.scores.*\(5,\), but gave {given}"):
+        allocate.step(2, factors)
 
 
 def test_a_state_that_does_not_fit_is_refused_by_name() -> None:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from lora2_search.adapter.factors import (
     Factors,
-    contract,
     delta_weight,
     factor_shapes,
     initial_factor,
     named_generator,
+    through_planes,
 )
 
 from .models import matrices
@@ -30,12 +30,13 @@ def dense(factors: Factors, scaling: float) -> Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(widths=st.lists(sizes, max_size=3), rank=st.integers(0, 6), d_out=sizes, d_in=sizes)
-def test_contracted_factors_multiply_to_the_dense_increment(
+def test_planes_multiply_to_the_dense_increment(
     widths: list[int], rank: int, d_out: int, d_in: int
 ) -> None:
     (factors,) = matrices(widths, rank, [(d_out, d_in)])
-    left, right = contract(factors, 1.7)
-    torch.testing.assert_close(left @ right, dense(factors, 1.7), rtol=1e-10, atol=1e-10)
+    x = torch.randn(3, d_in, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = through_planes(x @ factors.right[0].T, factors) @ factors.left[0].T
+    torch.testing.assert_close(y, x @ dense(factors, 1.0).T, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(delta_weight(factors, 1.7), dense(factors, 1.7))
 
 

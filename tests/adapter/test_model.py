@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from lora2_search.adapter import Lora2Config
+from lora2_search.vocabulary import SCORE_LOSSES, SCORINGS
 
 from .models import (
     BERT_TARGETS,
@@ -26,6 +27,7 @@ from .models import (
     train,
 )
 
+SCORED = [name for name in SCORINGS if name != "none"]
 PRUNED = {"k": 4, "r": 5, "target_rank": 2, "t_init": 2, "t_final": 4, "delta_t": 1}
 
 
@@ -78,10 +80,16 @@ def test_regularisation_is_weighted_named_and_differentiable() -> None:
     torch.testing.assert_close(doubled["inner"], losses["inner"])
 
 
-@pytest.mark.parametrize("scoring", ["reduced", "random"])
-@pytest.mark.parametrize("delta_t", [1, 3])
-def test_training_ends_with_exactly_the_target_rank(scoring: str, delta_t: int) -> None:
-    model = adapted_bert(**{**PRUNED, "scoring": scoring, "delta_t": delta_t})
+@pytest.mark.parametrize("scoring", SCORED)
+@pytest.mark.parametrize(
+    ("budget", "allocation", "delta_t"),
+    [("cubic", "global", 1), ("linear", "global", 3), ("constant", "per-matrix", 3)],
+)
+def test_training_ends_with_exactly_the_target_rank(
+    scoring: str, budget: str, allocation: str, delta_t: int
+) -> None:
+    varied = {"scoring": scoring, "budget": budget, "allocation": allocation, "delta_t": delta_t}
+    model = adapted_bert(**{**PRUNED, **varied})
     model.base_model.set_total_steps(12)
     for step in train(model, optimizer_of(model), 1, 12):
         alive = sum(int(f.values.count_nonzero()) for f in factors_of(model))
@@ -90,6 +98,7 @@ def test_training_ends_with_exactly_the_target_rank(scoring: str, delta_t: int) 
     assert model.base_model.kept_rank() == alive == 2 * 12
     pattern = model.base_model.rank_pattern()
     assert list(pattern.values()) == [int(f.values.count_nonzero()) for f in factors_of(model)]
+    assert allocation == "global" or set(pattern.values()) == {2}
     assert set(pattern) == {
         name
         for name, module in model.base_model.model.named_modules()
@@ -97,14 +106,14 @@ def test_training_ends_with_exactly_the_target_rank(scoring: str, delta_t: int) 
     }
 
 
-def test_importance_and_chance_keep_different_values() -> None:
+def test_importance_size_and_chance_keep_different_values() -> None:
     patterns = []
-    for scoring in ("reduced", "random"):
+    for scoring in ("reduced", "values", "magnitude", "random"):
         model = adapted_bert(**{**PRUNED, "scoring": scoring})
         model.base_model.set_total_steps(12)
         run(model, optimizer_of(model), 1, 12)
         patterns.append([f.values.ne(0).tolist() for f in factors_of(model)])
-    assert patterns[0] != patterns[1]
+    assert all(a != b for i, a in enumerate(patterns) for b in patterns[:i])
 
 
 @pytest.mark.parametrize(
@@ -168,10 +177,13 @@ def test_autocast_rounds_the_increment_but_not_the_regulariser() -> None:
             assert torch.equal(loss, losses[name])
 
 
-@pytest.mark.parametrize("scoring", ["reduced", "random"])
-@pytest.mark.parametrize("stop", [1, 5, 8, 10])
-def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(scoring: str, stop: int) -> None:
-    settings = {**PRUNED, "scoring": scoring}
+@pytest.mark.parametrize("score_loss", SCORE_LOSSES)
+@pytest.mark.parametrize("scoring", SCORED)
+@pytest.mark.parametrize("stop", [1, 6, 9])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
+    scoring: str, stop: int, score_loss: str
+) -> None:
+    settings = {**PRUNED, "scoring": scoring, "score_loss": score_loss}
     whole = adapted_bert(**settings)
     whole.base_model.set_total_steps(12)
     optimizer = optimizer_of(whole)
@@ -205,6 +217,23 @@ def test_a_longer_run_keeps_averages_and_mask() -> None:
     assert model.base_model.budget(6) > sum(before["mask"])
     after = model.base_model.allocator_state()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_fraction_of_a_rank_is_counted_as_it_is_written() -> None:
+    model = adapted_bert(layers=5, **{**PRUNED, "target_rank": 4.1})
+    model.base_model.set_total_steps(12)
+    assert 4.1 * 30 < 123 and model.base_model.budget(12) == 123
+
+
+def test_factors_that_were_replaced_are_the_ones_that_are_scored() -> None:
+    model = adapted_bert(**PRUNED)
+    model.base_model.set_total_steps(12)
+    optimizer = optimizer_of(model)
+    run(model, optimizer, 1, 2)
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.load_state_dict(weights, assign=True)
+    run(model, optimizer_of(model), 3, 12)
+    assert sum(int(f.values.count_nonzero()) for f in factors_of(model)) == 24
 
 
 def test_two_active_adapters_cannot_be_regularised_together() -> None:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora2_search.adapter.schedule import BudgetSchedule, as_steps
+from lora2_search.vocabulary import BUDGETS
 
 
 @st.composite
@@ -21,6 +22,7 @@ def schedules(draw: st.DrawFn) -> BudgetSchedule:
         t_init=t_init,
         t_final=draw(st.integers(0, total - 1 - t_init)),
         delta_t=draw(st.integers(1, 20)),
+        descent=draw(st.sampled_from(BUDGETS)),
     )
 
 
@@ -37,12 +39,13 @@ def test_budgets_fall_from_full_to_target_and_stay_between(schedule: BudgetSched
 
 @settings(max_examples=100, deadline=None)
 @given(schedules())
-def test_between_the_edges_the_budget_is_the_integer_part_of_the_cubic(
+def test_between_the_edges_the_budget_is_the_integer_part_of_its_curve(
     schedule: BudgetSchedule,
 ) -> None:
+    curves = {"cubic": lambda x: (1 - x) ** 3, "linear": lambda x: 1 - x, "constant": lambda x: 0}
     span = schedule.total_steps - schedule.t_init - schedule.t_final
     for t in range(schedule.t_init + 1, schedule.last_mask + 1):
-        falling = (1 - Fraction(t - schedule.t_init, span)) ** 3
+        falling = curves[schedule.descent](Fraction(t - schedule.t_init, span))
         exact = schedule.target + (schedule.full - schedule.target) * falling
         assert schedule.budget(t) == int(exact)
 

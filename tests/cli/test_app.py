@@ -12,7 +12,9 @@ VERBS = {
     "tune": ["--space", "--set", "--name", "--resume", "--trials", "--address", "--storage"],
     "ablate": ["--suite", "--set", "--name", "--resume", "--address", "--storage", "--json"],
     "train": ["--config", "--from-study", "--trial", "--set", "--resume", "--tracking-uri"],
+    "export": ["{NAME|DIR}", "--as", "--out", "--storage", "--json"],
     "report": ["{name}", "--storage"],
+    "params": ["--model", "--k", "--r", "--target-modules", "--labels", "--json"],
     "init": ["--data", "--model", "--out", "--text", "--label", "--kind", "--force"],
     "doctor": ["--fetch", "--tracking-uri"],
     "ui": ["--port", "--tracking-uri"],
@@ -57,7 +59,9 @@ def test_a_wrong_option_exits_with_2(arguments: list[str], words: str) -> None:
     assert words in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["tune", "--help"], ["runs", "list", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["tune", "--help"], ["params", "--help"], ["runs", "list", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\n"

@@ -11,7 +11,7 @@ from lora2_search.cli.results import command, print_study, study_result
 from lora2_search.cli.rows import print_json, print_rows
 from lora2_search.search.space import load_space
 from lora2_search.search.study import Study, StudyTrial
-from lora2_search.training.record import RunRecord
+from lora2_search.training.record import Flag, RunRecord, read_record
 
 COUNTS = {
     "trained_adapter": 168_480,
@@ -86,6 +86,23 @@ def test_another_objective_is_told_by_its_name_and_its_values(
     assert ["winner", "(trial", "0)", "0.3900", "0.3850"] in rows
     assert ["head", "only", "0.3350", "0.3300"] in rows
     assert "by its f1 on the validation split" in text
+
+
+def test_the_winner_s_health_flags_are_told_with_the_setting_to_turn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.78), ("COMPLETE", 0.77))
+    for trial, name in zip(item.trials, ("gradient", "memory"), strict=True):
+        read = read_record(trial.folder)
+        assert read is not None
+        flag = Flag(name=name, detail="it leapt", setting="training.lr")
+        read.model_copy(update={"flags": [flag]}).write(trial.folder)
+    text = told(item, capsys)
+    assert "Health: gradient: it leapt; turn training.lr" in text and "memory" not in text
+    result = study_result(item, None, "sqlite:////x/mlflow.db")
+    assert result["winner"]["flags"] == [
+        {"name": "gradient", "detail": "it leapt", "setting": "training.lr"}
+    ]
 
 
 def test_a_study_without_a_complete_trial_says_why(

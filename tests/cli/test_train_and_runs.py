@@ -50,7 +50,10 @@ def test_a_run_is_trained_listed_shown_delivered_and_never_overwritten(
     ]
     shown = json.loads(cli("runs", "show", "mine", "--json").stdout)
     assert shown["runs"][0]["test"] == record.score("test")
-    assert "6/6" in cli("runs", "show", "mine").stdout
+    table = cli("runs", "show", "mine").stdout
+    assert "6/6" in table and "intermediate/dense" in table
+    assert shown["runs"][0]["flags"] == [flag.model_dump() for flag in record.flags]
+    assert shown["runs"][0]["peak MB"] == record.peak_memory_mb
 
     synced = cli("runs", "sync", "mine", "--json")
     assert synced.exit_code == 0, synced.output

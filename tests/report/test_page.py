@@ -8,10 +8,12 @@ import pytest
 
 from lora2_search.config import RunConfig, with_settings
 from lora2_search.errors import UserError
-from lora2_search.report.curves import draw_rank_grid, learning_curves, rank_grid
+from lora2_search.report.curves import draw_rank_grid, learning_curves
 from lora2_search.report.figures import importance_gap, importance_panel, open_study
 from lora2_search.report.page import write_study_page
 from lora2_search.report.study import read_study_table, trial_rows, winner_rows
+from lora2_search.training.rank_pattern import rank_grid
+from lora2_search.training.record import Flag, read_record
 
 from .factories import MODULES, record, write_run, write_study_files
 
@@ -84,6 +86,21 @@ def test_the_page_holds_plotly_once_and_loads_nothing(tmp_path: Path) -> None:
     assert html.count("Plotly.newPlot(") >= 6
     assert "default-src 'none'" in html and "connect-src" not in html.partition("<style>")[0]
     assert not re.search(r"<(script|img|iframe)[^>]+src=|<link\b|@import", html)
+
+
+def test_health_flags_stand_beside_the_winner_and_in_the_table(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, [State.COMPLETE, State.FAIL, State.COMPLETE])
+    for number, name in ((1, "memory"), (2, "gradient")):
+        place = folder / "trials" / f"{number:05d}"
+        read = read_record(place)
+        assert read is not None
+        flag = Flag(name=name, detail="it <leapt>", setting="training.lr")
+        read.model_copy(update={"flags": [flag]}).write(place)
+    html = write_study_page(folder).read_text(encoding="utf-8")
+    assert "Health flag gradient: it &lt;leapt&gt;; turn training.lr." in html
+    assert "Health flag memory" not in html
+    flags = {row["trial"]: row["flags"] for row in trial_rows(read_study_table(folder))}
+    assert flags == {"0": "–", "1": "memory", "2": "gradient"}
 
 
 def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
             "but got [1]",
         ),
         (
+            {"method": "adalora", **searching(adapter__target_rank=rank(1, 8))},
+            "search.adapter.target_rank",
+            "method adalora must end below the rank",
+        ),
+        (
             searching(adapter__r=rank(2, 8), adapter__target_rank=rank(1, 6)),
             "search.adapter.target_rank",
             "target_rank=6, r=2",

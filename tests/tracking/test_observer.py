@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -12,6 +11,9 @@ import pytest
 
 from lora2_search.tracking.observer import CHANGEABLE, SpoolObserver
 from lora2_search.tracking.spool import Artifact, End, Metrics, Start, parent_path, read, run_path
+from lora2_search.tracking.sync import sync_command
+from lora2_search.training.rank_pattern import write_rank_pattern
+from lora2_search.training.record import Flag
 
 from .study import parent, points, record, report, run, spooled, whole_run
 
@@ -135,6 +137,20 @@ def test_the_end_tells_versions_commit_device_and_reason(
     assert end.tags["device"] == "cpu"
 
 
+@pytest.mark.parametrize("state", ["COMPLETE", "FAIL", "PRUNED"])
+def test_the_end_tells_health_flags_as_tags_and_hands_over_the_rank_pattern(
+    observer: SpoolObserver, folder: Path, state: str
+) -> None:
+    info = run(folder)
+    write_rank_pattern(_made(info.folder), {"layer.0": 4}, highest=8)
+    flags = [Flag(name="gradient", detail="it leapt", setting="training.lr")]
+    observer.ended(info, state, record(info).model_copy(update={"flags": flags}), "")
+    kept, end = records(folder, "00000", Artifact | End)
+    assert (kept.path, kept.to) == ("trials/0/rank_pattern.json", "")
+    assert end.tags["health.gradient"] == "it leapt; turn training.lr"
+    assert [key for key in end.tags if key.startswith("health.")] == ["health.gradient"]
+
+
 def test_a_run_that_fails_before_its_record_still_ends(
     observer: SpoolObserver, folder: Path
 ) -> None:
@@ -178,16 +194,15 @@ def test_the_winner_leaves_adapter_record_and_rank_pattern(
 ) -> None:
     info = run(folder)
     record(info).write(_made(info.folder))
+    write_rank_pattern(info.folder, {"layer.0": 4}, highest=8)
     (info.folder / "adapter").mkdir()
     observer.close("COMPLETE", winner=info)
     kept = {r.path: r.to for r in read(parent_path(folder)).records if isinstance(r, Artifact)}
     assert kept == {
         "trials/0/adapter": "winner/adapter",
         "trials/0/record.json": "winner",
-        "tracking/winner/rank_pattern.json": "winner",
+        "trials/0/rank_pattern.json": "winner",
     }
-    pattern = json.loads((folder / "tracking/winner/rank_pattern.json").read_text())
-    assert pattern == {"layer.0": 4}
 
 
 def test_an_artifact_of_an_ended_run_does_not_start_it_again(
@@ -236,3 +251,14 @@ def test_the_drivers_share_is_microseconds_a_report(observer: SpoolObserver, fol
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def test_numbers_of_a_verification_itself_are_told_and_delivered_by_calling_it_again(
+    folder: Path,
+) -> None:
+    told = SpoolObserver(folder, replace(parent(), kind="verification"))
+    told.measured({"merge/merged_own": 1e-7, "odd?": 2.0})
+    told.close("COMPLETE")
+    points = [r for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
+    assert [point.values for point in points] == [{"merge/merged_own": 1e-7, "odd_": 2.0}]
+    assert sync_command(folder, "sqlite:///x.db") == "the same `verify` command"

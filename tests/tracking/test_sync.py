@@ -22,6 +22,7 @@ from lora2_search.tracking.sync import sync, sync_command
 from lora2_search.tracking.syncer import outcome
 from lora2_search.tracking.ui import address_of
 from lora2_search.tracking.uri import resolve
+from lora2_search.training.rank_pattern import write_rank_pattern
 
 from .study import Stored, parent, record, report, run, spooled, whole_run
 
@@ -156,6 +157,7 @@ def test_artifacts_lie_beside_the_database_and_missing_ones_are_told(
     (info.folder / "adapter").mkdir(parents=True)
     (info.folder / "adapter" / "adapter_config.json").write_text("{}")
     record(info).write(info.folder)
+    write_rank_pattern(info.folder, {"layer.0": 4}, highest=8)
     (folder / "space.yaml").write_text("task: sentiment")
     observer.artifact(None, folder / "space.yaml")
     observer.artifact(None, folder / "absent.html")

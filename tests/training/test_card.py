@@ -33,3 +33,22 @@ def test_the_code_in_an_adapters_readme_loads_it_in_a_fresh_process(
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("tensor([")
     assert "test/" in readme
+
+
+@pytest.mark.parametrize("method", ["dora", "adalora", "full"])
+def test_so_does_the_code_of_the_other_methods(
+    method: str,
+    tiny_bert: Path,
+    reviews_csv: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run(settings(tiny_bert, reviews_csv, method=method), tmp_path)
+    readme = (tmp_path / "adapter" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    assert "lora2_search" not in code and ("PeftModel" in code) == (method != "full")
+    monkeypatch.chdir(tmp_path / "adapter")
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("tensor([")
+    assert ("newly initialised" in readme) == (method != "full")

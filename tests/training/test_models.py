@@ -27,7 +27,7 @@ def test_the_files_are_read_once_and_copies_share_the_frozen_weights(tiny_bert: 
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_deberta"])
-@pytest.mark.parametrize("method", ["lora2", "lora", "head-only"])
+@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
 def test_no_freshly_initialised_weight_stays_frozen(
     model: str, method: str, request: pytest.FixtureRequest
 ) -> None:
@@ -36,8 +36,10 @@ def test_no_freshly_initialised_weight_stays_frozen(
     assert base.fresh
     if model == "tiny_deberta":
         assert any("pooler" in name for name in base.fresh)
-    config = RunConfig.model_validate({"task": "sentiment", "method": method})
-    adapted, _ = attach(base, config)
+    config = RunConfig.model_validate(
+        {"task": "sentiment", "method": method, "adapter": {"target_rank": 2}}
+    )
+    adapted, _ = attach(base, config, 10)
     trained = {name for name, weight in adapted.named_parameters() if weight.requires_grad}
     for fresh in base.fresh:
         # PEFT trains a copy of the module, under its own name for it.
@@ -64,14 +66,14 @@ def test_only_the_first_layers_are_kept(tiny_bert: Path) -> None:
     assert len(base_of(tiny_bert, layers=1).model.bert.encoder.layer) == 1
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora"])
+@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full"])
 def test_an_adapted_model_starts_as_the_pretrained_one(method: str, tiny_bert: Path) -> None:
     config = RunConfig.model_validate(
-        {"task": "sentiment", "method": method, "adapter": {"k": 1, "r": 1}}
+        {"task": "sentiment", "method": method, "adapter": {"k": 1, "r": 2, "target_rank": 1}}
     )
     base = base_of(tiny_bert)
     plain = fresh_copy(base, ["pooler", "classifier"], seed=config.seed).eval()
-    adapted, _ = attach(base, config)
+    adapted, _ = attach(base, config, 10)
     tokens = torch.arange(2, 12).reshape(1, -1)
     with torch.no_grad():
         assert torch.equal(adapted.eval()(tokens).logits, plain(tokens).logits)

@@ -64,7 +64,7 @@ def stop_after(config: RunConfig, folder: Path, intervals: int) -> None:
     steps.close()
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "head-only"])
+@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
 def test_every_method_learns_leaves_a_record_and_predictions_that_give_its_scores(
     method: str, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
@@ -81,14 +81,14 @@ def test_every_method_learns_leaves_a_record_and_predictions_that_give_its_score
         assert (logits.argmax(1) == rows.prediction).all()
     assert record.history[-1].step == record.total_steps == 2 * np.ceil(record.sizes["train"] / 8)
     assert {"train", "evaluation", "setup", "total"} <= record.timings.keys()
-    adapted = method == "lora2"
+    adapted = method in ("lora2", "adalora")
     assert bool(record.rank_pattern) == adapted
     if adapted:
         assert sum(record.rank_pattern.values()) == 2 * len(record.rank_pattern)
         assert record.counts["kept_adapter"] < record.counts["trained_adapter"]
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "head-only"])
+@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
 @pytest.mark.parametrize("intervals", [1, 3])
 def test_a_run_stopped_and_taken_up_equals_one_that_never_stopped(
     method: str, intervals: int, tiny_bert: Path, reviews_csv: Path, tmp_path: Path

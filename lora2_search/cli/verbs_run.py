@@ -1,0 +1,151 @@
+"""The verbs that train: their options; the work is imported when one is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from .failures import explained
+from .options import Address, Json, Name, Resume, RunName, Set, Storage, TrackingUri
+
+
+def tune(
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="A file, or a shipped name: quickstart.yaml.", show_default=False
+        ),
+    ] = None,
+    settings: Set = None,
+    name: Name = None,
+    resume: Resume = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials in all, instead of the file's.", show_default=False)
+    ] = None,
+    address: Address = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would cost; measure a few steps only.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Search the settings of a space; tell the winner against head-only."""
+    with explained("tune"):
+        from .tune import run_tune
+
+        assigned = [*(settings or ()), *([f"trials={trials}"] if trials is not None else [])]
+        run_tune(
+            space=space,
+            overrides=tuple(assigned),
+            name=name,
+            resume=resume,
+            address=address,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            dry=dry_run,
+            as_json=as_json,
+        )
+
+
+def ablate(
+    suite: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A file, or a shipped name: quick.", show_default=False),
+    ] = None,
+    settings: Set = None,
+    name: Name = None,
+    resume: Resume = None,
+    address: Address = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Run arms x seeds of a suite; tell which part of the method helps."""
+    with explained("ablate"):
+        from .ablate import run_ablate
+
+        run_ablate(
+            suite=suite,
+            overrides=tuple(settings or ()),
+            name=name,
+            resume=resume,
+            address=address,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            as_json=as_json,
+        )
+
+
+def train(
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A run's settings in YAML.", show_default=False),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Train a study's winner.", show_default=False),
+    ] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option(help="With --from-study: this trial, not the winner.", show_default=False),
+    ] = None,
+    settings: Set = None,
+    name: RunName = None,
+    resume: Resume = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Train one setting and keep its adapter."""
+    with explained("train"):
+        from .train import run_train
+
+        run_train(
+            config=config,
+            from_study=from_study,
+            trial=trial,
+            overrides=tuple(settings or ()),
+            name=name,
+            resume=resume,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            as_json=as_json,
+        )
+
+
+def init(
+    data: Annotated[
+        Path, typer.Option(metavar="FILE", help="csv, tsv, jsonl or parquet.", show_default=False)
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="DIR", help="Model folder, hub id, or the packaged minilm.")
+    ] = "minilm",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Space to write; default: named like the data.", show_default=False
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Text column; twice for sentence pairs.", show_default=False
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Label column.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        Literal["classification", "regression"] | None,
+        typer.Option(help="What the labels are; guessed when not given.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Look at your own file and write a search space for it."""
+    with explained("init"):
+        from .new_space import run_init
+
+        run_init(data, model, out, text, label, kind, force)

@@ -1,0 +1,89 @@
+"""A look at an adapter's planes and ranks, for the charts of a run."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+from ..adapter.factors import Factors
+from ..adapter.layer import Lora2Layer
+from ..adapter.model import Lora2Model
+from ..adapter.overlap import overlap
+from ..adapter.regularization import mean_orthogonality_error, plane_names
+from .methods import Adaptive
+
+
+def diagnose(model: nn.Module, adaptive: Adaptive) -> dict[str, float]:
+    """Return what can be said of planes and ranks now; it changes nothing.
+
+    Returns:
+        ``geometry/outer``, ``geometry/inner`` ...: mean orthogonality error of a plane's factors,
+            whatever their weight in the loss (LoRA² only).
+        ``geometry/overlap``: mean overlap of neighbouring planes, undefined ones left out (LoRA²
+            with two planes or more).
+        ``rank/lowest``, ``rank/median``, ``rank/highest``: kept rank over the adapted matrices.
+        ``rank/importance_entropy``: of the scores that choose the ranks, see ``entropy``.
+        What is not defined is left out: nothing at all for a method without ranks.
+    """
+    found: dict[str, float] = {}
+    ranks = list(adaptive.rank_pattern().values())
+    if ranks:
+        found["rank/lowest"] = float(min(ranks))
+        found["rank/median"] = float(median(ranks))
+        found["rank/highest"] = float(max(ranks))
+    if isinstance(adaptive, Lora2Model):
+        found |= geometry(_factors(model))
+        scores = adaptive.importance()
+        if scores is not None:
+            found["rank/importance_entropy"] = entropy(scores)
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+@torch.no_grad()
+def geometry(matrices: list[Factors]) -> dict[str, float]:
+    """Return orthogonality error by plane and the overlap of neighbouring planes; see `diagnose`.
+
+    Args:
+        matrices: The factors of the adapted matrices, on one device; at least one.
+    """
+    names = plane_names(len(matrices[0].left))
+    values = {}
+    for plane, name in enumerate(names):
+        factors = [side[plane] for m in matrices for side in (m.left, m.right)]
+        values[f"geometry/{name}"] = mean_orthogonality_error(factors)
+    if len(names) > 1:
+        values["geometry/overlap"] = overlap(matrices).nanmean()
+    # One wait for the device, not one a value.
+    return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
+
+
+def entropy(scores: Tensor) -> float:
+    """Return the entropy of scores as shares of their sum, over that of equal shares.
+
+        - Σ pᵢ log pᵢ / log n      pᵢ = sᵢ / Σ s
+
+    Args:
+        scores: ``[n]``.
+
+    Returns:
+        1 where all matter alike, 0 where one has it all; NaN where it is not defined: fewer than
+        two scores, a negative or infinite one, or only zeros (no step was scored yet).
+    """
+    if len(scores) < 2:
+        return math.nan
+    scores = scores.detach().double()
+    shares = torch.where(scores >= 0, scores, math.nan) / scores.sum()
+    return float(-torch.xlogy(shares, shares).sum() / math.log(len(scores)))
+
+
+def _factors(model: nn.Module) -> list[Factors]:
+    return [
+        layer.factors(name)
+        for layer in model.modules()
+        if isinstance(layer, Lora2Layer)
+        for name in layer.active_adapters
+        if name in layer.lora2_lambda
+    ]

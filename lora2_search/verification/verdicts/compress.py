@@ -1,0 +1,41 @@
+"""Row of the compression."""
+
+from __future__ import annotations
+
+from ...report.tables import count
+from ..results import Results
+from ..row import FAILS, HOLDS, Row, mean
+from .merge import FLOAT64, OWN
+
+
+def rows(results: Results) -> list[Row]:
+    """Judge by rounding alone: the refactored adapter is the same product."""
+    found = list(results.of("pruned", "compress").values())
+    if not found:
+        return []
+    names = ("compressed_own", "compressed_float64", "pruned_own")
+    worst = {name: max(f[name] for f in found) for name in names}
+    counts = {
+        name: mean([f[name] for f in found])
+        for name in ("trained", "kept", "compressed", "plain_lora")
+    }
+    counted = all(f["compressed"] == f["plain_lora"] for f in found)
+    near = worst["compressed_own"] <= OWN and worst["compressed_float64"] <= FLOAT64
+    near = near and worst["pruned_own"] <= OWN
+    share = counts["compressed"] / counts["trained"]
+    return [
+        Row(
+            "compress",
+            "A pruned adapter is exactly a plain LoRA of width min(k, kept rank) per matrix",
+            "not published",
+            f"logits differ by at most {worst['compressed_own']:.1e} relative, in float64 "
+            f"{worst['compressed_float64']:.1e}, cut only {worst['pruned_own']:.1e}; trained "
+            f"{count(counts['trained'])}, kept {count(counts['kept'])}, compressed "
+            f"{count(counts['compressed'])} ({share:.0%} of trained; {len(found)} seeds)",
+            HOLDS if near and counted else FAILS,
+            "Counts are of the adapter alone, the head apart. Cutting zeroed ranks frees little, "
+            "because u and v stay; the plain LoRA holds "
+            f"{'as many weights as were counted' if counted else 'another number of weights'}.",
+            {**worst, **counts},
+        )
+    ]

@@ -1,0 +1,119 @@
+"""Row of the pruned against the unpruned run."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...report.statistics import LEVEL, Paired, crossed, paired
+from ...report.tables import interval, level, p_value, signed
+from ..equivalence import Equivalence, tost
+from ..results import Results
+from ..row import TOO_LITTLE, UNTRAINED, Row, defined, mean
+
+
+def rows(results: Results) -> list[Row]:
+    """Judge by an equivalence test; only where the unpruned runs beat the head alone by test."""
+    scores = {arm: results.scores(arm) for arm in ("pruned", "unpruned", "head-only")}
+    first = next(iter(results.of("unpruned", "score").values()), None)
+    metric = first["metric"] if first else "accuracy"
+    floor = paired(_differences(scores["unpruned"], scores["head-only"]))
+    differences = _differences(scores["pruned"], scores["unpruned"])
+    test, equal = paired(differences), tost(differences, results.plan.margin)
+    levels = {arm: mean(list(found.values())) for arm, found in scores.items() if found}
+    told = ", ".join(f"{arm} {level(value, metric)}" for arm, value in levels.items())
+    return [
+        Row(
+            "pruning",
+            "Pruning costs no performance",
+            "“pruning doesn't degrade performance”",
+            f"test {metric}: {told}; pruned − unpruned {signed(test.mean, metric)} "
+            f"(90 % {interval(equal.low, equal.high, metric)}; TOST p {p_value(equal.p)}, margin "
+            f"±{signed(equal.margin, metric)[1:]}; paired t p {p_value(test.p)}; "
+            f"n = {test.n} seeds)",
+            verdict(floor, test, equal, results.plan.quick),
+            f"{_floor(floor, metric)} {_sentences(results, metric)} The margin was named before "
+            "the run. Over new seeds on this test set; other tasks and budgets are not known."
+            f"{_diverged(results)}",
+            defined(
+                {
+                    **{f"score_{arm}": value for arm, value in levels.items()},
+                    "difference": test.mean,
+                    "difference_p": test.p,
+                    "tost_p": equal.p,
+                    "margin": equal.margin,
+                    "floor_difference": floor.mean,
+                    "floor_p": floor.p,
+                }
+            ),
+        )
+    ]
+
+
+def verdict(floor: Paired, test: Paired, equal: Equivalence, quick: bool) -> str:
+    """Return the words that the tests allow.
+
+    Args:
+        floor: Unpruned against head-only.
+        test: Pruned against unpruned: is there a difference?
+        equal: The same: is it within the margin?
+        quick: Too few seeds and steps for any answer.
+    """
+    if quick:
+        return TOO_LITTLE
+    if floor.p is None or floor.mean is None or floor.p > LEVEL or floor.mean <= 0:
+        return UNTRAINED
+    if equal.p is None:
+        return f"not told: {equal.note}"
+    differs = test.p is not None and test.p <= LEVEL
+    direction = "lower" if (test.mean or 0.0) < 0 else "higher"
+    if equal.p <= LEVEL and differs:
+        return f"scores {direction}, by less than the margin"
+    if equal.p <= LEVEL:
+        return "holds: no difference beyond the margin (TOST)"
+    if differs:
+        holds = "does not hold" if direction == "lower" else "more than holds"
+        return f"{holds} here: the pruned runs score {direction} (paired t)"
+    return "not told: neither a difference nor its absence is shown"
+
+
+def _differences(one: dict[int, float], other: dict[int, float]) -> list[float]:
+    return [one[seed] - other[seed] for seed in sorted(one.keys() & other.keys())]
+
+
+def _floor(floor: Paired, metric: str) -> str:
+    if floor.p is None:
+        return f"Whether the adapter learnt anything is not known: {floor.note or 'no test'}."
+    beats = floor.p <= LEVEL and (floor.mean or 0.0) > 0
+    return (
+        f"The unpruned adapter {'beats' if beats else 'does not beat'} head-only by test "
+        f"({signed(floor.mean, metric)}, paired t p {p_value(floor.p)})."
+    )
+
+
+def _sentences(results: Results, metric: str) -> str:
+    pruned, whole = (
+        {
+            seed: found["right"]
+            for seed, found in results.of(arm, "score").items()
+            if "right" in found
+        }
+        for arm in ("pruned", "unpruned")
+    )
+    common = sorted(pruned.keys() & whole.keys())
+    if len(common) < 2:
+        return ""
+    d = np.array([np.subtract(pruned[seed], whole[seed]) for seed in common], dtype=float)
+    both = crossed(d)
+    if both.low is None:
+        return f"On new sentences too: {both.note}."
+    return (
+        f"On new sentences too the 95 % interval is {interval(both.low, both.high, metric)} "
+        f"({both.examples:,} sentences)."
+    )
+
+
+def _diverged(results: Results) -> str:
+    found = results.diverged("pruned", "unpruned", "head-only")
+    if not found:
+        return ""
+    return f" Diverged, counted as the commonest answer: {'; '.join(found)}."

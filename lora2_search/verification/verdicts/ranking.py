@@ -1,0 +1,93 @@
+"""Rows of "the ranking is unaffected": within a matrix, and across those that share a budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..results import Results
+from ..row import FAILS, HOLDS, Row, mean
+
+_QUOTE = (
+    "“the ranking is unaffected. Thus, in practical terms, we can disregard the sensitivities of "
+    "matrices u and U”"
+)
+# Offsets that are equal differ by float32's rounding of the scores they are added to.
+_ROUNDING = 1e-5
+
+
+def rows(results: Results) -> list[Row]:
+    """Judge by equality: one pair in another order is an effect."""
+    by_arm = {arm: results.of(arm, "agreement") for arm in ("pruned", "unpruned")}
+    points = [
+        point for seeds in by_arm.values() for found in seeds.values() for point in found["points"]
+    ]
+    if not points:
+        return []
+    return [_within(points), _across(by_arm)]
+
+
+def _within(points: list[Any]) -> Row:
+    within = [point["within"] for point in points]
+    pairs, swapped = sum(w["pairs"] for w in within), sum(w["swapped"] for w in within)
+    kept = min(w["kept"] for w in within)
+    offset = max(
+        w["offset_spread_within"] / (abs(w["offset_median"]) + w["reduced_sd"] or 1.0)
+        for w in within
+    )
+    if swapped == 0 and kept == 1:
+        verdict = HOLDS
+    else:
+        verdict = "holds but for rounding" if offset <= _ROUNDING else FAILS
+    return Row(
+        "ranking",
+        "Leaving u and v out of the score changes no ranking inside a matrix",
+        _QUOTE,
+        f"{swapped} of {pairs:,} pairs stand in another order; masks with a budget for each matrix "
+        f"keep {kept:.0%} of the same; the left-out part is the same for all i to {offset:.0e} "
+        "relative",
+        verdict,
+        "It must hold: mean s(u) + mean s(v) is one number for all i of a matrix. It settles the "
+        "choice only where every matrix has a budget of its own, which is not the published rule.",
+        {"swapped": swapped, "pairs": pairs, "kept_per_matrix": kept, "offset_spread": offset},
+    )
+
+
+def _across(by_arm: dict[str, dict[int, Any]]) -> Row:
+    numbers: dict[str, float] = {}
+    told = []
+    for arm, seeds in by_arm.items():
+        found = [p["full"]["reduced"] for f in seeds.values() for p in f["points"]]
+        taus = [f["tau"] for f in found if f["tau"] is not None]
+        if not taus:
+            continue
+        kept = [f["kept"] for f in found]
+        numbers |= {
+            f"tau_{arm}": mean(taus),
+            f"tau_least_{arm}": min(taus),
+            f"kept_{arm}": mean(kept),
+            f"kept_least_{arm}": min(kept),
+        }
+        told.append(
+            f"{arm} runs: τ {mean(taus):.2f} (least {min(taus):.2f}), masks share {mean(kept):.0%} "
+            f"(least {min(kept):.0%})"
+        )
+    same = all(v == 1 for name, v in numbers.items() if "least" in name)
+    ratios = [
+        p["within"]["offset_sd_across"] / p["within"]["reduced_sd"]
+        for seeds in by_arm.values()
+        for f in seeds.values()
+        for p in f["points"]
+        if p["within"]["reduced_sd"] > 0
+    ]
+    numbers["offset_to_score"] = mean(ratios) if ratios else 0.0
+    return Row(
+        "ranking",
+        "… and none across the matrices that share one budget",
+        _QUOTE,
+        f"{'; '.join(told)}; the left-out parts differ between matrices by "
+        f"{numbers['offset_to_score']:.2f} of the reduced score's own spread",
+        HOLDS if same else FAILS,
+        "The budget is shared, so the left-out parts, which differ from matrix to matrix, decide "
+        "with. That masks differ does not say which of them is better: see the truth.",
+        numbers,
+    )

@@ -1,0 +1,138 @@
+"""Rows of the scores against the truth."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...report.statistics import LEVEL, paired
+from ...report.tables import p_value
+from ..correlation import Correlation, full_length, mean_correlation, spearman
+from ..results import Results
+from ..row import MEASURED, TOO_LITTLE, Row, defined, mean
+
+_TRUTH = (
+    "The truth: the change of the mean loss on {sentences} validation sentences when one λᵢ is set "
+    "to 0 and everything else is kept (dropout off), for every λᵢ of unpruned runs. "
+)
+
+
+def rows(results: Results) -> list[Row]:
+    """Judge by Spearman's correlation over all singular values, averaged over seeds."""
+    found = results.of("unpruned", "truth")
+    if not found:
+        return []
+    table = correlations(found)
+    return [_tracks(table, found, results.plan.quick), _full(table, found, results.plan.quick)]
+
+
+def correlations(found: dict[int, Any]) -> dict[str, dict[str, dict[int, float | None]]]:
+    """Return Spearman's ρ with ΔL (``signed``) and |ΔL| (``size``), by scoring and seed.
+
+    The mean over a run's steps, each undefined one left out. The scoring ``repeated`` is the truth
+    of one half of the sentences against the other's, stepped up to all sentences. A score that
+    knew ΔL on all the sentences there are would reach about the square root of that.
+    """
+    table: dict[str, dict[str, dict[int, float | None]]] = {}
+    for seed, result in found.items():
+        points = result["points"]
+        for name in points[0]["scores"]:
+            signed = [spearman(p["scores"][name], p["change"]) for p in points]
+            size = [spearman(p["scores"][name], list(map(abs, p["change"]))) for p in points]
+            row = table.setdefault(name, {"signed": {}, "size": {}})
+            row["signed"][seed], row["size"][seed] = _mean(signed), _mean(size)
+        row = table.setdefault("repeated", {"signed": {}, "size": {}})
+        row["signed"][seed] = _mean([full_length(spearman(*p["halves"])) for p in points])
+        halves = [[list(map(abs, half)) for half in p["halves"]] for p in points]
+        row["size"][seed] = _mean([full_length(spearman(*pair)) for pair in halves])
+    return table
+
+
+def _tracks(
+    table: dict[str, dict[str, dict[int, float | None]]], found: dict[int, Any], quick: bool
+) -> Row:
+    means = {
+        name: {kind: mean_correlation(list(seeds.values())) for kind, seeds in kinds.items()}
+        for name, kinds in table.items()
+    }
+    told = "; ".join(
+        f"{name} {kinds['signed'].words}" for name, kinds in means.items() if name != "repeated"
+    )
+    sizes = "; ".join(
+        f"{name} {kinds['size'].words}" for name, kinds in means.items() if name != "repeated"
+    )
+    first = next(iter(found.values()))
+    helps = [mean([float(c < 0) for c in p["change"]]) for f in found.values() for p in f["points"]]
+    seconds = mean([p["seconds"] for f in found.values() for p in f["points"]])
+    return Row(
+        "truth",
+        "The score finds the singular values that matter",
+        "“pruning less important singular values”; no comparison with the truth is published",
+        f"Spearman's ρ with ΔL: {told} (95 % t intervals of Fisher's z over {len(found)} seeds); "
+        f"with |ΔL|: {sizes}; the truth repeats itself by "
+        f"{means['repeated']['signed'].words} and {means['repeated']['size'].words}",
+        TOO_LITTLE if quick else tracks_verdict(**means["reduced"]),
+        _TRUTH.format(sentences=first["sentences"])
+        + f"At {len(first['points'])} step(s) of each run; {mean(helps):.0%} of ΔL are below 0 "
+        f"(zeroing helps); {seconds:.0f} s a step. A score is never negative, so it can follow "
+        "|ΔL| better than ΔL. One at a time: it does not say what zeroing "
+        "many together does, nor what training afterwards repairs. Intervals are not corrected "
+        "for their number.",
+        defined(
+            {
+                **{f"rho_{name}": kinds["signed"].mean for name, kinds in means.items()},
+                **{f"rho_size_{name}": kinds["size"].mean for name, kinds in means.items()},
+                "share_that_helps": mean(helps),
+            }
+        ),
+    )
+
+
+def tracks_verdict(signed: Correlation, size: Correlation) -> str:
+    """Return what is shown of reduced scoring: that it follows how much, and which way.
+
+    Args:
+        signed: Its ρ with ΔL: does it keep what hurts to lose?
+        size: Its ρ with |ΔL|: does it keep what matters at all?
+    """
+    if signed.low is None or signed.high is None or size.low is None:
+        return TOO_LITTLE
+    shown = "follows" if size.low > 0 else "is not shown to follow"
+    how_much = f"reduced scoring {shown} how much zeroing changes the loss (|ΔL|)"
+    if signed.low > 0:
+        return f"{how_much}, and follows which way (ΔL)"
+    if signed.high < 0:
+        return f"{how_much}, and ranks against which way (ΔL)"
+    return f"{how_much}; which way (ΔL) is not shown"
+
+
+def _full(
+    table: dict[str, dict[str, dict[int, float | None]]], found: dict[int, Any], quick: bool
+) -> Row:
+    full, reduced = table["full"]["signed"], table["reduced"]["signed"]
+    differences = [
+        one - other
+        for seed in found
+        if (one := full[seed]) is not None and (other := reduced[seed]) is not None
+    ]
+    test = paired(differences)
+    span = "–" if test.low is None else f"{test.low:+.3f} to {test.high:+.3f}"
+    verdict = MEASURED if test.p is None else "not shown to differ"
+    if test.p is not None and test.p <= LEVEL:
+        better = "full" if (test.mean or 0.0) > 0 else "reduced"
+        verdict = f"{better} scoring is nearer to the truth (paired t)"
+    return Row(
+        "truth",
+        "Leaving u and v out loses nothing of the truth",
+        "“without affecting pruning decisions”",
+        f"ρ of full − ρ of reduced: {'–' if test.mean is None else f'{test.mean:+.3f}'} "
+        f"(95 % t interval {span}, p {p_value(test.p)}, n = {test.n} seeds)",
+        TOO_LITTLE if quick else verdict,
+        "Paired by seed: both scores see the same runs. No margin of equality was named for a "
+        "correlation, so a difference that is not shown may still be as large as the interval.",
+        defined({"full_minus_reduced": test.mean, "p": test.p}),
+    )
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined_values = [value for value in values if value is not None]
+    return mean(defined_values) if defined_values else None
