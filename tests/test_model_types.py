@@ -3,20 +3,28 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
 from transformers.pytorch_utils import Conv1D
 
 from lora2_search.adapter import default_modules_to_save, default_targets
 from lora2_search.model_types import MODULES_TO_SAVE, TARGETS
 
+SIZES = {
+    "distilbert": {"n_layers": 2, "dim": 16, "n_heads": 2, "hidden_dim": 24},
+    "gpt2": {"n_layer": 2, "n_embd": 16, "n_head": 2},
+}
+COMMON = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2}
+DECODERS = ["gpt2", "llama", "mistral", "qwen2", "qwen3"]
+BLOCK = {"gpt2": 4, "llama": 7, "mistral": 7, "qwen2": 7, "qwen3": 7}
 
-def classifier(model_type: str) -> nn.Module:
-    sizes = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2}
-    if model_type == "distilbert":
-        sizes = {"n_layers": 2, "dim": 16, "n_heads": 2, "hidden_dim": 24}
+
+def classifier(model_type: str, auto: type = AutoModelForSequenceClassification) -> nn.Module:
+    sizes = SIZES.get(model_type, COMMON)
+    if model_type in DECODERS and model_type != "gpt2":
+        sizes = sizes | {"num_key_value_heads": 2, "intermediate_size": 24}
     config = AutoConfig.for_model(model_type, vocab_size=30, **sizes)
     with torch.device("meta"):
-        return AutoModelForSequenceClassification.from_config(config)
+        return auto.from_config(config)
 
 
 def matches(name: str, suffixes: list[str]) -> bool:
@@ -43,6 +51,13 @@ def test_whatever_is_outside_the_encoder_is_trained_whole(model_type: str) -> No
     assert outside
     assert all(name.split(".")[0] in wholes for name in outside)
     assert all(matches_any(model, whole) for whole in wholes)
+
+
+@pytest.mark.parametrize("model_type", DECODERS)
+def test_a_language_models_own_head_is_never_adapted(model_type: str) -> None:
+    names = [name for name, _ in classifier(model_type, AutoModelForCausalLM).named_modules()]
+    assert "lm_head" in names
+    assert not matches("lm_head", default_targets(model_type))
 
 
 def matches_any(model: nn.Module, suffix: str) -> bool:

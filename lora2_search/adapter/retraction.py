@@ -42,7 +42,9 @@ def polar(x: Tensor) -> Tensor:
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     if x.shape[-2] < x.shape[-1]:
         return polar(x.mT).mT
-    values, vectors = torch.linalg.eigh(x.mT @ x)  # [b, n], [b, n, n]
+    gram = x.mT @ x  # [b, n, n]
+    # `eigh` raises at NaN; a diverged matrix is to stay NaN, for the loop to find and name.
+    values, vectors = torch.linalg.eigh(gram.where(gram.isfinite(), 0))  # [b, n], [b, n, n]
     floor = torch.finfo(x.dtype).eps * values[..., -1:].clamp(min=torch.finfo(x.dtype).tiny)
     x = x @ (vectors * values.maximum(floor).rsqrt().unsqueeze(-2)) @ vectors.mT  # [b, m, n]
     return 1.5 * x - 0.5 * x @ (x.mT @ x)

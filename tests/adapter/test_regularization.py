@@ -26,21 +26,23 @@ def error(x: Tensor) -> Tensor:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    widths=st.lists(st.integers(1, 10), max_size=2),
+    widths=st.lists(st.integers(1, 10), max_size=3),
     rank=st.integers(1, 10),
     gamma=st.floats(0.01, 2.0),
+    penalty=st.sampled_from(["frobenius", "squared"]),
 )
 def test_batched_losses_and_gradients_equal_the_definition(
-    widths: list[int], rank: int, gamma: float
+    widths: list[int], rank: int, gamma: float, penalty: str
 ) -> None:
     planes = len(widths) + 1
     gammas = [gamma / (p + 1) for p in range(planes)]
     ours, theirs = (matrices(widths, rank, SHAPES) for _ in range(2))
-    losses = list(orthogonality_loss(ours, gammas).values())
-    expected = [
-        gammas[p] / planes * torch.stack([error(f[p]) for m in theirs for f in (m[0], m[2])]).mean()
-        for p in range(planes)
+    losses = list(orthogonality_loss(ours, gammas, penalty).values())
+    power = {"frobenius": 1, "squared": 2}[penalty]
+    errors = [
+        torch.stack([error(f[p]) for m in theirs for f in (m[0], m[2])]) for p in range(planes)
     ]
+    expected = [gammas[p] / planes * (errors[p] ** power).mean() for p in range(planes)]
     torch.testing.assert_close(torch.stack(losses), torch.stack(expected))
     sum(losses).backward()
     sum(expected).backward()
@@ -49,12 +51,30 @@ def test_batched_losses_and_gradients_equal_the_definition(
             torch.testing.assert_close(a.grad, b.grad)
 
 
-def test_an_orthonormal_matrix_has_no_error_and_a_finite_gradient() -> None:
+@pytest.mark.parametrize("penalty", ["frobenius", "squared"])
+def test_an_orthonormal_matrix_has_no_error_and_a_finite_gradient(penalty: str) -> None:
     x = torch.eye(6, 3, requires_grad=True)
-    loss = mean_orthogonality_error([x])
+    loss = mean_orthogonality_error([x], penalty)
     loss.backward()
     assert loss.item() == 0
     assert torch.equal(x.grad, torch.zeros(6, 3))
+
+
+@pytest.mark.parametrize("penalty", ["frobenius", "squared"])
+def test_gradients_hold_against_finite_differences(penalty: str) -> None:
+    factors = [f for m in matrices([3], 2, [(5, 4), (5, 4)]) for f in (*m.left, *m.right)]
+    assert torch.autograd.gradcheck(lambda *f: mean_orthogonality_error(f, penalty), factors)
+
+
+def test_the_published_norm_pushes_alike_at_any_error_and_the_squared_one_lets_go() -> None:
+    pushes: dict[str, list[float]] = {"frobenius": [], "squared": []}
+    for penalty, found in pushes.items():
+        for size in (1e-3, 1e-1):
+            x = torch.eye(6, 3, dtype=torch.float64).mul_(1 + size).requires_grad_()
+            mean_orthogonality_error([x], penalty).backward()
+            found.append(x.grad.norm().item())
+    assert pushes["frobenius"] == pytest.approx([2, 2], rel=0.2)
+    assert pushes["squared"][1] / pushes["squared"][0] == pytest.approx(100, rel=0.2)
 
 
 @pytest.mark.parametrize("shape", [(32, 8), (8, 32), (8, 8)])

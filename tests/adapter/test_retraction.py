@@ -67,6 +67,15 @@ def test_half_precision_factors_are_retracted_in_float32_and_rounded_once() -> N
     assert torch.equal(half[0].left[0], expected.bfloat16())
 
 
+def test_a_diverged_matrix_stays_nan_and_spoils_no_other() -> None:
+    good, bad, alone = (matrices([3], 2, [(5, 4)])[0] for _ in range(3))
+    bad.left[0].data[0, 0] = torch.nan
+    retract([good, bad])
+    retract([alone])
+    assert bad.left[0].isnan().all()
+    assert torch.equal(good.left[0], alone.left[0])
+
+
 def orthogonality_errors(model: nn.Module) -> Tensor:
     factors = [f for m in factors_of(model) for f in (*m.left, *m.right)]
     grams = [f.T @ f if f.shape[0] >= f.shape[1] else f @ f.T for f in factors]
