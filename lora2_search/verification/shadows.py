@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from statistics import median
+from statistics import fmean
 
 from torch import Tensor
 
@@ -51,9 +51,9 @@ class Shadows:
         return {name: scoring.scores().detach() for name, scoring in self._scorings.items()}
 
     def microseconds(self) -> dict[str, float]:
-        """Return the median time of an update by scoring; the first, cold ones left out."""
+        """Return the mean time of an update by scoring, as some pass over steps; cold ones left out."""
         return {
-            name: 1e6 * median(seconds[len(seconds) // 10 :])
+            name: 1e6 * fmean(seconds[len(seconds) // 10 :])
             for name, seconds in self._seconds.items()
             if seconds
         }

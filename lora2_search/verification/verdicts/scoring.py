@@ -47,7 +47,7 @@ def _time(found: list[Any]) -> Row:
         "Reduced scoring saves time",
         "no time is published",
         f"an update takes {_time_of(full)} in full, {_time_of(reduced)} reduced: "
-        f"{saved:.0%} less{share} (medians, {len(found)} runs)",
+        f"{saved:.0%} less{share} (means over steps, medians over {len(found)} runs)",
         f"{saved:.0%} of the scoring time saved, not 98.5 %",
         "Both see the same weights and gradients in the same process, each first in turn. "
         "Times move with the load of the machine (two runs beside each other here); the step is "
