@@ -53,7 +53,8 @@ class Lora2Config(PeftConfig):
         layers_pattern: name of the list of blocks, where PEFT cannot tell it.
         rank_pattern: other ranks than `r` by module name; 0 is a rank.
         orthogonality: how factors are kept orthonormal: "soft" (by `gamma`, published), "hard"
-            (retracted after every optimiser step) or "none".
+            (retracted after every optimiser step; a Gaussian start becomes an orthonormal one,
+            which λ = 0 keeps from changing ΔW) or "none".
         gamma: weight of the soft regularisers, one number or one per plane.
         gamma_cross: weight of the overlap of neighbouring planes in the loss (soft only).
         penalty: norm of the soft regularisers, "frobenius" (published) or "squared".

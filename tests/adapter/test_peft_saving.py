@@ -6,7 +6,9 @@ import copy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from peft import PeftModel, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
@@ -19,6 +21,7 @@ from lora2_search.adapter import Lora2Config, default_modules_to_save
 from .models import (
     adapted_bert,
     close,
+    factors_of,
     optimizer_of,
     run,
     scramble,
@@ -153,3 +156,43 @@ def test_a_state_saved_by_hand_loads_again(tmp_path: Path) -> None:
     twin.base_model.set_total_steps(6)
     twin.base_model.load_allocator_state(load_file(tmp_path / "allocator.safetensors"))
     assert twin.base_model.rank_pattern() == model.base_model.rank_pattern()
+
+
+@pytest.mark.parametrize(
+    ("k", "init", "low_cpu_mem_usage"),
+    [
+        ([], "gaussian", True),
+        (8, "svd", False),
+        ([16, 8], "svd", True),
+        ([4, 16, 2], "gaussian", False),
+    ],
+)
+def test_any_number_of_planes_trains_and_loads_exactly(
+    k: Any, init: str, low_cpu_mem_usage: bool, tmp_path: Path
+) -> None:
+    pruned = {"target_rank": 2, "t_init": 1, "t_final": 2}
+    model = adapted_bert(layers=1, k=k, r=5, init=init, gamma_cross=0.1, **pruned)
+    assert torch.equal(model(tokens()).logits, tiny_bert(layers=1)(tokens()).logits)
+    model.base_model.set_total_steps(5)
+    run(model, optimizer_of(model), 1, 5)
+    assert model.base_model.kept_rank() == 12
+    loaded = PeftModel.from_pretrained(
+        tiny_bert(layers=1), saved(model, tmp_path), low_cpu_mem_usage=low_cpu_mem_usage
+    ).eval()
+    assert torch.equal(loaded(tokens()).logits, model(tokens()).logits)
+    assert loaded.peft_config["default"].init == init
+    assert not any(p.is_meta for p in loaded.parameters())
+
+
+def test_transformers_adds_saves_and_loads_an_adapter_without_peft_model(tmp_path: Path) -> None:
+    model = tiny_bert()
+    model.add_adapter(Lora2Config(k=[4, 3], r=5), adapter_name="mine")
+    scramble(model, "mine")
+    expected = model(tokens()).logits
+    model.save_pretrained(tmp_path)
+    fresh = tiny_bert()
+    fresh.load_adapter(tmp_path, adapter_name="theirs")
+    assert torch.equal(fresh(tokens()).logits, expected)
+    assert [f.left[0].shape[1] for f in factors_of(fresh, "theirs")] == [4] * 12
+    fresh.disable_adapters()
+    assert torch.equal(fresh(tokens()).logits, tiny_bert()(tokens()).logits)

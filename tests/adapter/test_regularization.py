@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,13 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lora2_search.adapter.factors import initial_factor, named_generator
+from lora2_search.adapter.overlap import overlap
 from lora2_search.adapter.regularization import (
     mean_orthogonality_error,
     orthogonality_loss,
     plane_names,
 )
 
-from .models import matrices
+from .models import adapted_bert, factors_of, matrices, optimizer_of, scramble
 
 SHAPES = [(9, 7), (9, 7), (7, 9), (5, 5)]
 
@@ -123,3 +126,54 @@ def test_half_precision_factors_are_measured_in_float32() -> None:
 )
 def test_planes_have_names(planes: int, names: list[str]) -> None:
     assert plane_names(planes) == names
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"gamma_cross": 0.5}, ["outer", "inner", "cross"]),
+        ({"gamma_cross": 0.0}, ["outer", "inner"]),
+        ({"gamma_cross": 0.5, "orthogonality": "hard"}, ["outer", "inner"]),
+        ({"gamma_cross": 0.5, "orthogonality": "none"}, ["outer", "inner"]),
+        ({"gamma_cross": 0.5, "k": [6, 4]}, ["outer", "middle", "inner", "cross"]),
+        ({"gamma_cross": 0.5, "k": []}, ["outer", "cross"]),
+    ],
+)
+def test_every_regulariser_has_its_name_and_cross_only_where_it_counts(
+    settings: dict[str, Any], names: list[str]
+) -> None:
+    model = adapted_bert(**{"k": 4, "r": 5, **settings})
+    scramble(model)
+    terms = model.base_model.regularization()
+    assert list(terms) == names
+    if settings.get("orthogonality"):
+        assert sum(terms.values()).item() == 0
+    sum(terms.values(), torch.zeros((), requires_grad=True)).backward()
+
+
+def test_the_cross_term_is_the_weighted_mean_overlap_and_lowers_it_when_trained() -> None:
+    model = adapted_bert(k=4, r=5, gamma=0.0, gamma_cross=0.5)
+    scramble(model)
+    found = overlap(factors_of(model))
+    assert found.shape == (12, 1)
+    terms = model.base_model.regularization()
+    torch.testing.assert_close(terms["cross"], 0.5 * found.mean())
+    optimizer = optimizer_of(model)
+    for _ in range(20):
+        optimizer.zero_grad()
+        model.base_model.regularization()["cross"].backward()
+        optimizer.step()
+    assert overlap(factors_of(model)).mean() < 0.5 * found.mean()
+
+
+def test_the_squared_penalty_is_the_square_for_a_single_matrix() -> None:
+    settings = {"k": [], "r": 3, "gamma": 1.0, "target_modules": ["layer.0.attention.self.query"]}
+    terms = []
+    for penalty in ("frobenius", "squared"):
+        model = adapted_bert(layers=1, penalty=penalty, **settings)
+        factors = factors_of(model)[0]
+        with torch.no_grad():  # both sides off by the same amount, so that a mean hides nothing
+            factors.left[0].copy_(2 * torch.eye(16, 3))
+            factors.right[0].copy_(2 * torch.eye(3, 16))
+        terms.append(model.base_model.regularization()["outer"].item())
+    assert terms == pytest.approx([27**0.5, 27])
