@@ -51,7 +51,7 @@ class Shadows:
         return {name: scoring.scores().detach() for name, scoring in self._scorings.items()}
 
     def microseconds(self) -> dict[str, float]:
-        """Return the mean time of an update by scoring, cold ones left out: some pass over steps."""
+        """Return the mean time of an update by scoring; the first, cold ones are left out."""
         return {
             name: 1e6 * fmean(seconds[len(seconds) // 10 :])
             for name, seconds in self._seconds.items()
