@@ -14,6 +14,9 @@ from lora2_search.verification.verify import verify
 
 from .conftest import settings
 
+# A whole verification of a tiny model: a minute and more.
+pytestmark = pytest.mark.slow
+
 
 def in_this_process(plan: Plan, folder: Path, workers: int, say: object) -> None:
     for part in plan.parts():
