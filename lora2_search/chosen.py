@@ -16,6 +16,7 @@ from .config import RunConfig, validate
 from .errors import ConfigError, UserError, did_you_mean
 from .home import home
 from .invocation import command_line
+from .mistakes import NAME_PATTERN
 from .observer import RunInfo
 from .search.progress import Progress, study_progress
 from .search.proposals import trial_key
@@ -26,8 +27,8 @@ from .source import Source, read_yaml, with_overrides
 from .training.record import RECORD_FILE, read_record
 
 RUNS_FOLDER = "runs"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Plan = TypeVar("Plan", Space, Suite, RunInfo)
+Shelved = TypeVar("Shelved", Space, Suite)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,33 @@ class Chosen(Generic[Plan]):
             ) from None
 
 
+@dataclass(frozen=True)
+class _Kind(Generic[Shelved]):
+    """Where spaces, or suites, are kept and how they are read; ``missing`` says what to name."""
+
+    shelf: Shelf
+    read: Callable[[str, Sequence[str]], Source]
+    check: Callable[[Source], Shelved]
+    progress: Callable[[Path], Progress]
+    missing: str
+
+
+_SPACES = _Kind(
+    STUDIES,
+    space_source,
+    validate_space,
+    study_progress,
+    "name a space, for example --space quickstart.yaml, or a study to --resume",
+)
+_SUITES = _Kind(
+    SUITES,
+    suite_source,
+    validate_suite,
+    suite_progress,
+    "name a suite, for example --suite quick, or one to --resume",
+)
+
+
 def _unsaid(line: str) -> None:
     """Say nothing."""
 
@@ -77,22 +105,9 @@ def chosen_space(
         ConfigError: Everything that is wrong with it.
         UserError: No such file or study, or both a space and a study to resume are named.
     """
-    if resume is not None:
-        _refuse_both("study", resume, space, name)
-        stored = space_source(str(STUDIES.stored(resume, storage)), overrides)
-        return Chosen(validate_space(stored), stored)
-    if space is None:
-        raise UserError("name a space, for example --space quickstart.yaml, or a study to --resume")
-    if isinstance(space, Space):
-        _refuse_changes(overrides, name)
-        return Chosen(space, Source({}))
-    assigned = _assigned(overrides, name)
-    source = space_source(str(space), assigned)
-    loaded = validate_space(source)
-    if not _names(assigned):
-        free = _free_name(STUDIES, loaded.name, storage, study_progress, say)
-        loaded = loaded.model_copy(update={"name": free})
-    return Chosen(loaded, source)
+    return _chosen(
+        _SPACES, space, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+    )
 
 
 def chosen_suite(
@@ -112,22 +127,9 @@ def chosen_suite(
         ConfigError: Everything that is wrong with it.
         UserError: No such file or suite, or both a file and a suite to resume are named.
     """
-    if resume is not None:
-        _refuse_both("suite", resume, suite, name)
-        stored = suite_source(str(SUITES.stored(resume, storage)), overrides)
-        return Chosen(validate_suite(stored), stored)
-    if suite is None:
-        raise UserError("name a suite, for example --suite quick, or one to --resume")
-    if isinstance(suite, Suite):
-        _refuse_changes(overrides, name)
-        return Chosen(suite, Source({}))
-    assigned = _assigned(overrides, name)
-    source = suite_source(str(suite), assigned)
-    loaded = validate_suite(source)
-    if not _names(assigned):
-        free = _free_name(SUITES, loaded.name, storage, suite_progress, say)
-        loaded = loaded.model_copy(update={"name": free})
-    return Chosen(loaded, source)
+    return _chosen(
+        _SUITES, suite, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+    )
 
 
 def chosen_run(
@@ -173,7 +175,7 @@ def run_folder(name: str) -> Path:
     Raises:
         UserError: It is no name but a path.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise UserError(f"a name is letters, digits, dots and dashes, no path, but got {name!r}")
     return home() / RUNS_FOLDER / name
 
@@ -202,6 +204,34 @@ def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
         trial.folder,
         metric=study.space.objective.metric,
     )
+
+
+def _chosen(
+    kind: _Kind[Shelved],
+    given: str | Path | Shelved | None,
+    *,
+    overrides: Sequence[str],
+    name: str | None,
+    resume: str | None,
+    storage: Path | None,
+    say: Callable[[str], None],
+) -> Chosen[Shelved]:
+    if resume is not None:
+        _refuse_both(kind.shelf.what, resume, given, name)
+        stored = kind.read(str(kind.shelf.stored(resume, storage)), overrides)
+        return Chosen(kind.check(stored), stored)
+    if given is None:
+        raise UserError(kind.missing)
+    if not isinstance(given, str | Path):
+        _refuse_changes(overrides, name)
+        return Chosen(given, Source({}))
+    assigned = _assigned(overrides, name)
+    source = kind.read(str(given), assigned)
+    loaded = kind.check(source)
+    if not _names(assigned):
+        free = _free_name(kind.shelf, loaded.name, storage, kind.progress, say)
+        loaded = loaded.model_copy(update={"name": free})
+    return Chosen(loaded, source)
 
 
 def _run(config: RunConfig, name: str) -> RunInfo:

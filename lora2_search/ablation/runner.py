@@ -149,8 +149,7 @@ def suite_progress(folder: Path) -> Progress:
     Raises:
         ConfigError: Its ``suite.yaml`` is broken.
     """
-    suite = load_suite(str(folder / SUITE_FILE))
-    result = SuiteResult(folder.name, folder, suite, tuple(suite.runs(folder)))
+    result = read_suite_result(folder.name, folder.parent.parent)
     return progress_of(folder, "runs", result.ended, len(result.runs), result.complete)
 
 

@@ -55,7 +55,7 @@ class Lora2Model(BaseTuner):
             ScoringError: the scoring that an installed package brings cannot be made.
         """
         name, config = self._active()
-        ranks = [len(matrix.values) for matrix in self._matrices()]
+        ranks = [len(matrix.values) for matrix in self.matrices()]
         schedule = schedule_for(config, ranks, total_steps)
         if not config.prunes:
             return
@@ -78,7 +78,7 @@ class Lora2Model(BaseTuner):
             carry gradients, or a constant 0 where γ is 0 or orthogonality is not soft. "cross"
             only where orthogonality is soft and `gamma_cross` is not 0.
         """
-        config, matrices = self._active()[1], self._matrices()
+        config, matrices = self._active()[1], self.matrices()
         terms = orthogonality_loss(matrices, config.gammas, config.penalty)
         if config.orthogonality == "soft" and config.gamma_cross:
             terms["cross"] = config.gamma_cross * mean_overlap(matrices)
@@ -104,9 +104,24 @@ class Lora2Model(BaseTuner):
         """
         config = self._active()[1]
         if config.orthogonality == "hard":
-            retract(self._matrices())
+            retract(self.matrices())
         if config.prunes:
             self._allocator().step(step, self._scored(grad_scale))
+
+    def matrices(self) -> list[Factors]:
+        """The factors of every adapted matrix, as they are (not copied), in the model's order."""
+        name, _ = self._active()
+        layers = [layer for _, layer in self._adapted()]
+        self._factors = self._factors or {}
+        known = self._factors.get(name)
+        # Looking all factors up costs more than scoring them. They are replaced together, if at
+        # all (assigned from a state dict, cut, started again), so λ tells for all.
+        if known is None or any(
+            layer.lora2_lambda[name] is not factors.values
+            for layer, factors in zip(layers, known, strict=True)
+        ):
+            known = self._factors[name] = [layer.factors(name) for layer in layers]
+        return known
 
     def rank_pattern(self) -> dict[str, int]:
         """Kept singular values by module name.
@@ -118,7 +133,7 @@ class Lora2Model(BaseTuner):
         if self._allocators and name in self._allocators:
             kept = self._allocators[name].kept_ranks()
         else:
-            kept = kept_in_values([matrix.values for matrix in self._matrices()])
+            kept = kept_in_values([matrix.values for matrix in self.matrices()])
         return dict(zip([module for module, _ in self._adapted()], kept, strict=True))
 
     def importance(self) -> Tensor | None:
@@ -141,7 +156,7 @@ class Lora2Model(BaseTuner):
             ValueError: the step lies outside 1 … T.
         """
         if not self._active()[1].prunes:
-            return sum(len(matrix.values) for matrix in self._matrices())
+            return sum(len(matrix.values) for matrix in self.matrices())
         return self._allocator().schedule.budget(step)
 
     def allocator_state(self) -> dict[str, Tensor]:
@@ -239,20 +254,6 @@ class Lora2Model(BaseTuner):
             ]
         return self._layers[name]
 
-    def _matrices(self) -> list[Factors]:
-        name, _ = self._active()
-        layers = [layer for _, layer in self._adapted()]
-        self._factors = self._factors or {}
-        known = self._factors.get(name)
-        # Looking all factors up costs more than scoring them. They are replaced together, if at
-        # all (assigned from a state dict, cut, started again), so λ tells for all.
-        if known is None or any(
-            layer.lora2_lambda[name] is not factors.values
-            for layer, factors in zip(layers, known, strict=True)
-        ):
-            known = self._factors[name] = [layer.factors(name) for layer in layers]
-        return known
-
     def _keep_penalty(self, terms: dict[str, Tensor]) -> None:
         """Remember what the regularisers add to the gradients, where the score leaves it out.
 
@@ -261,7 +262,7 @@ class Lora2Model(BaseTuner):
         name, config = self._active()
         if not config.prunes or config.score_loss != "task":
             return
-        penalty = penalty_gradients(terms.values(), self._matrices())
+        penalty = penalty_gradients(terms.values(), self.matrices())
         if penalty is not None:
             self._penalties = {**(self._penalties or {}), name: penalty}
 
@@ -269,8 +270,8 @@ class Lora2Model(BaseTuner):
         """The factors with the gradients that count for the score."""
         penalty = (self._penalties or {}).pop(self._active()[0], None)
         if penalty is None:
-            return self._matrices()
-        return without_penalty(self._matrices(), penalty, grad_scale)
+            return self.matrices()
+        return without_penalty(self.matrices(), penalty, grad_scale)
 
     def _allocator(self) -> RankAllocator:
         name, _ = self._active()
@@ -283,4 +284,4 @@ class Lora2Model(BaseTuner):
 
     def _scoring(self, config: Lora2Config) -> Scoring:
         names = [module_name for module_name, _ in self._adapted()]
-        return new_scoring(config.scoring, ScoringContext(self._matrices(), names, config))
+        return new_scoring(config.scoring, ScoringContext(self.matrices(), names, config))

@@ -43,6 +43,18 @@ def orthogonality_loss(
     return losses
 
 
+def orthogonality_errors(matrices: Sequence[Factors]) -> dict[str, Tensor]:
+    """Mean of R over the factors of every plane, without weights, by `plane_names`.
+
+    Args:
+        matrices: the factors of the adapted matrices, on one device; at least one.
+    """
+    return {
+        name: mean_orthogonality_error([f[plane] for m in matrices for f in (m.left, m.right)])
+        for plane, name in enumerate(plane_names(len(matrices[0].left)))
+    }
+
+
 def plane_names(planes: int) -> list[str]:
     """Names of P planes, outer first: outer, middle (middle2, …), inner; one plane is "outer"."""
     middle = [f"middle{i}" if i > 1 else "middle" for i in range(1, planes - 1)]

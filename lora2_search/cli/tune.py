@@ -9,8 +9,9 @@ import typer
 
 from .. import api
 from ..chosen import chosen_space
+from ..search.progress import study_progress
 from ..search.space import Space
-from ..search.study import load_study
+from ..search.study import study_folder
 from ..tracking.uri import resolve
 from .beginning import watched
 from .dry_run import dry_run
@@ -54,7 +55,9 @@ def run_tune(
             dry_run(plan, storage, as_json, here=address is None)
         return
     stream = sys.stderr if as_json else sys.stdout
-    view = LiveView(_runs(plan), stream=stream, earlier=_ended(resume, storage))
+    # Trials that have ended are not told again on a resume.
+    earlier = study_progress(study_folder(resume, storage)).done if resume else 0
+    view = LiveView(_runs(plan), stream=stream, earlier=earlier)
     with chosen.placing(), watched(view, _beginning(plan, resume is not None)) as observers:
         study = api.tune(
             None if resume else plan,
@@ -80,14 +83,6 @@ def run_tune(
 
 def _runs(space: Space) -> int | None:
     return None if space.trials is None else space.trials + int(space.method != "head-only")
-
-
-def _ended(resume: str | None, storage: Path | None) -> int:
-    """Return how many trials of the study an earlier process brought to their end."""
-    if resume is None:
-        return 0
-    states = [trial.state for trial in load_study(resume, storage).trials]
-    return sum(state in ("COMPLETE", "PRUNED", "FAIL") for state in states)
 
 
 def _beginning(space: Space, resumed: bool) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..adapter.regularization import mean_orthogonality_error
+from ..adapter.schedule import as_steps
 from ..config import AdapterConfig
 
 _AVERAGES = {"sensitivity": "exp_avg_ipt", "uncertainty": "exp_avg_unc"}
@@ -17,14 +18,10 @@ def adalora_schedule(adapter: AdapterConfig, total_steps: int) -> dict[str, int]
     """Return AdaLoRA's names for the budget schedule of ``adapter`` over ``total_steps``."""
     return {
         "total_step": total_steps,
-        "tinit": _steps(adapter.t_init, total_steps),
-        "tfinal": _steps(adapter.t_final, total_steps),
-        "deltaT": max(1, _steps(adapter.delta_t, total_steps)),
+        "tinit": as_steps(adapter.t_init, total_steps),
+        "tfinal": as_steps(adapter.t_final, total_steps),
+        "deltaT": max(1, as_steps(adapter.delta_t, total_steps)),
     }
-
-
-def _steps(setting: int | float, total_steps: int) -> int:
-    return setting if isinstance(setting, int) else int(setting * total_steps)
 
 
 class AdaLora:
@@ -44,6 +41,12 @@ class AdaLora:
         for name, parameter in tuner.model.named_parameters():
             if "ranknum" in name:
                 parameter.requires_grad_(False)
+        # Walking over all weights of the model at every step would cost more than the norms.
+        self._factors = [
+            parameter
+            for name, parameter in tuner.model.named_parameters()
+            if "lora_A" in name or "lora_B" in name
+        ]
 
     def set_total_steps(self, total_steps: int) -> None:
         """Check that the schedule which PEFT was given at its making is for so many steps.
@@ -57,16 +60,11 @@ class AdaLora:
             )
 
     def regularization(self) -> dict[str, Tensor]:
-        """Return PEFT's ``orth_reg_weight`` times the mean of ‖XᵀX − I‖_F over all A and B."""
-        weight = self._config.orth_reg_weight
-        grams: dict[torch.Size, list[Tensor]] = defaultdict(list)
-        for name, parameter in self._tuner.model.named_parameters():
-            if "lora_A" in name:
-                grams[parameter.shape].append(parameter)
-            elif "lora_B" in name:
-                grams[parameter.mT.shape].append(parameter.mT)
-        errors = [_errors(torch.stack(group)) for group in grams.values()]
-        return {"outer": weight * torch.cat(errors).mean()}
+        """Return PEFT's ``orth_reg_weight`` times the mean of ‖XᵀX − I‖_F over all A and B.
+
+        Taken on the smaller side of each, which is r, as in PEFT, unless r exceeds a layer's width.
+        """
+        return {"outer": self._config.orth_reg_weight * mean_orthogonality_error(self._factors)}
 
     def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
         """Score and mask after optimiser step ``step``, 1 .. T, as PEFT does."""
@@ -120,10 +118,3 @@ class AdaLora:
 
 def _module(name: str) -> str:
     return name.partition(".lora_E")[0]
-
-
-def _errors(x: Tensor) -> Tensor:
-    """‖xxᵀ − I‖_F of each matrix in a batch, `[b, r, n]` to `[b]`."""
-    gram = x @ x.mT  # [b, r, r]
-    # sqrt(sum(E²)) has a NaN gradient at E = 0; matrix_norm does not.
-    return torch.linalg.matrix_norm(gram - torch.eye(gram.shape[-1], device=x.device))

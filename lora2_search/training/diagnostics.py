@@ -6,17 +6,16 @@ import math
 from statistics import median
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..adapter.factors import Factors
-from ..adapter.layer import Lora2Layer
 from ..adapter.model import Lora2Model
 from ..adapter.overlap import overlap
-from ..adapter.regularization import mean_orthogonality_error, plane_names
+from ..adapter.regularization import orthogonality_errors
 from .methods import Adaptive
 
 
-def diagnose(model: nn.Module, adaptive: Adaptive) -> dict[str, float]:
+def diagnose(adaptive: Adaptive) -> dict[str, float]:
     """Return what can be said of planes and ranks now; it changes nothing.
 
     Returns:
@@ -35,7 +34,7 @@ def diagnose(model: nn.Module, adaptive: Adaptive) -> dict[str, float]:
         found["rank/median"] = float(median(ranks))
         found["rank/highest"] = float(max(ranks))
     if isinstance(adaptive, Lora2Model):
-        found |= geometry(_factors(model))
+        found |= geometry(adaptive.matrices())
         scores = adaptive.importance()
         if scores is not None:
             found["rank/importance_entropy"] = entropy(scores)
@@ -49,12 +48,9 @@ def geometry(matrices: list[Factors]) -> dict[str, float]:
     Args:
         matrices: The factors of the adapted matrices, on one device; at least one.
     """
-    names = plane_names(len(matrices[0].left))
-    values = {}
-    for plane, name in enumerate(names):
-        factors = [side[plane] for m in matrices for side in (m.left, m.right)]
-        values[f"geometry/{name}"] = mean_orthogonality_error(factors)
-    if len(names) > 1:
+    errors = orthogonality_errors(matrices)
+    values = {f"geometry/{name}": error for name, error in errors.items()}
+    if len(errors) > 1:
         values["geometry/overlap"] = overlap(matrices).nanmean()
     # One wait for the device, not one a value.
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
@@ -77,13 +73,3 @@ def entropy(scores: Tensor) -> float:
     scores = scores.detach().double()
     shares = torch.where(scores >= 0, scores, math.nan) / scores.sum()
     return float(-torch.xlogy(shares, shares).sum() / math.log(len(scores)))
-
-
-def _factors(model: nn.Module) -> list[Factors]:
-    return [
-        layer.factors(name)
-        for layer in model.modules()
-        if isinstance(layer, Lora2Layer)
-        for name in layer.active_adapters
-        if name in layer.lora2_lambda
-    ]

@@ -93,7 +93,6 @@ class Trainer:
     plan: Plan
     health: Health = field(default_factory=Health)
     _sums: dict[str, Tensor] = field(default_factory=dict)
-    _count: int = 0
 
     def advance(self, done: int, stop: int) -> Iterator[Point]:
         """Take the steps ``done + 1`` .. ``stop`` and yield a point every few of them.

@@ -211,7 +211,7 @@ class _Run:
             )
             every = self.trainer.training.diagnostics
             due = every and (index + 1) % every == 0
-            return diagnose(self.trainer.progress.model, adaptive) if due else {}
+            return diagnose(adaptive) if due else {}
 
     def _note_health(self) -> None:
         record, device = self.record, self.trainer.accelerator.device.type

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import RunConfig, validate, with_settings
 from ..errors import ConfigError, Problem, UserError, did_you_mean
-from ..source import Source, with_overrides
+from ..source import Source, merge, with_overrides
 from .part import Part
 
 # The learning rate is that of the suite `quick`, chosen on other seeds and another split; trials
@@ -149,24 +149,16 @@ def chosen_plan(
 
 def _settings(model: str | None, data: str | None, task: str | None, quick: bool) -> dict[str, Any]:
     named = task or ("custom" if data else "sentiment")
-    settings = _merged({"task": named, "seed": FIRST_SEED}, DEFAULTS)
+    settings = merge({"task": named, "seed": FIRST_SEED}, DEFAULTS)
     if named.startswith("sentiment"):
-        settings = _merged(settings, PACKAGED_QUICK if quick else PACKAGED_SIZES)
+        settings = merge(settings, PACKAGED_QUICK if quick else PACKAGED_SIZES)
     if quick:
-        settings = _merged(settings, QUICK)
+        settings = merge(settings, QUICK)
     if data is not None:
-        settings["data"]["path"] = data
+        settings = merge(settings, {"data": {"path": data}})
     if model is not None:
         settings["model"] = {"name_or_path": model}
     return settings
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        inner = isinstance(value, dict)
-        merged[key] = _merged(merged.get(key, {}), value) if inner else value
-    return merged
 
 
 def _checks(only: Sequence[str]) -> tuple[str, ...]:

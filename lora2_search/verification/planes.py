@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..adapter.factors import Factors, delta_weight
 from ..adapter.overlap import overlap
-from ..adapter.regularization import mean_orthogonality_error, plane_names
+from ..adapter.regularization import orthogonality_errors
 from .watch import Watch, evenly
 
 
@@ -61,7 +61,6 @@ def geometry(matrices: Sequence[Factors]) -> dict[str, float | None]:
         contrast: the same between col(u) of a matrix and of the next one as tall.
         error_outer, error_inner …: mean ‖XᵀX − I‖_F by plane.
     """
-    planes = len(matrices[0].left)
     result: dict[str, float | None] = {
         "overlap": _mean(overlap(matrices)),
         "with_increment": _mean(overlap([_increment(matrix) for matrix in matrices])),
@@ -74,9 +73,8 @@ def geometry(matrices: Sequence[Factors]) -> dict[str, float | None]:
         ),
         "contrast": _contrast(matrices),
     }
-    for plane, name in enumerate(plane_names(planes)):
-        factors = [side[plane] for matrix in matrices for side in (matrix.left, matrix.right)]
-        result[f"error_{name}"] = float(mean_orthogonality_error(factors))
+    for name, error in orthogonality_errors(matrices).items():
+        result[f"error_{name}"] = float(error)
     return result
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
+from ..adapter import Lora2Config
 from ..adapter.factors import Factors
 from ..adapter.pruning import active_adapter, adapted_layers
-from ..adapter.schedule import BudgetSchedule, as_steps
+from ..adapter.schedule import BudgetSchedule, schedule_for
 from ..training.methods import Adaptive
 from ..training.preparation import Prepared
 
@@ -63,18 +64,9 @@ class Watch:
 
     def schedule(self) -> BudgetSchedule:
         """Return the budget's schedule that the plan's settings give, also where nothing prunes."""
-        adapter, matrices = self.plan.config.adapter, self.matrices()
-        full = sum(len(matrix.values) for matrix in matrices.values())
-        target = adapter.r if adapter.target_rank is None else adapter.target_rank
-        return BudgetSchedule(
-            full=full,
-            target=min(target * len(matrices), full),
-            total_steps=self.total,
-            t_init=as_steps(adapter.t_init, self.total),
-            t_final=as_steps(adapter.t_final, self.total),
-            delta_t=max(1, as_steps(adapter.delta_t, self.total)),
-            descent=adapter.budget,
-        )
+        ranks = [len(matrix.values) for matrix in self.matrices().values()]
+        config = Lora2Config(**self.plan.config.adapter.model_dump())
+        return schedule_for(config, ranks, self.total)
 
 
 class Watched:

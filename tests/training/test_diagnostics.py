@@ -10,7 +10,7 @@ from peft import PeftModel
 from lora2_search.training.diagnostics import diagnose, entropy, geometry
 from lora2_search.training.methods import Fixed
 
-from ..adapter.models import adapted_bert, factors_of, tiny_bert
+from ..adapter.models import adapted_bert, factors_of
 
 
 def trained(**settings: object) -> PeftModel:
@@ -59,7 +59,7 @@ def test_geometry_is_what_dense_algebra_says_of_every_plane(
 
 def test_an_overlap_that_is_not_defined_is_left_out() -> None:
     model = trained(k=1, r=2)
-    assert "geometry/overlap" not in diagnose(model, model.base_model)
+    assert "geometry/overlap" not in diagnose(model.base_model)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_looking_changes_neither_weights_nor_chance() -> None:
     model.base_model.set_total_steps(10)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     chance = torch.get_rng_state()
-    found = diagnose(model, model.base_model)
+    found = diagnose(model.base_model)
     assert (found["rank/lowest"], found["rank/median"], found["rank/highest"]) == (3, 3, 3)
     # Nothing was scored yet.
     assert "rank/importance_entropy" not in found
@@ -94,4 +94,4 @@ def test_looking_changes_neither_weights_nor_chance() -> None:
 
 
 def test_a_method_without_ranks_has_nothing_to_look_at() -> None:
-    assert diagnose(tiny_bert(), Fixed()) == {}
+    assert diagnose(Fixed()) == {}
