@@ -95,7 +95,8 @@ class AdapterConfig(Section):
     target_rank: int | None = Field(None, ge=1, description="mean rank left after pruning")
     lora_alpha: float = Field(16.0, gt=0, description="the increment is scaled by lora_alpha / r")
     scaling: Literal[SCALINGS] = Field(  # type: ignore[valid-type]
-        "published", description="balanced divides lora_alpha by the least of k and r instead of r"
+        "published",
+        description="balanced: one learning rate suits other k, r and planes too (docs/method.md)",
     )
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="on the adapter's input")
     orthogonality: Literal[ORTHOGONALITIES] = Field(  # type: ignore[valid-type]

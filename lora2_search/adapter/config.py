@@ -42,8 +42,9 @@ class Lora2Config(PeftConfig):
             (`[16, 8]`: three) and `[]` a single one (AdaLoRA's form).
         r: number of singular values per matrix, before pruning; may exceed `k`.
         lora_alpha: α; the increment is scaled by `lora_alpha / r`.
-        scaling: "published" divides α by r, "balanced" by the rank that ΔW can have, the least of
-            r and all widths.
+        scaling: "published" divides α by r. "balanced" divides it by the rank that ΔW can have,
+            and holds the columns of u₁ and the rows of v₁ at norm √k₁ instead of 1, so that one
+            learning rate suits other k, r and P too (`outer_norm`, docs/method.md).
         lora_dropout: probability of dropping an input of the adapter, in [0, 1).
         target_modules: suffixes, a regular expression or "all-linear"; None takes
             `default_targets` of the model's type.
@@ -144,10 +145,20 @@ class Lora2Config(PeftConfig):
     def increment_scale(self) -> float:
         """Factor of ΔW. With the configured r: a pruned matrix keeps the scale it was trained with.
 
-        published: α / r        balanced: α / min(k₁, …, k_{P-1}, r)
+        published: α / r        balanced: α / min(k₁, …, k_{P-1}, r) / `outer_norm`²
         """  # noqa: D415 - the formulas end the text
         divisor = min([*self.widths, self.r]) if self.scaling == "balanced" else self.r
-        return self.lora_alpha / divisor
+        return self.lora_alpha / divisor / self.outer_norm**2
+
+    @property
+    def outer_norm(self) -> float:
+        """Norm that the columns of u₁ and the rows of v₁ are held at; their start is scaled by it.
+
+        √k₁ where scaling is balanced and there is an inner plane, else 1. Adam moves every entry
+        by the learning rate η, so direction i of ΔW, u₁ U[:, i], moves by η ‖U[:, i]‖₁, about η √k₁
+        in each entry: in proportion to its own norm only if that is √k₁ too.
+        """
+        return math.sqrt(self.widths[0]) if self.scaling == "balanced" and self.widths else 1.0
 
     @property
     def prunes(self) -> bool:

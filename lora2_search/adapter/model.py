@@ -70,7 +70,7 @@ class Lora2Model(BaseTuner):
     def regularization(self) -> dict[str, Tensor]:
         """The weighted regularisers, by name: add the sum to the task's loss.
 
-            outer, …, inner    (1/P) · γ_p · mean over all factors X of plane p of ‖XᵀX − I‖_F
+            outer, …, inner    (1/P) · γ_p · mean over all factors X of plane p of ‖XᵀX/c² − I‖_F
             cross              γ_cross · mean over all matrices of the neighbouring planes' overlap
 
         Returns:
@@ -79,7 +79,7 @@ class Lora2Model(BaseTuner):
             only where orthogonality is soft and `gamma_cross` is not 0.
         """
         config, matrices = self._active()[1], self.matrices()
-        terms = orthogonality_loss(matrices, config.gammas, config.penalty)
+        terms = orthogonality_loss(matrices, config.gammas, config.penalty, config.outer_norm)
         if config.orthogonality == "soft" and config.gamma_cross:
             terms["cross"] = config.gamma_cross * mean_overlap(matrices)
         self._keep_penalty(terms)
@@ -104,7 +104,7 @@ class Lora2Model(BaseTuner):
         """
         config = self._active()[1]
         if config.orthogonality == "hard":
-            retract(self.matrices())
+            retract(self.matrices(), config.outer_norm)
         if config.prunes:
             self._allocator().step(step, self._scored(grad_scale))
 
@@ -122,6 +122,11 @@ class Lora2Model(BaseTuner):
         ):
             known = self._factors[name] = [layer.factors(name) for layer in layers]
         return known
+
+    @property
+    def outer_norm(self) -> float:
+        """Norm that the outermost factors' columns are held at, see `Lora2Config.outer_norm`."""
+        return self._active()[1].outer_norm
 
     def rank_pattern(self) -> dict[str, int]:
         """Kept singular values by module name.

@@ -1,7 +1,9 @@
 """How far factors are from orthonormal, for all adapted matrices at once.
 
-    R(X) = ‖XᵀX − I‖_F        frobenius, taken on the smaller side of X
+    R(X) = ‖XᵀX / c² − I‖_F   frobenius, taken on the smaller side of X
     R(X)²                     squared
+
+c is 1, but for the outermost factors under balanced scaling (`Lora2Config.outer_norm`).
 
 Un-squared as published: its gradient keeps the same size however small the error. The squared norm
 lets go as the error shrinks.
@@ -17,7 +19,10 @@ from .factors import Factors
 
 
 def orthogonality_loss(
-    matrices: Sequence[Factors], gammas: Sequence[float], penalty: str = "frobenius"
+    matrices: Sequence[Factors],
+    gammas: Sequence[float],
+    penalty: str = "frobenius",
+    outer_norm: float = 1.0,
 ) -> dict[str, Tensor]:
     """Weighted regulariser of every plane: `(1/P) · γ_p · mean over the 2n factors of R` (or R²).
 
@@ -27,6 +32,7 @@ def orthogonality_loss(
         matrices: the factors of the n adapted matrices; at least one.
         gammas: γ of every plane, outer first, length P.
         penalty: "frobenius" or "squared".
+        outer_norm: c of the outermost plane.
 
     Returns:
         A scalar per plane, by `plane_names`. A plane whose γ is 0 is not computed: a constant 0.
@@ -38,21 +44,21 @@ def orthogonality_loss(
         if gammas[plane] == 0:
             losses[name] = factors[0].new_zeros((), dtype=torch.float32)
         else:
-            error = mean_orthogonality_error(factors, penalty)
+            error = mean_orthogonality_error(factors, penalty, outer_norm if plane == 0 else 1.0)
             losses[name] = gammas[plane] / planes * error
     return losses
 
 
-def orthogonality_errors(matrices: Sequence[Factors]) -> dict[str, Tensor]:
+def orthogonality_errors(matrices: Sequence[Factors], outer_norm: float = 1.0) -> dict[str, Tensor]:
     """Mean of R over the factors of every plane, without weights, by `plane_names`.
 
     Args:
         matrices: the factors of the adapted matrices, on one device; at least one.
+        outer_norm: c of the outermost plane.
     """
-    return {
-        name: mean_orthogonality_error([f[plane] for m in matrices for f in (m.left, m.right)])
-        for plane, name in enumerate(plane_names(len(matrices[0].left)))
-    }
+    planes = len(matrices[0].left)
+    unweighted = [float(planes)] * planes  # the loss divides by P
+    return orthogonality_loss(matrices, unweighted, outer_norm=outer_norm)
 
 
 def plane_names(planes: int) -> list[str]:
@@ -61,7 +67,9 @@ def plane_names(planes: int) -> list[str]:
     return ["outer", *middle, "inner"][:planes]
 
 
-def mean_orthogonality_error(factors: Sequence[Tensor], penalty: str = "frobenius") -> Tensor:
+def mean_orthogonality_error(
+    factors: Sequence[Tensor], penalty: str = "frobenius", norm: float = 1.0
+) -> Tensor:
     """Mean of R (or R²) over matrices of any shapes: one batched product per shape.
 
     Half precision is raised to float32 and autocast is off: near the identity the error would be
@@ -71,6 +79,7 @@ def mean_orthogonality_error(factors: Sequence[Tensor], penalty: str = "frobeniu
     Args:
         factors: matrices `[m, n]` on one device; at least one.
         penalty: "frobenius" or "squared".
+        norm: c, what the columns' norms should be.
 
     Returns:
         A differentiable scalar.
@@ -79,16 +88,17 @@ def mean_orthogonality_error(factors: Sequence[Tensor], penalty: str = "frobeniu
     for factor in factors:
         by_shape[factor.shape].append(factor)
     with torch.autocast(factors[0].device.type, enabled=False):
-        totals = [_errors(torch.stack(group), penalty).sum() for group in by_shape.values()]
+        totals = [_errors(torch.stack(group), penalty, norm).sum() for group in by_shape.values()]
         return torch.stack(totals).sum() / len(factors)
 
 
-def _errors(x: Tensor, penalty: str) -> Tensor:
+def _errors(x: Tensor, penalty: str, norm: float) -> Tensor:
     """R (or R²) of each matrix in a batch, `[b, m, n]` to `[b]`."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     rows, columns = x.shape[-2:]
     gram = x.mT @ x if rows >= columns else x @ x.mT  # [b, side, side]
-    error = gram - torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
+    identity = torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
+    error = gram / norm**2 - identity
     if penalty == "squared":
         return error.square().sum((-2, -1))
     # sqrt(sum(E²)) has a NaN gradient at E = 0; matrix_norm does not.

@@ -15,7 +15,7 @@ from .factors import Factors
 
 
 @torch.no_grad()
-def retract(matrices: Sequence[Factors]) -> None:
+def retract(matrices: Sequence[Factors], outer_norm: float = 1.0) -> None:
     """Make every factor of every plane orthonormal, in place; λ stays.
 
     One batched eigendecomposition (k×k, float32 or float64) per shape, whatever the number of
@@ -23,6 +23,7 @@ def retract(matrices: Sequence[Factors]) -> None:
 
     Args:
         matrices: the factors of the adapted matrices, on one device.
+        outer_norm: what the outermost plane's factors are multiplied by afterwards.
     """
     by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
     for matrix in matrices:
@@ -31,6 +32,9 @@ def retract(matrices: Sequence[Factors]) -> None:
                 by_shape[factor.shape].append(factor)
     for factors in by_shape.values():
         torch._foreach_copy_(factors, list(polar(torch.stack(factors)).unbind()))
+    if outer_norm != 1:
+        outer = [side[0] for matrix in matrices for side in (matrix.left, matrix.right)]
+        torch._foreach_mul_(outer, outer_norm)
 
 
 def polar(x: Tensor) -> Tensor:

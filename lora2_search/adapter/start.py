@@ -24,8 +24,10 @@ def start_planes(
     Hard orthogonality cannot begin at a Gaussian start: it begins at the orthonormal one, which is
     distributed as the retracted Gaussian is.
 
+    Under balanced scaling the outermost factors start `outer_norm` times as large.
+
     Args:
-        config: gives `init`, `init_std`, `orthogonality` and `seed`.
+        config: gives `init`, `init_std`, `orthogonality`, `scaling` and `seed`.
         module_name: names the generators.
         like: factors of the wanted shapes.
         weight: gives the frozen weight `[d_out, d_in]`; called for `svd` alone.
@@ -48,6 +50,8 @@ def start_planes(
     ]
     if config.init == "svd":
         _follow_weight(planes, weight())
+    for outermost in (0, len(like.left)):
+        planes[outermost] = planes[outermost] * config.outer_norm
     return planes
 
 

@@ -34,7 +34,7 @@ def diagnose(adaptive: Adaptive) -> dict[str, float]:
         found["rank/median"] = float(median(ranks))
         found["rank/highest"] = float(max(ranks))
     if isinstance(adaptive, Lora2Model):
-        found |= geometry(adaptive.matrices())
+        found |= geometry(adaptive.matrices(), adaptive.outer_norm)
         scores = adaptive.importance()
         if scores is not None:
             found["rank/importance_entropy"] = entropy(scores)
@@ -42,13 +42,14 @@ def diagnose(adaptive: Adaptive) -> dict[str, float]:
 
 
 @torch.no_grad()
-def geometry(matrices: list[Factors]) -> dict[str, float]:
+def geometry(matrices: list[Factors], outer_norm: float = 1.0) -> dict[str, float]:
     """Return orthogonality error by plane and the overlap of neighbouring planes; see `diagnose`.
 
     Args:
         matrices: The factors of the adapted matrices, on one device; at least one.
+        outer_norm: What the outermost factors' columns are held at.
     """
-    errors = orthogonality_errors(matrices)
+    errors = orthogonality_errors(matrices, outer_norm)
     values = {f"geometry/{name}": error for name, error in errors.items()}
     if len(errors) > 1:
         values["geometry/overlap"] = overlap(matrices).nanmean()

@@ -29,7 +29,7 @@ class PlanesProbe:
         if step not in self._at:
             return
         matrices = [in_float64(matrix) for matrix in self._watch.matrices().values()]
-        self._points.append({"step": step, **geometry(matrices)})
+        self._points.append({"step": step, **geometry(matrices, self._watch.config.outer_norm)})
         if step == self._watch.total:
             self._flips = sign_flips(matrices)
 
@@ -47,11 +47,12 @@ def in_float64(matrix: Factors) -> Factors:
     return Factors(tuple(left), values[0], tuple(right))
 
 
-def geometry(matrices: Sequence[Factors]) -> dict[str, float | None]:
+def geometry(matrices: Sequence[Factors], outer_norm: float = 1.0) -> dict[str, float | None]:
     """Return how the planes of some matrices lie, means over matrices.
 
     Args:
         matrices: two planes or more each, float64.
+        outer_norm: what the outermost factors' columns are held at.
 
     Returns:
         overlap: cos² of neighbouring planes in weight space (uv, uUVv); ``None`` where undefined.
@@ -73,7 +74,7 @@ def geometry(matrices: Sequence[Factors]) -> dict[str, float | None]:
         ),
         "contrast": _contrast(matrices),
     }
-    for name, error in orthogonality_errors(matrices).items():
+    for name, error in orthogonality_errors(matrices, outer_norm).items():
         result[f"error_{name}"] = float(error)
     return result
 

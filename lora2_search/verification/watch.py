@@ -56,6 +56,11 @@ class Watch:
         """Optimiser steps of the run, T."""
         return self.prepared.trainer.plan.total
 
+    @property
+    def config(self) -> Lora2Config:
+        """The plan's settings of the adapter."""
+        return Lora2Config(**self.plan.config.adapter.model_dump())
+
     def matrices(self) -> dict[str, Factors]:
         """Return the trained factors by module name: the tensors themselves, no copies."""
         tuner, name = active_adapter(self.model)
@@ -65,8 +70,7 @@ class Watch:
     def schedule(self) -> BudgetSchedule:
         """Return the budget's schedule that the plan's settings give, also where nothing prunes."""
         ranks = [len(matrix.values) for matrix in self.matrices().values()]
-        config = Lora2Config(**self.plan.config.adapter.model_dump())
-        return schedule_for(config, ranks, self.total)
+        return schedule_for(self.config, ranks, self.total)
 
 
 class Watched:

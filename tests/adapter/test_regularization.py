@@ -33,17 +33,19 @@ def error(x: Tensor) -> Tensor:
     rank=st.integers(1, 10),
     gamma=st.floats(0.01, 2.0),
     penalty=st.sampled_from(["frobenius", "squared"]),
+    outer_norm=st.sampled_from([1.0, 2.5]),
 )
 def test_batched_losses_and_gradients_equal_the_definition(
-    widths: list[int], rank: int, gamma: float, penalty: str
+    widths: list[int], rank: int, gamma: float, penalty: str, outer_norm: float
 ) -> None:
     planes = len(widths) + 1
     gammas = [gamma / (p + 1) for p in range(planes)]
     ours, theirs = (matrices(widths, rank, SHAPES) for _ in range(2))
-    losses = list(orthogonality_loss(ours, gammas, penalty).values())
+    losses = list(orthogonality_loss(ours, gammas, penalty, outer_norm).values())
     power = {"frobenius": 1, "squared": 2}[penalty]
     errors = [
-        torch.stack([error(f[p]) for m in theirs for f in (m[0], m[2])]) for p in range(planes)
+        torch.stack([error(f[p] / (1 if p else outer_norm)) for m in theirs for f in (m[0], m[2])])
+        for p in range(planes)
     ]
     expected = [gammas[p] / planes * (errors[p] ** power).mean() for p in range(planes)]
     torch.testing.assert_close(torch.stack(losses), torch.stack(expected))
