@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .ablation.runner import SuiteResult, run_suite, suite_folder
-from .ablation.suite import SUITE_FILE, Suite
-from .chosen import chosen_run, chosen_space, chosen_suite, trial_run
+from .ablation.runner import SuiteResult
+from .ablation.suite import Suite
+from .chosen import chosen_space, chosen_suite
+from .chosen_run import chosen_run, trial_run
 from .config import RunConfig
 from .observer import Observer, RunInfo
 from .preflight import check_inputs
 from .search.ownership import owned
 from .search.space import SPACE_FILE, Space
 from .search.study import Study, load_study, run_study, study_folder
-from .tracked import Tracked
+from .suite_run import run_chosen_suite
+from .tracked import Tracked, ended_as_failed
 from .tracking import uri as uris
 from .tracking.observer import ParentInfo
 from .training.record import RunRecord, read_record
@@ -63,8 +64,15 @@ def tune(
         ConfigError: Everything that is wrong with the space, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
+    uri = uris.resolve(tracking_uri)
     chosen = chosen_space(
-        space, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+        space,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        say=say,
+        also=uris.options(uri),
     )
     plan = chosen.plan
     folder = study_folder(plan.name, storage)
@@ -75,15 +83,16 @@ def tune(
         columns=tuple(plan.search),
         description=f"`lora2-search tune`: {plan.task}, {plan.method}",
     )
-    tracked = Tracked(folder, parent, uris.resolve(tracking_uri), say)
-    with chosen.placing(), _ended_as_failed(tracked):
-        check_inputs(plan.run_config(), say)
+    tracked = Tracked(folder, parent, uri, say)
+    with chosen.placing(), ended_as_failed(tracked):
+        check_inputs(plan.run_config(), say, {"objective.metric": plan.objective.metric})
         study = run_study(
             plan,
             resume=resume is not None,
             storage=storage,
             address=address,
             observers=[tracked, *observers],
+            also=uris.options(uri),
         )
         _finish_study(study, tracked)
     return study
@@ -95,44 +104,63 @@ def ablate(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
+    from_study: str | None = None,
+    add_seeds: int | None = None,
+    until_decided: bool = False,
+    reuse: bool = True,
     address: str | None = None,
     storage: Path | None = None,
     tracking_uri: str | None = None,
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
 ) -> SuiteResult:
-    """Run arms and seeds of a suite, or go on with one; see ``tune`` for the arguments.
+    """Run arms and seeds of a suite, or go on with one; see ``tune`` for the other arguments.
 
     The suite is tracked in MLflow, and its report is written when it ends.
+
+    Args:
+        suite: A file, the name of a shipped one, or a suite.
+        overrides: ``key=value`` assignments over the file.
+        name: The suite's name.
+        resume: Name of a suite to go on with.
+        from_study: Instead of ``suite``: run the ablation path from the published settings to the
+            winner of the study of that name, and back.
+        add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
+        until_decided: Give it seeds by its plan ``sequential`` until every named comparison is
+            decided, instead of those of the file.
+        reuse: Take over runs that other suites and studies of the storage have completed.
+        address: A Ray cluster.
+        storage: Where ``suites/`` is.
+        tracking_uri: The MLflow store.
+        observers: Told what happens.
+        say: Takes a line for people.
 
     Raises:
         ConfigError: Everything that is wrong with the suite, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
     chosen = chosen_suite(
-        suite, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+        suite,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        from_study=from_study,
+        add_seeds=add_seeds,
+        until_decided=until_decided,
+        say=say,
+        also=uris.options(uris.resolve(tracking_uri)),
     )
-    plan = chosen.plan
-    folder = suite_folder(plan.name, storage)
-    parent = ParentInfo(
-        kind="suite",
-        name=plan.name,
-        config=plan,
-        columns=tuple(dict.fromkeys(key for arm in plan.arms.values() for key in arm)),
-        description=f"`lora2-search ablate`: {plan.task}, {len(plan.arms)} arms",
+    return run_chosen_suite(
+        chosen,
+        resume=resume is not None,
+        address=address,
+        storage=storage,
+        tracking_uri=tracking_uri,
+        reuse=reuse,
+        observers=observers,
+        say=say,
     )
-    tracked = Tracked(folder, parent, uris.resolve(tracking_uri), say)
-    with chosen.placing(), _ended_as_failed(tracked):
-        check_inputs(plan, say)
-        result = run_suite(
-            plan,
-            resume=resume is not None,
-            storage=storage,
-            address=address,
-            observers=[tracked, *observers],
-        )
-        _finish_suite(result, tracked)
-    return result
 
 
 def train(
@@ -153,7 +181,10 @@ def train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, or the loss is no longer finite.
     """
-    chosen = chosen_run(config, overrides=overrides, name=name, resume=resume)
+    uri = uris.resolve(tracking_uri)
+    chosen = chosen_run(
+        config, overrides=overrides, name=name, resume=resume, also=uris.options(uri)
+    )
     run = chosen.plan
     parent = ParentInfo(
         kind="study",
@@ -161,11 +192,11 @@ def train(
         config=run.config,
         description=f"`lora2-search train`: {run.config.task}, {run.config.method}",
     )
-    tracked = Tracked(run.folder, parent, uris.resolve(tracking_uri), say)
+    tracked = Tracked(run.folder, parent, uri, say)
     with chosen.placing():
         check_inputs(run.config, say)
     run.folder.mkdir(parents=True, exist_ok=True)
-    with owned(run.folder), _ended_as_failed(tracked):
+    with owned(run.folder), ended_as_failed(tracked):
         record = _trained(run, [tracked, *observers])
         tracked.close("COMPLETE", winner=run)
     return record
@@ -186,17 +217,6 @@ def _finish_study(study: Study, tracked: Tracked) -> None:
         winner=winner,
         artifacts=[space, page],
     )
-
-
-def _finish_suite(result: SuiteResult, tracked: Tracked) -> None:
-    from .report.markdown import write_suite_report
-
-    suite = result.folder / SUITE_FILE
-    if result.interrupted:
-        tracked.close("STOPPED", reason="interrupted", artifacts=[suite])
-        return
-    report = write_suite_report(result.folder)
-    tracked.close("COMPLETE", artifacts=[suite, report])
 
 
 def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:
@@ -225,14 +245,3 @@ class _Told:
         """Pass it on."""
         for observer in self._observers:
             observer.reported(self._run, report)
-
-
-@contextmanager
-def _ended_as_failed(tracked: Tracked) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        if tracked.is_open:
-            stopped = isinstance(error, KeyboardInterrupt)
-            tracked.close("STOPPED" if stopped else "FAIL", reason=str(error) or "interrupted")
-        raise

@@ -1,32 +1,28 @@
-"""Which space, suite or run a request means, and under which name it goes."""
+"""Which space or suite a request means, and under which name it goes."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from .ablation.decided import begun
+from .ablation.growth import with_more_seeds
 from .ablation.runner import SUITES, suite_progress
 from .ablation.suite import Suite, suite_source, validate_suite
-from .config import RunConfig, validate
-from .errors import ConfigError, UserError, did_you_mean
-from .home import home
+from .ablation.winner import path_to_winner
+from .errors import ConfigError, UserError
 from .invocation import command_line
-from .mistakes import NAME_PATTERN
 from .observer import RunInfo
 from .search.progress import Progress, study_progress
-from .search.proposals import trial_key
 from .search.shelf import Shelf
 from .search.space import Space, space_source, validate_space
-from .search.study import STUDIES, Study
-from .source import Source, read_yaml, with_overrides
-from .training.record import RECORD_FILE, read_record
+from .search.study import STUDIES
+from .source import Source, with_overrides
 
-RUNS_FOLDER = "runs"
 Plan = TypeVar("Plan", Space, Suite, RunInfo)
 Shelved = TypeVar("Shelved", Space, Suite)
 
@@ -80,7 +76,7 @@ _SUITES = _Kind(
     suite_source,
     validate_suite,
     suite_progress,
-    "name a suite, for example --suite quick, or one to --resume",
+    "name a suite, for example --suite quick, a study (--from-study), or one to --resume",
 )
 
 
@@ -96,159 +92,147 @@ def chosen_space(
     resume: str | None = None,
     storage: Path | None = None,
     say: Callable[[str], None] = _unsaid,
+    also: Sequence[str] = (),
 ) -> Chosen[Space]:
     """Return the space that ``tune`` runs, under a name that is free unless it was asked for.
 
-    ``say`` takes a line about the study whose name it would have had.
+    ``say`` takes a line about the study whose name it would have had, and how to go on with it:
+    with the options ``also`` beside name and storage.
 
     Raises:
         ConfigError: Everything that is wrong with it.
         UserError: No such file or study, or both a space and a study to resume are named.
     """
     return _chosen(
-        _SPACES, space, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+        _SPACES,
+        space,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        say=say,
+        also=also,
     )
 
 
 def chosen_suite(
-    suite: str | Path | Suite | None,
+    suite: str | Path | Suite | Source | None,
     *,
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
     storage: Path | None = None,
+    from_study: str | None = None,
+    add_seeds: int | None = None,
+    until_decided: bool = False,
     say: Callable[[str], None] = _unsaid,
+    also: Sequence[str] = (),
 ) -> Chosen[Suite]:
     """Return the suite that ``ablate`` runs, under a name that is free unless it was asked for.
 
-    ``say`` takes a line about the suite whose name it would have had.
+    Args:
+        suite: A file, the name of a shipped one, a suite, or what a file would hold.
+        overrides: ``key=value`` assignments over the file.
+        name: Its name.
+        resume: Name of a suite to go on with.
+        storage: Where ``suites/`` is.
+        from_study: Instead of ``suite``: the ablation path to the winner of the study of that name.
+        add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
+        until_decided: Give it seeds by its plan ``sequential``, not those of the file.
+        say: Takes a line about the suite whose name it would have had, and how to go on with it.
+        also: Options that going on needs beside name and storage, for that line.
 
     Raises:
         ConfigError: Everything that is wrong with it.
-        UserError: No such file or suite, or both a file and a suite to resume are named.
+        UserError: No such file or suite, or requests that exclude each other.
     """
-    return _chosen(
-        _SUITES, suite, overrides=overrides, name=name, resume=resume, storage=storage, say=say
+    if from_study is not None:
+        _refuse_two(suite, resume)
+        suite = path_to_winner(from_study, storage)
+    chosen = _chosen(
+        _SUITES,
+        suite,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        say=say,
+        also=also,
     )
-
-
-def chosen_run(
-    config: str | Path | RunConfig | None,
-    *,
-    overrides: Sequence[str] = (),
-    name: str | None = None,
-    resume: str | None = None,
-) -> Chosen[RunInfo]:
-    """Return the run that ``train`` makes.
-
-    Without a name it is called by task, method and fingerprint: the same settings go on with the
-    same run.
-
-    Raises:
-        ConfigError: Everything that is wrong with the configuration.
-        UserError: The name is in use or unknown, or both a file and a run to resume are named.
-    """
-    if resume is not None:
-        _refuse_both("run", resume, config, name or ("other settings" if overrides else None))
-        stored = _stored_run(resume)
-        return Chosen(_run(validate(stored, RunConfig), resume), stored)
-    if config is None:
-        raise UserError("name a file of settings (--config), a --from-study, or a run to --resume")
-    if isinstance(config, RunConfig):
-        source = Source(config.model_dump(mode="python"))
-    else:
-        source = read_yaml(Path(config).expanduser())
-    source = with_overrides(source, overrides)
-    chosen = validate(source, RunConfig)
-    if name is not None and (run_folder(name) / RECORD_FILE).exists():
+    plan = chosen.plan
+    if add_seeds is not None:
+        plan = _with_seeds_added(plan, add_seeds, resume)
+    if resume is None and (until_decided or plan.until_decided):
+        plan = begun(plan)
+    elif until_decided and not plan.until_decided:
         raise UserError(
-            f"a run named {name} exists ({run_folder(name)}); go on with it by --resume {name}, "
-            "or take another name"
+            f"the suite {plan.name} was begun with a fixed number of seeds: to look at it again "
+            "and again now would find differences too often; begin another one, with other seeds "
+            "(--set seed=N), by --until-decided"
         )
-    default = f"{chosen.task}-{chosen.method}-{chosen.fingerprint()[:8]}"
-    return Chosen(_run(chosen, name or default), source)
-
-
-def run_folder(name: str) -> Path:
-    """Return where the single run of that name is, or would be.
-
-    Raises:
-        UserError: It is no name but a path.
-    """
-    if not re.fullmatch(NAME_PATTERN, name):
-        raise UserError(f"a name is letters, digits, dots and dashes, no path, but got {name!r}")
-    return home() / RUNS_FOLDER / name
-
-
-def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
-    """Return a trial of a study as a run, by default the best; ``None`` where none is complete.
-
-    Raises:
-        UserError: There is no trial of that number.
-    """
-    trial = study.best
-    if number is not None:
-        trial = next((item for item in study.trials if item.number == number), None)
-        if trial is None:
-            have = f"it has 0 to {len(study.trials) - 1}" if study.trials else "it has none yet"
-            raise UserError(f"{study.name} has no trial {number}; {have}")
-    if trial is None:
-        return None
-    params = dict(trial.params)
-    config = study.space.run_config(params)
-    return RunInfo(
-        trial_key(trial.number),
-        f"trial {trial.number}",
-        config,
-        params,
-        trial.folder,
-        metric=study.space.objective.metric,
-    )
+    return replace(chosen, plan=plan)
 
 
 def _chosen(
     kind: _Kind[Shelved],
-    given: str | Path | Shelved | None,
+    given: str | Path | Shelved | Source | None,
     *,
     overrides: Sequence[str],
     name: str | None,
     resume: str | None,
     storage: Path | None,
     say: Callable[[str], None],
+    also: Sequence[str],
 ) -> Chosen[Shelved]:
     if resume is not None:
-        _refuse_both(kind.shelf.what, resume, given, name)
+        refuse_both(kind.shelf.what, resume, given, name)
         stored = kind.read(str(kind.shelf.stored(resume, storage)), overrides)
         return Chosen(kind.check(stored), stored)
     if given is None:
         raise UserError(kind.missing)
-    if not isinstance(given, str | Path):
+    if not isinstance(given, str | Path | Source):
         _refuse_changes(overrides, name)
         return Chosen(given, Source({}))
     assigned = _assigned(overrides, name)
-    source = kind.read(str(given), assigned)
+    if isinstance(given, Source):
+        source = with_overrides(given, assigned)
+    else:
+        source = kind.read(str(given), assigned)
     loaded = kind.check(source)
     if not _names(assigned):
-        free = _free_name(kind.shelf, loaded.name, storage, kind.progress, say)
+        free = _free_name(kind, loaded.name, storage, say, also)
         loaded = loaded.model_copy(update={"name": free})
     return Chosen(loaded, source)
 
 
-def _run(config: RunConfig, name: str) -> RunInfo:
-    return RunInfo(name, name, config, {}, run_folder(name))
+def _refuse_two(suite: object, resume: str | None) -> None:
+    if suite is not None or resume is not None:
+        raise UserError(
+            "a suite is a file (--suite), a path to a study's winner (--from-study) or one to go "
+            "on with (--resume): name one of the three"
+        )
 
 
-def _stored_run(name: str) -> Source:
-    record = read_record(run_folder(name))
-    if record is None:
-        folder = home() / RUNS_FOLDER
-        known = [path.parent.name for path in folder.glob(f"*/{RECORD_FILE}")]
-        hint = did_you_mean(name, known) if known else "there are no runs yet"
-        raise UserError(f"no run named {name} in {folder}; {hint}")
-    return Source(record.config, name=str(run_folder(name) / RECORD_FILE))
+def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
+    if resume is None:
+        raise UserError(
+            "seeds are added to a suite that exists: say --resume NAME --add-seeds N; a new one "
+            "takes --set seeds=N"
+        )
+    if suite.until_decided:
+        raise UserError(
+            f"the suite {suite.name} gets its seeds by its own plan, until it is decided; go on "
+            f"with it by --resume {suite.name} alone"
+        )
+    return with_more_seeds(suite, count)
 
 
-def _refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
+def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
+    """Make sure that a resume comes without a file and without a name.
+
+    Raises:
+        UserError: It does not.
+    """
     if file is not None or name is not None:
         raise UserError(
             f"a {kind} goes on with its own settings and name: say --resume {resume} without "
@@ -271,31 +255,32 @@ def _names(assigned: Sequence[str]) -> bool:
 
 
 def _free_name(
-    shelf: Shelf,
+    kind: _Kind[Shelved],
     name: str,
     storage: Path | None,
-    progress: Callable[[Path], Progress],
     say: Callable[[str], None],
+    also: Sequence[str],
 ) -> str:
+    shelf = kind.shelf
     free, number = name, 1
     while (shelf.folder(free, storage) / shelf.file).exists():
         number += 1
         free = f"{name}-{number}"
     if free != name:
-        say(f"{_existing(shelf, name, storage, progress)}; this one is {free}")
+        say(f"{_existing(kind, name, storage, also)}; this one is {free}")
     return free
 
 
-def _existing(
-    shelf: Shelf, name: str, storage: Path | None, progress: Callable[[Path], Progress]
-) -> str:
+def _existing(kind: _Kind[Shelved], name: str, storage: Path | None, also: Sequence[str]) -> str:
+    shelf = kind.shelf
     try:
-        far = progress(shelf.folder(name, storage))
+        far = kind.progress(shelf.folder(name, storage))
     except ConfigError:
         return f"{name} exists, but its {shelf.file} is broken"
     remedy = ""
     if far.state == "running":
         remedy = "; it is running"
     elif far.state == "stopped":
-        remedy = f"; go on with it by: {command_line(shelf.verb)} {shelf.resumption(name, storage)}"
+        options = shelf.resumption(name, storage, also)
+        remedy = f"; go on with it by: {command_line(shelf.verb)} {options}"
     return f"{name} exists ({far}{remedy})"

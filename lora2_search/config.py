@@ -20,13 +20,15 @@ _ALLOCATING = ("lora2", "adalora")
 Protocol = Literal["clean", "paper"]
 
 GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
-PACKAGED_TASKS = ("sentiment", "sentiment-rating")
+PACKAGED_TASKS = ("sentiment", "ratings", "boolq")
 TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
 
 # The key that tells what a file is, and the command that takes such a file.
 _MARKS = {
     "search": "a search space; use tune --space",
     "arms": "an ablation suite; use ablate --suite",
+    "factors": "an ablation suite; use ablate --suite",
+    "designs": "an ablation suite; use ablate --suite",
 }
 
 Config = TypeVar("Config", bound="Section")

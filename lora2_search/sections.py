@@ -40,6 +40,11 @@ def _count_or_fraction(value: int | float) -> int | float:
     return value
 
 
+def _mean_rank(value: int | float) -> int | float:
+    # 4.0 is 4: two ways to write one setting would make two runs of one.
+    return int(value) if value == int(value) else value
+
+
 def _known_scoring(name: str) -> str:
     if name not in scorings():
         hint = did_you_mean(name, scorings())
@@ -49,6 +54,7 @@ def _known_scoring(name: str) -> str:
 
 Index = Annotated[int, Field(ge=0)]
 StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
+MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
 CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
 
 
@@ -92,7 +98,9 @@ class AdapterConfig(Section):
         8, description="width of the outer plane; [16, 8] makes three planes, [] a single one"
     )
     r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
-    target_rank: int | None = Field(None, ge=1, description="mean rank left after pruning")
+    target_rank: MeanRank | None = Field(
+        None, description="mean rank left after pruning, a fraction too; 0 leaves none"
+    )
     lora_alpha: float = Field(16.0, gt=0, description="the increment is scaled by lora_alpha / r")
     scaling: Literal[SCALINGS] = Field(  # type: ignore[valid-type]
         "published",
@@ -139,6 +147,9 @@ class AdapterConfig(Section):
     layers_to_transform: list[Index] | Index | None = Field(
         None, description="indices of the blocks to adapt; default: all"
     )
+    layers_pattern: list[str] | str | None = Field(
+        None, description="name of the list of blocks, where PEFT cannot tell it"
+    )
     rank_pattern: dict[str, Annotated[int, Field(ge=0)]] | None = Field(
         None, description="other ranks than r, by module name"
     )
@@ -169,15 +180,31 @@ class AdapterConfig(Section):
             raise ValueError(
                 f"gamma must be one number or one per plane ({self.planes}), got {self.gamma}"
             )
-        if isinstance(self.target_modules, str) and self.layers_to_transform is not None:
-            raise ValueError(
-                "layers_to_transform cannot be used when target_modules is one string, but got "
-                f"target_modules={self.target_modules!r}; write the layers into the expression"
-            )
+        if (problem := self._layers_problem()) is not None:
+            raise ValueError(problem)
         return self
+
+    def _layers_problem(self) -> str | None:
+        for name in ("layers_to_transform", "layers_pattern"):
+            if isinstance(self.target_modules, str) and getattr(self, name) is not None:
+                return (
+                    f"{name} cannot be used when target_modules is one string, but got "
+                    f"target_modules={self.target_modules!r}; write the layers into the expression"
+                )
+        if self.layers_pattern is not None and self.layers_to_transform is None:
+            return (
+                f"layers_pattern says where layers_to_transform counts, but got layers_pattern="
+                f"{self.layers_pattern!r} without layers_to_transform; set both"
+            )
+        return None
 
     def adalora_problem(self) -> str | None:
         """Say why PEFT's AdaLoRA cannot run with these settings; ``None`` where it can."""
+        if isinstance(self.target_rank, float) or self.target_rank == 0:
+            return (
+                "method adalora ends at a whole number of ranks, at least 1, but got "
+                f"adapter.target_rank={self.target_rank}"
+            )
         if self.target_rank is None or self.target_rank >= self.r:
             return (
                 "method adalora must end below the rank that it starts with, but got "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,10 @@ class Tracked:
         """Note numbers of the whole itself."""
         self.open().measured(values)
 
+    def artifact(self, path: Path, to: str = "") -> None:
+        """Keep a file with the whole, in its folder ``to``."""
+        self.open().artifact(None, path, to)
+
     def close(
         self,
         state: ParentState,
@@ -81,3 +86,15 @@ class Tracked:
         self._spool = self._syncer = None
         if outcome.message:
             self._say(outcome.message)
+
+
+@contextmanager
+def ended_as_failed(tracked: Tracked) -> Iterator[None]:
+    """End what is tracked as failed, or stopped, when the block raises."""
+    try:
+        yield
+    except BaseException as error:
+        if tracked.is_open:
+            stopped = isinstance(error, KeyboardInterrupt)
+            tracked.close("STOPPED" if stopped else "FAIL", reason=str(error) or "interrupted")
+        raise

@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from lora2_search.ablation.suite import load_suite
-from lora2_search.chosen import chosen_run, chosen_space, chosen_suite, run_folder
+from lora2_search.chosen import chosen_space, chosen_suite
+from lora2_search.chosen_run import chosen_run, run_folder
 from lora2_search.config import RunConfig
 from lora2_search.errors import ConfigError, Problem, UserError
 from lora2_search.search.ownership import owned
 from lora2_search.search.space import load_space
 from lora2_search.search.storage import opened
+from lora2_search.search.study import STUDIES
+from lora2_search.tracking.uri import options, resolve
 from lora2_search.training.record import RunRecord
 
 
@@ -52,6 +55,34 @@ def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) 
     ]
     chosen_space("quickstart", name="other", say=told.append)
     assert len(told) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "ends"),
+    [
+        ("http://tracks:5000", " --tracking-uri http://tracks:5000"),
+        ("http://me:secret@tracks:5000", " --tracking-uri 'http://me:***@tracks:5000'"),
+        (None, ""),
+    ],
+)
+def test_what_goes_on_with_a_study_or_a_run_names_the_store_that_was_asked_for(
+    given: str | None, ends: str, own_home: Path
+) -> None:
+    also = options(resolve(given))
+    folder = own_home / "studies" / "quickstart"
+    folder.mkdir(parents=True)
+    load_space("quickstart", ["trials=2"]).write(folder)
+    told: list[str] = []
+    chosen_space("quickstart", say=told.append, also=also)
+    assert told[0].endswith(f"--resume quickstart{ends}); this one is quickstart-2")
+    with pytest.raises(UserError) as caught:
+        STUDIES.check_free("quickstart", also=also)
+    assert f"--resume quickstart{ends}, or take another name" in str(caught.value)
+    config = RunConfig(task="sentiment")
+    take(own_home, "runs", "one", "record.json")
+    with pytest.raises(UserError) as caught:
+        chosen_run(config, name="one", also=also)
+    assert f"--resume one{ends}, or take another name" in str(caught.value)
 
 
 def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) -> None:
@@ -117,6 +148,35 @@ def test_a_space_from_python_is_taken_as_it_is() -> None:
     assert chosen_space(space).plan is space
     with pytest.raises(UserError, match="change the object itself"):
         chosen_space(space, overrides=["adapter.k=4"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "asked", "words"),
+    [
+        ([], {"until_decided": True}, "was begun with a fixed number of seeds"),
+        (["until_decided=true"], {"add_seeds": 2}, "gets its seeds by its own plan"),
+        ([], {"add_seeds": 0}, "must be 1 or more"),
+    ],
+)
+def test_a_stored_suite_keeps_the_way_in_which_it_gets_its_seeds(
+    changes: list[str], asked: dict, words: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "suites" / "quick"
+    folder.mkdir(parents=True)
+    load_suite("quick", changes).write(folder)
+    with pytest.raises(UserError, match=words):
+        chosen_suite(None, resume="quick", storage=tmp_path, **asked)
+
+
+def test_a_stored_suite_gets_more_seeds_and_goes_on_until_it_is_decided(tmp_path: Path) -> None:
+    for name, more in (("fixed", []), ("open", ["until_decided=true"])):
+        folder = tmp_path / "suites" / name
+        folder.mkdir(parents=True)
+        load_suite("quick", [f"name={name}", "seeds=3", "seed=6", *more]).write(folder)
+    grown = chosen_suite(None, resume="fixed", storage=tmp_path, add_seeds=2).plan
+    assert grown.seed_list == [6, 7, 8, 9, 10]
+    going = chosen_suite(None, resume="open", storage=tmp_path).plan
+    assert going.until_decided and going.seed_list == [6, 7, 8]
 
 
 def test_overrides_reach_the_space_and_fix_what_was_searched() -> None:

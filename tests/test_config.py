@@ -124,6 +124,14 @@ def test_the_fingerprint_ignores_order_and_spelled_out_defaults(order: list[str]
     assert config.fingerprint() == RunConfig(task="rte").fingerprint()
 
 
+def test_a_whole_rank_is_the_same_run_however_it_is_written() -> None:
+    whole, real, half = (
+        with_settings(RunConfig(task="rte"), {"adapter.target_rank": rank})
+        for rank in (4, 4.0, 4.5)
+    )
+    assert whole.fingerprint() == real.fingerprint() != half.fingerprint()
+
+
 @pytest.mark.parametrize("name", ["adapter.k", "training.epochs", "data.train_size", "seed"])
 def test_the_fingerprint_tells_results_apart(name: str) -> None:
     config = RunConfig(task="rte")

@@ -116,3 +116,29 @@ def test_rows_that_are_left_out_are_counted_aloud(tiny_bert: Path, tmp_path: Pat
     told: list[str] = []
     check_inputs(config(tiny_bert, path), told.append)
     assert told == ["20 rows lack text or label and are left out"]
+
+
+@pytest.mark.parametrize(
+    ("change", "judged_by", "wrong"),
+    [
+        ({}, {"objective.metric": "pearson"}, "'pearson' is not measured .* taken for classes"),
+        ({"data.label": "stars"}, {"metric": "f1"}, "'f1' is not measured .* taken for numbers"),
+        ({}, {"objective.metric": "f1"}, None),
+        ({"data.label": "stars"}, {"objective.metric": "spearman"}, None),
+        ({}, {"objective.metric": None}, None),
+    ],
+)
+def test_a_metric_that_does_not_fit_the_labels_of_a_file_is_told_before_any_run(
+    change: dict[str, Any],
+    judged_by: dict[str, str | None],
+    wrong: str | None,
+    tiny_bert: Path,
+    reviews_csv: Path,
+) -> None:
+    chosen = config(tiny_bert, reviews_csv, **change)
+    if wrong is None:
+        check_inputs(chosen, judged_by=judged_by)
+        return
+    with pytest.raises(ConfigError, match=wrong) as caught:
+        check_inputs(chosen, judged_by=judged_by)
+    assert [problem.key for problem in caught.value.problems] == list(judged_by)

@@ -4,72 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ..config import RunConfig, misplaced, mistyped, setting_names, with_settings
+from ..config import RunConfig, with_settings
 from ..errors import ConfigError, Problem, did_you_mean
 from ..search.objective import unmeasured
-from ..source import Source
-from .decisive import decisive
+from ..source import KeyPath, Source
+from .family import family_problems
+from .parts import Parts
+from .reserved import BASE
+from .seeds import listed
+from .twins import identity, why_equal
+from .varied import arm_problem, task_problem
 
-BASE = "base"
+_ARM_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+# No dots: `boolq.base-seed0` is task, arm and seed.
+_TASK_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")
 
-_ARM_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$")
-_OTHER_SENTENCES = "arms are compared sentence by sentence, so all must share the test sentences"
-_FIXED = {
-    **{
-        f"data.{name}": _OTHER_SENTENCES
-        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
-    },
-    "data.test_size": _OTHER_SENTENCES,
-    "task": _OTHER_SENTENCES,
-    "protocol": "arms must choose on the same split",
-    "seed": "every arm runs every seed of `seeds`",
-}
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The parts of a suite that could be read; the others have been reported already.
-
-    Attributes:
-        base: The base's settings, ``None`` if they cannot run.
-        names: Every arm, as written.
-        arms: What each arm changes.
-        pairs: Named comparisons, by their place in the list.
-        tests: Whether anything is to be tested.
-        seeds: A count or a list.
-        floor: Name of the head-only arm.
-        metric: What is compared.
-        seed_given: Whether the file sets ``seed``.
-    """
-
-    base: RunConfig | None
-    names: list[str]
-    arms: Mapping[str, Mapping[str, Any]]
-    pairs: Mapping[int, list[str]]
-    tests: bool
-    seeds: int | list[int]
-    floor: str | None
-    metric: str | None
-    seed_given: bool
-
-
-Found = Iterator[tuple[tuple[str, ...], str]]
+Found = Iterator[tuple[KeyPath, str]]
 
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a suite, each with its place in ``source``."""
-    if misplaced(source, "arms") is not None or mistyped(source.data, "arms"):
-        return []  # already said, and all else follows from it
-    found = [*_names(parts), *_arms(parts), *_floor(parts), *_comparisons(parts), *_seeds(parts)]
+    found = [*_names(parts), *_arms(parts), *_tasks(parts), *_floor(parts)]
+    found += [*family_problems(parts), *_cells(parts), *_seeds(parts), *_tuning(parts)]
     found += _metric(parts)
     return [Problem(".".join(path), message, _place(source, path)) for path, message in found]
 
 
-def _place(source: Source, path: tuple[str, ...]) -> str:
-    if path[0] != "arms" or len(path) < 3:
+def _place(source: Source, path: KeyPath) -> str:
+    if path[0] not in ("arms", "tasks") or len(path) < 3:
         return source.place(path)
     # An arm's setting is written as one dotted key, or nested.
     nested = (*path[:2], *path[2].split("."))
@@ -82,7 +46,7 @@ def _names(parts: Parts) -> Found:
             ("arms", BASE),
             "base is the suite's own settings and changes nothing; write them at the top level",
         )
-    if len(parts.names) < 2:
+    if parts.complete and len(parts.names) < 2:
         yield (
             ("arms",),
             "nothing is compared; add an arm, for example "
@@ -94,15 +58,14 @@ def _names(parts: Parts) -> Found:
 
 
 def _arms(parts: Parts) -> Found:
-    known = setting_names(RunConfig)
-    seen: dict[str, str] = {}
+    twins: dict[str, str] = {}
     if parts.base is not None:
-        seen[_identity(parts.base)] = BASE
+        twins[identity(parts.base)] = BASE
     for name, settings in parts.arms.items():
         if name == BASE:
             continue
-        wrong = list(_settings(name, settings, known))
-        yield from wrong
+        wrong = [(key, why) for key in settings if (why := arm_problem(key)) is not None]
+        yield from ((("arms", name, key), why) for key, why in wrong)
         if wrong or parts.base is None:
             continue
         try:
@@ -112,42 +75,71 @@ def _arms(parts: Parts) -> Found:
                 key = (problem.key,) if problem.key in settings else ()
                 yield ("arms", name, *key), problem.message
             continue
-        twin = seen.setdefault(_identity(config), name)
+        twin = twins.setdefault(identity(config), name)
         if twin != name:
-            yield ("arms", name), _same(twin, settings, parts.base)
+            yield ("arms", name), why_equal(twin, settings, config)
 
 
-def _settings(arm: str, settings: Mapping[str, Any], known: list[str]) -> Found:
-    for key in settings:
-        if key not in known:
-            yield ("arms", arm, key), f"no setting of that name; {did_you_mean(key, known)}"
-        elif key in _FIXED:
-            yield ("arms", arm, key), f"an arm cannot change it: {_FIXED[key]}"
-
-
-def _identity(config: RunConfig) -> str:
-    return repr(sorted(decisive(config).items()))
-
-
-def _same(twin: str, settings: Mapping[str, Any], base: RunConfig) -> str:
-    message = f"equals {twin} by construction"
-    if twin != BASE:
-        return f"{message}: both run with the same settings; leave one out"
-    if not settings:
-        return f"{message}: it changes nothing"
-    pruning = {"adapter.scoring", "adapter.t_init", "adapter.t_final", "adapter.delta_t"}
-    adapter = base.adapter
-    if pruning & set(settings) and adapter.target_rank in (None, adapter.r):
-        return (
-            f"{message}: nothing is pruned while adapter.target_rank is unset or equals adapter.r "
-            f"({adapter.r}); set adapter.target_rank below it"
+def _tasks(parts: Parts) -> Found:
+    seen: dict[str, str] = {}
+    for task, settings in parts.tasks.items():
+        if not _TASK_NAME.match(task):
+            yield ("tasks", task), "a task names folders: use letters, digits, '_' and '-'"
+        wrong = [(key, why) for key in settings if (why := task_problem(key)) is not None]
+        yield from ((("tasks", task, key), why) for key, why in wrong)
+        if wrong or parts.base is None:
+            continue
+        try:
+            config = with_settings(parts.base, dict(settings))
+        except ConfigError as error:
+            yield from _broken(("tasks", task), settings, error)
+            continue
+        twin = seen.setdefault(identity(config), task)
+        if twin != task:
+            yield ("tasks", task), f"equals task {twin} by construction; leave one out"
+        yield from _arms_on(parts, task, config)
+        unknown = unmeasured(parts.metric, config)
+        if unknown is not None:
+            yield ("metric",), unknown
+    if parts.tasks and parts.tuning is not None:
+        yield (
+            ("tuning",),
+            "arms are tuned on one task; write a suite for each task, or leave `tuning` out",
         )
-    return f"{message}: no run looks at what it changes ({', '.join(settings)})"
+
+
+def _arms_on(parts: Parts, task: str, config: RunConfig) -> Found:
+    """Yield the arms that another task makes impossible, or one with another."""
+    twins = {identity(config): BASE}
+    for name, changes in parts.arms.items():
+        if name == BASE or any(arm_problem(key) for key in changes):
+            continue
+        try:
+            run = with_settings(config, dict(changes))
+        except ConfigError as error:
+            yield from _broken(("tasks", task), {}, error, f"arm {name} cannot run on it: ")
+            continue
+        twin = twins.setdefault(identity(run), name)
+        if twin != name:
+            yield ("tasks", task), f"on it, arm {name} {why_equal(twin, changes, run)}"
+
+
+def _broken(
+    path: KeyPath, settings: Mapping[str, Any], error: ConfigError, before: str = ""
+) -> Found:
+    for problem in error.problems:
+        if problem.key in settings:
+            yield (*path, problem.key), problem.message
+        else:
+            yield (
+                path,
+                f"{before}{problem.key}: {problem.message}" if problem.key else problem.message,
+            )
 
 
 def _floor(parts: Parts) -> Found:
     floor = parts.floor
-    if floor is None:
+    if floor is None or not parts.complete:
         return
     if floor not in parts.names:
         yield (
@@ -163,18 +155,11 @@ def _method(parts: Parts, arm: str) -> Any:
     return parts.arms[arm].get("method", parts.base.method if parts.base else None)
 
 
-def _comparisons(parts: Parts) -> Found:
-    seen: set[frozenset[str]] = set()
-    for index, pair in parts.pairs.items():
-        path = ("comparisons", str(index))
-        for name in pair:
-            if name not in parts.names:
-                yield path, f"no arm {name!r}; {did_you_mean(name, parts.names)}"
-        if len(set(pair)) < 2:
-            yield path, f"compares {pair[0]!r} with itself; name two arms"
-        elif frozenset(pair) in seen:
-            yield path, f"{pair} is named twice; it would count twice in the correction"
-        seen.add(frozenset(pair))
+def _cells(parts: Parts) -> Found:
+    for block, cells in parts.cells.items():
+        for arm in cells:
+            if parts.complete and arm not in parts.names:
+                yield ("cells", block, arm), f"no arm {arm!r}; {did_you_mean(arm, parts.names)}"
 
 
 def _seeds(parts: Parts) -> Found:
@@ -190,7 +175,48 @@ def _seeds(parts: Parts) -> Found:
         )
 
 
+def _tuning(parts: Parts) -> Found:
+    tuning = parts.tuning
+    if tuning is None:
+        return
+    shared = sorted(set(tuning.seed_list) & set(listed(parts.seeds, parts.seed)))
+    if shared:
+        yield (
+            ("tuning", "seeds"),
+            f"must have seeds of its own, or arms are reported on what chose them, but shares "
+            f"{shared} with `seeds`",
+        )
+    for arm, grid in tuning.arms.items():
+        path = ("tuning", "arms", arm)
+        if parts.complete and arm not in parts.names:
+            yield path, f"no arm {arm!r}; {did_you_mean(arm, parts.names)}"
+        elif arm in parts.arms and parts.base is not None:
+            yield from _grid(parts, arm, grid, tuning.trials(arm))
+
+
+def _grid(
+    parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[dict[str, Any]]
+) -> Found:
+    path = ("tuning", "arms", arm)
+    wrong = [(key, why) for key in grid if (why := arm_problem(key)) is not None]
+    yield from (((*path, key), why) for key, why in wrong)
+    if wrong or parts.base is None or any(arm_problem(key) for key in parts.arms[arm]):
+        return
+    seen: dict[str, dict[str, Any]] = {}
+    for trial in trials:
+        try:
+            config = with_settings(parts.base, {**parts.arms[arm], **trial})
+        except ConfigError as error:
+            yield from _broken(path, grid, error, f"trial {trial} cannot run: ")
+            continue
+        twin = seen.setdefault(identity(config), trial)
+        if twin is not trial:
+            yield path, f"trial {trial} {why_equal(f'trial {twin}', trial, config)}"
+
+
 def _metric(parts: Parts) -> Found:
-    problem = unmeasured(parts.metric, parts.base) if parts.base is not None else None
+    if parts.base is None or parts.tasks:
+        return
+    problem = unmeasured(parts.metric, parts.base)
     if problem is not None:
         yield ("metric",), problem

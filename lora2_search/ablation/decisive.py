@@ -10,7 +10,7 @@ _SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
 _PRUNING = (*_SCHEDULE, "scoring", "score_loss", "allocation", "budget", "beta1", "beta2")
 _PEFT = (
     *("r", "lora_alpha", "lora_dropout"),
-    *("target_modules", "exclude_modules", "layers_to_transform"),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
 )
 _SOFT = ("gamma", "gamma_cross", "penalty")
 # What each method but LoRA² looks at.
@@ -32,7 +32,8 @@ def decisive(config: RunConfig) -> dict[str, Any]:
     Full and head-only training have no adapter, head-only one learning rate; LoRA and DoRA have
     neither planes nor budget, AdaLoRA has one plane; without a target below ``r``, or with
     ``scoring: none``, nothing is pruned; random scoring averages nothing; only soft orthogonality
-    is weighed; only a Gaussian start has a spread; one γ is a list of equal ones.
+    is weighed, and with every weight at 0 there is none; with one plane there is no outer one to
+    score or to overlap; only a Gaussian start has a spread; one γ is a list of equal ones.
     """
     data = config.model_dump(mode="python")
     data["adapter"] = _lora2(config) if config.method == "lora2" else _other(config)
@@ -54,8 +55,13 @@ def _lora2(config: RunConfig) -> dict[str, Any]:
     unused += _UNSCORED.get(adapter["scoring"], ())
     if adapter["init"] != "gaussian":
         unused += ("init_std",)
-    soft = adapter["orthogonality"] == "soft"
-    if not soft:
+    if config.adapter.planes == 1:
+        unused += ("gamma_cross",)  # no plane has a neighbour
+        if adapter["scoring"] == "full":
+            adapter["scoring"] = "reduced"  # no outer plane is left to score
+    if adapter["orthogonality"] == "soft" and not _weighed(adapter, config.adapter.planes):
+        adapter["orthogonality"] = "none"
+    if adapter["orthogonality"] != "soft":
         unused += (*_SOFT, "score_loss")
     adapter |= {name: default[name] for name in unused}
     if not isinstance(adapter["k"], list):
@@ -63,6 +69,13 @@ def _lora2(config: RunConfig) -> dict[str, Any]:
     if not isinstance(adapter["gamma"], list):
         adapter["gamma"] = [adapter["gamma"]] * config.adapter.planes
     return adapter
+
+
+def _weighed(adapter: dict[str, Any], planes: int) -> bool:
+    """Whether soft orthogonality puts a term in the loss."""
+    gamma = adapter["gamma"]
+    cross = planes > 1 and adapter["gamma_cross"] > 0
+    return cross or any(gamma if isinstance(gamma, list) else [gamma])
 
 
 def _training(config: RunConfig) -> dict[str, Any]:

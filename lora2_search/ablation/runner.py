@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,11 @@ from ..observer import Observer, RunInfo
 from ..search.progress import Progress, progress_of
 from ..search.shelf import Shelf
 from ..source import Source
-from ..training.record import RunRecord, read_record
+from ..training.record import RunRecord, read_record, write_json
+from .growth import as_grown
+from .reuse import Circumstances, take_over_all
 from .suite import SUITE_FILE, Suite, load_suite, validate_suite
+from .tuning import chosen_settings, told_choices
 
 if TYPE_CHECKING:
     import pandas
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     from ..search.trainable import TrialTrainable
 
 SUITES = Shelf("suite", "suites", SUITE_FILE, "ablate")
-_FREE_ON_RESUME = ("resources",)
+DIFFERENCES_FILE = "differences.json"
+_FREE_ON_RESUME = ("resources", "seeds")
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class SuiteResult:
         name: Its name.
         folder: Its folder.
         suite: What was run.
-        runs: Every run, seed by seed.
+        runs: Every run, seed by seed; those that tune arms first, until they have been tuned.
         interrupted: Whether Ctrl-C or SIGTERM ended it early.
     """
 
@@ -74,7 +78,7 @@ class SuiteResult:
         }
 
     def frame(self) -> pandas.DataFrame:
-        """Return one row a run: arm, seed, status, validation and test score, sizes, seconds."""
+        """Return one row a run: arm, task, phase, seed, status, scores, sizes, seconds."""
         import pandas
 
         return pandas.DataFrame([_row(run, self.records.get(run.key)) for run in self.runs])
@@ -88,6 +92,9 @@ def run_suite(
     address: str | None = None,
     observers: Sequence[Observer] = (),
     trainable: type[TrialTrainable] | None = None,
+    reuse: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+    also: Sequence[str] = (),
 ) -> SuiteResult:
     """Run a suite, or go on with one.
 
@@ -95,11 +102,15 @@ def run_suite(
 
     Args:
         suite: What is run; `stored_suite` for one that exists.
-        resume: Go on with the suite of that name.
+        resume: Go on with the suite of that name; it may have more seeds than before.
         storage: Where ``suites/`` is; by default the home folder. On a cluster, a shared folder.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         observers: Told in this process what happens.
         trainable: The class that runs one run.
+        reuse: Take over runs that other suites and studies of the same storage have completed.
+        say: Takes a line about what is taken over, and about what was tuned.
+        also: Options that a command which goes on with the suite needs beside name and storage,
+            for messages.
 
     Raises:
         ConfigError: The suite is wrong, or a run of it asks for more than any node has.
@@ -113,24 +124,26 @@ def run_suite(
     suite = validate_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
-        stored = stored_suite(suite.name, storage)
-        SUITES.check_same(suite.spelled_out(), stored.spelled_out(), _FREE_ON_RESUME)
+        suite = _gone_on(suite, stored_suite(suite.name, storage))
     else:
-        SUITES.check_free(suite.name, storage)
-    runs = suite.runs(folder)
-    on_cpu = all(run.config.training.device == "cpu" for run in runs)
-    device = "cpu" if on_cpu else "auto"
+        SUITES.check_free(suite.name, storage, also)
+    device = _device(suite.runs(folder))
     with held(folder, suite.resources, device=device, resume=resume, address=address) as terms:
-        if not resume:
-            suite.write(folder)
-        interrupted = execute(
-            RunList(runs),
-            folder,
-            terms,
-            observers=observers,
-            trainable=trainable or TrialTrainable,
-        )
-    return SuiteResult(suite.name, folder, suite, tuple(runs), interrupted)
+        _write(suite, folder)
+
+        def run_all(runs: Sequence[RunInfo]) -> bool:
+            if reuse:
+                take_over_all(runs, folder.parents[1], Circumstances.here(terms), say)
+            how = trainable or TrialTrainable
+            return execute(RunList(runs), folder, terms, observers=observers, trainable=how)
+
+        interrupted = False
+        if tuning := suite.tuning_runs(folder):
+            interrupted = run_all(tuning)
+            if not interrupted:
+                suite = _tuned(suite, folder, say)
+        interrupted = interrupted or run_all(suite.runs(folder))
+    return _result(suite, folder, interrupted)
 
 
 def read_suite_result(name: str, storage: Path | None = None) -> SuiteResult:
@@ -140,7 +153,7 @@ def read_suite_result(name: str, storage: Path | None = None) -> SuiteResult:
         UserError: There is no suite of that name; the message lists those there are.
     """
     suite, folder = stored_suite(name, storage), suite_folder(name, storage)
-    return SuiteResult(name, folder, suite, tuple(suite.runs(folder)))
+    return _result(suite, folder)
 
 
 def suite_progress(folder: Path) -> Progress:
@@ -167,8 +180,40 @@ def suite_folder(name: str, storage: Path | None = None) -> Path:
     return SUITES.folder(name, storage)
 
 
+def _result(suite: Suite, folder: Path, interrupted: bool = False) -> SuiteResult:
+    runs = (*suite.tuning_runs(folder), *suite.runs(folder))
+    return SuiteResult(suite.name, folder, suite, runs, interrupted)
+
+
+def _tuned(suite: Suite, folder: Path, say: Callable[[str], None]) -> Suite:
+    chosen = chosen_settings(suite, folder)
+    for line in told_choices(suite, chosen):
+        say(line)
+    suite = suite.with_tuned(chosen)
+    _write(suite, folder)
+    return suite
+
+
+def _write(suite: Suite, folder: Path) -> None:
+    """Keep the suite, and what each arm changes in the end (setting: before, after)."""
+    suite.write(folder)
+    write_json(folder / DIFFERENCES_FILE, suite.differences())
+
+
+def _gone_on(suite: Suite, stored: Suite) -> Suite:
+    suite = as_grown(suite, stored)
+    old = {**stored.spelled_out(), "added_seeds": suite.added_seeds}
+    SUITES.check_same(suite.spelled_out(), old, _FREE_ON_RESUME)
+    return suite
+
+
+def _device(runs: Sequence[RunInfo]) -> str:
+    return "cpu" if all(run.config.training.device == "cpu" for run in runs) else "auto"
+
+
 def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": run.tags["arm"], "seed": run.config.seed}
+    row: dict[str, Any] = {"arm": run.tags["arm"], "task": run.tags.get("task", run.config.task)}
+    row |= {"phase": run.tags.get("phase", "comparison"), "seed": run.config.seed}
     row["status"] = record.status if record else "waiting"
     for split in ("validation", "test"):
         row[split] = record.score(split) if record else None

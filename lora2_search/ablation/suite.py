@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from ..config import RunConfig, validate, with_settings
-from ..errors import ConfigError, Problem
+from ..config import RunConfig, misplaced, mistyped, validate, with_settings
+from ..errors import ConfigError, Problem, did_you_mean
 from ..home import find_file
 from ..mistakes import NAME_PATTERN
 from ..observer import RunInfo
 from ..search.space import Resources
 from ..source import Source, read_yaml, with_overrides
 from ..training.record import write_text
-from .consistency import BASE, Parts, semantic_problems
+from .blocks import dotted
+from .consistency import semantic_problems
+from .design import KEYS, expand
+from .difference import Difference, difference
+from .parts import base_of, parts_of
+from .reserved import BASE, FLOOR
+from .seeds import Seeds, listed
+from .terms import Equivalence, Sequential
+from .tuned import Tuning
 
 SUITE_FILE = "suite.yaml"
 RUNS_FOLDER = "runs"
-FLOOR = "head-only"
-
-
-def _some_seeds(seeds: int | list[int]) -> int | list[int]:
-    if isinstance(seeds, int):
-        if seeds < 1:
-            raise ValueError(f"must be a count (1, 2 ...) or a list of seeds, got {seeds}")
-    elif not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise ValueError(f"must list different seeds of 0 or more, at least one, got {seeds}")
-    return seeds
+TUNING_FOLDER = "tuning"
+_STORED = {"cells", "tuned", "until_decided", "added_seeds"}
 
 
 def _a_pair(pair: list[str]) -> list[str]:
@@ -40,24 +41,46 @@ def _a_pair(pair: list[str]) -> list[str]:
 
 
 class Suite(RunConfig):
-    """Arms × seeds of one run configuration, the base.
+    """Arms × tasks × seeds of one run configuration, the base.
+
+    A file may also hold ``design`` and ``factors``, or ``designs``: they are expanded to ``arms``,
+    ``cells``, ``contrasts`` and ``comparisons`` before a suite is made of it (``design.expand``).
 
     Attributes:
         name: Names its folder.
         arms: What each arm changes, as dotted settings; ``base`` changes nothing.
+        cells: The level of every factor by block and arm, where a design made the arms.
         seeds: How many, counted from ``seed``, or a list.
+        tasks: What each task changes; every arm runs every seed under each. ``{}`` is one task,
+            the base's own.
         metric: What is compared, on the test split; ``None`` is the task's own.
         comparisons: ``[arm, reference]`` pairs; ``None`` is every arm but the floor against base.
+        contrasts: Weights over arms, by name; each sums to 0.
+        equivalence: Pairs that may prove to be the same.
         floor: The head-only arm that tells whether the base was trained; ``None`` does without.
+        sequential: When to look while seeds are added until all is decided.
+        tuning: Grids that arms are tuned over before they are compared.
+        tuned: What tuning chose, by arm; ``None`` while it has not.
+        until_decided: Seeds are added by the plan ``sequential``, not fixed before the run.
+        added_seeds: Those of ``seeds`` that were asked for after the others had been run.
         resources: What one run takes.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     arms: dict[str, dict[str, Any]]
-    seeds: Annotated[int | list[int], AfterValidator(_some_seeds)] = 6
+    cells: dict[str, dict[str, dict[str, str]]] = {}
+    seeds: Seeds = 6
+    tasks: dict[str, dict[str, Any]] = {}
     metric: str | None = None
     comparisons: list[Annotated[list[str], AfterValidator(_a_pair)]] | None = None
+    contrasts: dict[str, dict[str, float]] = {}
+    equivalence: list[Equivalence] = []
     floor: str | None = FLOOR
+    sequential: Sequential = Sequential()
+    tuning: Tuning | None = None
+    tuned: dict[str, dict[str, Any]] | None = None
+    until_decided: bool = False
+    added_seeds: list[int] = []
     resources: Resources = Resources()
 
     @model_validator(mode="before")
@@ -68,9 +91,17 @@ class Suite(RunConfig):
     @property
     def seed_list(self) -> list[int]:
         """The seeds one by one."""
-        if isinstance(self.seeds, int):
-            return list(range(self.seed, self.seed + self.seeds))
-        return self.seeds
+        return listed(self.seeds, self.seed)
+
+    @property
+    def base(self) -> RunConfig:
+        """The run that every arm starts from."""
+        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
+
+    @property
+    def task_names(self) -> list[str]:
+        """The tasks by name; ``[""]`` where there is only the base's own."""
+        return list(self.tasks) or [""]
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -79,29 +110,90 @@ class Suite(RunConfig):
             return [(arm, BASE) for arm in self.arms if arm not in (BASE, self.floor)]
         return [(arm, reference) for arm, reference in self.comparisons]
 
-    def run_config(self, arm: str, seed: int) -> RunConfig:
-        """Return the run of an arm with a seed.
+    def run_config(self, arm: str, seed: int, task: str = "") -> RunConfig:
+        """Return the run of an arm with a seed, on a task of ``task_names``.
 
         Raises:
             ConfigError: What the arm changes does not go with the base.
         """
-        base = RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
-        return with_settings(base, {**self.arms[arm], "seed": seed})
+        changed = self.tasks[task] if task else {}
+        return with_settings(self.base, {**changed, **self.arms[arm], "seed": seed})
+
+    def differences(self) -> dict[str, Difference]:
+        """Return what each arm changes in the end: setting, value in the base and in the arm."""
+        return {arm: difference(self.base, self.run_config(arm, self.seed)) for arm in self.arms}
+
+    def levels(self, arm: str) -> dict[str, str]:
+        """Return the level of every factor, as the first block says that has the arm."""
+        return next((cells[arm] for cells in self.cells.values() if arm in cells), {})
 
     def runs(self, folder: Path) -> list[RunInfo]:
         """Return all runs, seed by seed, so that every arm has its first seed early."""
         return [
-            RunInfo(
-                key=f"{arm}-seed{seed}",
-                name=f"{arm}, seed {seed}",
-                config=self.run_config(arm, seed),
-                settings=self.arms[arm],
-                folder=folder / RUNS_FOLDER / f"{arm}-seed{seed}",
-                tags={"arm": arm},
-            )
+            self._run(folder, arm, seed, task)
             for seed in self.seed_list
+            for task in self.task_names
             for arm in self.arms
         ]
+
+    def _run(self, folder: Path, arm: str, seed: int, task: str) -> RunInfo:
+        key = f"{task}.{arm}-seed{seed}" if task else f"{arm}-seed{seed}"
+        factors = {f"factor.{factor}": level for factor, level in self.levels(arm).items()}
+        return RunInfo(
+            key=key,
+            name=f"{task}: {arm}, seed {seed}" if task else f"{arm}, seed {seed}",
+            config=self.run_config(arm, seed, task),
+            settings=self.arms[arm],
+            folder=folder / RUNS_FOLDER / key,
+            tags={"arm": arm, **({"task": task} if task else {}), **factors},
+        )
+
+    def tuning_runs(self, folder: Path) -> list[RunInfo]:
+        """Return the runs that tune arms, trial by trial of every arm; none once it is done."""
+        if self.tuning is None or self.tuned is not None:
+            return []
+        tuning = self.tuning
+        return [
+            self._tuning_run(folder, arm, number, trial, seed)
+            for seed in tuning.seed_list
+            for arm in tuning.arms
+            for number, trial in enumerate(tuning.trials(arm))
+        ]
+
+    def _tuning_run(
+        self, folder: Path, arm: str, number: int, trial: dict[str, Any], seed: int
+    ) -> RunInfo:
+        key = f"tuning.{arm}-{number}-seed{seed}"
+        return RunInfo(
+            key=key,
+            name=f"tuning {arm}, trial {number}, seed {seed}",
+            config=with_settings(self.run_config(arm, seed), trial),
+            settings={**self.arms[arm], **trial},
+            folder=folder / TUNING_FOLDER / key.removeprefix("tuning."),
+            tags={"arm": arm, "trial": str(number), "phase": "tuning"},
+            metric=self.metric,
+        )
+
+    def with_tuned(self, chosen: Mapping[str, Mapping[str, Any]]) -> Suite:
+        """Return the suite whose arms have the settings that tuning chose.
+
+        Those of ``base`` become the suite's own, so arms that are not tuned share them.
+
+        Args:
+            chosen: The best trial of every tuned arm, as dotted settings.
+
+        Raises:
+            ConfigError: Two arms have become one run.
+        """
+        assert self.tuning is not None and set(chosen) == set(self.tuning.arms)
+        data = self.spelled_out() | {"tuned": {arm: dict(trial) for arm, trial in chosen.items()}}
+        own = with_settings(self.base, dict(chosen.get(BASE, {}))).model_dump(mode="json")
+        data |= {key: value for key, value in own.items() if key != "seed"}
+        data["arms"] = {
+            arm: {**settings, **(chosen.get(arm, {}) if arm != BASE else {})}
+            for arm, settings in self.arms.items()
+        }
+        return validate_suite(Source(data, name=self.name))
 
     def spelled_out(self) -> dict[str, Any]:
         """Return the suite as plain values, every default, seed and comparison written out."""
@@ -111,7 +203,7 @@ class Suite(RunConfig):
     def write(self, folder: Path) -> Path:
         """Write ``suite.yaml`` as ``spelled_out``, and return its path."""
         path = folder / SUITE_FILE
-        write_text(path, yaml.safe_dump(self.spelled_out(), sort_keys=False))
+        write_text(path, yaml.safe_dump(self.spelled_out(), sort_keys=False, allow_unicode=True))
         return path
 
 
@@ -144,79 +236,53 @@ def suite_source(name: str, overrides: Sequence[str] = ()) -> Source:
 
 
 def validate_suite(source: Source) -> Suite:
-    """Turn a source into a suite that can run.
+    """Turn a source, its designs not expanded yet or expanded, into a suite that can run.
 
     Raises:
-        ConfigError: Every mistake: keys and types, then arms that name unknown settings, cannot
-            run or repeat another, comparisons of arms that do not exist, and too few seeds.
+        ConfigError: Every mistake: keys and types, then designs that cannot be expanded, arms that
+            name unknown settings, cannot run or repeat another, tests of arms that do not exist,
+            and too few seeds.
     """
-    problems: list[Problem] = []
+    marked = any(key in source.data for key in ("arms", *KEYS))
+    if not marked and (other := misplaced(source, "arms")) is not None:
+        raise ConfigError([other])
+    data = _normalised(source.data)
+    base = base_of(data)
+    expanded, problems = expand(Source(data, source.where, source.name), base)
+    # Arms that a mistake keeps from being known must not be missed a second time.
+    complete = not problems and not any(mistyped(source.data, key) for key in ("arms", *KEYS))
+    complete &= base is not None or expanded.data is data
     suite = None
     try:
-        suite = validate(source, Suite)
+        suite = validate(expanded, Suite)
     except ConfigError as error:
-        problems += error.problems
-    problems += semantic_problems(_parts(source), source)
+        problems += [_meant(problem) for problem in error.problems]
+    problems += semantic_problems(parts_of(expanded.data, Suite, complete=complete), expanded)
     if problems or suite is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     return suite
 
 
-def _parts(source: Source) -> Parts:
-    """Return what is right in a source, so that one mistake does not hide the others."""
-    data = _normalised(source.data)
-    arms, pairs = data.get("arms"), data.get("comparisons")
-    arms = arms if isinstance(arms, dict) else {}
-    pairs = pairs if isinstance(pairs, list) else []
-    settings = {key: data[key] for key in RunConfig.model_fields if key in data}
-    try:
-        base = validate(Source(settings), RunConfig)
-    except ConfigError:
-        base = None
-    return Parts(
-        base=base,
-        names=list(arms),
-        arms={name: value for name, value in arms.items() if isinstance(value, dict)},
-        pairs={index: pair for index, pair in enumerate(pairs) if _is_pair(pair)},
-        tests=data.get("comparisons") != [],
-        seeds=_read(data, "seeds"),
-        floor=_read(data, "floor"),
-        metric=_read(data, "metric"),
-        seed_given="seed" in data,
-    )
-
-
-def _is_pair(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 2 and all(isinstance(name, str) for name in value)
-    )
-
-
-def _read(data: dict[str, Any], key: str) -> Any:
-    field = Suite.model_fields[key]
-    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
-    try:
-        return TypeAdapter(kind).validate_python(data.get(key, field.default), strict=True)
-    except ValidationError:
-        return field.default
+def _meant(problem: Problem) -> Problem:
+    """Let the hint of an unknown key name what people write, not what only a stored suite has."""
+    if not problem.message.startswith("unknown key") or "." in problem.key:
+        return problem
+    written = (Suite.model_fields.keys() - _STORED) | set(KEYS)
+    return replace(problem, message=f"unknown key; {did_you_mean(problem.key, written)}")
 
 
 def _normalised(data: dict[str, Any]) -> dict[str, Any]:
-    """Add the base arm, and write nested settings of an arm as dotted ones."""
-    arms = data.get("arms", {})
-    if not isinstance(arms, dict):
-        return data
-    flat = {
-        str(name): _dotted(settings) if isinstance(settings, dict) else settings
-        for name, settings in arms.items()
+    """Add the base arm, and write nested settings of arms and tasks as dotted ones."""
+    flat = {key: _flat(data[key]) for key in ("arms", "tasks") if isinstance(data.get(key), dict)}
+    if "arms" in flat or "arms" not in data:
+        arms = flat.get("arms", {})
+        base = arms.pop(BASE, None)
+        flat["arms"] = {BASE: {} if base is None else base, **arms}
+    return {**data, **flat}
+
+
+def _flat(named: dict[str, Any]) -> dict[str, Any]:
+    return {
+        str(name): dotted(settings) if isinstance(settings, dict) else settings
+        for name, settings in named.items()
     }
-    base = flat.pop(BASE, None)
-    return {**data, "arms": {BASE: {} if base is None else base, **flat}}
-
-
-def _dotted(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        result |= _dotted(value, f"{name}.") if isinstance(value, dict) else {name: value}
-    return result

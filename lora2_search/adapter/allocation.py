@@ -20,7 +20,7 @@ class RankAllocator:
     Args:
         ranks: singular values per matrix, in order.
         scoring: ranks the singular values.
-        schedule: budget and times of the masks; may be replaced when T changes.
+        schedule: budget and times of the masks; see `reschedule`.
         allocation: "global" shares the budget among all matrices, "per-matrix" gives each its
             part of it (`shares`).
     """
@@ -32,12 +32,22 @@ class RankAllocator:
         schedule: BudgetSchedule,
         allocation: str = "global",
     ) -> None:
-        self.schedule = schedule
+        self.reschedule(schedule)
         self._ranks = list(ranks)
         self._per_matrix = allocation == "per-matrix"
         self._scoring = scoring
         self._mask = torch.ones(sum(ranks), dtype=torch.bool)
         self._kept = len(self._mask)
+
+    def reschedule(self, schedule: BudgetSchedule) -> None:
+        """Take the schedule of another T; which step comes next is open again."""
+        self.schedule = schedule
+        self._latest = 0
+
+    @property
+    def scores_next(self) -> bool:
+        """Whether the step after the latest one is scored: False for good once masks are fixed."""
+        return self._latest + 1 < self.schedule.last_mask
 
     def step(self, step: int, matrices: Sequence[Factors]) -> None:
         """Account for optimiser step t = 1 … T: average, mask when due, hold the last mask.
@@ -53,6 +63,7 @@ class RankAllocator:
         schedule = self.schedule
         if schedule.scores_at(step):
             self._scoring.update(matrices)
+        self._latest = step
         fixed = step >= schedule.last_mask
         missed = fixed and self._kept != schedule.target
         if schedule.masks_at(step) or missed:

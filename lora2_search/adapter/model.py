@@ -61,7 +61,7 @@ class Lora2Model(BaseTuner):
             return
         self._allocators = self._allocators or {}
         if name in self._allocators:
-            self._allocators[name].schedule = schedule
+            self._allocators[name].reschedule(schedule)
         else:
             self._allocators[name] = RankAllocator(
                 ranks, self._scoring(config), schedule, config.allocation
@@ -266,6 +266,9 @@ class Lora2Model(BaseTuner):
         """
         name, config = self._active()
         if not config.prunes or config.score_loss != "task":
+            return
+        allocator = (self._allocators or {}).get(name)
+        if allocator is not None and not allocator.scores_next:
             return
         penalty = penalty_gradients(terms.values(), self.matrices())
         if penalty is not None:

@@ -8,15 +8,17 @@ from typing import Any
 
 import typer
 
-from .. import api
 from ..ablation.runner import SuiteResult
+from ..ablation.suite import Suite
 from ..chosen import chosen_suite
-from ..report.comparison import analyse
-from ..report.markdown import REPORT_FILE
-from ..report.records import read_suite
-from ..report.tables import arm_rows, seed_rows, suite_tables
-from ..report.verdict import before_the_run, headline
-from ..tracking.uri import resolve
+from ..report.comparison import Analysis, analyse_tasks
+from ..report.suite_page import PAGE_FILE
+from ..report.tables import arm_rows, equality_rows, seed_rows, suite_tables
+from ..report.verdict import headline
+from ..suite_run import run_chosen_suite
+from ..tracking.uri import options, resolve
+from .ablation_dry_run import power_lines, suite_dry_run
+from .arm_differences import difference_lines
 from .beginning import watched
 from .live import LiveView
 from .narration import narrator
@@ -27,15 +29,20 @@ from .rows import print_json, print_rows
 def run_ablate(
     *,
     suite: str | None,
+    from_study: str | None,
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    add_seeds: int | None,
+    until_decided: bool,
+    reuse: bool,
     address: str | None,
     storage: Path | None,
     tracking_uri: str | None,
+    dry: bool,
     as_json: bool,
 ) -> None:
-    """Run a suite and print what it says.
+    """Run a suite and print what it says, or what it would cost and could show.
 
     Raises:
         ConfigError: Everything that is wrong with the suite, its model or its data.
@@ -49,21 +56,27 @@ def run_ablate(
         name=name,
         resume=resume,
         storage=storage,
+        from_study=from_study,
+        add_seeds=add_seeds,
+        until_decided=until_decided,
         say=narrator(as_json),
+        also=options(uri),
     )
-    plan, seeds = chosen.plan, len(chosen.plan.seed_list)
-    goes = "goes on" if resume else "begins"
-    begins = f"suite {plan.name} {goes}: {', '.join(plan.arms)} x {seeds} seeds"
-    notes = before_the_run(seeds, len(plan.pairs))
-    view = LiveView(len(plan.arms) * seeds, stream=sys.stderr if as_json else sys.stdout)
-    with chosen.placing(), watched(view, begins, *notes) as observers:
-        result = api.ablate(
-            None if resume else plan,
-            overrides=overrides if resume else (),
-            resume=resume,
+    plan = chosen.plan
+    if dry:
+        with chosen.placing():
+            suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
+        return
+    view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
+    beginning = _beginning(plan, resume is not None, add_seeds)
+    with chosen.placing(), watched(view, *beginning) as observers:
+        result = run_chosen_suite(
+            chosen,
+            resume=resume is not None,
             address=address,
             storage=storage,
             tracking_uri=uri,
+            reuse=reuse,
             observers=observers,
             say=view.say,
         )
@@ -75,24 +88,45 @@ def run_ablate(
         raise typer.Exit(1)
 
 
+def _runs(suite: Suite) -> int | None:
+    """Return how many runs there will be; ``None`` where looks decide that."""
+    if suite.until_decided:
+        return None
+    return len(suite.tuning_runs(Path())) + len(suite.runs(Path()))
+
+
+def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
+    seeds = f"{len(suite.seed_list)} seeds"
+    if suite.until_decided:
+        seeds += f", then more until all is decided, at most {suite.sequential.most}"
+    if added:
+        seeds += f", {added} of them added now"
+    tasks = f" x {len(suite.tasks)} tasks ({', '.join(suite.tasks)})" if suite.tasks else ""
+    goes = "goes on" if resumed else "begins"
+    lines = [f"suite {suite.name} {goes}: {', '.join(suite.arms)} x {seeds}{tasks}"]
+    return [*lines, *difference_lines(suite), *power_lines(suite)]
+
+
 def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) -> None:
-    analysis = analyse(read_suite(result.folder))
+    analyses = analyse_tasks(result.folder)
     told: dict[str, Any] = {
         "name": result.name,
         "folder": str(result.folder),
-        "verdict": headline(analysis),
+        "verdict": " ".join(
+            f"{task}: {headline(item)}" if task else headline(item)
+            for task, item in analyses.items()
+        ),
         "failed": dict(result.failed),
-        "report": str(result.folder / REPORT_FILE),
+        "report": str(result.folder / PAGE_FILE),
         "mlflow": where_in_mlflow(result.folder, uri),
         "ui": command("ui", result.name, storage=storage, tracking_uri=uri),
     }
     if as_json:
         print_json({**told, "tables": suite_tables(result.folder)})
         return
-    print(f"\nSuite {result.name}\n")
-    print_rows(arm_rows(analysis))
-    print("\nAgainst the reference, paired by seed, on this test set:\n")
-    print_rows(seed_rows(analysis))
+    print(f"\nSuite {result.name}")
+    for task, analysis in analyses.items():
+        _print_tables(task, analysis)
     print(f"\nVerdict:  {told['verdict']}")
     for key, reason in result.failed.items():
         print(f"Failed:   {key}: {reason}")
@@ -100,3 +134,13 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) ->
     print(f"MLflow:   {told['ui']}")
     if told["mlflow"]:
         print(f"          opens {told['mlflow']}")
+
+
+def _print_tables(task: str, analysis: Analysis) -> None:
+    print(f"\nTask {task}:\n" if task else "")
+    print_rows(arm_rows(analysis))
+    print("\nDifferences, paired by seed, on this test set:\n")
+    print_rows(seed_rows(analysis))
+    if analysis.equivalence:
+        print("\nClaims of equality:\n")
+        print_rows(equality_rows(analysis))

@@ -36,13 +36,13 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         UserError: The hub or the package index cannot be reached.
     """
     say = narrator(as_json)
-    check_inputs(space.run_config(), say)
-    cpus, gpus = _here()
+    check_inputs(space.run_config(), say, {"objective.metric": space.objective.metric})
+    cpus, gpus = here_are()
     resources = space.resources.settled(space.training.device, bool(gpus))
     trials_at_once = at_once(resources, cpus, gpus, here=here)
     samples = sampled(space, SAMPLES)
     say("measuring a few steps of the first trial")
-    estimate = _measured(space.run_config(samples[0]), resources)
+    estimate = measured(space.run_config(samples[0]), resources)
     result = forecast(space, samples, estimate, storage, trials_at_once)
     if as_json:
         print_json(result)
@@ -93,7 +93,7 @@ def forecast(
         "at_once": at_once,
         "seconds": seconds,
         "disk_mb": disk,
-        "disk_free_mb": _free_mb(study_folder(space.name, storage)),
+        "disk_free_mb": free_mb(study_folder(space.name, storage)),
         "early_stopping": space.scheduler.name != "none",
         "samples": samples,
     }
@@ -117,7 +117,12 @@ def at_once(resources: Resources, cpus: int, gpus: int, *, here: bool = True) ->
     return capacity.at_once(resources, [(cpus, gpus)])
 
 
-def _measured(config: RunConfig, resources: Resources) -> Estimate:
+def measured(config: RunConfig, resources: Resources) -> Estimate:
+    """Measure a few steps of a run with the threads and the device that its resources give it.
+
+    Raises:
+        ConfigError: As the run itself would, before anything is trained.
+    """
     import torch
 
     torch.set_num_threads(max(1, int(resources.cpus_per_trial)))
@@ -126,14 +131,16 @@ def _measured(config: RunConfig, resources: Resources) -> Estimate:
     return measure(config)
 
 
-def _here() -> tuple[int, int]:
+def here_are() -> tuple[int, int]:
+    """Return how many cores and GPUs this machine has."""
     import torch
 
     # As Ray counts them: it looks at no affinity.
     return os.cpu_count() or 1, torch.cuda.device_count()
 
 
-def _free_mb(folder: Path) -> float:
+def free_mb(folder: Path) -> float:
+    """Return the MiB that are free where ``folder`` is, or would be."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free / 2**20
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..chosen import trial_run
+from ..chosen_run import trial_run
 from ..errors import UserError
 from ..search.study import load_study
 from ..training.record import ADAPTER_FOLDER, RunRecord, read_record
@@ -82,6 +82,8 @@ def _found(what: str, storage: Path | None) -> Found:
     item = find(what, storage)
     if item.kind == "run":
         return _of_run(f"run {item.name}", item.folder)
+    if item.kind == "verification":
+        raise UserError(f"{item.name} is a verification, which keeps no adapter; name a run")
     if item.kind == "suite":
         raise UserError(
             f"{item.name} is a suite, which has no winner; name the folder of one of its runs: "

@@ -1,4 +1,4 @@
-"""Find what was run by its name: studies, suites and single runs."""
+"""Find what was run by its name: studies, suites, single runs and verifications."""
 
 from __future__ import annotations
 
@@ -14,13 +14,23 @@ from ..errors import UserError, did_you_mean
 from ..home import home
 from ..invocation import command_line
 from ..search.ownership import is_owned
-from ..search.progress import study_progress
+from ..search.progress import Progress, progress_of, study_progress
 from ..search.trial import best_trial, read_trials
 from ..training.record import RECORD_FILE, RunRecord, read_record
 
-Kind = Literal["study", "suite", "run"]
-FOLDERS: dict[Kind, str] = {"study": "studies", "suite": "suites", "run": "runs"}
-PLANS: dict[Kind, str] = {"study": "space.yaml", "suite": "suite.yaml", "run": RECORD_FILE}
+Kind = Literal["study", "suite", "run", "verification"]
+FOLDERS: dict[Kind, str] = {
+    "study": "studies",
+    "suite": "suites",
+    "run": "runs",
+    "verification": "verifications",
+}
+PLANS: dict[Kind, str] = {
+    "study": "space.yaml",
+    "suite": "suite.yaml",
+    "run": RECORD_FILE,
+    "verification": "verification.json",
+}
 VERBS: dict[Kind, str] = {"study": "tune", "suite": "ablate", "run": "train"}
 REFERENCE = "head only"
 
@@ -68,8 +78,10 @@ class Named:
         Of a single run, how it ended instead of ``complete``.
 
         Raises:
-            ConfigError: Its plan is broken.
+            UserError: Its plan is broken.
         """
+        if self.kind == "verification":
+            return self.extent.state
         if self.kind == "study":
             return study_progress(self.folder).state
         if self.kind == "suite":
@@ -78,6 +90,19 @@ class Named:
             return suite_progress(self.folder).state
         record = read_record(self.folder)
         return "running" if self.is_running else self.state_of(record.status if record else "")
+
+    @property
+    def extent(self) -> Progress:
+        """How many parts of a verification are measured; it has no runs of its own.
+
+        Raises:
+            UserError: Its plan is broken.
+        """
+        from ..verification.progress import parts_done, told_rows
+
+        done, total = parts_done(self.folder)
+        over = done == total and bool(told_rows(self.folder))
+        return progress_of(self.folder, "parts", done, total, over)
 
     def state_of(self, status: str) -> str:
         """Return the state of one of its runs, given what the run's record says.
@@ -88,6 +113,9 @@ class Named:
 
     def resumption(self) -> str:
         """Return the command that goes on with it."""
+        if self.kind == "verification":
+            # Its settings are told by options alone, which no file holds.
+            return "the same `verify` command"
         words = [VERBS[self.kind], "--resume", self.name]
         if self.kind != "run" and self.folder.parent.parent != home():
             words += ["--storage", str(self.folder.parent.parent)]
@@ -121,24 +149,28 @@ class Named:
     def records(self) -> list[tuple[str, RunRecord]]:
         """Return the name and record of each run in it that has one, in order.
 
+        A verification's runs leave parts of its table and no records.
+
         Raises:
             UserError: Its plan is broken.
         """
+        if self.kind == "verification":
+            return []
         if self.kind == "run":
             record = read_record(self.folder)
             return [(self.name, record)] if record else []
-        from ..report.records import read_study, read_suite
+        from ..report.records import read_study, read_tasks
 
         if self.kind == "suite":
-            runs = read_suite(self.folder).runs.values()
-            return [(run.name, run.record) for run in runs]
+            tasks = read_tasks(self.folder).values()
+            return [(run.name, run.record) for task in tasks for run in task.runs.values()]
         study = read_study(self.folder)
         rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
         return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
 
 
 def everything(storage: Path | None) -> list[Named]:
-    """Return all that lies in the home, or under ``storage``; studies first, then by name."""
+    """Return all that lies in the home, or under ``storage``: studies first, each kind by name."""
     return [
         Named(kind, folder)
         for kind in FOLDERS
@@ -148,7 +180,7 @@ def everything(storage: Path | None) -> list[Named]:
 
 
 def find(name: str, storage: Path | None) -> Named:
-    """Return the study, suite or run of that name; a study wins over a suite of the same name.
+    """Return what has that name; a study wins over a suite of the same name.
 
     ``studies/quick`` or ``suites/quick`` tells the two apart.
 

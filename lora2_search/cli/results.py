@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..chosen import trial_run
+from ..chosen_run import trial_run
 from ..invocation import invocation
 from ..report.standing import caveats
 from ..search.study import Study

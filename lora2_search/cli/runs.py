@@ -1,4 +1,4 @@
-"""``runs list | show | sync``, ``report`` and ``ui``: what was run, and where to look at it."""
+"""``runs list | show | sync`` and ``ui``: what was run, and where to look at it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
 from ..invocation import command_line
 from ..training.record import RunRecord
 from .live import duration, number
@@ -18,7 +17,7 @@ from .rows import print_json, print_rows
 
 
 def list_all(storage: Path | None, as_json: bool) -> None:
-    """Print one row for each study, suite and single run."""
+    """Print one row for each study, suite, single run and verification."""
     rows = [_overview(item) for item in everything(storage)]
     if as_json:
         print_json(rows)
@@ -35,8 +34,11 @@ def list_all(storage: Path | None, as_json: bool) -> None:
 
 
 def show(name: str, storage: Path | None, as_json: bool) -> None:
-    """Print one row for each run of a study or suite, or one run."""
+    """Print one row for each run of a study or suite, one run, or a verification's table."""
     item = find(name, storage)
+    if item.kind == "verification":
+        _show_verification(item, as_json)
+        return
     keys = _varied(item)
     rows = [_row(run, record, item, keys) for run, record in item.records()]
     rows += [_waiting(run, settings, item) for run, settings in item.waiting().items()]
@@ -57,7 +59,7 @@ def show(name: str, storage: Path | None, as_json: bool) -> None:
 
 
 def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:
-    """Deliver one study, suite or run, or all of them, to MLflow.
+    """Deliver one of what was run, or all, to MLflow.
 
     Raises:
         UserError: MLflow cannot be reached, or one of them is being delivered right now.
@@ -81,33 +83,8 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
         say(f"nothing to deliver to {shown(target)}")
 
 
-def run_report(name: str, storage: Path | None) -> None:
-    """Write the report of a study or suite and print its path.
-
-    Raises:
-        UserError: There is none of that name, or it is a single run.
-    """
-    item = find(name, storage)
-    if item.kind == "run":
-        raise UserError(
-            f"{name} is a single run; {command_line('runs', 'show', name)} prints its record"
-        )
-    print(write_report(item))
-
-
-def write_report(item: Named) -> Path:
-    """Write the report of a study (HTML) or suite (Markdown) and return its path."""
-    if item.kind == "study":
-        from ..report.page import write_study_page
-
-        return write_study_page(item.folder)
-    from ..report.markdown import write_suite_report
-
-    return write_suite_report(item.folder)
-
-
 def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -> None:
-    """Serve MLflow until Ctrl-C, opened at a study or suite."""
+    """Serve MLflow until Ctrl-C, opened at a study, a suite or a verification."""
     from ..tracking.ui import serve
     from ..tracking.uri import resolve
 
@@ -117,6 +94,7 @@ def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -
 
 def _overview(item: Named) -> dict[str, Any]:
     records = item.records()
+    extent = str(item.extent) if item.kind == "verification" else ""
     states = Counter(item.state_of(record.status) for _, record in records)
     states.update(item.state_of("running") for _ in item.waiting())
     state = item.state()
@@ -126,7 +104,7 @@ def _overview(item: Named) -> dict[str, Any]:
         "name": item.name,
         "kind": item.kind,
         "state": state,
-        "runs": ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
+        "runs": extent or ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
         "best": best,
         "metric": item.metric or (records[0][1].metric if records else ""),
         "score": score,
@@ -174,13 +152,28 @@ def _show_closer(item: Named) -> None:
             narrator()(f"health: {flag}")
 
 
+def _show_verification(item: Named, as_json: bool) -> None:
+    from ..verification.progress import told_rows
+
+    rows, state = told_rows(item.folder), item.state()
+    again = item.resumption() if state == "stopped" else None
+    if as_json:
+        told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
+        print_json({**told, "folder": str(item.folder), "rows": rows})
+        return
+    print_rows(rows, ["check", "claim", "measured", "verdict"])
+    narrator()(f"{item.folder}: {item.extent}")
+    if again:
+        narrator()(f"stopped; go on with: {again}")
+
+
 def _waiting(name: str, settings: Mapping[str, Any], item: Named) -> dict[str, Any]:
     return {"run": name, "state": item.state_of("running"), "settings": dict(settings)}
 
 
 def _varied(item: Named) -> list[str]:
     """Return what differs between the runs: searched settings, or what arms change."""
-    if item.kind == "run":
+    if item.kind not in ("study", "suite"):
         return []
     if item.kind == "study":
         return list(item.plan["search"])

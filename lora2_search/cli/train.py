@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import api
-from ..chosen import chosen_run, trial_run
+from ..chosen_run import chosen_run, trial_run
 from ..config import RunConfig
 from ..errors import UserError
 from ..observer import RunInfo
 from ..search.study import load_study
-from ..tracking.uri import resolve
+from ..tracking.uri import options, resolve
 from ..training.record import ADAPTER_FOLDER, RunRecord
 from .beginning import watched
 from .live import LiveView, duration
@@ -42,7 +42,7 @@ def run_train(
     """
     uri = resolve(tracking_uri)
     source = _source(config, from_study, trial, storage)
-    chosen = chosen_run(source, overrides=overrides, name=name, resume=resume)
+    chosen = chosen_run(source, overrides=overrides, name=name, resume=resume, also=options(uri))
     run = chosen.plan
     begins = f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}"
     view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)

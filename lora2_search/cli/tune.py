@@ -12,7 +12,7 @@ from ..chosen import chosen_space
 from ..search.progress import study_progress
 from ..search.space import Space
 from ..search.study import study_folder
-from ..tracking.uri import resolve
+from ..tracking.uri import options, resolve
 from .beginning import watched
 from .dry_run import dry_run
 from .live import LiveView
@@ -48,6 +48,7 @@ def run_tune(
         resume=resume,
         storage=storage,
         say=narrator(as_json),
+        also=options(uri),
     )
     plan = chosen.plan
     if dry:

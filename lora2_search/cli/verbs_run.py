@@ -55,12 +55,38 @@ def ablate(
         str | None,
         typer.Option(metavar="FILE", help="A file, or a shipped name: quick.", show_default=False),
     ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead of a file: from the study's start to its winner, a change at a time.",
+            show_default=False,
+        ),
+    ] = None,
     settings: Set = None,
     name: Name = None,
     resume: Resume = None,
+    add_seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --resume: N seeds more; only they are run.", show_default=False
+        ),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds until every named comparison is decided."),
+    ] = False,
+    no_reuse: Annotated[
+        bool,
+        typer.Option("--no-reuse", help="Take over no equal run of another suite or study."),
+    ] = False,
     address: Address = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what it would cost and could show; run nothing."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run arms x seeds of a suite; tell which part of the method helps."""
@@ -69,12 +95,17 @@ def ablate(
 
         run_ablate(
             suite=suite,
+            from_study=from_study,
             overrides=tuple(settings or ()),
             name=name,
             resume=resume,
+            add_seeds=add_seeds,
+            until_decided=until_decided,
+            reuse=not no_reuse,
             address=address,
             storage=storage,
             tracking_uri=tracking_uri,
+            dry=dry_run,
             as_json=as_json,
         )
 

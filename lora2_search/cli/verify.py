@@ -18,11 +18,11 @@ from ..training.environment import commit, versions
 from ..verification.plan import Plan, chosen_plan
 from ..verification.verify import Verification, verify
 from .live import duration
+from .named import FOLDERS
 from .narration import narrator
 from .results import command, where_in_mlflow
 from .rows import print_json, print_rows
 
-FOLDER = "verifications"
 _COLUMNS = ("check", "claim", "published", "measured", "verdict")
 
 
@@ -62,7 +62,7 @@ def run_verify(
     )
     if workers < 1:
         raise UserError(f"--workers must be at least 1, but got {workers}")
-    folder = out.expanduser().absolute() if out else home() / FOLDER / plan.name
+    folder = out.expanduser().absolute() if out else home() / FOLDERS["verification"] / plan.name
     check_inputs(plan.run_config("pruned", plan.seeds[0]), say)
     say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
     folder.mkdir(parents=True, exist_ok=True)

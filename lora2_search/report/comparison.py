@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..training.record import RunRecord
-from ..training.tasks import score
-from .records import SuiteRuns
-from .scores import Scored, common_predictions, score_differences, test_scores
+from .arm import Arm, arm_of
+from .contrasts import (
+    Contrast,
+    Scores,
+    Weights,
+    common_predictions,
+    correctness_contrasts,
+    exploratory_contrasts,
+    named_contrasts,
+    pair,
+    score_contrast,
+    seed_contrasts,
+)
+from .equality import Equality, claims_corrected, equality_of
+from .looks import crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
+from .records import SuiteRuns, read_tasks
+from .scores import test_scores
 from .statistics import (
     LEVEL,
     Crossed,
@@ -25,68 +36,33 @@ from .statistics import (
 )
 
 BASE = "base"
-COUNTS = ("trained_adapter", "trained_head", "kept_adapter", "compressed_adapter")
-
-
-@dataclass(frozen=True)
-class Arm:
-    """One arm over its seeds.
-
-    Attributes:
-        name: Its name.
-        changes: What it changes from the base.
-        scores: Test score by seed, diverged runs among them.
-        diverged: Seeds that diverged.
-        failed: Seeds whose run failed otherwise, with the reason.
-        unfinished: Seeds with no record, or one that is still running.
-        counts: Mean numbers of parameters.
-        seconds: Mean seconds a run, set-up and evaluation included.
-        records: The records of all its runs, whatever became of them.
-    """
-
-    name: str
-    changes: Mapping[str, Any]
-    scores: Mapping[int, float]
-    diverged: tuple[int, ...]
-    failed: Mapping[int, str]
-    unfinished: tuple[int, ...]
-    counts: Mapping[str, float]
-    seconds: float | None
-    records: tuple[RunRecord, ...]
-
-    @property
-    def mean(self) -> float | None:
-        """Mean test score, ``None`` when no run counts."""
-        return float(np.mean(list(self.scores.values()))) if self.scores else None
-
-    @property
-    def sd(self) -> float | None:
-        """Standard deviation over seeds, ``None`` below two runs."""
-        values = list(self.scores.values())
-        return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Arm minus reference.
+    """A weighted sum of arms that is 0 when nothing differs: a pair, or a contrast.
 
     Attributes:
-        arm: The arm.
-        reference: What it is compared with.
-        differences: Difference by seed.
+        name: ``arm − reference``, or the contrast's name.
+        weights: Weight by arm, summing to 0.
+        differences: The weighted sum by seed; of a pair, arm minus reference.
         paired: "Does it differ on this test set, over new seeds?"
-        paired_holm: p of ``paired`` after Holm's correction over the family.
         crossed: "Would it differ on new sentences too?"
+        arm: The arm of a pair, ``""`` for a contrast.
+        reference: What it is compared with, ``""`` for a contrast.
+        paired_holm: p of ``paired`` after Holm's correction over the family.
         crossed_holm: p of ``crossed`` after Holm's correction over the family.
         sign_flip_holm: p of the sign-flip test after it, where that test has the seeds to reject.
         sign_flip_seeds: Fewest seeds with which the exact test could say "different".
     """
 
-    arm: str
-    reference: str
+    name: str
+    weights: Weights
     differences: Mapping[int, float]
     paired: Paired
     crossed: Crossed
+    arm: str = ""
+    reference: str = ""
     paired_holm: float | None = None
     crossed_holm: float | None = None
     sign_flip_holm: float | None = None
@@ -97,115 +73,136 @@ class Comparison:
         """The exact sign-flip test's p, where it has the seeds to reject."""
         return self.paired.sign_flip if self.paired.n >= self.sign_flip_seeds else None
 
+    @property
+    def differs(self) -> bool:
+        """Whether the corrected paired test says that it differs."""
+        return self.paired_holm is not None and self.paired_holm <= LEVEL
+
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything that a report of a suite says, as numbers.
+    """Everything that a report of a suite says about one task, as numbers.
 
     Attributes:
         suite: What was read.
         arms: The arms in their order.
-        family: The comparisons named before the run, corrected together.
+        family: The comparisons and contrasts named before the run, corrected together.
         floor: Base minus head-only, tested before the family and outside it; ``None`` without one.
+        equivalence: The claims of equality named before the run, corrected together.
+        exploratory: Arms that nothing named compares, against the base: not corrected.
+        tests: Comparisons in the whole family, those on other tasks among them.
+        claims: Claims of equality that were corrected together, on all tasks.
+        looks: Seeds at each look of a suite that runs until it is decided; empty otherwise.
     """
 
     suite: SuiteRuns
     arms: tuple[Arm, ...]
     family: tuple[Comparison, ...]
     floor: Comparison | None
+    equivalence: tuple[Equality, ...] = ()
+    exploratory: tuple[Comparison, ...] = ()
+    tests: int = 0
+    claims: int = 0
+    looks: tuple[int, ...] = ()
 
     @property
     def trained(self) -> bool | None:
         """Whether the base beats head-only by test; ``None`` without a head-only arm."""
         if self.suite.floor is None:
             return None
-        if self.floor is None or self.floor.paired.p is None:
-            return False
-        return self.floor.paired.p <= LEVEL and (self.floor.paired.mean or 0.0) > 0
+        return self.floor is not None and self.floor.differs and (self.floor.paired.mean or 0.0) > 0
 
 
 def analyse(suite: SuiteRuns) -> Analysis:
-    """Compute a suite's numbers from its records and predictions."""
+    """Compute a suite's numbers on one task from its records and predictions."""
+    return _corrected([_measured(suite)])[0]
+
+
+def analyse_tasks(folder: Path) -> dict[str, Analysis]:
+    """Compute a suite's numbers by task, Holm's correction spanning all tasks together.
+
+    Raises:
+        UserError: The folder holds no suite.
+    """
+    read = read_tasks(folder)
+    corrected = _corrected([_measured(suite) for suite in read.values()])
+    return dict(zip(read, corrected, strict=True))
+
+
+def _measured(suite: SuiteRuns) -> Analysis:
     scores = test_scores(suite)
-    arms = tuple(_arm(suite, name, scores) for name in suite.arms)
-    family = _corrected([_compare(suite, scores, *pair) for pair in suite.comparisons])
-    floor = None
-    if suite.floor is not None:
-        alone = [_compare(suite, scores, BASE, suite.floor)]
-        floor = _corrected(alone)[0]
-    return Analysis(suite, arms, tuple(family), floor)
-
-
-def _arm(suite: SuiteRuns, name: str, scores: Mapping[tuple[str, int], Scored]) -> Arm:
-    counted = {seed: scores[name, seed] for seed in suite.seeds if (name, seed) in scores}
-    runs = {seed: suite.runs[name, seed] for seed in suite.seeds if (name, seed) in suite.runs}
-    failed = {
-        seed: run.record.error or "no reason was recorded"
-        for seed, run in runs.items()
-        if run.record.status == "failed" and seed not in counted
-    }
-    ended = [run.record for seed, run in runs.items() if seed in counted and not run.diverged]
-    counts = {
-        key: float(np.mean([record.counts[key] for record in ended]))
-        for key in COUNTS
-        if ended and all(key in record.counts for record in ended)
-    }
-    seconds = [record.timings["total"] for record in ended if "total" in record.timings]
-    return Arm(
-        name=name,
-        changes=suite.arms[name],
-        scores={seed: item.value for seed, item in counted.items()},
-        diverged=tuple(seed for seed, item in counted.items() if item.diverged),
-        failed=failed,
-        unfinished=tuple(s for s in suite.seeds if s not in counted and s not in failed),
-        counts=counts,
-        seconds=float(np.mean(seconds)) if seconds else None,
-        records=tuple(run.record for run in runs.values()),
+    compare = partial(_compare, suite, scores)
+    looks = looks_of(suite)
+    return Analysis(
+        suite,
+        arms=tuple(arm_of(suite, name, scores) for name in suite.arms),
+        family=tuple(compare(item) for item in named_contrasts(suite)),
+        floor=None if suite.floor is None else compare(pair(BASE, suite.floor)),
+        equivalence=tuple(equality_of(suite, scores, claim) for claim in suite.equivalence),
+        exploratory=tuple(compare(item) for item in exploratory_contrasts(suite)),
+        looks=() if looks is None else tuple(len(seeds) for seeds in looks.seeds),
     )
 
 
-def _compare(
-    suite: SuiteRuns, scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
-) -> Comparison:
-    differences = score_differences(scores, arm, reference)
+def _compare(suite: SuiteRuns, scores: Scores, contrast: Contrast) -> Comparison:
+    differences = seed_contrasts(scores, contrast.weights)
+    looks = looks_of(suite)
+
+    def over_seeds(seeds: Sequence[int]) -> Paired:
+        return paired([differences[seed] for seed in seeds if seed in differences])
+
+    over_both = partial(_new_sentences, suite, scores, contrast.weights)
     return Comparison(
-        arm=arm,
-        reference=reference,
+        name=contrast.name,
+        weights=contrast.weights,
         differences=differences,
-        paired=paired(list(differences.values())),
-        crossed=_new_sentences(suite, scores, arm, reference),
+        paired=over_seeds(suite.seeds) if looks is None else paired_at(looks, over_seeds),
+        crossed=over_both(suite.seeds) if looks is None else crossed_at(looks, over_both),
+        arm=contrast.arm,
+        reference=contrast.reference,
     )
 
 
 def _new_sentences(
-    suite: SuiteRuns, scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
+    suite: SuiteRuns, scores: Scores, weights: Weights, seeds: Sequence[int]
 ) -> Crossed:
-    common = common_predictions(scores, arm, reference)
+    common = common_predictions(scores, weights, seeds)
     if isinstance(common, str):
         return Crossed(0, 0, note=common)
-    labels, ours, theirs = common
-    metric, classes = suite.metric, suite.classes
-    if metric == "accuracy":
-        right = (ours == labels).astype(float) - (theirs == labels).astype(float)
-        return crossed(right)
+    if suite.metric == "accuracy":
+        return crossed(correctness_contrasts(common, weights))
+    contrast = score_contrast(common, weights, suite.metric, suite.classes)
+    return pigeonhole(contrast, *common.shape)
 
-    def difference(seeds: NDArray[np.int64], examples: NDArray[np.int64]) -> float:
-        truth = labels[examples]
-        return float(
-            np.mean(
-                [
-                    score(metric, truth, ours[seed, examples], classes)
-                    - score(metric, truth, theirs[seed, examples], classes)
-                    for seed in seeds
-                ]
-            )
+
+def _corrected(analyses: Sequence[Analysis]) -> list[Analysis]:
+    family = [item for analysis in analyses for item in analysis.family]
+    claims = [item for analysis in analyses for item in analysis.equivalence]
+    suite, total = analyses[0].suite, len(family)
+    tested = iter(_family_corrected(family, _sign_flip_seeds(suite, total)))
+    claimed = iter(claims_corrected(claims))
+    alone = _sign_flip_seeds(suite, 1)
+    return [
+        replace(
+            analysis,
+            family=tuple(next(tested) for _ in analysis.family),
+            floor=_family_corrected([analysis.floor], alone)[0] if analysis.floor else None,
+            equivalence=tuple(next(claimed) for _ in analysis.equivalence),
+            tests=total,
+            claims=len(claims),
         )
+        for analysis in analyses
+    ]
 
-    return pigeonhole(difference, *ours.shape)
+
+def _sign_flip_seeds(suite: SuiteRuns, tests: int) -> int:
+    if looks_of(suite) is None:
+        return seeds_for_sign_flip(tests)
+    return seeds_for_sign_flip_at(suite, tests)
 
 
-def _corrected(family: Sequence[Comparison]) -> list[Comparison]:
-    family = [replace(item, sign_flip_seeds=seeds_for_sign_flip(len(family))) for item in family]
+def _family_corrected(family: Sequence[Comparison], sign_flip_seeds: int) -> list[Comparison]:
+    family = [replace(item, sign_flip_seeds=sign_flip_seeds) for item in family]
     by_seeds = holm([item.paired.p for item in family])
     by_both = holm([item.crossed.p for item in family])
     by_signs = holm([item.sign_flip for item in family])

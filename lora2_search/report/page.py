@@ -10,6 +10,7 @@ from ..training.rank_pattern import rank_grid
 from ..training.record import write_text
 from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
 from .document import document, drawing, figure, html_table
+from .expected_best import expected_best
 from .figures import Panel, history_panel, importance_panel, slice_panels
 from .standing import caveats
 from .study import (
@@ -21,6 +22,7 @@ from .study import (
     value_of,
     winner_rows,
 )
+from .suite_figures import draw_expected_best
 from .tables import level, signed
 
 PAGE_FILE = "report.html"
@@ -52,6 +54,7 @@ def study_page(page: StudyTable) -> str:
         figure(history_panel(page.study, page.metric)),
         _slices(page),
         figure(importance_panel(page.study, page.metric)),
+        figure(_trials_panel(page)),
         figure(_curves_panel(page)),
         figure(_ranks_panel(page)),
         _table(page),
@@ -160,6 +163,20 @@ def _curves_panel(page: StudyTable) -> Panel:
     best = page.winner.number if page.winner else None
     text = f"Validation {page.metric} through training; click a name to hide its trials."
     return Panel("Learning curves", text, draw_learning_curves(curves, page.metric, best))
+
+
+def _trials_panel(page: StudyTable) -> Panel:
+    title = "Expected best score against trials"
+    scores = [t.value for t in page.trials if t.state.name == "COMPLETE" and t.value is not None]
+    if len(scores) < 2:
+        return Panel(title, "Fewer than two trials are complete.")
+    text = (
+        "What a smaller budget would have found on average, trials being drawn as these were "
+        "(Dodge et al. 2019). Trials that were stopped early have no score and are left out, so "
+        "the more of them there were, the more the curve flatters a small budget."
+    )
+    drawn = draw_expected_best({"this study": expected_best(scores)}, page.metric)
+    return Panel(title, text, drawn)
 
 
 def _ranks_panel(page: StudyTable) -> Panel:

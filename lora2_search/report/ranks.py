@@ -1,8 +1,9 @@
-"""Kept ranks as a table of text, blocks by kinds of module, over one run or several."""
+"""Kept ranks, blocks by kinds of module, over one run or several: as numbers and as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import mean
 
 from ..training.rank_pattern import rank_grid
@@ -11,29 +12,61 @@ from .records import SuiteRuns
 from .tables import NONE, Row, markdown_table
 
 
-def rank_rows(records: Sequence[RunRecord]) -> list[Row]:
-    """Return one row a block: the mean kept rank of each kind of module, whole for a single run.
+@dataclass(frozen=True)
+class MeanRanks:
+    """Kept ranks averaged over runs.
+
+    Attributes:
+        layers: Block numbers, top row first.
+        kinds: Kinds of module.
+        ranks: Mean kept rank, ``None`` where a block has no such module; rows are blocks.
+        runs: Runs that have ranks.
+    """
+
+    layers: tuple[str, ...]
+    kinds: tuple[str, ...]
+    ranks: tuple[tuple[float | None, ...], ...]
+    runs: int
+
+
+def mean_ranks(records: Sequence[RunRecord]) -> MeanRanks | None:
+    """Return the mean kept rank of every adapted module, ``None`` where no run has ranks.
 
     Runs without ranks (another method) are left out; all that are left adapt the same modules.
-    Empty where none is left.
     """
     grids = [rank_grid(record.rank_pattern) for record in records if record.rank_pattern]
     if not grids:
+        return None
+    layers, kinds = grids[0].layers, grids[0].kinds
+    ranks = []
+    for row in range(len(layers)):
+        known = [[g.ranks[row][c] for g in grids] for c in range(len(kinds))]
+        ranks.append(tuple(_mean([rank for rank in cell if rank is not None]) for cell in known))
+    return MeanRanks(layers, kinds, tuple(ranks), len(grids))
+
+
+def rank_rows(records: Sequence[RunRecord]) -> list[Row]:
+    """Return one row a block: the mean kept rank of each kind of module, whole for a single run.
+
+    Empty where no run has ranks.
+    """
+    found = mean_ranks(records)
+    if found is None:
         return []
-    rows = []
-    for place, layer in enumerate(grids[0].layers):
-        row = {"block": layer}
-        for column, kind in enumerate(grids[0].kinds):
-            ranks = [grid.ranks[place][column] for grid in grids]
-            known = [rank for rank in ranks if rank is not None]
-            row[kind] = NONE if not known else _rank(known)
-        rows.append(row)
-    return rows
+    form = ".0f" if found.runs == 1 else ".1f"
+    return [
+        {"block": layer}
+        | {
+            kind: NONE if rank is None else format(rank, form)
+            for kind, rank in zip(found.kinds, ranks, strict=True)
+        }
+        for layer, ranks in zip(found.layers, found.ranks, strict=True)
+    ]
 
 
-def arm_ranks(suite: SuiteRuns) -> list[str]:
-    """Return, as Markdown, the mean kept ranks of each arm whose complete runs were pruned."""
-    parts = []
+def pruned_arms(suite: SuiteRuns) -> dict[str, list[RunRecord]]:
+    """Return the complete records of each arm that was pruned, by arm."""
+    found = {}
     for arm in suite.arms:
         records = [
             run.record
@@ -41,7 +74,15 @@ def arm_ranks(suite: SuiteRuns) -> list[str]:
             if name == arm and run.record.status == "completed"
         ]
         if any(_pruned(record) for record in records):
-            parts += [f"{arm}:", markdown_table(rank_rows(records))]
+            found[arm] = records
+    return found
+
+
+def arm_ranks(suite: SuiteRuns) -> list[str]:
+    """Return, as Markdown, the mean kept ranks of each arm whose complete runs were pruned."""
+    parts = []
+    for arm, records in pruned_arms(suite).items():
+        parts += [f"{arm}:", markdown_table(rank_rows(records))]
     return parts
 
 
@@ -50,5 +91,5 @@ def _pruned(record: RunRecord) -> bool:
     return bool(record.rank_pattern) and kept != record.counts.get("trained_adapter")
 
 
-def _rank(ranks: Sequence[int]) -> str:
-    return str(ranks[0]) if len(ranks) == 1 else f"{mean(ranks):.1f}"
+def _mean(ranks: Sequence[int]) -> float | None:
+    return float(mean(ranks)) if ranks else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,23 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Margin:
+    """A claim of equality, named before the run.
+
+    Attributes:
+        arm: The arm.
+        reference: What it is to equal.
+        margin: The largest mean difference that still counts as none, in units of the metric.
+    """
+
+    arm: str
+    reference: str
+    margin: float
+
+
+@dataclass(frozen=True)
 class SuiteRuns:
-    """The plan of a suite and what its runs left behind.
+    """The plan of a suite and what its runs left behind, on one task.
 
     Attributes:
         folder: The suite's folder.
@@ -77,6 +93,10 @@ class SuiteRuns:
         metric: The metric that is compared.
         runs: Runs with a record, by (arm, seed).
         unreadable: Folders whose record is broken.
+        contrasts: Weights by arm of every named contrast, summing to 0; in Holm's family too.
+        cells: Level by factor of every cell, by arm, by block of the design.
+        equivalence: Claims of equality named before the run.
+        task: Which of the suite's ``tasks`` this is; ``""`` when it names none.
     """
 
     folder: Path
@@ -89,6 +109,10 @@ class SuiteRuns:
     metric: str
     runs: Mapping[tuple[str, int], Run]
     unreadable: tuple[str, ...] = ()
+    contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    equivalence: tuple[Margin, ...] = ()
+    task: str = ""
 
     @property
     def classes(self) -> int | None:
@@ -116,25 +140,48 @@ class StudyRuns:
 
 
 def read_suite(folder: Path) -> SuiteRuns:
-    """Read a suite's folder.
+    """Read the folder of a suite that runs on one task.
+
+    Raises:
+        UserError: The folder holds no suite, or one of several tasks (see ``read_tasks``).
+    """
+    read = read_tasks(folder)
+    if len(read) > 1:
+        raise UserError(
+            f"suite {folder.name} runs on {len(read)} tasks ({', '.join(read)}), which cannot be "
+            "read as one"
+        )
+    return next(iter(read.values()))
+
+
+def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
+    """Read a suite's folder, one entry a task; ``{"": ...}`` when the suite names no tasks.
 
     Raises:
         UserError: The folder holds no suite.
     """
     plan = _read_plan(folder / SUITE_FILE, "suite")
+    tasks = plan.get("tasks") or {"": {}}
+    return {str(task): _read_task(folder, plan, str(task), tasks[task]) for task in tasks}
+
+
+def _read_task(
+    folder: Path, plan: Mapping[str, Any], task: str, settings: Mapping[str, Any]
+) -> SuiteRuns:
     arms = {str(name): dict(changes) for name, changes in plan["arms"].items()}
     seeds = tuple(int(seed) for seed in plan["seeds"])
+    prefix = f"{task}." if task else ""
     runs: dict[tuple[str, int], Run] = {}
     unreadable: list[str] = []
     for arm in arms:
         for seed in seeds:
-            run = _read_run(folder / RUNS_FOLDER / f"{arm}-seed{seed}", unreadable)
+            run = _read_run(folder / RUNS_FOLDER / f"{prefix}{arm}-seed{seed}", unreadable)
             if run is not None:
                 runs[arm, seed] = run
     return SuiteRuns(
         folder=folder,
         name=str(plan["name"]),
-        plan=plan,
+        plan=_with_settings(plan, settings),
         arms=arms,
         seeds=seeds,
         comparisons=tuple((str(arm), str(other)) for arm, other in plan["comparisons"]),
@@ -142,6 +189,10 @@ def read_suite(folder: Path) -> SuiteRuns:
         metric=plan["metric"] or _metric(runs.values()),
         runs=runs,
         unreadable=tuple(unreadable),
+        contrasts=plan.get("contrasts") or {},
+        cells=plan.get("cells") or {},
+        equivalence=tuple(Margin(**claim) for claim in plan.get("equivalence") or ()),
+        task=task,
     )
 
 
@@ -182,6 +233,17 @@ def _read_plan(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"{path.parent} holds no {kind}: it has no {path.name}")
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _with_settings(plan: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    result = deepcopy(dict(plan))
+    for key, value in settings.items():
+        *path, last = key.split(".")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return result
 
 
 def _read_run(folder: Path, unreadable: list[str]) -> Run | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..training.tasks import score
-from .records import Predictions, Run, SuiteRuns, Values, read_predictions
+from .records import Predictions, Run, SuiteRuns, read_predictions
 
 TEST = "test"
 
@@ -49,40 +48,6 @@ def test_scores(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
         if scored is not None:
             result[key] = scored
     return result
-
-
-def score_differences(
-    scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
-) -> dict[int, float]:
-    """Return arm minus reference by seed, for the seeds on which both count."""
-    seeds = sorted(seed for name, seed in scores if name == arm and (reference, seed) in scores)
-    return {seed: scores[arm, seed].value - scores[reference, seed].value for seed in seeds}
-
-
-def common_predictions(
-    scores: Mapping[tuple[str, int], Scored], arm: str, reference: str
-) -> tuple[Values, Values, Values] | str:
-    """Return labels ``[E]`` and the predictions of both arms ``[S, E]``, or why there are none."""
-    ours, theirs = [], []
-    for seed in score_differences(scores, arm, reference):
-        pair = scores[arm, seed].predictions, scores[reference, seed].predictions
-        if pair[0] is None or pair[1] is None:
-            return f"the predictions of seed {seed} are missing"
-        ours.append(pair[0])
-        theirs.append(pair[1])
-    if not ours:
-        return "no seed has a finished run of both arms"
-    first = ours[0]
-    for other in (*ours, *theirs):
-        if not np.array_equal(first.examples, other.examples) or not np.array_equal(
-            first.labels, other.labels
-        ):
-            return "the runs were not tested on the same sentences"
-    return (
-        first.labels,
-        np.stack([item.predictions for item in ours]),
-        np.stack([item.predictions for item in theirs]),
-    )
 
 
 def _as_majority(run: Run, suite: SuiteRuns, sentences: Predictions | None) -> Scored | None:

@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from .intervals import T, mean_interval
+
 Array = NDArray[np.float64]
+# The mean difference of two arms on some seeds (rows) and examples (columns).
+Score = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
 
 LEVEL = 0.05
 # Differences of scores are differences of fractions: what is smaller is the float's own error.
@@ -31,12 +35,13 @@ class Paired:
         n: Pairs, one a seed.
         mean: Mean difference.
         sd: Standard deviation of the differences (n - 1).
-        low: Lower end of the 95 % t interval of the mean.
+        low: Lower end of the 95 % interval of the mean.
         high: Upper end of it.
         p: Two-sided paired t test.
         sign_flip: Two-sided exact sign-flip test.
         ties: Seeds on which both arms score the same.
         note: Why a number is missing.
+        method: How the interval was made: ``t`` below 20 pairs, ``BCa`` from there.
     """
 
     n: int
@@ -48,6 +53,7 @@ class Paired:
     sign_flip: float | None = None
     ties: int = 0
     note: str = ""
+    method: str = T
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,8 @@ class Crossed:
         shares: Shares of the chance in ``mean`` that come from ``seeds``, ``sentences`` and
             ``both`` (how a sentence falls out with a seed; shrinks with either). Sum 1 or all 0.
         note: Why a number is missing.
+        error: Standard error of ``mean``; ``None`` where there is no t test.
+        df: Degrees of freedom of that test.
     """
 
     seeds: int
@@ -74,6 +82,8 @@ class Crossed:
     p: float | None = None
     shares: tuple[float, float, float] = (0.0, 0.0, 0.0)
     note: str = ""
+    error: float | None = None
+    df: float | None = None
 
 
 def paired(differences: Sequence[float] | Array) -> Paired:
@@ -95,9 +105,20 @@ def paired(differences: Sequence[float] | Array) -> Paired:
             return Paired(n, 0.0, 0.0, 0.0, 0.0, 1.0, flip, ties, "no seed variation: all tie")
         note = f"no seed variation: every seed differs by {mean:+.4f}, so there is no t test"
         return Paired(n, mean, 0.0, None, None, None, flip, ties, note)
-    sd = float(d.std(ddof=1))
-    low, high, p = _t_test(mean, sd / math.sqrt(n), n - 1)
-    return Paired(n, mean, sd, low, high, p, flip, ties)
+    found = mean_interval(d, LEVEL)
+    sd, p = float(d.std(ddof=1)), paired_p(d)
+    return Paired(n, mean, sd, found.low, found.high, p, flip, ties, method=found.method)
+
+
+def paired_p(differences: Sequence[float] | Array) -> float | None:
+    """Return the two-sided p of the paired t test alone, with the edges of ``paired``."""
+    d = np.asarray(differences, dtype=float)
+    if len(d) < 2:
+        return None
+    if np.ptp(d) < _EPSILON:
+        return 1.0 if np.all(np.abs(d) < _EPSILON) else None
+    error = float(d.std(ddof=1)) / math.sqrt(len(d))
+    return _t_test(float(d.mean()), error, len(d) - 1)[2]
 
 
 def sign_flip(differences: Sequence[float] | Array) -> float:
@@ -167,8 +188,10 @@ def crossed(differences: Array) -> Crossed:
         return Crossed(rows, columns, mean, note=f"every prediction differs by {mean:+.4f}")
     satterthwaite = v**2 / (v_s**2 / (rows - 1) + v_e**2 / (columns - 1))
     df = rows - 1 if v == v_s else satterthwaite
-    low, high, p = _t_test(mean, math.sqrt(v), df)
-    return Crossed(rows, columns, mean, low, high, p, _shares(v_s, v_e, v_r))
+    error = math.sqrt(v)
+    low, high, p = _t_test(mean, error, df)
+    shares = _shares(v_s, v_e, v_r)
+    return Crossed(rows, columns, mean, low, high, p, shares, error=error, df=df)
 
 
 def variance_parts(d: Array) -> tuple[float, float, float]:
@@ -180,12 +203,7 @@ def variance_parts(d: Array) -> tuple[float, float, float]:
     return float(by_seed.var(ddof=1)) / rows, float(by_example.var(ddof=1)) / columns, v_r
 
 
-def pigeonhole(
-    score: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
-    seeds: int,
-    examples: int,
-    repeats: int = 400,
-) -> Crossed:
+def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = 400) -> Crossed:
     """Bootstrap seeds and examples together, for scores that are no means over examples.
 
     ``score(rows, columns)`` returns the mean difference of the two arms on resampled seeds and
@@ -193,20 +211,11 @@ def pigeonhole(
     one side of zero, at least 1 / (repeats + 1). Below 20 seeds both are too optimistic, and
     ``note`` says so.
     """
-    everything = np.arange(seeds), np.arange(examples)
     if seeds < 2 or examples < 2:
-        mean = score(*everything) if seeds and examples else None
+        mean = score(np.arange(seeds), np.arange(examples)) if seeds and examples else None
         note = f"{seeds} seed(s) and {examples} common test sentence(s): both must be 2 or more"
         return Crossed(seeds, examples, mean, note=note)
-    generator = np.random.default_rng(0)
-    drawn = np.array(
-        [
-            score(
-                generator.integers(seeds, size=seeds), generator.integers(examples, size=examples)
-            )
-            for _ in range(repeats)
-        ]
-    )
+    drawn = pigeonhole_draws(score, seeds, examples, repeats)
     low, high = (float(value) for value in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
     side = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
     p = min(1.0, 2 * (side + 1) / (repeats + 1))
@@ -215,7 +224,21 @@ def pigeonhole(
         note += (
             f"; with {seeds} seeds its interval is too narrow (bootstraps cover 0.81 at 5 seeds)"
         )
-    return Crossed(seeds, examples, score(*everything), low, high, p, note=note)
+    mean = score(np.arange(seeds), np.arange(examples))
+    return Crossed(seeds, examples, mean, low, high, p, note=note)
+
+
+def pigeonhole_draws(score: Score, seeds: int, examples: int, repeats: int = 400) -> Array:
+    """Return ``score`` on seeds and examples drawn anew together, ``[repeats]`` (fixed seed)."""
+    generator = np.random.default_rng(0)
+    return np.array(
+        [
+            score(
+                generator.integers(seeds, size=seeds), generator.integers(examples, size=examples)
+            )
+            for _ in range(repeats)
+        ]
+    )
 
 
 def _t_test(mean: float, error: float, df: float) -> tuple[float, float, float]:

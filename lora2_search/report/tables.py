@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .comparison import Analysis, Arm, Comparison, analyse
+from .arm import Arm
+from .comparison import Analysis, Comparison, analyse_tasks
+from .expected_best import expected_best
 from .health import flag_counts
-from .records import read_suite
+from .statistics import LEVEL
+
+if TYPE_CHECKING:
+    from .published import Published
+    from .tuning import Tuning
 
 Row = dict[str, str]
 
@@ -19,25 +25,37 @@ _TRAINED, _HEAD = "trained (adapter)", "trained (head)"
 def suite_tables(folder: Path) -> dict[str, list[Row]]:
     """Return the tables of a suite's folder: ``arms``, ``seeds`` and ``sentences``.
 
+    Those of a suite of several tasks are named ``boolq: arms`` and so on.
+
     Raises:
         UserError: The folder holds no suite.
     """
-    analysis = analyse(read_suite(folder))
-    return {
-        "arms": arm_rows(analysis),
-        "seeds": seed_rows(analysis),
-        "sentences": sentence_rows(analysis),
-    }
+    tables = {}
+    for task, analysis in analyse_tasks(folder).items():
+        prefix = f"{task}: " if task else ""
+        tables[f"{prefix}arms"] = arm_rows(analysis)
+        tables[f"{prefix}seeds"] = seed_rows(analysis)
+        tables[f"{prefix}sentences"] = sentence_rows(analysis)
+    return tables
 
 
-def arm_rows(analysis: Analysis) -> list[Row]:
-    """Return one row an arm: score, runs that count, parameters, seconds, health flags."""
+def arm_rows(
+    analysis: Analysis, published: Mapping[tuple[str, str], Published] | None = None
+) -> list[Row]:
+    """Return one row an arm: score, runs that count, parameters, seconds, health flags.
+
+    Args:
+        analysis: The suite's numbers.
+        published: Numbers of others, by (arm, metric): a column of their own where there are any.
+    """
     metric, planned = analysis.suite.metric, len(analysis.suite.seeds)
+    found = {arm: number for (arm, name), number in (published or {}).items() if name == metric}
     return [
         {
             "arm": arm.name,
             "changes": changes(arm.changes),
             f"test {metric}": _mean_and_sd(arm, metric),
+            **({"published": _published(found.get(arm.name))} if found else {}),
             "runs": _runs(arm, planned),
             _TRAINED: count(arm.counts.get("trained_adapter")),
             _HEAD: count(arm.counts.get("trained_head")),
@@ -50,17 +68,22 @@ def arm_rows(analysis: Analysis) -> list[Row]:
     ]
 
 
-def seed_rows(analysis: Analysis) -> list[Row]:
-    """Return the paired differences over seeds, on this test set; the floor check is last."""
+def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> list[Row]:
+    """Return the paired differences over seeds, on this test set.
+
+    Args:
+        analysis: The suite's numbers.
+        items: What to show; by default the family, and the floor check last.
+    """
     metric = analysis.suite.metric
     rows = []
-    for item in _all(analysis):
+    for item in _all(analysis) if items is None else items:
         test, named = item.paired, item in analysis.family
         rows.append(
             {
-                "comparison": f"{item.arm} − {item.reference}",
+                "comparison": item.name,
                 "difference": signed(test.mean, metric),
-                "95 % t interval": interval(test.low, test.high, metric),
+                "95 % interval": interval(test.low, test.high, metric),
                 "p (paired t)": p_value(test.p),
                 "p (Holm)": p_value(item.paired_holm) if named else NONE,
                 "p (sign-flip)": _sign_flip(item),
@@ -82,7 +105,7 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
         known = any(test.shares)
         rows.append(
             {
-                "comparison": f"{item.arm} − {item.reference}",
+                "comparison": item.name,
                 "difference": signed(test.mean, metric),
                 "95 % interval": interval(test.low, test.high, metric),
                 "p": p_value(test.p),
@@ -91,6 +114,48 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
                 "chance: seeds": shares[0] if known else NONE,
                 "sentences": shares[1] if known else NONE,
                 "both": shares[2] if known else NONE,
+            }
+        )
+    return rows
+
+
+def equality_rows(analysis: Analysis) -> list[Row]:
+    """Return the claims of equality that were named before the run, tested."""
+    metric = analysis.suite.metric
+    rows = []
+    for item in analysis.equivalence:
+        here, new = item.on_this_set, item.on_new_sentences
+        rows.append(
+            {
+                "claim": f"{item.claim.arm} equals {item.claim.reference}",
+                "margin": f"± {signed(item.claim.margin, metric).removeprefix('+')}",
+                "difference": signed(item.paired.mean, metric),
+                "90 % interval": interval(here.low, here.high, metric),
+                "p (Holm)": p_value(item.on_this_set_holm),
+                "on this test set": _shown(item.on_this_set_holm),
+                "p (new sentences, Holm)": p_value(item.on_new_sentences_holm),
+                "on new sentences": _shown(item.on_new_sentences_holm),
+                "why not": here.note or new.note or NONE,
+            }
+        )
+    return rows
+
+
+def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
+    """Return one row a tuned arm: what was chosen, of how many, what fewer would have found."""
+    metric = analysis.suite.metric
+    chosen = analysis.suite.plan.get("tuned") or {}
+    rows = []
+    for arm, scores in tuning.trial_scores(metric).items():
+        best = expected_best(scores)
+        rows.append(
+            {
+                "arm": arm,
+                "chosen": changes(chosen.get(arm, {})),
+                "trials": str(len(scores)),
+                f"best validation {metric}": level(max(scores), metric),
+                "expected best of 1": level(best[0], metric),
+                "expected best of half": level(best[(len(best) + 1) // 2 - 1], metric),
             }
         )
     return rows
@@ -164,6 +229,18 @@ def _mean_and_sd(arm: Arm, metric: str) -> str:
     return f"{level(arm.mean, metric).removesuffix(' %')} ± {spread}" + (
         " %" if in_points(metric) else ""
     )
+
+
+def _shown(p: float | None) -> str:
+    if p is None:
+        return "not tested"
+    return "shown" if p <= LEVEL else "not shown"
+
+
+def _published(number: Published | None) -> str:
+    if number is None:
+        return NONE
+    return f"{number.value} ({number.source})" if number.source else number.value
 
 
 def _runs(arm: Arm, planned: int) -> str:

@@ -1,30 +1,70 @@
 """A suite's verdict in plain words, made from its numbers.
 
 Rules: no word of difference without test, n and correction; a test that does not reject proves no
-equality; the two questions (new seeds, new sentences) are answered apart.
+equality, only a claim named before the run and tested does; the two questions (new seeds, new
+sentences) are answered apart; what nothing named before the run is marked as exploratory.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from .comparison import BASE, Analysis, Comparison
+from .comparison import BASE, Analysis
+from .comparison_words import (
+    equality_paragraph,
+    exploratory_paragraph,
+    floor_numbers,
+    paragraph,
+    short,
+)
+from .equality import Equality
+from .power import paired_equivalence_power, paired_power
 from .statistics import LEVEL, seeds_for_sign_flip
-from .tables import changes, in_points, interval, p_value, signed
+from .tables import signed
 
-ON_THIS_SET = "On this test set, over new seeds"
-ON_NEW_SENTENCES = "On new sentences too"
+_EFFECTS = (0.5, 1.0, 1.5, 2.0)
+_MARGINS = (1.0, 2.0)
 
 
-def before_the_run(seeds: int, comparisons: int) -> list[str]:
-    """Return what a suite of this size cannot show, one sentence each; empty when all is well."""
+def before_the_run(seeds: int, comparisons: int, claims: int = 0) -> list[str]:
+    """Return what seeds buy and what they cannot show, one sentence each; empty without a test.
+
+    Args:
+        seeds: Seeds of every arm.
+        comparisons: Comparisons and contrasts of the family, on all tasks together.
+        claims: Claims of equality, on all tasks together.
+    """
+    lines = []
+    if comparisons:
+        found = _listed([f"{paired_power(e, seeds, LEVEL / comparisons):.0%}" for e in _EFFECTS])
+        lines.append(
+            f"with {seeds} seeds the paired t test finds a true difference of "
+            f"{_listed([f'{effect:g}' for effect in _EFFECTS])} sd of the paired difference in "
+            f"{found} of suites ({_split(comparisons, 'comparison')})"
+        )
     needed = seeds_for_sign_flip(comparisons)
-    if comparisons == 0 or seeds >= needed:
-        return []
-    return [
-        f"with {seeds} seeds the exact sign-flip test can never say that one of {comparisons} "
-        f"comparison(s) differs: it needs at least {needed} (the paired t test does not)"
-    ]
+    if comparisons and seeds < needed:
+        lines.append(
+            f"with {seeds} seeds the exact sign-flip test can never say that one of {comparisons} "
+            f"comparison(s) differs: it needs at least {needed} (the paired t test does not)"
+        )
+    if claims:
+        level = LEVEL / claims
+        shown = [f"{paired_equivalence_power(m, 1.0, seeds, level=level):.0%}" for m in _MARGINS]
+        lines.append(
+            f"with {seeds} seeds a true equality is shown in {_listed(shown)} of suites where its "
+            f"margin is {_listed([f'{margin:g}' for margin in _MARGINS])} sd of the paired "
+            f"difference ({_split(claims, 'claim')})"
+        )
+    return lines
+
+
+def _split(tests: int, what: str) -> str:
+    return f"level {LEVEL:g}, " + (f"one {what}" if tests == 1 else f"split over {tests} {what}s")
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def headline(analysis: Analysis) -> str:
@@ -45,30 +85,70 @@ def _verdict(analysis: Analysis) -> str:
         return "Nothing can be said: no run of the base has finished."
     if analysis.trained is False:
         return f"Not trained enough to tell: {_floor(analysis)} So there is no verdict on any part."
+    return " ".join([_floor(analysis), _differences(analysis), *_equalities(analysis)])
+
+
+def _differences(analysis: Analysis) -> str:
     if not analysis.family:
-        return f"{_floor(analysis)} The suite names no comparison, so nothing else was tested."
-    found = [item for item in analysis.family if _rejects(item.paired_holm)]
-    total = len(analysis.family)
-    test = f"Holm-corrected paired t at {LEVEL}, {_seeds_compared(analysis)}"
+        nothing = "nothing else was tested" if not analysis.equivalence else "none was tested"
+        return f"The suite names no comparison, so {nothing}."
+    found = [item for item in analysis.family if item.differs]
+    test = _test(analysis)
     untested = [item.paired.note for item in analysis.family if item.paired.p is None]
-    if len(untested) == total:
-        parts = f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
-    elif not found:
-        parts = (
-            f"None of {total} comparison(s) shows a difference ({test}). "
+    if len(untested) == len(analysis.family):
+        return f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
+    if not found:
+        return (
+            f"None of {len(analysis.family)} comparison(s) shows a difference ({test}). "
             "That is no proof that the parts do nothing: read the intervals."
         )
-    else:
-        parts = " ".join(_short(item, analysis) for item in found)
-        parts += f" ({len(found)} of {total} comparisons, {test}.)"
-    return f"{_floor(analysis)} {parts}"
+    told = " ".join(short(item, analysis) for item in found)
+    return f"{told} ({len(found)} of {len(analysis.family)} comparisons, {test}.)"
+
+
+def _test(analysis: Analysis) -> str:
+    counts = [item.paired.n for item in analysis.family]
+    low, high = min(counts), max(counts)
+    # Not all seeds that were planned need be there.
+    seeds = f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"
+    told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
+    if len(analysis.family) < analysis.tests:
+        told += f", corrected over {analysis.tests} comparisons on all tasks"
+    if analysis.looks:
+        told += f", group-sequential with looks at {', '.join(map(str, analysis.looks))} seeds"
+    return told
+
+
+def _equalities(analysis: Analysis) -> list[str]:
+    """Return which claims of equality are shown, and which are not."""
+    told = []
+    for word, items in (
+        ("The same", [item for item in analysis.equivalence if item.shown]),
+        ("Not shown to be the same", [item for item in analysis.equivalence if not item.shown]),
+    ):
+        if items:
+            claims = "; ".join(_claim(item, analysis) for item in items)
+            told.append(f"{word} on this test set: {claims} (two one-sided tests, Holm).")
+    return told
+
+
+def _claim(item: Equality, analysis: Analysis) -> str:
+    margin = signed(item.claim.margin, analysis.suite.metric).removeprefix("+")
+    return f"{item.claim.arm} as {item.claim.reference} within ±{margin}"
 
 
 def details(analysis: Analysis) -> list[str]:
-    """Return one paragraph a comparison; none when the suite was not trained enough."""
+    """Return one paragraph a comparison, contrast and claim, those that nothing named last.
+
+    None when the suite was not trained enough: then nothing is told of any part.
+    """
     if analysis.trained is False:
         return []
-    return [" ".join(_comparison(item, analysis)) for item in analysis.family]
+    return [
+        *(paragraph(item, analysis) for item in analysis.family),
+        *(equality_paragraph(item, analysis) for item in analysis.equivalence),
+        *(exploratory_paragraph(item, analysis) for item in analysis.exploratory),
+    ]
 
 
 def not_tested(analysis: Analysis) -> list[str]:
@@ -82,20 +162,49 @@ def not_tested(analysis: Analysis) -> list[str]:
         + (f" cut to {model['layers']} layers" if model.get("layers") else "")
         + (f", at most {size:,} training sentences" if size else "")
         + f", protocol {suite.plan.get('protocol')}.",
-        "Equality: no margin was named before the run, so no test of equality was made. A "
-        "difference that was not shown may still be there, as far as its interval reaches.",
-        "Arms tuned for themselves: every arm uses the base's settings (its learning rate too) "
-        "but for what it changes.",
-        "Combinations: each arm is compared with its reference alone, so how parts work together "
-        "is not known.",
+        _not_equal(analysis),
+        _not_tuned(suite.plan.get("tuning")),
+        _not_together(analysis),
     ]
-    compared = {name for pair in suite.comparisons for name in pair} | {BASE, suite.floor}
-    left = [name for name in suite.arms if name not in compared]
-    if left:
-        lines.append(f"Arms in no comparison: {', '.join(left)}.")
+    if analysis.exploratory:
+        left = ", ".join(item.arm for item in analysis.exploratory)
+        lines.append(f"Arms in no comparison, told as exploratory only: {left}.")
     if suite.floor is None:
         lines.append("Whether the base was trained enough: the suite has no head-only arm.")
     return lines
+
+
+def _not_equal(analysis: Analysis) -> str:
+    left = "A difference that was not shown may still be there, as far as its interval reaches."
+    if not analysis.equivalence:
+        return (
+            f"Equality: no margin was named before the run, so no test of equality was made. {left}"
+        )
+    return f"Equality of arms for which no margin was named before the run. {left}"
+
+
+def _not_tuned(tuning: Mapping[str, Mapping[str, object]] | None) -> str:
+    if not tuning:
+        return (
+            "Arms tuned for themselves: every arm uses the base's settings (its learning rate too) "
+            "but for what it changes."
+        )
+    return (
+        f"Arms tuned beyond {', '.join(tuning['arms'])}, or over more than the values that the "
+        "suite lists for them: every other setting is the base's."
+    )
+
+
+def _not_together(analysis: Analysis) -> str:
+    if analysis.suite.contrasts:
+        return (
+            "Combinations beyond the contrasts named: how three parts or more work together is not "
+            "known."
+        )
+    return (
+        "Combinations: each arm is compared with its reference alone, so how parts work together "
+        "is not known."
+    )
 
 
 def notes(analysis: Analysis) -> list[str]:
@@ -105,17 +214,24 @@ def notes(analysis: Analysis) -> list[str]:
         if arm.diverged:
             lines.append(
                 f"{arm.name}: {len(arm.diverged)} of {len(analysis.suite.seeds)} runs diverged "
-                f"(seed {_listed(arm.diverged)}); each counts as a run that always answers the "
+                f"(seed {_seeds(arm.diverged)}); each counts as a run that always answers the "
                 "commonest class."
             )
         lines += [f"{arm.name}, seed {seed}: failed: {why}" for seed, why in arm.failed.items()]
         if arm.unfinished:
             lines.append(
-                f"{arm.name}: no finished run of seed {_listed(arm.unfinished)}; "
+                f"{arm.name}: no finished run of seed {_seeds(arm.unfinished)}; "
                 "only seeds that both arms have are compared."
             )
     lines += [f"{name}: its record cannot be read" for name in analysis.suite.unreadable]
-    if _interim(analysis):
+    added = tuple(analysis.suite.plan.get("added_seeds") or ())
+    if added:
+        lines.append(
+            f"{len(added)} of {len(analysis.suite.seeds)} seeds ({_seeds(added)}) were added after "
+            "the others had been run. The tests take the number of seeds as fixed beforehand: if "
+            "it was the result that asked for more, they find differences too often."
+        )
+    if _interim(analysis) and not analysis.suite.plan.get("until_decided"):
         lines.append(
             "The suite is not finished: whoever looks again and again and stops when something "
             "differs finds differences too often. The verdict is the one of all runs."
@@ -123,133 +239,18 @@ def notes(analysis: Analysis) -> list[str]:
     return lines
 
 
-def _seeds_compared(analysis: Analysis) -> str:
-    """Return how many seeds the comparisons rest on: not all that were planned need be there."""
-    counts = [item.paired.n for item in analysis.family]
-    low, high = min(counts), max(counts)
-    return f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"
-
-
 def _floor(analysis: Analysis) -> str:
-    floor, metric = analysis.floor, analysis.suite.metric
+    floor = analysis.floor
     if floor is None:
         return "Whether the base was trained enough is not known: the suite has no head-only arm."
     test = floor.paired
     if test.p is None:
         return f"the base could not be tested against {floor.reference}: {test.note}."
-    numbers = (
-        f"{signed(test.mean, metric)}, 95 % interval {interval(test.low, test.high, metric)}, "
-        f"paired t, {_p(test.p)}, n = {test.n} seeds"
-    )
+    numbers = floor_numbers(floor, analysis)
     if analysis.trained:
         return f"Trained enough to tell: the base beats {floor.reference} ({numbers})."
     return f"the base does not beat {floor.reference} by test ({numbers})."
 
 
-def _short(item: Comparison, analysis: Analysis) -> str:
-    mean = item.paired.mean or 0.0
-    both = "on new sentences too" if _rejects(item.crossed_holm) else "not shown for new sentences"
-    return (
-        f"{item.arm} ({_changed(item, analysis)}) scores "
-        f"{_amount(mean, analysis)} {'lower' if mean < 0 else 'higher'} than {item.reference} "
-        f"({both})."
-    )
-
-
-def _comparison(item: Comparison, analysis: Analysis) -> list[str]:
-    metric, family = analysis.suite.metric, len(analysis.family)
-    test, both = item.paired, item.crossed
-    lines = [f"*{item.arm} against {item.reference}* ({_changed(item, analysis)})."]
-    if test.p is None:
-        lines.append(f"{ON_THIS_SET}: cannot be tested: {test.note}.")
-    else:
-        lines.append(
-            f"{ON_THIS_SET}: {_answer(item.paired_holm, test.mean, analysis)} "
-            f"(95 % t interval {interval(test.low, test.high, metric)}; paired t, "
-            f"{_p(test.p)}, Holm over {family}: {p_value(item.paired_holm)}, "
-            f"n = {test.n} seeds)."
-        )
-        lines += _sign_flip_words(item, family)
-    if both.p is None:
-        lines.append(f"{ON_NEW_SENTENCES}: cannot be tested: {both.note}.")
-    else:
-        lines.append(
-            f"{ON_NEW_SENTENCES}: {_answer(item.crossed_holm, both.mean, analysis)} "
-            f"(95 % interval {interval(both.low, both.high, metric)}; "
-            f"{'crossed test' if in_points(metric) else 'two-way bootstrap'}, "
-            f"{_p(both.p)}, Holm over {family}: {p_value(item.crossed_holm)}, "
-            f"{both.seeds} seeds × {both.examples:,} sentences)."
-        )
-        lines += _chance_words(both.shares) or [f"({both.note}.)"]
-    if test.ties:
-        lines.append(f"{test.ties} of {test.n} seeds tie.")
-    return lines
-
-
-def _answer(p: float | None, mean: float | None, analysis: Analysis) -> str:
-    change = mean or 0.0
-    if _rejects(p):
-        return f"it scores {_amount(change, analysis)} {'lower' if change < 0 else 'higher'}"
-    return f"not shown to differ ({signed(change, analysis.suite.metric)})"
-
-
-def _sign_flip_words(item: Comparison, family: int) -> list[str]:
-    if item.sign_flip is None or item.paired.p is None:
-        return []
-    numbers = f"{_p(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
-    if _rejects(item.sign_flip_holm) != _rejects(item.paired_holm):
-        return [
-            f"The exact sign-flip test disagrees ({numbers}): "
-            "do not lean on this comparison without more seeds."
-        ]
-    return [f"The exact sign-flip test agrees ({numbers})."]
-
-
-def _chance_words(shares: tuple[float, float, float]) -> list[str]:
-    if not any(shares):
-        return []
-    seeds, sentences, both = shares
-    told = f"Chance: {seeds:.0%} from seeds, {sentences:.0%} from sentences, {both:.0%} from both;"
-    if sentences == max(shares):
-        return [f"{told} sentences dominate, so more test sentences would help and seeds hardly."]
-    if seeds == max(shares):
-        return [f"{told} seeds dominate, so more seeds would help."]
-    return [f"{told} their interplay dominates, so more seeds or more sentences would help."]
-
-
-def _changed(item: Comparison, analysis: Analysis) -> str:
-    """Return what the arm changes; against another arm than the base, what both change."""
-    if item.reference == BASE:
-        return _against_base(item.arm, analysis)
-    sides = (item.arm, item.reference)
-    return "; ".join(f"{name}: {_against_base(name, analysis)}" for name in sides)
-
-
-def _against_base(arm: str, analysis: Analysis) -> str:
-    settings = analysis.suite.arms[arm]
-    if not settings:
-        return "the suite's own settings"
-    parts = []
-    for key, value in settings.items():
-        before: Any = analysis.suite.plan
-        for part in key.split("."):
-            before = before.get(part) if isinstance(before, dict) else None
-        parts.append(f"{changes({key: value})} instead of {before}")
-    return ", ".join(parts)
-
-
-def _amount(value: float, analysis: Analysis) -> str:
-    return signed(abs(value), analysis.suite.metric).removeprefix("+")
-
-
-def _p(p: float | None) -> str:
-    text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
-
-
-def _rejects(p: float | None) -> bool:
-    return p is not None and p <= LEVEL
-
-
-def _listed(seeds: tuple[int, ...]) -> str:
+def _seeds(seeds: tuple[int, ...]) -> str:
     return ", ".join(str(seed) for seed in seeds)

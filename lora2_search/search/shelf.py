@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,8 @@ class Shelf:
             raise UserError(f"no {self.what} named {name} in {shelf}; {hint}")
         return path
 
-    def check_free(self, name: str, storage: Path | None = None) -> None:
-        """Make sure that a new one may take the name.
+    def check_free(self, name: str, storage: Path | None = None, also: Sequence[str] = ()) -> None:
+        """Make sure that a new one may take the name; ``also`` as in ``resumption``.
 
         Raises:
             UserError: The name is in use.
@@ -56,15 +56,21 @@ class Shelf:
         if (folder / self.file).exists():
             raise UserError(
                 f"a {self.what} named {name} exists ({folder}); go on with it by "
-                f"{self.resumption(name, storage)}, or take another name by --name"
+                f"{self.resumption(name, storage, also)}, or take another name by --name"
             )
 
-    def resumption(self, name: str, storage: Path | None = None) -> str:
-        """Return the options that go on with the one of that name, ready to paste."""
+    def resumption(self, name: str, storage: Path | None = None, also: Sequence[str] = ()) -> str:
+        """Return the options that go on with the one of that name, ready to paste.
+
+        Args:
+            name: Which one.
+            storage: Where it is, when not in the home.
+            also: Options beside those, as the command that was given had them.
+        """
         options = ["--resume", name]
         if storage is not None:
             options += ["--storage", str(storage)]
-        return shlex.join(options)
+        return shlex.join([*options, *also])
 
     def check_same(
         self, new: Mapping[str, Any], old: Mapping[str, Any], free: Collection[str]

@@ -94,6 +94,7 @@ def run_study(
     observers: Sequence[Observer] = (),
     reference: bool = True,
     trainable: type[TrialTrainable] | None = None,
+    also: Sequence[str] = (),
 ) -> Study:
     """Run a study, or go on with one.
 
@@ -106,6 +107,8 @@ def run_study(
         observers: Told in this process what happens.
         reference: Also train the head alone, outside the search, to compare with.
         trainable: The class that runs one run.
+        also: Options that a command which goes on with the study needs beside name and storage,
+            for messages.
 
     Raises:
         ConfigError: The space is wrong, or a run of it asks for more than any node has.
@@ -123,7 +126,7 @@ def run_study(
         stored = stored_space(space.name, storage)
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
     else:
-        STUDIES.check_free(space.name, storage)
+        STUDIES.check_free(space.name, storage, also)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         device = space.training.device
@@ -147,7 +150,7 @@ def run_study(
                 "the first trials all failed for the same reason, so the study was ended: "
                 f"{source.hopeless}; if its settings are at fault, begin another study with others "
                 "(a resume keeps them); if this machine is, mend that and go on by "
-                f"{STUDIES.resumption(space.name, storage)}"
+                f"{STUDIES.resumption(space.name, storage, also)}"
             )
         return load_study(space.name, storage, interrupted=interrupted)
 

@@ -40,7 +40,7 @@ ParentState = Literal["COMPLETE", "FAIL", "STOPPED"]
 SCORE = "score"
 # What a resume may change: MLflow keeps a param for ever and refuses another value, a tag it
 # overwrites. Such a setting stands for all that are grouped under it.
-CHANGEABLE = ("trials", "hours", "resources")
+CHANGEABLE = ("trials", "hours", "resources", "seeds")
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +54,7 @@ class ParentInfo:
         name: Its name.
         config: What its runs have in common; a ``Space`` or ``Suite`` is one too.
         columns: Searched or changed settings, dotted: the columns of the prepared view.
+        groups: Tags by which it groups the runs of a suite.
         params: More settings, such as sampler and number of trials.
         tags: More tags.
         description: One or two sentences for the head of its page.
@@ -63,6 +64,7 @@ class ParentInfo:
     name: str
     config: RunConfig
     columns: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("arm",)
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
@@ -90,6 +92,7 @@ class SpoolObserver:
             what=parent.kind,
             name=parent.name,
             columns=parent.columns,
+            groups=parent.groups,
         )
         self._parent = Spool(path, self._flusher)
         tags = _config_tags(parent.config) | {"lora2.kind": parent.kind} | dict(parent.tags)
@@ -136,7 +139,7 @@ class SpoolObserver:
         if record is not None:
             self._common = _machine_tags(record)
             tags |= self._common | {"data_hash": record.data_hash or None}
-            tags["fingerprint"] = record.fingerprint
+            tags |= {"fingerprint": record.fingerprint, "reused_from": record.reused_from}
             tags |= {f"health.{flag.name}": _told(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)

@@ -35,6 +35,7 @@ class Identity(_Line):
         what: ``study``, ``suite`` or ``verification``.
         name: Its name for people.
         columns: Settings shown beside the score in the prepared view.
+        groups: Tags by which a suite's runs are grouped there.
     """
 
     kind: Literal["identity"] = "identity"
@@ -42,6 +43,7 @@ class Identity(_Line):
     what: ParentKind
     name: str
     columns: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("arm",)
 
 
 class Start(_Line):

@@ -31,7 +31,7 @@ class Counts(BaseModel):
 
 
 def sync_command(folder: Path, uri: str) -> str:
-    """Return the command that delivers the study, suite or run in ``folder`` to ``uri``.
+    """Return the command that delivers what was run in ``folder`` to ``uri``.
 
     It is in backquotes, with what else it needs in brackets. A password is not shown.
 
@@ -39,12 +39,14 @@ def sync_command(folder: Path, uri: str) -> str:
         folder: ``<storage>/studies/<name>`` and the like, absolute.
         uri: The store, resolved.
     """
-    if _is_verification(folder):
-        # Its parts are kept, so it delivers when it is called again.
-        return "the same `verify` command"
     kind, storage = folder.parent.name, folder.parent.parent
+    if _is_verification(folder) and kind != "verifications":
+        # `verify --out` puts it where no name finds it. Its parts are kept, so it delivers when it
+        # is called again.
+        return "the same `verify` command"
     # Of a study and a suite of one name, the bare name means the study.
-    name = f"{kind}/{folder.name}" if kind in ("suites", "runs") else folder.name
+    shown = kind in ("suites", "runs", "verifications")
+    name = f"{kind}/{folder.name}" if shown else folder.name
     words = [*invocation(), "runs", "sync", name]
     if storage != home():
         words += ["--storage", str(storage)]

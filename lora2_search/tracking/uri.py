@@ -61,6 +61,11 @@ def origin(uri: str) -> Origin:
     return "environment" if os.environ.get(VARIABLE) else "default"
 
 
+def options(uri: str) -> list[str]:
+    """Return the options with which a printed command finds a resolved URI again."""
+    return ["--tracking-uri", shown(uri)] if origin(uri) == "option" else []
+
+
 def shown(uri: str) -> str:
     """Return the URI for people to read: without its password."""
     parts = urlsplit(uri)

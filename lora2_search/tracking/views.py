@@ -22,16 +22,19 @@ _TAG = "mlflow.sharedViewState."
 _MAX_COLUMNS = 40
 
 
-def view_tags(what: ParentKind, columns: Sequence[str]) -> dict[str, str]:
+def view_tags(
+    what: ParentKind, columns: Sequence[str], groups: Sequence[str] = ("arm",)
+) -> dict[str, str]:
     """Return the experiment tags that hold the prepared view, named after ``what``.
 
     A study lists its trials under their parent, newest first, with score, state and the searched
     settings. Rows nest only in the order of creation, so it is not sorted by score: a click on
-    the column does that. A suite shows one row an arm, with the mean over its seeds.
+    the column does that. A suite shows one row a group, with the mean over its seeds.
 
     Args:
         what: ``study`` or ``suite``.
         columns: Dotted settings to show.
+        groups: Tags by which the runs of a suite are grouped.
     """
     settings = [f"params.`{name}`" for name in columns[:_MAX_COLUMNS]]
     state: dict[str, Any] = {
@@ -44,7 +47,7 @@ def view_tags(what: ParentKind, columns: Sequence[str]) -> dict[str, str]:
         state["selectedColumns"][1:1] = ["tags.`arm`", "tags.`seed`"]
         state["groupBy"] = {
             "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "tag", "groupByData": "arm"}],
+            "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in groups],
         }
     return {_TAG + what: _packed(state)}
 

@@ -150,4 +150,4 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
 
 
 # What LoRA, DoRA and AdaLoRA call as LoRA² does.
-_SHARED = ("lora_alpha", "lora_dropout", "exclude_modules", "layers_to_transform")
+_SHARED = ("lora_alpha", "lora_dropout", "exclude_modules", "layers_to_transform", "layers_pattern")

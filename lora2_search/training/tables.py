@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..config import GLUE_TASKS, DataConfig
 from ..errors import ConfigError, Problem, UserError, did_you_mean
-from .packaged import asset
+from .packaged import TASK_ASSETS, asset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,9 @@ def read_tables(task: str, data: DataConfig) -> dict[str, pd.DataFrame]:
     """
     if task in GLUE_TASKS:
         return _glue(task, data)
-    if task != "custom":
+    if task == "boolq":
+        return _boolq()
+    if task in TASK_ASSETS:
         return {"all": _sentiment(task)}
     assert data.path is not None
     if data.test_path is None:
@@ -133,7 +135,7 @@ def _glue_hub(task: str, revision: str, wanted: dict[str, str]) -> dict[str, pd.
 def _sentiment(task: str) -> pd.DataFrame:
     import pandas as pd
 
-    path = asset("sentiment") / "movieReviewSnippets_GroundTruth.txt"
+    path = asset(TASK_ASSETS[task]) / "movieReviewSnippets_GroundTruth.txt"
     table = pd.read_csv(
         path, sep="\t", names=["id", "rating", "text"], quoting=csv.QUOTE_NONE, encoding="utf-8"
     )
@@ -141,6 +143,31 @@ def _sentiment(task: str) -> pd.DataFrame:
         table = table[table["rating"] != 0].reset_index(drop=True)
         table["label"] = (table["rating"] > 0).astype(int)
     return table
+
+
+def _boolq() -> dict[str, pd.DataFrame]:
+    """Return BoolQ: its dev set as the test, and the training pairs about other articles.
+
+    The package holds train, dev and the unlabelled test mixed; a passage is "article -- text".
+    dev tells its own questions; the 9,427 other labelled ones are the published training set.
+    Train and dev share 1,455 passages word for word, 2,631 of the training pairs are about an
+    article of dev: all these are left out, which leaves 6,793.
+    """
+    import pandas as pd
+
+    folder = asset(TASK_ASSETS["boolq"])
+    mixed = pd.read_json(folder / "combined.jsonl", lines=True, dtype=False)
+    pairs = mixed.dropna(subset="label")
+    held_out = set(pd.read_json(folder / "dev.jsonl", lines=True, dtype=False)["question"])
+    pairs = pairs.assign(label=pairs["label"].map({True: "yes", False: "no"}))
+    parts = pairs["passage"].str.partition(" -- ")
+    article, text = parts[0], parts[2]
+    test = pairs["question"].isin(held_out)
+    seen = article.isin(set(article[test])) | text.isin(set(text[test]))
+    return {
+        "train": pairs[~test & ~seen].reset_index(drop=True),
+        "test": pairs[test].reset_index(drop=True),
+    }
 
 
 def _bad(key: str, message: str) -> ConfigError:

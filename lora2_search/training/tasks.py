@@ -45,7 +45,8 @@ TASKS: dict[str, Task] = {
     "sst2": Task(("sentence",), "label", "classification", ("accuracy",)),
     "stsb": Task(_PAIR, "label", "regression", ("pearson", "spearman")),
     "sentiment": Task(("text",), "label", "classification", ("accuracy",)),
-    "sentiment-rating": Task(("text",), "rating", "regression", ("pearson", "spearman")),
+    "ratings": Task(("text",), "rating", "regression", ("pearson", "spearman")),
+    "boolq": Task(("question", "passage"), "label", "classification", ("accuracy",)),
 }
 
 CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {

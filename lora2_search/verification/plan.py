@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..config import RunConfig, validate, with_settings
+from ..config import PACKAGED_TASKS, RunConfig, validate, with_settings
 from ..errors import ConfigError, Problem, UserError, did_you_mean
 from ..source import Source, merge, with_overrides
 from .part import Part
@@ -90,14 +90,19 @@ class Plan:
 
     def parts(self) -> list[Part]:
         """Return every run to make, with what is looked at beside it; the longest first."""
-        probes: dict[str, list[str]] = {}
-        for check in self.checks:
-            for arm, probe in CHECKS[check]:
-                wanted = probes.setdefault(arm, [])
-                if probe not in wanted:
-                    wanted.append(probe)
-        arms = sorted(probes, key=lambda arm: (-len(probes[arm]), list(ARMS).index(arm)))
-        return [Part(arm, seed, tuple(probes[arm])) for arm in arms for seed in self.seeds]
+        return parts_of(self.checks, self.seeds)
+
+
+def parts_of(checks: Sequence[str], seeds: Sequence[int]) -> list[Part]:
+    """Return the runs that some checks need with each seed; those with most probes first."""
+    probes: dict[str, list[str]] = {}
+    for check in checks:
+        for arm, probe in CHECKS[check]:
+            wanted = probes.setdefault(arm, [])
+            if probe not in wanted:
+                wanted.append(probe)
+    arms = sorted(probes, key=lambda arm: (-len(probes[arm]), list(ARMS).index(arm)))
+    return [Part(arm, seed, tuple(probes[arm])) for arm in arms for seed in seeds]
 
 
 def chosen_plan(
@@ -150,7 +155,7 @@ def chosen_plan(
 def _settings(model: str | None, data: str | None, task: str | None, quick: bool) -> dict[str, Any]:
     named = task or ("custom" if data else "sentiment")
     settings = merge({"task": named, "seed": FIRST_SEED}, DEFAULTS)
-    if named.startswith("sentiment"):
+    if named in PACKAGED_TASKS:
         settings = merge(settings, PACKAGED_QUICK if quick else PACKAGED_SIZES)
     if quick:
         settings = merge(settings, QUICK)

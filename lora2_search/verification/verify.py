@@ -13,12 +13,10 @@ from .markdown import write_markdown
 from .page import write_page
 from .plan import Plan
 from .pool import measure_parts
+from .progress import PLAN_FILE, ROWS_FILE
 from .results import read_results
 from .row import Row
 from .verdicts import rows
-
-PLAN_FILE = "verification.json"
-ROWS_FILE = "rows.json"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from lora2_search.config import RunConfig, with_settings
 
 BASE = with_settings(RunConfig(task="sentiment"), {"adapter.target_rank": 4})
 
+SECOND_BLOCK = {"adapter.layers_to_transform": [1]}
+
 
 @pytest.mark.parametrize(
     "given, changed",
@@ -35,6 +37,10 @@ BASE = with_settings(RunConfig(task="sentiment"), {"adapter.target_rank": 4})
         ({}, {"adapter.gamma": [0.1, 0.1]}),
         ({}, {"training.head_lr": 0.001}),
         ({"training.steps": 10}, {"training.epochs": 1.0}),
+        ({"adapter.k": []}, {"adapter.scoring": "full"}),
+        ({"adapter.k": []}, {"adapter.gamma_cross": 0.1}),
+        ({"adapter.gamma": 0.0}, {"adapter.orthogonality": "none"}),
+        ({"adapter.gamma": [0.0, 0.0]}, {"adapter.penalty": "squared"}),
     ],
 )
 def test_a_setting_that_no_run_looks_at_makes_no_other_run(
@@ -56,6 +62,8 @@ def test_a_setting_that_no_run_looks_at_makes_no_other_run(
         ({}, {"training.lr": 0.5}),
         ({}, {"seed": 1}),
         ({"method": "lora"}, {"adapter.r": 4}),
+        ({"method": "lora", **SECOND_BLOCK}, {"adapter.layers_pattern": "layer"}),
+        (SECOND_BLOCK, {"adapter.layers_pattern": "layer"}),
         ({"method": "lora"}, {"method": "dora"}),
         ({"method": "dora"}, {"adapter.rank_pattern": {"query": 2}}),
         ({"method": "adalora"}, {"adapter.gamma": 0.0}),
@@ -66,6 +74,10 @@ def test_a_setting_that_no_run_looks_at_makes_no_other_run(
         ({"adapter.scoring": "sensitivity"}, {"adapter.beta1": 0.5}),
         ({"method": "head-only"}, {"training.lr": 0.5}),
         ({"adapter.scoring": "random"}, {"adapter.t_init": 0.2}),
+        ({}, {"adapter.scoring": "full"}),
+        ({"adapter.k": []}, {"adapter.gamma": 0.0}),
+        ({"adapter.gamma": 0.0}, {"adapter.gamma_cross": 0.1}),
+        ({"adapter.gamma": 0.0}, {"adapter.orthogonality": "hard"}),
     ],
 )
 def test_a_setting_that_can_matter_makes_another_run(

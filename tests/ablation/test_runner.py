@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lora2_search.ablation.growth import with_more_seeds
 from lora2_search.ablation.runner import (
     read_suite_result,
     run_suite,
@@ -17,9 +19,13 @@ from lora2_search.ablation.runner import (
 )
 from lora2_search.ablation.suite import Suite, validate_suite
 from lora2_search.errors import ConfigError, UserError
+from lora2_search.search.study import run_study
 from lora2_search.source import Source
 from lora2_search.training.record import read_record
+from tests.search.spaces import space_of
 from tests.search.stand_in import STEPS, Recorder, StandIn
+
+from .finished import Finishing
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +98,113 @@ def test_a_suite_lives_in_the_home_by_default(
 ) -> None:
     monkeypatch.setenv("LORA2_SEARCH_HOME", str(tmp_path))
     assert suite_folder("x") == tmp_path / "suites" / "x"
+
+
+def test_added_seeds_alone_are_run_and_noted(tmp_path: Path, ray_here: None) -> None:
+    run_suite(suite(seeds=[2, 3]), storage=tmp_path, trainable=StandIn)
+    grown = with_more_seeds(stored_suite("tiny", tmp_path), 1)
+    recorder = Recorder()
+    result = run_suite(
+        grown, resume=True, storage=tmp_path, observers=[recorder], trainable=StandIn
+    )
+    assert result.complete and len(result.runs) == 9
+    assert all(steps(run.folder) == ["1", "2"] for run in result.runs)
+    told = {key for key in recorder.of("reported") if key.endswith("seed4")}
+    assert told == {"base-seed4", "narrow-seed4", "head-only-seed4"}
+    again = stored_suite("tiny", tmp_path)
+    assert (again.seed_list, again.added_seeds) == ([2, 3, 4], [4])
+    with pytest.raises(UserError, match="must keep those of the suite tiny"):
+        run_suite(suite(seeds=[2, 5]), resume=True, storage=tmp_path, trainable=StandIn)
+
+
+@pytest.fixture
+def of_a_file(reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Settings of runs whose sentences and model are there, in a checkout without changes."""
+    monkeypatch.setattr("lora2_search.ablation.reuse.commit", lambda: ("abc", False))
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    return {
+        "task": "custom",
+        "data": {"path": str(reviews_csv), "text": ["review"], "label": "verdict"},
+        "model": {"name_or_path": str(model)},
+    }
+
+
+def test_two_suites_that_share_arms_train_them_once(
+    of_a_file: dict, tmp_path: Path, ray_here: None
+) -> None:
+    run_suite(suite(**of_a_file), storage=tmp_path, trainable=Finishing)
+    told: list[str] = []
+    recorder = Recorder()
+    arms = {
+        "other": {"adapter.k": 3},
+        "slim": {"adapter.k": 2},
+        "head-only": {"method": "head-only"},
+    }
+    result = run_suite(
+        suite(name="second", arms=arms, seeds=3, **of_a_file),
+        storage=tmp_path,
+        observers=[recorder],
+        trainable=Finishing,
+        say=told.append,
+    )
+    taken = {key for key, record in result.records.items() if record.reused_from}
+    assert taken == {
+        f"{arm}-seed{seed}" for arm in ("base", "slim", "head-only") for seed in (0, 1)
+    }
+    assert result.records["slim-seed1"].reused_from == "suites/tiny/runs/narrow-seed1"
+    assert told == ["6 of 12 runs are taken over, not trained again: 6 from suites/tiny"]
+    trained = {run.key for run in result.runs if (run.folder / "attempt.json").exists()}
+    assert trained == {run.key for run in result.runs} - taken
+    # MLflow is told of them all the same.
+    assert recorder.of("ended").keys() == {run.key for run in result.runs}
+
+
+@pytest.mark.slow
+def test_a_trial_of_a_study_is_taken_over_too(
+    of_a_file: dict, tmp_path: Path, ray_here: None
+) -> None:
+    space = space_of(trials=3, scheduler={"name": "none"}, training={"evaluations": 2}, **of_a_file)
+    study = run_study(space, storage=tmp_path, trainable=Finishing)
+    assert study.best is not None
+    arms = {"winner": dict(study.best.params), "head-only": {"method": "head-only"}}
+    base = {**of_a_file, "training": space.training.model_dump(), "seeds": [space.seed, 90]}
+    result = run_suite(
+        suite(arms=arms, adapter=space.adapter.model_dump(), **base),
+        storage=tmp_path,
+        trainable=Finishing,
+    )
+    taken = {key: record.reused_from for key, record in result.records.items()}
+    assert taken[f"winner-seed{space.seed}"] == f"studies/tiny/trials/{study.best.number:05d}"
+    assert taken[f"head-only-seed{space.seed}"] == "studies/tiny/reference/head-only"
+    assert taken["winner-seed90"] is None
+    alone = run_suite(
+        suite(name="alone", arms=arms, adapter=space.adapter.model_dump(), **base),
+        storage=tmp_path,
+        trainable=Finishing,
+        reuse=False,
+    )
+    assert not any(record.reused_from for record in alone.records.values())
+
+
+@pytest.mark.slow
+def test_arms_are_tuned_first_and_the_choice_is_kept(tmp_path: Path, ray_here: None) -> None:
+    # The stand-in's score grows with k.
+    tuning = {"arms": {"narrow": {"adapter.k": [2, 5, 3]}}, "seeds": 1}
+    told: list[str] = []
+    result = run_suite(suite(tuning=tuning), storage=tmp_path, trainable=StandIn, say=told.append)
+    assert told == ["tuned narrow: adapter.k=5 (the end of its grid for adapter.k: a wider one may "
+                    "do better)"]  # fmt: skip
+    assert result.records["narrow-seed0"].config["adapter"]["k"] == 5
+    assert len(list((result.folder / "tuning").iterdir())) == 3
+    stored = stored_suite("tiny", tmp_path)
+    assert stored.tuned == {"narrow": {"adapter.k": 5}}
+    assert json.loads((result.folder / "differences.json").read_text())["narrow"] == {
+        "adapter.k": [8, 5]
+    }
+    run_suite(stored, resume=True, storage=tmp_path, trainable=StandIn)
+    assert all(steps(path) == ["1", "2"] for path in (result.folder / "tuning").iterdir())
 
 
 SCRIPT = """

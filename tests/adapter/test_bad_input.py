@@ -48,6 +48,17 @@ MISTAKES: list[tuple[dict[str, Any], str, str, type[Exception]]] = [
         "cannot be used when .?target_modules",
         ValueError,
     ),
+    (
+        {"target_modules": "all-linear", "layers_pattern": "layer"},
+        "layers_pattern",
+        "cannot be used when .?target_modules",
+        ValueError,
+    ),
+    ({"layers_pattern": "layer"}, "layers_pattern", "layers_to_transform", ValueError),
+    ({"target_rank": -0.5}, "target_rank", "at least 0|or equal to 0", ValueError),
+    ({"target_rank": 8.5}, "target_rank", "must not exceed|at most", ValueError),
+    ({"target_rank": float("nan")}, "target_rank", "finite", ValueError),
+    ({"target_rank": "4"}, "target_rank", "number", TypeError),
     ({"rank_pattern": {"query": -1}}, "rank_pattern", "at least 0|or equal to 0", ValueError),
     ({"delta_t": 0}, "delta_t", "at least 1|greater than 0", ValueError),
     ({"beta1": 1.0}, "beta1", "both excluded|less than 1", ValueError),
@@ -72,8 +83,8 @@ def test_what_is_refused_nowhere_is_accepted_by_both(tmp_path: Path) -> None:
     settings = {
         "k": [4, 16, 2], "r": 3, "gamma": [0.1, 0.0, 0.2, 0.3], "gamma_cross": 0.5,
         "orthogonality": "hard", "penalty": "squared", "init": "svd", "exclude_modules": ["key"],
-        "target_modules": ["query", "key"], "layers_to_transform": [0],
-        "rank_pattern": {"query": 0},
+        "target_modules": ["query", "key"], "layers_to_transform": [0], "layers_pattern": "layer",
+        "rank_pattern": {"query": 0}, "target_rank": 1.5,
     }  # fmt: skip
     assert Lora2Config(**settings).widths == [4, 16, 2]
     file = tmp_path / "run.yaml"

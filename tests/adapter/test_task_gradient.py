@@ -9,6 +9,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from lora2_search.adapter import model as tuner
 from lora2_search.adapter.factors import Factors
 from lora2_search.adapter.scoring import ImportanceScoring
 
@@ -134,3 +135,22 @@ def test_a_loss_without_regularisers_is_scored_as_it_is() -> None:
         model.base_model.update_and_allocate(1)
         states.append(model.base_model.allocator_state()["sensitivity"])
     assert torch.equal(*states)
+
+
+def test_the_regularisers_are_differentiated_as_often_as_steps_are_scored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    ours = tuner.penalty_gradients
+    monkeypatch.setattr(tuner, "penalty_gradients", lambda *a: taken.append(step) or ours(*a))
+    model = double_bert(score_loss="task")
+    optimizer = optimizer_of(model)
+    for _ in range(2):
+        model.base_model.set_total_steps(STEPS)  # a second run begins with step 1 again
+        for step in range(1, STEPS + 1):
+            (task_loss(model, step) + sum(model.base_model.regularization().values())).backward()
+            optimizer.step()
+            model.base_model.update_and_allocate(step)
+            optimizer.zero_grad()
+    last_mask = STEPS - SETTINGS["t_final"]
+    assert taken == 2 * list(range(1, last_mask))

@@ -192,6 +192,18 @@ def test_all_mistakes_of_a_file_come_together_with_file_and_line(
         (["ablate", "--suite", "quik"], ["no file quik", '"quick.yaml"']),
         (["ablate", "--resume", "absent"], ["no suite named absent"]),
         (["ablate", "--suite", "quick", "--set", "seeds=0"], ["seeds"]),
+        (["ablate", "--suite", "quick", "--add-seeds", "5"], ["--resume NAME --add-seeds N"]),
+        (["ablate", "--suite", "quick", "--from-study", "x"], ["name one of the three"]),
+        (["ablate", "--from-study", "absent"], ["no study named absent"]),
+        (["ablate", "--resume", "absent", "--dry-run"], ["no suite named absent"]),
+        (
+            ["ablate", "--suite", "quick", "--until-decided", "--set", "comparisons=[]"],
+            ["names no comparison, contrast or equivalence"],
+        ),
+        (
+            ["ablate", "--suite", "quick", "--until-decided", "--set", "sequential.most=2"],
+            ["sequential", "`most` must be at least `first`"],
+        ),
         (["train"], ["--config"]),
         (["train", "--config", "absent.yaml"], ["absent.yaml: cannot be read"]),
         (["train", "--trial", "3"], ["--from-study"]),

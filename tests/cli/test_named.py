@@ -15,7 +15,12 @@ from lora2_search.errors import UserError
 from lora2_search.search.ownership import owned
 from lora2_search.search.space import load_space
 from lora2_search.search.storage import opened
+from lora2_search.tracking.observer import ParentInfo, SpoolObserver
+from lora2_search.tracking.ui import address_of
+from lora2_search.tracking.uri import DATABASE
 from lora2_search.training.record import RunRecord
+from lora2_search.verification.part import Part
+from lora2_search.verification.row import Row
 
 
 def record(folder: Path, score: float | None, status: str = "completed", **settings: int) -> None:
@@ -204,3 +209,64 @@ def test_a_suite_is_shown_with_what_its_arms_change(full: Path) -> None:
     (row,) = json.loads(shown.stdout)["runs"]
     assert row["run"] == "base-seed7"
     assert {"adapter.gamma", "adapter.scoring", "method"} == set(row["settings"])
+
+
+def verification(home: Path, done: int, rows: bool) -> Path:
+    """A verification of the merge check with two seeds, some of whose parts are measured."""
+    folder = home / "verifications" / "sentiment-1234"
+    plan = {"fingerprint": "f", "config": {}, "seeds": [200, 201], "checks": ["merge"]}
+    folder.mkdir(parents=True)
+    (folder / "verification.json").write_text(json.dumps(plan))
+    for seed in (200, 201)[:done]:
+        Part("pruned", seed, ("merge",)).write(folder, {"merge": {}})
+    if rows:
+        row = Row("merge", "It merges", "not published", "1e-7", "holds", "That.", {"merged": 1e-7})
+        (folder / "rows.json").write_text(json.dumps([row.plain()]))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("done", "rows", "state"), [(0, False, "stopped"), (1, True, "stopped"), (2, True, "complete")]
+)
+def test_a_verification_is_listed_with_its_parts_and_shown_with_its_table(
+    done: int, rows: bool, state: str, own_home: Path
+) -> None:
+    folder = verification(own_home, done, rows)
+    row = listed()["sentiment-1234"]
+    assert (row["kind"], row["state"], row["runs"]) == ("verification", state, f"{done} of 2 parts")
+    again = "the same `verify` command" if state == "stopped" else None
+    assert row["go on with"] == again
+    told = json.loads(CliRunner().invoke(app, ["runs", "show", folder.name, "--json"]).stdout)
+    assert (told["state"], told["go on with"], len(told["rows"])) == (state, again, int(rows))
+    shown = CliRunner().invoke(app, ["runs", "show", f"verifications/{folder.name}"])
+    assert shown.exit_code == 0
+    assert ("It merges" in shown.stdout) == rows
+    assert f"{done} of 2 parts" in shown.stderr
+    with owned(folder):
+        assert find(folder.name, None).state() == "running"
+
+
+def test_a_broken_verification_and_one_that_is_asked_for_an_adapter_are_told_in_words(
+    own_home: Path,
+) -> None:
+    folder = verification(own_home, 2, True)
+    exported = CliRunner().invoke(app, ["export", folder.name])
+    assert (
+        exported.exit_code == 2 and "is a verification, which keeps no adapter" in exported.stderr
+    )
+    (folder / "verification.json").write_text("{}")
+    result = CliRunner().invoke(app, ["runs", "list"])
+    assert result.exit_code == 2 and "verification.json is broken" in result.stderr
+
+
+def test_a_verification_is_delivered_by_its_name(home_with_store: Path) -> None:
+    folder = verification(home_with_store, 2, True)
+    parent = ParentInfo(kind="verification", name=folder.name, config=RunConfig(task="sentiment"))
+    spool = SpoolObserver(folder, parent)
+    spool.measured({"merge/merged": 1e-7})
+    spool.close("COMPLETE")
+    synced = CliRunner().invoke(app, ["runs", "sync", folder.name, "--json"])
+    assert synced.exit_code == 0, synced.output
+    assert json.loads(synced.stdout)[folder.name]["points"] == 1
+    uri = f"sqlite:///{home_with_store / DATABASE}"
+    assert "viewStateShareKey=verification" in str(address_of(folder, uri, "http://here"))

@@ -140,7 +140,7 @@ def test_an_aa_suite_of_the_same_predictions_differs_in_nothing(tmp_path: Path) 
 
 
 def test_a_correlation_is_bootstrapped_over_seeds_and_sentences(tmp_path: Path) -> None:
-    plan = suite(task="sentiment-rating", seeds=3)
+    plan = suite(task="ratings", seeds=3)
     plan.write(tmp_path)
     labels = np.random.default_rng(0).normal(size=80)
     noise = {"base": 0.5, "head-only": 3.0, "no-regularisation": 2.0, "random-allocation": 0.5}

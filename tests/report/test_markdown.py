@@ -11,7 +11,9 @@ import yaml
 
 from lora2_search.ablation.suite import load_suite
 from lora2_search.report.comparison import analyse
-from lora2_search.report.markdown import again, write_suite_report
+from lora2_search.report.evidence import gather
+from lora2_search.report.markdown import tasks_report
+from lora2_search.report.provenance import again
 from lora2_search.report.records import read_suite
 from lora2_search.report.tables import (
     NONE,
@@ -23,16 +25,20 @@ from lora2_search.report.tables import (
     signed,
     suite_tables,
 )
-from lora2_search.report.verdict import before_the_run, headline
+from lora2_search.report.verdict import headline
 
 from .factories import draws, suite, three_classes, write_suite
 
 RATES = {"base": 0.8, "no-regularisation": 0.65, "random-allocation": 0.8, "head-only": 0.5}
 
 
+def told(folder: Path) -> str:
+    return tasks_report(gather(folder))
+
+
 def report(folder: Path, rates: dict[str, float], special: Any = None, **changes: Any) -> str:
     write_suite(folder, suite(**changes), draws(rates), special)
-    return write_suite_report(folder).read_text(encoding="utf-8")
+    return told(folder)
 
 
 def test_a_part_that_helps_is_named_with_test_n_and_correction(tmp_path: Path) -> None:
@@ -69,7 +75,7 @@ def test_when_t_and_sign_flip_disagree_the_words_say_so(tmp_path: Path) -> None:
 
     arms = {"no-regularisation": {"adapter.gamma": 0.0}, "head-only": {"method": "head-only"}}
     write_suite(tmp_path, suite(arms=arms, seeds=8), answers)
-    text = write_suite_report(tmp_path).read_text()
+    text = told(tmp_path)
     assert "The exact sign-flip test disagrees (p = 0.00781, Holm over 1: 0.00781)" in text
 
 
@@ -82,7 +88,7 @@ def test_t_and_sign_flip_are_compared_after_correction(tmp_path: Path) -> None:
         return np.arange(400) < right
 
     write_suite(tmp_path, suite(seeds=8), answers)
-    text = write_suite_report(tmp_path).read_text()
+    text = told(tmp_path)
     assert "paired t, p = 0.019, Holm over 2: 0.038, n = 8 seeds" in text
     assert "sign-flip test disagrees (p = 0.031, Holm over 2: 0.062)" in text
     row = seed_rows(analyse(read_suite(tmp_path)))[0]
@@ -96,7 +102,7 @@ def test_an_unfinished_suite_says_so_first_and_counts_the_seeds_it_has(tmp_path:
         return draw(arm, seed) if seed < 4 + (arm != "random-allocation") else None
 
     write_suite(tmp_path, suite(), answers)
-    verdict = write_suite_report(tmp_path).read_text().splitlines()[2]
+    verdict = told(tmp_path).splitlines()[2]
     assert verdict.startswith("> Interim: 19 of 24 runs are complete. Trained enough to tell")
     assert "n = 4 to 5 seeds" in verdict and "6 seeds" not in verdict
 
@@ -110,7 +116,7 @@ def test_a_suite_whose_runs_all_ended_is_no_interim_one(tmp_path: Path) -> None:
         lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
         special,
     )
-    verdict = write_suite_report(tmp_path).read_text().splitlines()[2]
+    verdict = told(tmp_path).splitlines()[2]
     assert verdict.startswith("> Trained enough to tell") and "n = 5 seeds)" in verdict
 
 
@@ -122,7 +128,7 @@ def test_a_suite_in_which_nothing_can_be_tested_yet_says_why(tmp_path: Path) -> 
         suite(arms=arms, floor=None),
         lambda arm, seed: draw(arm, seed) if seed == 0 else None,
     )
-    verdict = write_suite_report(tmp_path).read_text().splitlines()[2]
+    verdict = told(tmp_path).splitlines()[2]
     assert verdict.startswith("> Interim: 2 of 12 runs are complete.")
     assert "No comparison can be tested: one seed: no test is possible." in verdict
 
@@ -149,7 +155,7 @@ def test_missing_failed_and_diverged_runs_are_named(tmp_path: Path) -> None:
 
 def test_a_suite_that_has_just_begun_says_that_nothing_can_be_said(tmp_path: Path) -> None:
     write_suite(tmp_path, suite(), lambda arm, seed: None)
-    text = write_suite_report(tmp_path).read_text()
+    text = told(tmp_path)
     assert "Nothing can be said: no run of the base has finished" in text
     assert not re.search(r"\bnan\b", text.partition("## Check it by hand")[0])
 
@@ -177,7 +183,7 @@ def test_the_table_can_be_recomputed_by_the_code_in_the_report(
         lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
         special,
     )
-    text = write_suite_report(tmp_path).read_text()
+    text = told(tmp_path)
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code is not None
     monkeypatch.chdir(tmp_path)
@@ -194,13 +200,14 @@ def test_the_code_in_the_report_knows_how_many_classes_there_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three_classes(tmp_path)
-    text = write_suite_report(tmp_path).read_text()
+    evidence = gather(tmp_path)
+    text = tasks_report(evidence)
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code is not None
     monkeypatch.chdir(tmp_path)
     scope: dict[str, Any] = {}
     exec(code[1], scope)
-    arms = analyse(read_suite(tmp_path)).arms
+    arms = evidence[""].analysis.arms
     assert [len(arm.scores) for arm in arms] == [3] * 4
     for arm in arms:
         assert scope["scores"][arm.name].to_dict() == arm.scores
@@ -218,7 +225,7 @@ def test_the_command_in_the_report_runs_the_same_suite(tmp_path: Path) -> None:
 def test_words_and_table_agree(tmp_path: Path) -> None:
     text = report(tmp_path, RATES)
     for row in seed_rows(analyse(read_suite(tmp_path))):
-        assert text.count(row["95 % t interval"]) >= 2
+        assert text.count(row["95 % interval"]) >= 2
         assert row["difference"].lstrip("+-") in text
 
 
@@ -243,17 +250,6 @@ def test_accuracy_is_told_in_points_and_correlations_as_they_are() -> None:
     assert interval(-0.01, 0.02, "accuracy") == "-1.00 to +2.00"
     assert signed(-1e-9, "accuracy") == "+0.00 points" and signed(-1e-9, "pearson") == "+0.0000"
     assert level(0.777, "accuracy") == "77.70 %" and level(None, "pearson") == NONE
-
-
-@pytest.mark.parametrize(
-    "seeds, comparisons, words",
-    [(6, 2, "at least 7"), (5, 1, "at least 6"), (7, 2, None), (2, 0, None)],
-)
-def test_too_few_seeds_for_the_exact_test_are_said_before_the_run(
-    seeds: int, comparisons: int, words: str | None
-) -> None:
-    notes = before_the_run(seeds, comparisons)
-    assert (words in notes[0]) if words else notes == []
 
 
 def test_the_headline_is_one_line(tmp_path: Path) -> None:

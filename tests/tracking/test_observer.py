@@ -262,3 +262,6 @@ def test_numbers_of_a_verification_itself_are_told_and_delivered_by_calling_it_a
     points = [r for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
     assert [point.values for point in points] == [{"merge/merged_own": 1e-7, "odd_": 2.0}]
     assert sync_command(folder, "sqlite:///x.db") == "the same `verify` command"
+    named = folder.parents[1] / "verifications" / "mine"
+    SpoolObserver(named, replace(parent(), kind="verification")).close("COMPLETE")
+    assert "runs sync verifications/mine --storage" in sync_command(named, "sqlite:///x.db")

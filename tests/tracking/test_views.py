@@ -35,6 +35,11 @@ def test_a_suite_is_grouped_by_arm() -> None:
     }
 
 
+def test_a_suite_of_several_tasks_has_no_mean_over_them() -> None:
+    state = unpacked(view_tags("suite", [], ["task", "arm"])["mlflow.sharedViewState.suite"])
+    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["task", "arm"]
+
+
 def test_a_view_of_very_many_settings_fits_an_experiment_tag() -> None:
     (text,) = view_tags("study", [f"adapter.setting_{i}.{i * 7919}" for i in range(2000)]).values()
     assert len(text) < 20_000

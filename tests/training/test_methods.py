@@ -176,6 +176,8 @@ def test_an_adalora_made_for_other_steps_is_refused(tiny_bert: Path) -> None:
         ({"adapter.orthogonality": "hard"}, "soft or none"),
         ({"adapter.gamma": [0.1, 0.2]}, "one number"),
         ({"adapter.rank_pattern": {"query": 2}}, "adapter.rank_pattern"),
+        ({"adapter.target_rank": 1.5}, "whole number of ranks, at least 1, but got .*=1.5"),
+        ({"adapter.target_rank": 0}, "whole number of ranks, at least 1, but got .*=0"),
         ({"training.steps": 5}, "t_init"),
     ],
 )
@@ -244,6 +246,30 @@ def test_settings_that_do_not_fit_the_model_are_told_in_words(method: str, tiny_
     config = config_of(method, **{"adapter.target_modules": ["nowhere"]})
     with pytest.raises(ConfigError, match="target_modules|Target modules"):
         attach(base_of(tiny_bert), config, TOTAL)
+
+
+@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora"])
+def test_every_method_is_told_which_list_of_blocks_is_meant(method: str, tiny_bert: Path) -> None:
+    def adapted(pattern: str) -> set[str]:
+        change = {"adapter.layers_to_transform": [1], "adapter.layers_pattern": pattern}
+        model, _ = attach(base_of(tiny_bert), config_of(method, **change), TOTAL)
+        names = [name for name, _ in model.named_parameters() if "lora" in name]
+        return {name.partition("layer.")[2].partition(".")[0] for name in names}
+
+    assert adapted("layer") == {"1"}
+    with pytest.raises(ConfigError):
+        adapted("stack")
+
+
+@pytest.mark.parametrize(("target", "kept"), [(1.5, 18), (0, 0), (2.0, 24)])
+def test_a_run_ends_on_a_mean_rank_that_is_a_fraction_or_none_at_all(
+    target: float, kept: int, tiny_bert: Path
+) -> None:
+    config = config_of("lora2", **{"adapter.target_rank": target})
+    model, adaptive = attach(base_of(tiny_bert), config, TOTAL)
+    adaptive.set_total_steps(TOTAL)
+    train(model, adaptive, 1, TOTAL, optimizer_of(model))
+    assert adaptive.kept_rank() == kept  # of twelve matrices
 
 
 @pytest.mark.parametrize("method", ["lora", "dora", "adalora"])

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lora2_search.report.equivalence import Equivalence, tost
 from lora2_search.report.statistics import Paired, paired
 from lora2_search.verification.correlation import Correlation
-from lora2_search.verification.equivalence import Equivalence, tost
 from lora2_search.verification.plan import Plan, chosen_plan
 from lora2_search.verification.results import Results
 from lora2_search.verification.row import Row

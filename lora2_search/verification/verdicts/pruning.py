@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...report.equivalence import Equivalence, tost
 from ...report.statistics import LEVEL, Paired, crossed, paired
 from ...report.tables import interval, level, p_value, signed
-from ..equivalence import Equivalence, tost
 from ..results import Results
 from ..row import TOO_LITTLE, UNTRAINED, Row, defined, mean
 

@@ -1,0 +1,42 @@
+"""What every script beside this one does: run a suite from Python and show what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
+    """Run a suite of this folder, or go on with one.
+
+    Args:
+        suite: Its file, without ``.yaml``.
+        about: What ``--help`` says.
+        changes: ``key=value`` over the file, before those of the command line.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
+    parser.add_argument("--name", help="of the suite's folder; default: the file's")
+    parser.add_argument("--resume", metavar="NAME", help="go on with a suite")
+    parser.add_argument("--storage", type=Path, help="where suites/ is; default: the home folder")
+    given = parser.parse_args()
+
+    import lora2_search
+    from lora2_search.errors import UserError
+
+    try:
+        result = lora2_search.ablate(
+            None if given.resume else Path(__file__).with_name(f"{suite}.yaml"),
+            overrides=[*changes, *given.changes],
+            name=given.name,
+            resume=given.resume,
+            storage=given.storage,
+            say=print,
+        )
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
+    # A plain pandas frame, one row a run: the place to go on from.
+    frame = result.frame()
+    print(frame.groupby("arm", sort=False)["test"].describe()[["count", "mean", "std"]])
+    print(f"report: {result.folder}")

@@ -1,0 +1,9 @@
+"""Is LoRA² better than PEFT's methods, each with a learning rate of its own?"""
+
+from _script import main
+
+# Laid over the suite, as `--set` would: "seeds=20", "adapter.r=16", "arms.mine.adapter.gamma=0.5".
+CHANGES: list[str] = []
+
+if __name__ == "__main__":
+    main("baselines", __doc__, CHANGES)

@@ -1,0 +1,9 @@
+"""What are regularisation, importance and the second plane worth on GLUE?"""
+
+from _script import main
+
+# Laid over the suite, as `--set` would: "seeds=20", "adapter.r=16", "arms.mine.adapter.gamma=0.5".
+CHANGES: list[str] = []
+
+if __name__ == "__main__":
+    main("glue", __doc__, CHANGES)

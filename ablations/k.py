@@ -1,0 +1,9 @@
+"""How wide should the outer plane be?"""
+
+from _script import main
+
+# Laid over the suite, as `--set` would: "seeds=20", "adapter.r=16", "arms.mine.adapter.gamma=0.5".
+CHANGES: list[str] = []
+
+if __name__ == "__main__":
+    main("k", __doc__, CHANGES)

@@ -1,0 +1,4 @@
+"""The arms whose names mean something."""
+
+BASE = "base"
+FLOOR = "head-only"

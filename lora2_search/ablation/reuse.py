@@ -1,0 +1,209 @@
+"""Runs that were made before, in another suite or study, taken over instead of made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig
+from ..observer import RunInfo
+from ..search.space import Resources
+from ..training.environment import commit, versions
+from ..training.location import model_location
+from ..training.record import (
+    ADAPTER_FOLDER,
+    CONFIG_FILE,
+    PREDICTIONS_FILE,
+    RECORD_FILE,
+    RunRecord,
+    read_record,
+    write_json,
+)
+from .twins import identity
+
+# Where completed runs are, in a home or a shared storage folder.
+_PLACES = ("suites/*/runs/*", "suites/*/tuning/*", "studies/*/trials/*", "studies/*/reference/*")
+# Written anew, or of the attempt that made the run and no part of it.
+_NOT_TAKEN = (RECORD_FILE, CONFIG_FILE, "attempt.json", "overdue", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a run is made with and on, besides its settings.
+
+    Attributes:
+        versions: Python, libraries and this package.
+        commit: Of this package, where it runs from a checkout.
+        dirty: Whether that checkout has changes: two such runs may differ although all is equal.
+        device: ``cpu``, ``cuda`` ...
+        threads: Torch threads.
+    """
+
+    versions: Mapping[str, str]
+    commit: str | None
+    dirty: bool | None
+    device: str
+    threads: int
+
+    @classmethod
+    def here(cls, resources: Resources) -> Circumstances:
+        """Return those of a run that this process would start now, its resources settled."""
+        head, dirty = commit()
+        device = "cuda" if resources.gpus_per_trial else "cpu"
+        return cls(versions(), head, dirty, device, max(1, int(resources.cpus_per_trial)))
+
+    def made(self, record: RunRecord) -> bool:
+        """Whether a run was made in these circumstances, for all that is known."""
+        theirs = Circumstances(
+            record.versions,
+            record.commit,
+            record.dirty,
+            record.device.partition(":")[0],
+            record.threads,
+        )
+        return not self.dirty and theirs == self
+
+
+def reusable(
+    runs: Sequence[RunInfo], storage: Path, circumstances: Circumstances
+) -> dict[str, Path]:
+    """Return, by key, the folder of a completed run that equals one that has not begun.
+
+    Equal are: every setting that decides a result (``decisive``), the seed among them; the
+    sentences and their split, by hash; versions, commit, device and threads. A run that was
+    pruned, failed or interrupted is never taken, nor one that trained a model whose files have
+    changed since, nor anything from or for a checkout with changes.
+
+    Args:
+        runs: What is to be run.
+        storage: The folder of ``suites/`` and ``studies/``.
+        circumstances: Those under which the runs would be made.
+    """
+    missing: dict[str, list[RunInfo]] = {}
+    for run in runs:
+        if not (run.folder / RECORD_FILE).exists():
+            missing.setdefault(identity(run.config), []).append(run)
+    if circumstances.dirty or not missing:
+        return {}
+    found: dict[str, Path] = {}
+    ours = {run.folder.resolve() for run in runs}
+    sentences = _Sentences()
+    for folder, found_identity in _candidates(storage):
+        wanted = [run for run in missing.get(found_identity, []) if run.key not in found]
+        if wanted and folder.resolve() not in ours:
+            record = read_record(folder)
+            if record is not None and _is_whole(folder, record) and circumstances.made(record):
+                same = [run for run in wanted if sentences.same(run.config, record)]
+                found |= {run.key: folder for run in same}
+    return found
+
+
+def take_over(run: RunInfo, source: Path, storage: Path) -> RunRecord:
+    """Make the folder of ``run`` hold what the run in ``source`` left, and return its record.
+
+    Files are hard links where the file system allows. The record comes last: whoever is stopped
+    before it has taken over nothing.
+    """
+    record = read_record(source)
+    assert record is not None  # it was read a moment ago
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.name not in _NOT_TAKEN and not path.name.startswith("."):
+            _link(path, run.folder / path.name)
+    origin = record.reused_from or str(_inside(source, storage))
+    config = run.config.model_dump(mode="json")
+    changes: dict[str, Any] = {"fingerprint": run.config.fingerprint(), "config": config}
+    taken = record.model_copy(update=changes | {"reused_from": origin})
+    write_json(run.folder / CONFIG_FILE, config)
+    taken.write(run.folder)
+    return taken
+
+
+def take_over_all(
+    runs: Sequence[RunInfo],
+    storage: Path,
+    circumstances: Circumstances,
+    say: Callable[[str], None],
+) -> None:
+    """Take over every run that is ``reusable``, and say how many from where."""
+    found = reusable(runs, storage, circumstances)
+    for run in runs:
+        if run.key in found:
+            take_over(run, found[run.key], storage)
+    if found:
+        homes = Counter("/".join(_inside(path, storage).parts[:2]) for path in found.values())
+        told = ", ".join(f"{count} from {place}" for place, count in homes.items())
+        say(f"{len(found)} of {len(runs)} runs are taken over, not trained again: {told}")
+
+
+class _Sentences:
+    """Hashes of the data of runs, each computed once."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[str, str] = {}
+
+    def same(self, config: RunConfig, record: RunRecord) -> bool:
+        """Whether a run would see the sentences and the model that the record's run has seen."""
+        key = RunConfig(task=config.task, data=config.data, protocol=config.protocol).fingerprint()
+        if key not in self._hashes:
+            from ..training.data import load_data
+
+            self._hashes[key] = load_data(config).hash
+        return record.data_hash == self._hashes[key] and _last_written(config) <= record.started_ms
+
+
+def _last_written(config: RunConfig) -> float:
+    """Return when a file of the model was last written, as Unix time in milliseconds."""
+    location = model_location(config.model)
+    folder = Path(location)
+    if not folder.is_dir():
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(location, "config.json", revision=config.model.revision)
+        if not isinstance(cached, str):
+            return float("inf")
+        folder = Path(cached).parent
+    times = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
+    return max(times, default=float("inf")) * 1000
+
+
+def _candidates(storage: Path) -> Iterator[tuple[Path, str]]:
+    for place in _PLACES:
+        for folder in sorted(storage.glob(place)):
+            try:
+                settings = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+                config = RunConfig.model_validate(settings)
+            except (OSError, ValueError):
+                continue  # never begun, or of another version of this package
+            yield folder, identity(config)
+
+
+def _inside(folder: Path, storage: Path) -> Path:
+    return folder.resolve().relative_to(storage.resolve())
+
+
+def _is_whole(folder: Path, record: RunRecord) -> bool:
+    parts = (PREDICTIONS_FILE, ADAPTER_FOLDER)
+    return record.status == "completed" and all((folder / part).exists() for part in parts)
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, copy_function=_link_file)
+    else:
+        target.unlink(missing_ok=True)
+        _link_file(str(source), str(target))
+
+
+def _link_file(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target)

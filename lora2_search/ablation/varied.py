@@ -1,0 +1,47 @@
+"""Which settings an arm, or a task of a suite, may change."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from ..config import RunConfig, setting_names
+from ..errors import did_you_mean
+
+_OTHER_SENTENCES = "arms are compared sentence by sentence, so all must share the test sentences"
+_OTHER_SLICE = "arms must choose on the same split"
+_SEEDS = "every arm runs every seed of `seeds`"
+_FIXED_IN_AN_ARM = {
+    **{
+        f"data.{name}": _OTHER_SENTENCES
+        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
+    },
+    "data.test_size": _OTHER_SENTENCES,
+    "task": _OTHER_SENTENCES,
+    "protocol": _OTHER_SLICE,
+    "seed": _SEEDS,
+}
+_FIXED_IN_A_TASK = {"seed": _SEEDS, "protocol": "all tasks are reported under one protocol"}
+
+
+def arm_problem(setting: str) -> str | None:
+    """Say why an arm cannot change a setting; ``None`` where it can."""
+    return _problem(setting, "an arm", _FIXED_IN_AN_ARM)
+
+
+def task_problem(setting: str) -> str | None:
+    """Say why a task of a suite cannot change a setting; ``None`` where it can."""
+    return _problem(setting, "a task", _FIXED_IN_A_TASK)
+
+
+@cache
+def known_settings() -> tuple[str, ...]:
+    """Return the dotted names of all settings of a run."""
+    return tuple(setting_names(RunConfig))
+
+
+def _problem(setting: str, who: str, fixed: dict[str, str]) -> str | None:
+    if setting not in known_settings():
+        return f"no setting of that name; {did_you_mean(setting, known_settings())}"
+    if setting in fixed:
+        return f"{who} cannot change it: {fixed[setting]}"
+    return None

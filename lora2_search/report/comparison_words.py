@@ -1,0 +1,258 @@
+"""One comparison, contrast or claim of equality in plain words, made from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .comparison import BASE, Analysis, Comparison
+from .effects import Effect, effect_of
+from .equality import Equality
+from .power import reach, seeds_for_margin
+from .statistics import LEVEL, Paired
+from .tables import changes, in_points, interval, p_value, signed
+
+ON_THIS_SET = "On this test set, over new seeds"
+ON_NEW_SENTENCES = "On new sentences too"
+
+
+def short(item: Comparison, analysis: Analysis) -> str:
+    """Return a difference that was found, in one sentence."""
+    both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
+    subject = _subject(item, analysis)
+    if subject.startswith("what "):
+        subject = f"W{subject[1:]}"
+    return f"{subject} {_change(item, item.paired.mean, analysis)} ({both})."
+
+
+def paragraph(item: Comparison, analysis: Analysis) -> str:
+    """Return what the tests say of a named comparison or contrast, both questions apart."""
+    lines = [f"*{_asked(item, analysis)}*{_about(item, analysis)}."]
+    lines += _over_seeds(item, analysis)
+    lines += _over_sentences(item, analysis)
+    if item.paired.ties:
+        lines.append(f"{item.paired.ties} of {item.paired.n} seeds tie.")
+    return " ".join(lines + _power(item, analysis))
+
+
+def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
+    """Return the numbers of a comparison that nothing named: no test decides it."""
+    test, metric = item.paired, analysis.suite.metric
+    told = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
+    if test.p is None or test.mean is None:
+        return f"{told} It cannot be told: {test.note}."
+    return (
+        f"{told} {signed(test.mean, metric)} (95 % {test.method} interval "
+        f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "
+        "before the run, so it is not corrected and proves nothing: name it in a new run."
+    )
+
+
+def equality_paragraph(item: Equality, analysis: Analysis) -> str:
+    """Return whether a claim of equality is shown, on both questions, and what it would take."""
+    claim, metric = item.claim, analysis.suite.metric
+    margin = f"±{signed(claim.margin, metric).removeprefix('+')}"
+    lines = [f"*{claim.arm} the same as {claim.reference} within {margin}?*"]
+    for question, test, corrected in (
+        (ON_THIS_SET, item.on_this_set, item.on_this_set_holm),
+        (ON_NEW_SENTENCES, item.on_new_sentences, item.on_new_sentences_holm),
+    ):
+        if test.p is None:
+            lines.append(f"{question}: cannot be tested: {test.note}.")
+            continue
+        spread = interval(test.low, test.high, metric)
+        told = "" if test.low is None else f"90 % interval {spread}; "
+        lines.append(
+            f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({told}two one-sided "
+            f"tests, {_p(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
+            f"n = {test.n} seeds{_looked(analysis)})."
+        )
+    return " ".join(lines + _seeds_for(item, analysis))
+
+
+def rejects(p: float | None) -> bool:
+    """Whether a p value is at most the level."""
+    return p is not None and p <= LEVEL
+
+
+def floor_numbers(floor: Comparison, analysis: Analysis) -> str:
+    """Return the numbers of base against head-only: difference, interval, test, n."""
+    test, metric = floor.paired, analysis.suite.metric
+    return (
+        f"{signed(test.mean, metric)}, 95 % interval {interval(test.low, test.high, metric)}, "
+        f"paired t, {_p(test.p)}, n = {test.n} seeds{_looked(analysis)}"
+    )
+
+
+def changed(item: Comparison, analysis: Analysis) -> str:
+    """Return what the arm changes; against another arm than the base, what both change."""
+    if item.reference == BASE:
+        return _against_base(item.arm, analysis)
+    sides = (item.arm, item.reference)
+    return "; ".join(f"{name}: {_against_base(name, analysis)}" for name in sides)
+
+
+def _asked(item: Comparison, analysis: Analysis) -> str:
+    if item.arm:
+        return f"{item.arm} against {item.reference}"
+    effect = effect_of(item.name, analysis.suite)
+    if effect is None:
+        return item.name
+    if len(effect.factors) == 1:
+        return f"{item.name}: what does {effect.levels[0]} change against {effect.bases[0]}?"
+    first, second = effect.factors
+    return f"{item.name}: does {first} matter more, or less, with another {second}?"
+
+
+def _about(item: Comparison, analysis: Analysis) -> str:
+    if item.arm:
+        return f" ({changed(item, analysis)})"
+    effect = effect_of(item.name, analysis.suite)
+    if effect is None:
+        return f" (weights: {_weights(item.weights)})"
+    return f" (averaged over {' and '.join(effect.others)})" if effect.others else ""
+
+
+def _weights(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{arm} {weight:+.3g}" for arm, weight in weights.items())
+
+
+def _over_seeds(item: Comparison, analysis: Analysis) -> list[str]:
+    test, metric = item.paired, analysis.suite.metric
+    if test.p is None:
+        return [f"{ON_THIS_SET}: cannot be tested: {test.note}."]
+    return [
+        f"{ON_THIS_SET}: {_answer(item, item.paired_holm, test.mean, analysis)} "
+        f"(95 % {test.method} interval {interval(test.low, test.high, metric)}; paired t, "
+        f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.paired_holm)}, "
+        f"n = {test.n} seeds{_looked(analysis)}).",
+        *_sign_flip_words(item, analysis.tests),
+    ]
+
+
+def _over_sentences(item: Comparison, analysis: Analysis) -> list[str]:
+    test, metric = item.crossed, analysis.suite.metric
+    if test.p is None:
+        return [f"{ON_NEW_SENTENCES}: cannot be tested: {test.note}."]
+    return [
+        f"{ON_NEW_SENTENCES}: {_answer(item, item.crossed_holm, test.mean, analysis)} "
+        f"(95 % interval {interval(test.low, test.high, metric)}; "
+        f"{'crossed test' if in_points(metric) else 'two-way bootstrap'}, "
+        f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
+        f"{test.seeds} seeds × {test.examples:,} sentences).",
+        *(_chance_words(test.shares) or [f"({test.note}.)"]),
+    ]
+
+
+def _answer(item: Comparison, p: float | None, mean: float | None, analysis: Analysis) -> str:
+    if not rejects(p):
+        return f"not shown to differ ({signed(mean or 0.0, analysis.suite.metric)})"
+    if item.arm:
+        return f"it scores {_lower(mean, analysis)}"
+    return f"{_subject(item, analysis)} {_change(item, mean, analysis)}"
+
+
+def _subject(item: Comparison, analysis: Analysis) -> str:
+    if item.arm:
+        return f"{item.arm} ({changed(item, analysis)})"
+    effect = effect_of(item.name, analysis.suite)
+    if effect is None:
+        return item.name
+    if len(effect.factors) == 1:
+        return effect.levels[0]
+    return f"what {effect.levels[0]} changes against {effect.bases[0]}"
+
+
+def _change(item: Comparison, mean: float | None, analysis: Analysis) -> str:
+    lower = _lower(mean, analysis)
+    if item.arm:
+        return f"scores {lower} than {item.reference}"
+    effect = effect_of(item.name, analysis.suite)
+    if effect is None:
+        return f"is {lower} than 0"
+    if len(effect.factors) == 1:
+        return f"scores {lower} than {effect.bases[0]}{_averaged(effect)}"
+    return f"is {lower} with {effect.levels[1]} than with {effect.bases[1]}{_averaged(effect)}"
+
+
+def _averaged(effect: Effect) -> str:
+    return f", averaged over {' and '.join(effect.others)}" if effect.others else ""
+
+
+def _lower(mean: float | None, analysis: Analysis) -> str:
+    value = mean or 0.0
+    amount = signed(abs(value), analysis.suite.metric).removeprefix("+")
+    return f"{amount} {'lower' if value < 0 else 'higher'}"
+
+
+def _sign_flip_words(item: Comparison, family: int) -> list[str]:
+    if item.sign_flip is None or item.paired.p is None:
+        return []
+    numbers = f"{_p(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
+    if rejects(item.sign_flip_holm) != rejects(item.paired_holm):
+        return [
+            f"The exact sign-flip test disagrees ({numbers}): "
+            "do not lean on this comparison without more seeds."
+        ]
+    return [f"The exact sign-flip test agrees ({numbers})."]
+
+
+def _chance_words(shares: tuple[float, float, float]) -> list[str]:
+    if not any(shares):
+        return []
+    seeds, sentences, both = shares
+    told = f"Chance: {seeds:.0%} from seeds, {sentences:.0%} from sentences, {both:.0%} from both;"
+    if sentences == max(shares):
+        return [f"{told} sentences dominate, so more test sentences would help and seeds hardly."]
+    if seeds == max(shares):
+        return [f"{told} seeds dominate, so more seeds would help."]
+    return [f"{told} their interplay dominates, so more seeds or more sentences would help."]
+
+
+def _power(item: Comparison, analysis: Analysis) -> list[str]:
+    found = None if item.differs or analysis.looks else reach(item.paired, analysis.tests)
+    if found is None:
+        return []
+    smallest = signed(found.detectable, analysis.suite.metric).removeprefix("+")
+    told = f"With this spread {item.paired.n} seeds find a true difference of {smallest} in 80 %"
+    told += " of suites"
+    if found.seeds is None:
+        return [f"{told}; one as small as the one seen would take more than 10,000 seeds."]
+    return [f"{told}; one as large as the one seen would take {found.seeds:,} seeds."]
+
+
+def _seeds_for(item: Equality, analysis: Analysis) -> list[str]:
+    test: Paired = item.paired
+    if item.shown or analysis.looks or not test.sd:
+        return []
+    needed = seeds_for_margin(test, item.on_this_set, analysis.claims)
+    many = "more than 10,000" if needed is None else f"{needed:,}"
+    return [
+        f"If nothing differed, {many} seeds of this spread would show it in 80 % of suites; "
+        f"there are {test.n}."
+    ]
+
+
+def _looked(analysis: Analysis) -> str:
+    """Return that p and interval hold for several looks, where there were several."""
+    if not analysis.looks:
+        return ""
+    return f", holding for all {len(analysis.looks)} look(s) of a sequential design"
+
+
+def _against_base(arm: str, analysis: Analysis) -> str:
+    settings = analysis.suite.arms[arm]
+    if not settings:
+        return "the suite's own settings"
+    parts = []
+    for key, value in settings.items():
+        before: Any = analysis.suite.plan
+        for part in key.split("."):
+            before = before.get(part) if isinstance(before, dict) else None
+        parts.append(f"{changes({key: value})} instead of {before}")
+    return ", ".join(parts)
+
+
+def _p(p: float | None) -> str:
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

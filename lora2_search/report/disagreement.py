@@ -1,0 +1,151 @@
+"""The test examples on which two arms differ most, with their texts where they can be had."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..config import RunConfig
+from ..errors import UserError
+from ..home import home
+from .confusion import CORRELATIONS, class_names, named
+from .contrasts import common_predictions
+from .records import SuiteRuns
+from .scores import Scored
+from .tables import NONE, Row
+
+# Texts that lie beside the records, so that a reader needs no data set to see the same page.
+EXAMPLES_FILE = "examples.json"
+_LONGEST = 160
+
+Texts = Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One test example and how often each arm is right about it.
+
+    Attributes:
+        example: Its number within the test split.
+        label: Its class number, or its value.
+        ours: Seeds with which the arm is right; for numbers, minus the mean absolute error.
+        theirs: The same of the reference.
+        seeds: Seeds that both arms have.
+    """
+
+    example: int
+    label: float
+    ours: float
+    theirs: float
+    seeds: int
+
+
+def disagreements(
+    suite: SuiteRuns,
+    scores: Mapping[tuple[str, int], Scored],
+    arm: str,
+    reference: str,
+    shown: int = 5,
+) -> list[Disagreement]:
+    """Return the examples that one arm gets right and the other wrong over most seeds.
+
+    Those that the arm is better on come first, then those that the reference is better on, at most
+    ``shown`` of each, the widest apart first. Empty where the two share no predictions.
+    """
+    common = common_predictions(scores, (arm, reference), suite.seeds)
+    if isinstance(common, str):
+        return []
+    labels = common.labels  # [E]
+    ours, theirs = common.answers[arm], common.answers[reference]  # [S, E]
+    seeds = len(ours)
+    if suite.metric in CORRELATIONS:
+        mine, other = (-np.abs(values - labels).mean(axis=0) for values in (ours, theirs))
+    else:
+        mine, other = ((values == labels).sum(axis=0).astype(float) for values in (ours, theirs))
+    apart = mine - other  # [E]
+    found = []
+    for sign in (1, -1):
+        order = np.argsort(-sign * apart, kind="stable")[:shown]
+        found += [int(index) for index in order if sign * apart[index] > 0]
+    examples = _numbers(scores, arm, reference)
+    return [
+        Disagreement(int(examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds)
+        for i in found
+    ]
+
+
+def disagreement_rows(
+    found: list[Disagreement], suite: SuiteRuns, arm: str, reference: str, texts: Texts
+) -> list[Row]:
+    """Return the examples as rows of text; without a text, the number tells the example."""
+    names, numbers = class_names(suite), suite.metric in CORRELATIONS
+    rows = []
+    for item in found:
+        label = f"{item.label:.3g}" if numbers else named(names, int(item.label))
+        rows.append(
+            {
+                "example": str(item.example),
+                "label": label,
+                arm: _right(item.ours, item.seeds, numbers),
+                reference: _right(item.theirs, item.seeds, numbers),
+                "text": texts.get(item.example, NONE),
+            }
+        )
+    return rows
+
+
+def example_texts(suite: SuiteRuns) -> Texts:
+    """Return the texts of the test examples by number, or nothing where they cannot be had.
+
+    They are read from ``examples.json`` in the suite's folder, else from the data set itself, if
+    it is on this machine and still the one that was trained on; nothing is fetched.
+    """
+    stored = suite.folder / EXAMPLES_FILE
+    if stored.is_file():
+        told = json.loads(stored.read_text(encoding="utf-8"))
+        return {int(number): str(text) for number, text in told.get(suite.task, {}).items()}
+    run = next((run for run in suite.runs.values() if run.record.data_hash), None)
+    if run is None or not _is_here(run.record.config):
+        return {}
+    from ..training.data import load_data
+
+    try:
+        data = load_data(RunConfig.model_validate(run.record.config))
+    except (UserError, ValueError):
+        return {}
+    if data.hash != run.record.data_hash:
+        return {}
+    pairs = zip(*data.splits["test"].texts, strict=True)
+    return {number: _short(" ‖ ".join(parts)) for number, parts in enumerate(pairs)}
+
+
+def _is_here(config: Mapping[str, object]) -> bool:
+    """Whether a data set can be read without asking a network for it."""
+    from ..training.packaged import TASK_ASSETS
+
+    data = config.get("data")
+    path = data.get("path") if isinstance(data, dict) else None
+    if path:
+        return Path(str(path)).expanduser().exists()
+    asset = TASK_ASSETS.get(str(config.get("task")))
+    return asset is not None and (home() / "assets" / asset).is_dir()
+
+
+def _numbers(scores: Mapping[tuple[str, int], Scored], arm: str, reference: str) -> np.ndarray:
+    for (name, seed), scored in scores.items():
+        if name == arm and (reference, seed) in scores and scored.predictions is not None:
+            return scored.predictions.examples
+    return np.arange(0)
+
+
+def _right(value: float, seeds: int, numbers: bool) -> str:
+    return f"off by {-value:.3g}" if numbers else f"right {value:.0f} of {seeds}"
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,99 @@
+"""A claim of equality that a suite names before its run, tested on its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from .contrasts import (
+    Scores,
+    Weights,
+    common_predictions,
+    correctness_contrasts,
+    pair,
+    score_contrast,
+    seed_contrasts,
+)
+from .equivalence import Equivalence, tost, tost_crossed, tost_draws
+from .looks import equivalence_at, looks_of
+from .records import Margin, SuiteRuns
+from .statistics import LEVEL, Paired, crossed, holm, paired, pigeonhole_draws
+
+
+@dataclass(frozen=True)
+class Equality:
+    """A claim of equality that was named before the run, tested.
+
+    Attributes:
+        name: ``arm − reference``.
+        claim: The claim and its margin.
+        differences: Arm minus reference by seed.
+        paired: The test of a difference of the same pair: its spread tells the power.
+        on_this_set: Two one-sided tests over seeds.
+        on_new_sentences: The same over seeds and sentences.
+        on_this_set_holm: p after Holm's correction over all claims of equality.
+        on_new_sentences_holm: The same of the second test.
+    """
+
+    name: str
+    claim: Margin
+    differences: Mapping[int, float]
+    paired: Paired
+    on_this_set: Equivalence
+    on_new_sentences: Equivalence
+    on_this_set_holm: float | None = None
+    on_new_sentences_holm: float | None = None
+
+    @property
+    def shown(self) -> bool:
+        """Whether the corrected test shows equality on this test set."""
+        return self.on_this_set_holm is not None and self.on_this_set_holm <= LEVEL
+
+
+def equality_of(suite: SuiteRuns, scores: Scores, claim: Margin) -> Equality:
+    """Return a claim of equality tested, not corrected yet."""
+    compared = pair(claim.arm, claim.reference)
+    differences = seed_contrasts(scores, compared.weights)
+    looks = looks_of(suite)
+
+    def over_seeds(seeds: Sequence[int]) -> Equivalence:
+        return tost([differences[s] for s in seeds if s in differences], claim.margin)
+
+    over_both = partial(_same_sentences, suite, scores, compared.weights, claim.margin)
+    test: Callable[[Callable[[Sequence[int]], Equivalence]], Equivalence]
+    test = (lambda one: one(suite.seeds)) if looks is None else partial(equivalence_at, looks)
+    return Equality(
+        compared.name,
+        claim,
+        differences,
+        paired(list(differences.values())),
+        on_this_set=test(over_seeds),
+        on_new_sentences=test(over_both),
+    )
+
+
+def _same_sentences(
+    suite: SuiteRuns, scores: Scores, weights: Weights, margin: float, seeds: Sequence[int]
+) -> Equivalence:
+    common = common_predictions(scores, weights, seeds)
+    if isinstance(common, str):
+        return Equivalence(0, margin, note=common)
+    if suite.metric == "accuracy":
+        return tost_crossed(crossed(correctness_contrasts(common, weights)), margin)
+    rows, columns = common.shape
+    if rows < 2 or columns < 2:
+        note = f"{rows} seed(s) and {columns} common test sentence(s): both must be 2 or more"
+        return Equivalence(rows, margin, note=note)
+    contrast = score_contrast(common, weights, suite.metric, suite.classes)
+    return tost_draws(pigeonhole_draws(contrast, rows, columns), rows, margin)
+
+
+def claims_corrected(claims: Sequence[Equality]) -> list[Equality]:
+    """Return claims of equality with Holm's correction over all of them."""
+    by_seeds = holm([item.on_this_set.p for item in claims])
+    by_both = holm([item.on_new_sentences.p for item in claims])
+    return [
+        replace(item, on_this_set_holm=first, on_new_sentences_holm=second)
+        for item, first, second in zip(claims, by_seeds, by_both, strict=True)
+    ]

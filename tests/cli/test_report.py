@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lora2_search.cli.report import run_report
+from lora2_search.errors import UserError
+
+from ..report.designs import RATES
+from ..report.factories import draws, suite, write_suite
+from ..report.test_page import MIXED, write_study
+
+
+def one_of_each(storage: Path) -> None:
+    write_suite(storage / "suites" / "small", suite(seeds=2), draws(RATES, 40))
+    write_study(storage / "studies" / "study", MIXED)
+
+
+def test_a_suite_is_written_where_it_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_of_each(tmp_path)
+    run_report("small", tmp_path, tmp_path / "out", None)
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out" / "report.html")
+    assert (tmp_path / "out" / "runs.csv").is_file()
+
+
+def test_an_archive_is_kept_and_its_report_made_again_from_it_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_of_each(tmp_path)
+    kept = tmp_path / "kept"
+    run_report("small", tmp_path, None, kept)
+    assert capsys.readouterr().out.strip() == str(kept / "report.md")
+    assert not (kept / "report.html").exists()
+    first = (kept / "report.md").read_text()
+    (tmp_path / "suites").rename(tmp_path / "gone")
+    (kept / "report.md").write_text("something else")
+    run_report(str(kept), tmp_path, None, None)
+    assert (kept / "report.md").read_text() == first
+
+
+def test_a_study_gets_its_page_and_the_appendix_of_a_paper(tmp_path: Path) -> None:
+    one_of_each(tmp_path)
+    run_report("study", tmp_path, tmp_path / "out", None)
+    assert r"\toprule" in (tmp_path / "out" / "search_space.tex").read_text()
+    assert "seconds in all" in (tmp_path / "out" / "compute.md").read_text()
+    assert "Expected best score" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    "name, out, archive, words",
+    [
+        ("study", None, "kept", "keeps a suite's evidence, and study is a study"),
+        ("nothing", None, None, "nothing called nothing"),
+        ("small", "file", None, "cannot make the folder"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    tmp_path: Path, name: str, out: str | None, archive: str | None, words: str
+) -> None:
+    one_of_each(tmp_path)
+    (tmp_path / "file").write_text("")
+    where = [None if part is None else tmp_path / part for part in (out, archive)]
+    with pytest.raises(UserError, match=words):
+        run_report(name, tmp_path, *where)

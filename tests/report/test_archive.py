@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lora2_search.config import RunConfig
+from lora2_search.errors import UserError
+from lora2_search.report.archive import archived, write_archive
+from lora2_search.report.archived_record import lean, rebuilt, shared, without_shared
+from lora2_search.report.comparison import analyse_tasks
+from lora2_search.training.record import Point, RunRecord
+
+from .designs import STATES, in_disrepair, write_crossed
+from .factories import record, suite, write_run, write_suite
+
+
+def numbers(analysis: Any) -> Any:
+    """Everything that was computed, without where it was read from and the records themselves."""
+    arms = [{**asdict(arm), "records": len(arm.records)} for arm in analysis.arms]
+    return repr((arms, analysis.family, analysis.floor, analysis.equivalence))
+
+
+@pytest.mark.parametrize("state", ["finished", *STATES])
+def test_an_archive_gives_the_same_numbers_as_the_suite(tmp_path: Path, state: str) -> None:
+    folder = tmp_path / "suite"
+    write_crossed(folder) if state == "finished" else in_disrepair(folder, state)
+    write_archive(folder, tmp_path / "archive")
+    before = analyse_tasks(folder)
+    with archived(tmp_path / "archive") as evidence:
+        after = {task: item.analysis for task, item in evidence.items()}
+    assert list(before) == list(after)
+    for task, analysis in before.items():
+        assert numbers(analysis) == numbers(after[task])
+
+
+def test_predictions_that_are_no_whole_numbers_are_kept_exactly(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.normal(size=30)
+
+    plan = suite(task="ratings", seeds=2)
+    for run in plan.runs(tmp_path / "suite"):
+        noise = generator.normal(size=30).astype(np.float32)
+        said = (labels + noise).astype(np.float32).astype(float)
+        write_run(run.folder, run.config, labels=labels, predictions=said, metric="pearson")
+    plan.write(tmp_path / "suite")
+    before = analyse_tasks(tmp_path / "suite")[""]
+    write_archive(tmp_path / "suite", tmp_path / "archive")
+    with archived(tmp_path / "archive") as evidence:
+        assert numbers(before) == numbers(evidence[""].analysis)
+
+
+def test_an_archive_is_small(tmp_path: Path) -> None:
+    plan = suite(seeds=15)
+    generator = np.random.default_rng(1)
+    write_suite(tmp_path / "suite", plan, lambda arm, seed: generator.random(1000) < 0.75)
+    folder = write_archive(tmp_path / "suite", tmp_path / "archive").parent
+    kept = ("suite.yaml", "records.jsonl", "predictions.parquet", "examples.json")
+    assert sum((folder / name).stat().st_size for name in kept) < 100_000
+    assert len(pd.read_parquet(folder / "predictions.parquet")) == 60_000
+
+
+def test_the_code_in_an_archived_report_recomputes_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_crossed(tmp_path / "suite")
+    path = write_archive(tmp_path / "suite", tmp_path / "archive")
+    code = path.read_text().partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(path.parent)
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    rows = csv.DictReader((path.parent / "runs.csv").read_text().splitlines())
+    for row in rows:
+        assert scope["scores"].loc[int(row["seed"]), row["arm"]] == pytest.approx(
+            float(row["score"]), abs=1e-12
+        )
+
+
+def test_an_archive_never_overwrites_the_suite(tmp_path: Path) -> None:
+    write_crossed(tmp_path)
+    with pytest.raises(UserError, match="must go elsewhere"):
+        write_archive(tmp_path, tmp_path / ".." / tmp_path.name)
+    with pytest.raises(UserError, match="is no archive"), archived(tmp_path):
+        pass
+
+
+FIRST = record(RunConfig(task="sentiment"))
+FIELDS = st.dictionaries(st.sampled_from(["a", "b", "c/d", "e.f"]), st.floats(), max_size=4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(FIELDS, FIELDS, st.sampled_from(["completed", "failed"]))
+def test_a_record_comes_back_as_it_was_but_for_its_history(
+    scores: dict[str, float], others: dict[str, float], status: Any
+) -> None:
+    first = FIRST.model_copy(update={"scores": others})
+    second = FIRST.model_copy(update={"scores": scores, "status": status, "fingerprint": "x"})
+    common = shared([lean(first), lean(second)])
+    for one in (first, second):
+        back = rebuilt(without_shared(lean(one), common), common)
+        assert _plain(back) == _plain(one)
+
+
+def _plain(one: RunRecord) -> str:
+    return json.dumps(one.model_dump(exclude={"history"}), sort_keys=True)
+
+
+def test_of_a_history_the_evaluations_are_kept() -> None:
+    points = [
+        Point(step=1, time_ms=5, metrics={"train/loss": 0.7}),
+        Point(step=2, time_ms=9, metrics={"train/loss": 0.6, "validation/accuracy": 1 / 3}),
+        Point(step=4, time_ms=12, metrics={"geometry/overlap": 0.25, "rank/kept": 8.0}),
+    ]
+    told = lean(record(RunConfig(task="sentiment"), history=points))
+    back = rebuilt({"own": told}, {})
+    assert [(point.step, point.metrics) for point in back.history] == [
+        (2, {"validation/accuracy": 0.333333}),
+        (4, {"geometry/overlap": 0.25, "rank/kept": 8.0}),
+    ]

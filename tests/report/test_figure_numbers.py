@@ -1,0 +1,151 @@
+"""The numbers behind the figures, each against a computation of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lora2_search.config import RunConfig
+from lora2_search.report.bands import bands, geometry_keys
+from lora2_search.report.compute import compute_statement
+from lora2_search.report.costs import costs
+from lora2_search.report.evidence import gather
+from lora2_search.report.expected_best import expected_best
+from lora2_search.report.forest import effects
+from lora2_search.report.interactions import interactions
+from lora2_search.report.ranks import mean_ranks
+from lora2_search.report.records import read_suite
+from lora2_search.report.tables import tuning_rows
+from lora2_search.report.tuning import read_tuning
+from lora2_search.training.record import Point
+
+from .designs import RATES, write_crossed
+from .factories import draws, record, suite, write_run, write_suite
+
+SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
+
+
+@given(SCORES)
+def test_the_expected_best_rises_from_the_mean_towards_the_best_seen(scores: list[float]) -> None:
+    curve = expected_best(scores)
+    assert curve[0] == pytest.approx(np.mean(scores))
+    assert all(b >= a - 1e-12 for a, b in zip(curve, curve[1:], strict=False))
+    assert curve[-1] <= max(scores) + 1e-12
+
+
+def test_the_expected_best_is_the_mean_maximum_of_draws_with_replacement() -> None:
+    scores = [0.5, 0.9, 0.7, 0.7, 0.2]
+    for n in (1, 2, 3):
+        every = np.array(np.meshgrid(*[scores] * n)).reshape(n, -1)
+        assert expected_best(scores)[n - 1] == pytest.approx(every.max(axis=0).mean(), abs=1e-12)
+    assert expected_best([]) == []
+    with pytest.raises(ValueError, match="finite"):
+        expected_best([0.5, float("nan")])
+
+
+def told(steps: list[int], values: list[float], key: str = "geometry/overlap") -> list[Point]:
+    return [
+        Point(step=s, time_ms=0, metrics={key: v, "validation/accuracy": v})
+        for s, v in zip(steps, values, strict=True)
+    ]
+
+
+def test_bands_are_mean_and_range_of_complete_runs_at_the_steps_they_share(tmp_path: Path) -> None:
+    histories: dict[tuple[str, int], dict[str, Any]] = {
+        ("base", 0): {"history": told([2, 4, 6], [0.1, 0.2, 0.4])},
+        ("base", 1): {"history": told([2, 6, 8], [0.3, 0.2, 0.9])},
+        ("base", 2): {"history": told([2], [9.0]), "status": "failed", "error": "Diverged: x"},
+        ("head-only", 0): {"history": told([2], [float("nan")])},
+    }
+    write_suite(tmp_path, suite(seeds=3), draws(RATES, 40), histories)
+    runs = read_suite(tmp_path)
+    assert geometry_keys(runs) == ["geometry/overlap"]
+    (band,) = bands(runs, "geometry/overlap")
+    assert (band.arm, band.runs) == ("base", 2)
+    # The factory's own history of the third seed has no geometry.
+    assert band.steps == (2, 6)
+    assert band.mean == pytest.approx((0.2, 0.3))
+    assert (band.low, band.high) == ((0.1, 0.2), (0.3, 0.4))
+
+
+def test_interaction_cells_are_means_over_seeds_of_the_arms_in_them(tmp_path: Path) -> None:
+    analysis = gather(write_crossed(tmp_path))[""].analysis
+    (found,) = interactions(analysis)
+    assert {found.first, found.second} == {"planes", "regularisation"}
+    means = {arm.name: arm.mean for arm in analysis.arms}
+    assert len(found.cells) == 4
+    for (first, second), test in found.cells.items():
+        levels = {found.first: first, found.second: second}
+        arm = next(a for a, cell in analysis.suite.cells["main"].items() if cell == levels)
+        assert test.mean == pytest.approx(means[arm])
+
+
+def test_the_forest_has_every_comparison_contrast_and_claim_once(tmp_path: Path) -> None:
+    analysis = gather(write_crossed(tmp_path))[""].analysis
+    found = effects(analysis)
+    names = [item.name for item in found]
+    assert names == [*(item.name for item in analysis.family), "base − head-only"]
+    margins = {item.name: item.margin for item in found if item.margin is not None}
+    assert margins == {"one-plane − base": 0.05}
+    assert found[-1].kind == "floor" and found[-1].differs
+    assert [item.differs for item in found[:-1]] == [item.differs for item in analysis.family]
+
+
+def test_a_claim_of_equality_alone_is_in_the_forest_but_never_differs(tmp_path: Path) -> None:
+    folder = write_crossed(tmp_path, comparisons=[])
+    item = next(e for e in effects(gather(folder)[""].analysis) if e.kind == "equality")
+    assert (item.name, item.margin, item.differs) == ("one-plane − base", 0.05, False)
+
+
+def test_costs_are_mean_scores_against_compressed_parameters(tmp_path: Path) -> None:
+    analysis = gather(write_crossed(tmp_path))[""].analysis
+    points = {item.arm: item for item in costs(analysis)}
+    assert points["base"].parameters == 300
+    assert points["base"].low is not None and points["base"].low < points["base"].mean
+
+
+def test_mean_ranks_are_those_of_the_runs_that_have_ranks() -> None:
+    config = RunConfig(task="sentiment")
+    patterns = [{"a.0.q": 4, "a.1.q": 2}, {"a.0.q": 8, "a.1.q": 0}, {}]
+    found = mean_ranks([record(config, rank_pattern=pattern) for pattern in patterns])
+    assert found is not None and found.runs == 2
+    assert found.ranks == ((6.0,), (1.0,))
+    assert mean_ranks([]) is None
+
+
+def test_tuning_tells_what_was_chosen_of_how_many_and_what_fewer_would_have_found(
+    tmp_path: Path,
+) -> None:
+    grid = {"base": {"training.lr": [0.1, 0.2, 0.3, 0.4]}}
+    plan = suite(seeds=2, tuning={"arms": grid, "seeds": 2})
+    folder = write_suite(tmp_path, plan, draws(RATES, 40))
+    scores = [0.5, 0.6, 0.8, 0.7]
+    for run in plan.tuning_runs(folder):
+        value = scores[int(run.tags["trial"])] + 0.02 * (run.config.seed % 2)
+        told = {"validation/accuracy": value}
+        failed = run.tags["trial"] == "3" and run.config.seed % 2
+        write_run(run.folder, run.config, scores=told, status="failed" if failed else "completed")
+    found = read_tuning(folder)
+    assert len(found.records) == 8
+    assert found.trial_scores("accuracy")["base"] == pytest.approx([0.51, 0.61, 0.81, 0.7])
+    (row,) = tuning_rows(gather(folder)[""].analysis, found)
+    assert (row["trials"], row["best validation accuracy"]) == ("4", "81.00 %")
+    assert row["expected best of 1"] == "65.75 %"
+
+
+def test_the_compute_statement_adds_up_every_run_whatever_became_of_it() -> None:
+    config = RunConfig(task="sentiment")
+    records = [
+        record(config),
+        record(config, status="failed", timings={"total": 10.0}, reused_from="suites/a/runs/b"),
+        record(config, status="failed", timings={}, device="cuda"),
+    ]
+    text = compute_statement(records)
+    assert text.startswith("3 runs (1 complete, 2 failed), 35 seconds in all (1 without")
+    assert "cpu, 1 thread(s) a run; cuda" in text and "1 of the runs were taken over" in text
+    assert compute_statement([]) == "No run was made."

@@ -1,0 +1,80 @@
+"""Decoders bring no padding token; a batch must be worth what its sentences are worth alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lora2_search.config import ModelConfig, RunConfig
+from lora2_search.errors import ConfigError
+from lora2_search.training.models import load_tokenizer
+from lora2_search.training.preparation import prepare
+from lora2_search.training.run import run
+
+from ..conftest import BAD, FILLER, GOOD
+
+PAIR = ("good film", "the cast is very good and it is a great story")
+
+
+def decoder(model_type: str, folder: Path, eos: bool = True) -> Path:
+    """A random decoder, whose word-level tokenizer knows no padding token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        GPT2Config,
+        GPT2Model,
+        LlamaConfig,
+        LlamaModel,
+        PreTrainedTokenizerFast,
+    )
+
+    vocabulary = {word: i for i, word in enumerate(["[UNK]", "[END]", *GOOD, *BAD, *FILLER])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"unk_token": "[UNK]", **({"eos_token": "[END]"} if eos else {})}
+    PreTrainedTokenizerFast(tokenizer_object=backend, **special).save_pretrained(folder)
+    torch.manual_seed(0)
+    ends = {"eos_token_id": 1, "bos_token_id": 1, "pad_token_id": None, "vocab_size": 40}
+    if model_type == "gpt2":
+        model = GPT2Model(GPT2Config(n_embd=32, n_layer=2, n_head=2, n_positions=64, **ends))
+    else:
+        sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+        model = LlamaModel(LlamaConfig(num_attention_heads=2, **sizes, **ends))
+    model.save_pretrained(folder)
+    return folder
+
+
+def config(folder: Path, data: Path, **training: int) -> RunConfig:
+    return RunConfig.model_validate(
+        {
+            "model": {"name_or_path": str(folder)},
+            "data": {"path": str(data), "text": ["review"], "label": "verdict"},
+            "adapter": {"k": 4, "r": 2, "target_rank": 1, "t_final": 0.2},
+            "training": {"steps": 4, "batch_size": 8, "evaluations": 1, **training},
+        }
+    )
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
+def test_a_decoder_trains_on_batches_and_answers_the_same_for_a_sentence_alone(
+    model_type: str, tmp_path: Path, reviews_csv: Path
+) -> None:
+    settings = config(decoder(model_type, tmp_path / "model"), reviews_csv)
+    tokenizer = load_tokenizer(settings.model)
+    prepared = prepare(settings)
+    model = prepared.trainer.progress.model.eval()
+    assert model.config.pad_token_id == tokenizer.pad_token_id == tokenizer.eos_token_id == 1
+    together = tokenizer(list(PAIR), padding=True, return_tensors="pt")
+    alone = tokenizer(PAIR[0], return_tensors="pt")
+    assert together["input_ids"].shape[1] > alone["input_ids"].shape[1]
+    with torch.no_grad():
+        torch.testing.assert_close(model(**together).logits[:1], model(**alone).logits)
+    record = run(settings, tmp_path / "run")
+    assert record.status == "completed" and 0 <= record.scores["test/accuracy"] <= 1
+
+
+def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused_in_words(tmp_path: Path) -> None:
+    folder = decoder("gpt2", tmp_path / "model", eos=False)
+    with pytest.raises(ConfigError, match="neither a padding nor an end-of-sequence token"):
+        load_tokenizer(ModelConfig(name_or_path=str(folder)))
