@@ -241,7 +241,7 @@ def test_a_verification_is_listed_with_its_parts_and_shown_with_its_table(
     shown = CliRunner().invoke(app, ["runs", "show", f"verifications/{folder.name}"])
     assert shown.exit_code == 0
     assert ("It merges" in shown.stdout) == rows
-    assert f"{done} of 2 parts" in shown.stderr
+    assert f"{done} of 2 parts" in shown.output
     with owned(folder):
         assert find(folder.name, None).state() == "running"
 
@@ -250,7 +250,7 @@ def test_a_broken_verification_and_one_that_is_asked_for_an_adapter_are_told_in_
     own_home: Path,
 ) -> None:
     folder = verification(own_home, 2, True)
-    exported = CliRunner().invoke(app, ["export", folder.name])
+    exported = CliRunner().invoke(app, ["export", folder.name, "--out", str(own_home / "out")])
     assert (
         exported.exit_code == 2 and "is a verification, which keeps no adapter" in exported.stderr
     )
