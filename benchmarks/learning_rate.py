@@ -85,15 +85,19 @@ def loss(key: Key) -> tuple[Key, float | None]:
     return key, value if math.isfinite(value) else None
 
 
-def measured() -> dict[Key, float]:
-    """The runs there are, by key."""
+def rows() -> list[dict[str, Any]]:
+    """The runs there are, as they were kept."""
     lines = RUNS.read_text(encoding="utf-8").splitlines() if RUNS.exists() else []
-    rows = [json.loads(line) for line in lines]
+    return [json.loads(line) for line in lines]
+
+
+def measured() -> dict[Key, float]:
+    """Losses of the runs there are, by key."""
     return {
         (row["form"], row["shape"], row["rate"], row["seed"]): min(
             WORST, WORST if row["loss"] is None else row["loss"]
         )
-        for row in rows
+        for row in rows()
     }
 
 
@@ -102,11 +106,13 @@ def run(seeds: Sequence[int], workers: int) -> None:
     done = measured()
     wanted = itertools.product(seeds, RATES, SHAPES, FORMS)
     missing = [(f, s, rate, seed) for seed, rate, s, f in wanted if (f, s, rate, seed) not in done]
+    made = f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores"
     RESULTS.mkdir(exist_ok=True)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, RUNS.open("a") as file:
         for count, (key, value) in enumerate(pool.map(loss, missing), 1):
-            row = dict(zip(("form", "shape", "rate", "seed"), key, strict=True)) | {"loss": value}
+            row = dict(zip(("form", "shape", "rate", "seed"), key, strict=True))
+            row |= {"loss": value, "made": made}
             print(json.dumps(row), file=file, flush=True)
             print(f"{count} of {len(missing)}: {row}", flush=True)
 
@@ -169,12 +175,13 @@ def page() -> None:
     if not seeds:
         raise SystemExit("no seed has been run at every rate yet")
     curves = {form: {shape: Curve(found, form, shape, seeds) for shape in SHAPES} for form in FORMS}
+    when = sorted({row["made"] for row in rows()})
     draw(curves)
-    PAGE.write_text("\n".join(lines(curves, seeds)) + "\n", encoding="utf-8")
+    PAGE.write_text("\n".join(lines(curves, seeds, when)) + "\n", encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 
 
-def lines(curves: dict[str, dict[str, Curve]], seeds: list[int]) -> list[str]:
+def lines(curves: dict[str, dict[str, Curve]], seeds: list[int], when: list[str]) -> list[str]:
     spreads = {form: spread(list(shapes.values())) for form, shapes in curves.items()}
     ends = {form: interval(list(shapes.values())) for form, shapes in curves.items()}
     middle = {form: median(c.best for c in shapes.values()) for form, shapes in curves.items()}
@@ -192,8 +199,7 @@ def lines(curves: dict[str, dict[str, Curve]], seeds: list[int]) -> list[str]:
     return [
         "# How far the best learning rate moves with k, r and P",
         "",
-        f"Written by `python -m benchmarks.learning_rate` on {date.today()} ({platform.machine()}, "
-        f"{os.cpu_count()} cores, no GPU).",
+        f"Written by `python -m benchmarks.learning_rate`. Runs made {'; '.join(when)}, no GPU.",
         f"{len(seeds)} seeds ({seeds[0]} to {seeds[-1]}), rates {RATES[0]:g} to {RATES[-1]:g} in "
         "steps of 1.7; MiniLM 6 × 384 on 1,000 packaged sentences, 125 steps of 8, no pruning,",
         "validation cross-entropy on 400 sentences (least loss is best; ln 2 = 0.69 is chance). "
