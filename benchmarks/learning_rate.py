@@ -242,6 +242,8 @@ def draw(curves: dict[str, dict[str, Curve]]) -> None:
             axis.plot(RATES, mean, marker=marker, markersize=4, label=shape)
             axis.axvline(curve.best, color=axis.lines[-1].get_color(), alpha=0.35, linewidth=1)
         axis.set(xscale="log", xlabel="learning rate", title=form, ylim=(None, 0.75))
+        axis.set_xticks(RATES, [f"{rate:.1e}" for rate in RATES], fontsize=8)
+        axis.minorticks_off()
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("validation cross-entropy, mean over seeds")
     axes[-1].legend(fontsize=8)
