@@ -13,7 +13,7 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
     Args:
         suite: Its file, without ``.yaml``.
         about: What ``--help`` says.
-        changes: ``key=value`` over the file, before those of the command line.
+        changes: ``key=value`` over the file of a new suite, before those of the command line.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
@@ -28,7 +28,8 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
     try:
         result = lora2_search.ablate(
             None if given.resume else Path(__file__).with_name(f"{suite}.yaml"),
-            overrides=[*changes, *given.changes],
+            # A suite that goes on has the changes it was begun with.
+            overrides=[*([] if given.resume else changes), *given.changes],
             name=given.name,
             resume=given.resume,
             storage=given.storage,
@@ -36,7 +37,10 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
         )
     except UserError as error:
         parser.exit(2, f"{error}\n")
+    if result.interrupted:
+        parser.exit(130, f"interrupted; go on with --resume {result.name}\n")
     # A plain pandas frame, one row a run: the place to go on from.
-    frame = result.frame()
-    print(frame.groupby("arm", sort=False)["test"].describe()[["count", "mean", "std"]])
+    frame = result.frame().astype({"test": float})
+    arms = frame.groupby(["task", "arm"], sort=False)["test"]
+    print(arms.describe()[["count", "mean", "std"]])
     print(f"report: {result.folder}")

@@ -123,8 +123,8 @@ def ablate(
         overrides: ``key=value`` assignments over the file.
         name: The suite's name.
         resume: Name of a suite to go on with.
-        from_study: Instead of ``suite``: run the ablation path from the published settings to the
-            winner of the study of that name, and back.
+        from_study: Instead of ``suite``: run the ablation path from the settings of the study of
+            that name to its winner, and back.
         add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
         until_decided: Give it seeds by its plan ``sequential`` until every named comparison is
             decided, instead of those of the file.

@@ -79,15 +79,18 @@ def look(folder: Path) -> Look:
 
 
 def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
-    equal = {item.name: item for item in analysis.equivalence}
+    # A claim of equality is the same in both directions.
+    equal = {
+        frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
+    }
     for item in analysis.family:
-        claim = equal.pop(item.name, None)
+        claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"
         if item.differs:
             decision = "different"
         elif claim is not None and claim.shown:
             decision = "equivalent"
         yield item.name, Seen(decision, item.paired.mean, item.paired_holm)
-    for name, claim in equal.items():
+    for claim in equal.values():
         decision = "equivalent" if claim.shown else "undecided"
-        yield name, Seen(decision, claim.paired.mean, claim.on_this_set_holm)
+        yield claim.name, Seen(decision, claim.paired.mean, claim.on_this_set_holm)

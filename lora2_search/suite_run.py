@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from .ablation.decided import until_decided
+from .ablation.reserved import BASE
 from .ablation.runner import DIFFERENCES_FILE, SuiteResult, run_suite, suite_folder
 from .ablation.suite import SUITE_FILE, Suite
 from .chosen import Chosen
@@ -79,7 +80,7 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: N
         UserError: The hub or the package index cannot be reached.
     """
     for task in suite.task_names:
-        config = suite.run_config("base", suite.seed_list[0], task)
+        config = suite.run_config(BASE, suite.seed_list[0], task)
         check_inputs(config, say, {"metric": suite.metric})
 
 

@@ -43,9 +43,29 @@ def looked_at(folder: Path, **changes: Any) -> dict[str, str]:
             {"seeds": 6, "equivalence": [CLAIM], "comparisons": [["worse", "base"]]},
             {"worse − base": "different", "same − base": "equivalent"},
         ),
+        (
+            {"seeds": 6, "equivalence": [{"arm": "base", "reference": "same", "margin": 0.05}]},
+            {"worse − base": "different", "same − base": "equivalent"},
+        ),
+        (
+            {
+                "seeds": 6,
+                "equivalence": [CLAIM],
+                "comparisons": [],
+                "contrasts": {"c": {"same": 1.0, "base": -1.0}},
+            },
+            {"c": "equivalent"},
+        ),
         ({"seeds": 2}, {"worse − base": "undecided", "same − base": "undecided"}),
     ],
-    ids=["no margin named", "a margin named", "a margin alone", "before the first look"],
+    ids=[
+        "no margin named",
+        "a margin named",
+        "a margin alone",
+        "a margin the other way round",
+        "a margin of a contrast",
+        "before the first look",
+    ],
 )
 def test_a_look_decides_what_the_report_says(
     changes: dict[str, Any], expected: dict[str, str], tmp_path: Path

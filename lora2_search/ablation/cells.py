@@ -98,7 +98,8 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
                     (
                         place,
                         f"the cell {_spoken(cell)} would be called {name!r}, as another "
-                        "arm with other settings is; rename a level",
+                        "arm with other settings is; rename "
+                        f"{'a level' if made else 'the block'}",
                     )
                 )
             new[name] = _differing(settings, base)

@@ -51,7 +51,8 @@ def until_decided(
         seeds = len(suite.seed_list)
         if result.interrupted or UNDECIDED not in decide(result).values() or seeds >= plan.most:
             return result
-        suite = _with_seeds(suite, min(seeds + plan.every, plan.most))
+        # What was run, not what was asked for: tuning may have settled its arms.
+        suite = _with_seeds(result.suite, min(seeds + plan.every, plan.most))
 
 
 def _with_seeds(suite: Suite, count: int) -> Suite:

@@ -100,9 +100,11 @@ def _begun(data: Mapping[str, Any], base: RunConfig | None) -> _Made:
 def _twins(arms: Mapping[str, Any], base: RunConfig) -> Iterator[tuple[str, str]]:
     """Yield the identity of every arm that can run; what is wrong with others is said elsewhere."""
     for name, settings in reversed(list(arms.items())):  # the first of two equal arms wins
+        if not isinstance(settings, dict):
+            continue
         try:
-            yield identity(with_settings(base, dict(settings))), name
-        except (ConfigError, TypeError, ValueError):
+            yield identity(with_settings(base, settings)), name
+        except ConfigError:
             continue
 
 
@@ -138,5 +140,11 @@ def _expanded(source: Source, made: _Made) -> Source:
     if data.get("comparisons") is None:
         left_out = made.contrasted | {BASE, data.get("floor", FLOOR)}
         pairs = [*made.pairs, *([arm, BASE] for arm in arms if arm not in left_out)]
-        data["comparisons"] = [list(pair) for pair in dict.fromkeys(map(tuple, pairs))]
+        # A contrast of two arms is their comparison already.
+        told = list(made.contrasts.values())
+        data["comparisons"] = [
+            [arm, reference]
+            for arm, reference in dict.fromkeys(map(tuple, pairs))
+            if {arm: 1.0, reference: -1.0} not in told
+        ]
     return Source(data, {**made.where, **source.where}, source.name)

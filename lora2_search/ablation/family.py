@@ -33,7 +33,10 @@ def _comparisons(parts: Parts) -> Found:
         if len(set(pair)) < 2:
             yield path, f"compares {pair[0]!r} with itself; name two arms"
         elif frozenset(pair) in seen:
-            yield path, f"{pair} is named twice; it would count twice in the correction"
+            yield (
+                path,
+                f"{pair} is named twice, and would count twice in the correction; drop one",
+            )
         seen.add(frozenset(pair))
 
 
@@ -54,7 +57,8 @@ def _contrasts(parts: Parts) -> Found:
         else:
             same = seen.setdefault(_direction(weights), f"contrast {name!r}")
             if same != f"contrast {name!r}":
-                yield path, f"tests the same as {same}; it would count twice in the correction"
+                why = "would count twice in the correction; leave one of them out"
+                yield path, f"tests the same as {same}, and {why}"
 
 
 def _direction(weights: Mapping[str, float]) -> frozenset[tuple[str, float]]:

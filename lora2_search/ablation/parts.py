@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,7 +89,7 @@ def parts_of(data: Mapping[str, Any], kind: type[Suite], *, complete: bool) -> P
         contrasts={
             name: weights
             for name, weights in _mappings(_mapping(data.get("contrasts"))).items()
-            if all(isinstance(weight, int | float) for weight in weights.values())
+            if isinstance(name, str) and all(map(_is_weight, weights, weights.values()))
         },
         cells={
             block: list(cells) for block, cells in _mappings(_mapping(data.get("cells"))).items()
@@ -117,6 +118,10 @@ def _is_pair(value: Any) -> bool:
     return (
         isinstance(value, list) and len(value) == 2 and all(isinstance(name, str) for name in value)
     )
+
+
+def _is_weight(arm: Any, weight: Any) -> bool:
+    return isinstance(arm, str) and isinstance(weight, int | float) and math.isfinite(weight)
 
 
 def _read(value: Any, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The way from published settings to a study's winner, one setting at a time, and back."""
+"""The way from a study's own settings to its winner, one setting at a time, and back."""
 
 from __future__ import annotations
 

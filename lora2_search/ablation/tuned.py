@@ -33,7 +33,7 @@ class Tuning(Section):
         seeds: How many, counted from 1000, or a list; none of the suite's.
     """
 
-    arms: dict[str, dict[str, Values]] = Field(min_length=1)
+    arms: dict[str, Annotated[dict[str, Values], Field(min_length=1)]] = Field(min_length=1)
     seeds: Seeds = 2
 
     @field_validator("arms")

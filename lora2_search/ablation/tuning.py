@@ -46,8 +46,8 @@ def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
             raise UserError(
                 f"tuning {arm}: none of its {len(trials)} trials was completed with every seed "
                 f"({', '.join(map(str, suite.tuning.seed_list))}), so nothing can be chosen; see "
-                f"{folder / 'tuning'}, give tuning.arms.{arm} other values, or --resume to try the "
-                "failed runs again"
+                f"{folder / 'tuning'}; --resume to try the failed runs again, or begin "
+                f"a new suite with other values in tuning.arms.{arm}"
             )
         best = max(means, key=lambda number: means[number])
         chosen[arm] = suite.tuning.trials(arm)[best]

@@ -81,7 +81,8 @@ def run_ablate(
             say=view.say,
         )
     if result.interrupted:
-        again = command("ablate", "--resume", plan.name, storage=storage, tracking_uri=uri)
+        words = ["--resume", plan.name, *([] if reuse else ["--no-reuse"])]
+        again = command("ablate", *words, storage=storage, tracking_uri=uri)
         raise KeyboardInterrupt(f"go on with: {again}")
     _tell(result, storage, uri, as_json)
     if len(result.failed) == len(result.runs):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..ablation.reserved import BASE
 from ..ablation.reuse import Circumstances, reusable
 from ..ablation.runner import suite_folder
 from ..ablation.suite import Suite
@@ -20,8 +21,6 @@ from .dry_run import at_once, free_mb, here_are, measured
 from .live import duration
 from .narration import narrator
 from .rows import print_json
-
-BASE = "base"
 
 
 def suite_dry_run(
@@ -182,7 +181,7 @@ def _told(suite: Suite, result: Mapping[str, Any]) -> list[str]:
     if result["seconds_at_most"] is not None:
         plan = suite.sequential
         lines.append(
-            f"             that is the first look, after {plan.first} seeds; {plan.every} more at "
+            f"             that is the look at {len(suite.seed_list)} seeds; {plan.every} more at "
             f"a time, at most {plan.most}: {duration(result['seconds_at_most'])}"
         )
     free = result["disk_free_mb"] / 1024

@@ -58,6 +58,21 @@ def test_what_was_interrupted_is_not_looked_at() -> None:
     assert result.interrupted and [len(seeds) for seeds in runner.asked] == [2, 5]
 
 
+def test_later_looks_run_the_arms_as_they_were_tuned() -> None:
+    grid = {"training.lr": [0.1, 0.2]}
+    asked: list[Suite] = []
+
+    def run(plan: Suite) -> SuiteResult:
+        asked.append(plan)
+        settled = plan if plan.tuned else plan.with_tuned({"narrow": {"training.lr": 0.2}})
+        return SuiteResult(plan.name, Path(), settled, ())
+
+    plan = suite(sequential=PLAN, tuning={"arms": {"narrow": grid}, "seeds": 2})
+    until_decided(begun(plan), run, decided_at(5))
+    assert [item.tuned for item in asked] == [None, {"narrow": {"training.lr": 0.2}}]
+    assert asked[1].arms["narrow"]["training.lr"] == 0.2
+
+
 def test_a_suite_that_goes_on_begins_where_it_was() -> None:
     runner = Runner()
     stored = suite(seeds=5, sequential=PLAN, until_decided=True)

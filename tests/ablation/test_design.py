@@ -65,6 +65,18 @@ def test_the_other_designs_compare_their_arms_with_the_base(design: str) -> None
     assert len(made.arms) == len(expected) + 2
 
 
+def test_a_comparison_that_a_design_makes_as_a_contrast_too_counts_once() -> None:
+    factors = {"regularisation": REGULARISED}
+    made = suite(
+        designs={
+            "apart": {"design": "leave-one-out", "factors": {"planes": PLANES, **factors}},
+            "together": {"design": "crossed", "factors": factors},
+        }
+    )
+    assert made.pairs == [("one-plane", "base")]
+    assert list(made.contrasts) == ["regularisation: unregularised"]
+
+
 def test_a_list_of_values_is_a_factor_named_like_its_setting() -> None:
     made = suite(design="one-at-a-time", factors={"adapter.k": [1, 8, 32]})
     assert made.arms == {"base": {}, "k-1": {"adapter.k": 1}, "k-32": {"adapter.k": 32}, **HEAD}

@@ -197,6 +197,9 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
         ({"contrasts": {"a": {"base": 1, "random-allocation": -0.5}}}, ["sum to 0", "0.5"]),
         ({"contrasts": {"a": {"base": 0}}}, ["contrasts.a", "compares nothing"]),
         ({"contrasts": {"a": {}}}, ["contrasts.a", "compares nothing"]),
+        ({"contrasts": {7: {"base": 1, "random-allocation": -2}}}, ["contrasts.7", "string"]),
+        ({"contrasts": {"a": {7: 1, "base": -1}}}, ["contrasts.a.7", "string"]),
+        ({"contrasts": {"a": {"base": 1, "random-allocation": float("inf")}}}, ["finite", "inf"]),
         (
             {
                 "contrasts": {"a": {"base": 2, "random-allocation": -2}},
@@ -243,6 +246,7 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
         ),
         ({"tuning": {"arms": {"base": {"training.lr": [0.1]}}}}, ["training.lr", "two different"]),
         ({"tuning": {"arms": {"base": {"training.lrr": [1, 2]}}}}, ["training.lrr", "no setting"]),
+        ({"tuning": {"arms": {"base": {}}}}, ["tuning.arms.base", "at least 1"]),
         ({"tuning": {"arms": GRID, "seeds": [3, 90]}}, ["tuning.seeds", "of its own", "[3]"]),
         (
             {"tuning": {"arms": {"head-only": {"adapter.k": [2, 4]}}}},
