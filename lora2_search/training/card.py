@@ -9,7 +9,9 @@ _LOAD = """import torch
 
 base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
+tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # decoders bring none
 {load}
+model.config.pad_token_id = tokenizer.pad_token_id
 model.eval()
 
 options = dict(truncation=True, max_length={max_length}, padding=True, return_tensors="pt")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def config(folder: Path, data: Path, **training: int) -> RunConfig:
 
 
 @pytest.mark.parametrize("model_type", ["gpt2", "llama"])
-def test_a_decoder_trains_on_batches_and_answers_the_same_for_a_sentence_alone(
+def test_a_decoder_answers_the_same_for_a_sentence_alone_and_in_a_batch(
     model_type: str, tmp_path: Path, reviews_csv: Path
 ) -> None:
     settings = config(decoder(model_type, tmp_path / "model"), reviews_csv)
@@ -70,8 +71,23 @@ def test_a_decoder_trains_on_batches_and_answers_the_same_for_a_sentence_alone(
     assert together["input_ids"].shape[1] > alone["input_ids"].shape[1]
     with torch.no_grad():
         torch.testing.assert_close(model(**together).logits[:1], model(**alone).logits)
-    record = run(settings, tmp_path / "run")
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama"])
+def test_the_readme_of_a_decoders_adapter_loads_it_and_takes_two_sentences(
+    model_type: str,
+    tmp_path: Path,
+    reviews_csv: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    record = run(config(decoder(model_type, tmp_path / "model"), reviews_csv), tmp_path / "run")
     assert record.status == "completed" and 0 <= record.scores["test/accuracy"] <= 1
+    readme = (tmp_path / "run" / "adapter" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path / "run" / "adapter")
+    exec(code.replace('["a sentence"]', str(list(PAIR))), {})
+    assert re.match(r"tensor\(\[\d, \d\]\)", capsys.readouterr().out)
 
 
 def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused_in_words(tmp_path: Path) -> None:
