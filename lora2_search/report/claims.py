@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_DOWN, ROUND_HALF_UP, Decimal
 from pathlib import Path
 
+from ..training.tasks import score
 from .archive import archived, is_archive
+from .evidence import Evidence
 from .markdown import REPORT_FILE
 from .suite_report import report_texts
 
@@ -25,11 +27,11 @@ COLUMNS = ("page", "number", "file", "row", "column")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 # Links and tags, years of citations, the numbers of a list.
 _NO_CLAIMS = re.compile(
-    r"\]\([^)]*\)|<[^>]*>|https?://\S+|et al\.,? \(?\d{4}|^\s*\d+\. ", re.MULTILINE
+    r"\]\([^)]*\)|</?[A-Za-z][^>]*>|https?://\S+|et al\.,? \(?\d{4}|^\s*\d+\. ", re.MULTILINE
 )
 # A letter behind a number is its unit (0.17M, 9s), more of them make it a name (855d6a1).
 _NUMBER = re.compile(
-    r"(?<![\w.,])([+\-−]?)(\d[\d,]*(?:\.\d+)?(?:e[+\-]?\d{1,3})?)(?=[MkKBsx]?(?!\w))"
+    r"(?<![\w.,])([+\-−]?)((?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:e[+\-]?\d{1,3})?)(?=[MkKBsx]?(?!\w))"
 )
 # Told in fewer digits than the record has, a number still says something with two of them.
 _FEWEST_DIGITS = 2
@@ -48,6 +50,7 @@ def unrecorded(results: Path, elsewhere: Iterable[str] = ()) -> list[str]:
     for folder in folders:
         with archived(folder) as evidence:
             texts = report_texts(evidence)
+            found += _unlike_predictions(folder, evidence)
         found += _outdated(folder, texts)
         every |= {f"{folder.name}/{name}": text for name, text in texts.items()}
         found += _unclaimed(folder, texts, {REPORT_FILE})
@@ -61,6 +64,22 @@ def numbers_in(text: str) -> list[tuple[str, str]]:
     for pattern in (_CODE, _NO_CLAIMS):
         text = pattern.sub(" ", text)
     return [(sign.replace("−", "-"), digits.rstrip(",")) for sign, digits in _NUMBER.findall(text)]
+
+
+def _unlike_predictions(folder: Path, evidence: Mapping[str, Evidence]) -> Iterator[str]:
+    """Yield the runs whose recorded score is not that of their predictions."""
+    for item in evidence.values():
+        suite = item.analysis.suite
+        for (arm, seed), run in item.scores.items():
+            told = run.predictions
+            if told is None:
+                continue
+            value = score(suite.metric, told.labels, told.predictions, suite.classes)
+            if not math.isclose(value, run.value, rel_tol=1e-6, abs_tol=1e-6):
+                yield (
+                    f"{folder}: {suite.runs[arm, seed].name} scores {run.value} by its record, "
+                    f"{value} by its predictions"
+                )
 
 
 def _outdated(folder: Path, texts: Mapping[str, str]) -> Iterator[str]:
@@ -98,15 +117,18 @@ def _close(first: str, second: str) -> bool:
 
 
 def _unclaimed(folder: Path, texts: Mapping[str, str], written: set[str]) -> Iterator[str]:
-    pages = [path for path in sorted(folder.glob("*.md")) if path.name not in written]
+    pages = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*.md"))}
     claims, wrong = _claims(folder, texts)
     yield from wrong
     reports = [text for name, text in texts.items() if name.endswith(".md")]
     known = {number for text in reports for number in numbers_in(text)}
-    for page in pages:
+    for name, page in pages.items():
+        # A page inside an archive further down is judged by that archive alone.
+        if name in written or any(is_archive(folder / up) for up in list(Path(name).parents)[:-1]):
+            continue
         for line, text in enumerate(_without_code(page).splitlines(), 1):
             for number in numbers_in(text):
-                claimed = (page.name, "".join(number)) in claims
+                claimed = (name, "".join(number)) in claims
                 if not claimed and not any(_tells(number, other) for other in known):
                     yield (
                         f"{page}, line {line}: no record of {''.join(number)}; it stands in no "
@@ -130,7 +152,8 @@ def _claims(folder: Path, texts: Mapping[str, str]) -> tuple[set[tuple[str, str]
         return set(), [f"{path} needs the columns {', '.join(COLUMNS)}"]
     good, wrong = set(), []
     for row in reader:
-        problem = _problem(row, folder, texts)
+        short = None in row.values()
+        problem = "a column is missing" if short else _problem(row, folder, texts)
         if problem:
             wrong.append(f"{path}, line {reader.line_num}: {problem}")
         else:

@@ -9,7 +9,7 @@ from .comparison import BASE, Analysis, Comparison
 from .effects import Effect, effect_of
 from .equality import Equality
 from .power import reach, seeds_for_margin
-from .statistics import LEVEL, Paired
+from .statistics import BOOTSTRAPS, LEVEL, Paired
 from .tables import changes, in_points, interval, p_value, signed
 
 ON_THIS_SET = "On this test set, over new seeds"
@@ -141,6 +141,18 @@ def _over_sentences(item: Comparison, analysis: Analysis) -> list[str]:
         f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
         f"{test.seeds} seeds × {test.examples:,} sentences).",
         *(_chance_words(test.shares) or [f"({test.note}.)"]),
+        *([] if in_points(metric) else _too_few_draws(analysis.tests)),
+    ]
+
+
+def _too_few_draws(tests: int) -> list[str]:
+    """Return that the bootstrap cannot reject in so large a family, where it cannot."""
+    least = 2 / (BOOTSTRAPS + 1)
+    if least * tests <= LEVEL:
+        return []
+    return [
+        f"{BOOTSTRAPS} draws have no p below {p_value(least)}: corrected over {tests}, the "
+        "smallest p of a bootstrap cannot say that anything differs."
     ]
 
 

@@ -22,7 +22,8 @@ class Effect:
         mean: Mean difference, in units of the metric.
         low: Lower end of its 95 % interval, not corrected for the size of the family.
         high: Upper end of it.
-        differs: Whether the test says so, after correction over the family.
+        differs: Whether the test says so, after correction over the family; never, but for the
+            floor check, in a suite that was not trained enough to tell.
         margin: The margin of equality that was named for it.
         n: Seeds.
     """
@@ -45,7 +46,8 @@ def effects(analysis: Analysis) -> list[Effect]:
     margins = {item.name: item.claim.margin for item in analysis.equivalence}
     found: dict[str, Effect] = {}
     for item in analysis.family:
-        found |= _effect(item.name, "named", item.paired, item.paired_holm, margins)
+        p = None if analysis.trained is False else item.paired_holm
+        found |= _effect(item.name, "named", item.paired, p, margins)
     for claim in analysis.equivalence:
         if claim.name not in found:
             found |= _effect(claim.name, "equality", claim.paired, None, margins)

@@ -11,14 +11,25 @@ from .tables import interval, level, signed
 def overall_words(found: Overall) -> list[str]:
     """Return what holds over all tasks, one paragraph each; the named pairs after the arms."""
     if not found.arms:
-        return ["Nothing can be said over all tasks: no task has a base that was trained enough."]
+        return [
+            "Nothing can be said over all tasks: no task has runs that count and a base that was "
+            "trained enough."
+        ]
     metrics = set(found.metrics.values())
     unit = metrics.pop() if len(metrics) == 1 else "mixed"
     lines = [_about(found, unit)]
-    lines += [f"{arm}: {_level(estimate, unit)}." for arm, estimate in found.arms.items()]
+    for arm, estimate in found.arms.items():
+        lines.append(f"{arm}: {_level(estimate, unit)}{_of_tasks(estimate, found)}.")
     for name, estimate in found.differences.items():
-        lines.append(_pair(name, estimate, found.improvements[name], unit))
+        named = f"*{name}*{_of_tasks(estimate, found)}"
+        lines.append(_pair(named, estimate, found.improvements[name], unit))
     return lines
+
+
+def _of_tasks(estimate: Estimate, found: Overall) -> str:
+    """Return on how few tasks a number rests, where others rest on more."""
+    total = len(found.metrics)
+    return "" if estimate.tasks == total else f", {estimate.tasks} of {total} tasks alone"
 
 
 def _about(found: Overall, unit: str) -> str:
@@ -46,7 +57,7 @@ def _level(estimate: Estimate, unit: str) -> str:
 
 
 def _pair(name: str, difference: Estimate, chance: Estimate, unit: str) -> str:
-    told = f"*{name}*: {signed(difference.value, unit)}"
+    told = f"{name}: {signed(difference.value, unit)}"
     better = f"a run of the arm beats one of the reference in {chance.value:.0%} of pairs"
     if difference.low is None or chance.low is None or chance.high is None:
         return f"{told}; {better} (fewer than two seeds: no interval)."

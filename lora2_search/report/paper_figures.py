@@ -132,13 +132,18 @@ def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> 
 
 def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]]) -> None:
     axes = figure.subplots(1, len(by_key), squeeze=False)[0]
+    # One legend for all: an arm looks the same where others have no such metric.
+    arms = list(dict.fromkeys(band.arm for found in by_key.values() for band in found))
+    lines: dict[str, Any] = {}
     for axis, (key, found) in zip(axes, by_key.items(), strict=True):
-        for place, band in enumerate(found):
-            style = _style(place)
-            axis.plot(band.steps, band.mean, label=band.arm, markersize=3, **style)
+        for band in found:
+            style = _style(arms.index(band.arm))
+            (lines[band.arm],) = axis.plot(
+                band.steps, band.mean, label=band.arm, markersize=3, **style
+            )
             axis.fill_between(band.steps, band.low, band.high, color=style["color"], alpha=0.15)
         axis.set(xlabel="optimiser step", ylabel=key.replace("/", " "))
-    axes[-1].legend(fontsize=7)
+    axes[-1].legend(handles=[lines[arm] for arm in arms], fontsize=7)
 
 
 def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> None:

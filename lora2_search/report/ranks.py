@@ -1,4 +1,4 @@
-"""Kept ranks, blocks by kinds of module, over one run or several: as numbers and as text."""
+"""Kept ranks, blocks by kinds of module, over one run or several."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import mean
 from ..training.rank_pattern import rank_grid
 from ..training.record import RunRecord
 from .records import SuiteRuns
-from .tables import NONE, Row, markdown_table
+from .tables import NONE, Row
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,6 @@ def pruned_arms(suite: SuiteRuns) -> dict[str, list[RunRecord]]:
         if any(_pruned(record) for record in records):
             found[arm] = records
     return found
-
-
-def arm_ranks(suite: SuiteRuns) -> list[str]:
-    """Return, as Markdown, the mean kept ranks of each arm whose complete runs were pruned."""
-    parts = []
-    for arm, records in pruned_arms(suite).items():
-        parts += [f"{arm}:", markdown_table(rank_rows(records))]
-    return parts
 
 
 def _pruned(record: RunRecord) -> bool:

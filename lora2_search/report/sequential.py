@@ -14,19 +14,14 @@ smallest designs; with 80 % at most 5 %.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from .equivalence import tost
-from .statistics import LEVEL, holm, paired_p
-
-Decision = Literal["different", "equivalent", "undecided"]
 # (level, share of all seeds) -> level spent up to there.
 Spending = Callable[[float, float], float]
 
@@ -38,52 +33,22 @@ _LEVELS = np.geomspace(1e-7, 1.0, 50)
 
 @dataclass(frozen=True)
 class SequentialPlan:
-    """When a suite is looked at, and what it is to decide.
+    """When a suite is looked at.
 
     Attributes:
         first: Seeds at the first look.
         every: Seeds between looks.
         most: Seeds at which it ends, decided or not.
-        margins: Margin of equality by comparison; only these can be called equivalent.
-        equal_only: Comparisons that are named for equality alone: never called different.
     """
 
     first: int = 4
     every: int = 2
     most: int = 20
-    margins: Mapping[str, float] = field(default_factory=dict)
-    equal_only: frozenset[str] = frozenset()
 
     @property
     def looks(self) -> tuple[int, ...]:
         """Seeds at each look: first, first + every, ... and most."""
         return (*range(self.first, self.most, self.every), self.most)
-
-
-def decide(
-    differences: Mapping[str, Sequence[float | None]], looks: Sequence[int], plan: SequentialPlan
-) -> dict[str, Decision]:
-    """Decide every comparison at the looks made so far.
-
-    A comparison is *different* when its repeated p value, corrected by Holm over all that are
-    tested for a difference, is at most 0.05 (the group-sequential Holm procedure: Ye et al. 2013,
-    Stat. Med. 32, 1112), *equivalent* when that of its equivalence test is, corrected over all
-    margins. What is both is different. A decision stands: later looks cannot take it back.
-
-    Args:
-        differences: By comparison, one difference a seed in the order of the seeds; ``None`` for
-            a seed whose runs are missing.
-        looks: Seeds at each look made so far.
-        plan: The plan, fixed before the first look.
-    """
-    tested = [name for name in differences if name not in plan.equal_only]
-    claimed = [name for name in differences if name in plan.margins]
-    different = holm([_repeated_paired(differences[name], looks, plan) for name in tested])
-    equal = holm([_repeated_tost(differences[name], looks, plan, name) for name in claimed])
-    found: dict[str, Decision] = dict.fromkeys(differences, "undecided")
-    found |= {name: "equivalent" for name, p in zip(claimed, equal, strict=True) if _at(p)}
-    found |= {name: "different" for name, p in zip(tested, different, strict=True) if _at(p)}
-    return found
 
 
 def repeated_p(
@@ -92,7 +57,9 @@ def repeated_p(
     """Return the p value that looking several times leaves (Jennison & Turnbull 1984).
 
     It is the smallest level at which the sequential test would have rejected at some look, so
-    comparing it with 0.05, or correcting it by Holm, keeps the error in spite of all the looks.
+    comparing it with 0.05, or correcting it by Holm (the group-sequential Holm procedure: Ye et
+    al. 2013, Stat. Med. 32, 1112), keeps the error in spite of all the looks. More looks never
+    make it larger: a decision stands.
 
     Args:
         p_values: p at each look; ``None`` where there was no test.
@@ -171,26 +138,3 @@ def _table(shares: tuple[float, ...], sides: int) -> np.ndarray:
     """Return the nominal levels of each look by level of the whole test, ``[levels, looks]``."""
     # A one-sided test of level 1 has no bound at all.
     return np.array([nominal_levels(shares, min(level, 0.999), sides) for level in _LEVELS])
-
-
-def _repeated_paired(
-    differences: Sequence[float | None], looks: Sequence[int], plan: SequentialPlan
-) -> float | None:
-    seen = [_there(differences, look) for look in looks]
-    return repeated_p([paired_p(d) for d in seen], [len(d) for d in seen], plan.most)
-
-
-def _repeated_tost(
-    differences: Sequence[float | None], looks: Sequence[int], plan: SequentialPlan, name: str
-) -> float | None:
-    seen = [_there(differences, look) for look in looks]
-    p_values = [tost(d, plan.margins[name]).p for d in seen]
-    return repeated_p(p_values, [len(d) for d in seen], plan.most, sides=1)
-
-
-def _there(differences: Sequence[float | None], look: int) -> list[float]:
-    return [value for value in differences[:look] if value is not None]
-
-
-def _at(p: float | None) -> bool:
-    return p is not None and p <= LEVEL

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 Score = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
 
 LEVEL = 0.05
+# Draws of a two-way bootstrap, which so has no p below 2 / (BOOTSTRAPS + 1).
+BOOTSTRAPS = 400
 # Differences of scores are differences of fractions: what is smaller is the float's own error.
 _EPSILON = 1e-12
 _EXACT_UP_TO = 20
@@ -203,12 +205,12 @@ def variance_parts(d: Array) -> tuple[float, float, float]:
     return float(by_seed.var(ddof=1)) / rows, float(by_example.var(ddof=1)) / columns, v_r
 
 
-def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = 400) -> Crossed:
+def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAPS) -> Crossed:
     """Bootstrap seeds and examples together, for scores that are no means over examples.
 
     ``score(rows, columns)`` returns the mean difference of the two arms on resampled seeds and
     examples. The interval is the percentile interval; p is twice the smaller share of repeats on
-    one side of zero, at least 1 / (repeats + 1). Below 20 seeds both are too optimistic, and
+    one side of zero, at least 2 / (repeats + 1). Below 20 seeds both are too optimistic, and
     ``note`` says so.
     """
     if seeds < 2 or examples < 2:
@@ -228,7 +230,7 @@ def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = 400) -> C
     return Crossed(seeds, examples, mean, low, high, p, note=note)
 
 
-def pigeonhole_draws(score: Score, seeds: int, examples: int, repeats: int = 400) -> Array:
+def pigeonhole_draws(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAPS) -> Array:
     """Return ``score`` on seeds and examples drawn anew together, ``[repeats]`` (fixed seed)."""
     generator = np.random.default_rng(0)
     return np.array(

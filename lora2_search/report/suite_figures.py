@@ -182,11 +182,12 @@ def draw_costs(found: Sequence[Cost], metric: str) -> Figure:
 
     by, figure = scale(metric), go.Figure()
     for place, item in enumerate(found):
-        error = 0.0 if item.high is None else by * (item.high - item.mean)
+        low = 0.0 if item.low is None else by * (item.mean - item.low)
+        high = 0.0 if item.high is None else by * (item.high - item.mean)
         figure.add_scatter(
             x=[item.parameters],
             y=[by * item.mean],
-            error_y={"type": "data", "array": [error]},
+            error_y={"type": "data", "array": [high], "arrayminus": [low]},
             mode="markers",
             name=item.arm,
             marker={**_style(place)["marker"], "size": 11},

@@ -120,8 +120,11 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
 
 
 def equality_rows(analysis: Analysis) -> list[Row]:
-    """Return the claims of equality that were named before the run, tested."""
-    metric = analysis.suite.metric
+    """Return the claims of equality that were named before the run, tested.
+
+    No verdict where the suite was not trained enough: there all arms look alike.
+    """
+    metric, told = analysis.suite.metric, analysis.trained is not False
     rows = []
     for item in analysis.equivalence:
         here, new = item.on_this_set, item.on_new_sentences
@@ -132,9 +135,9 @@ def equality_rows(analysis: Analysis) -> list[Row]:
                 "difference": signed(item.paired.mean, metric),
                 "90 % interval": interval(here.low, here.high, metric),
                 "p (Holm)": p_value(item.on_this_set_holm),
-                "on this test set": _shown(item.on_this_set_holm),
+                "on this test set": _shown(item.on_this_set_holm) if told else NONE,
                 "p (new sentences, Holm)": p_value(item.on_new_sentences_holm),
-                "on new sentences": _shown(item.on_new_sentences_holm),
+                "on new sentences": _shown(item.on_new_sentences_holm) if told else NONE,
                 "why not": here.note or new.note or NONE,
             }
         )
@@ -214,7 +217,8 @@ def markdown_table(rows: Sequence[Row]) -> str:
     rule = ["---"] + [
         "---:" if _numeric([row[name] for row in rows]) else "---" for name in names[1:]
     ]
-    lines = [names, rule, *([_cell(row[name]) for name in names] for row in rows)]
+    heads = [_cell(name) for name in names]
+    lines = [heads, rule, *([_cell(row[name]) for name in names] for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 

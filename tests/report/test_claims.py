@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.report.archive import write_archive
+from lora2_search.report.archive import write_archive, write_archived_report
 from lora2_search.report.claims import numbers_in, unrecorded
 
 from .designs import write_crossed
@@ -56,6 +56,24 @@ def test_a_number_that_was_changed_by_hand_is_found(
     assert found and all("is not what the archive gives again" in line for line in found)
 
 
+def test_a_score_that_its_predictions_do_not_give_is_found(results: Path) -> None:
+    # The report made anew from a changed record agrees with it: the predictions do not.
+    folder = results / "small"
+    path = folder / "records.jsonl"
+    path.write_text(
+        re.sub(r'"test/accuracy":0\.\d+', '"test/accuracy":0.99', path.read_text(), count=1)
+    )
+    write_archived_report(folder)
+    assert "scores 0.99 by its record, 0." in " ".join(unrecorded(results))
+
+
+def test_a_page_in_a_folder_without_an_archive_is_no_hiding_place(results: Path) -> None:
+    for folder in (results / "prose", results / "small" / "more"):
+        folder.mkdir()
+        (folder / "page.md").write_text("It scores 1234.5 points.\n")
+    assert ["1234.5" in line for line in unrecorded(results)] == [True, True]
+
+
 def test_a_page_that_is_missing_is_found(results: Path) -> None:
     (results / "small" / "runs.csv").unlink()
     assert "runs.csv is missing" in unrecorded(results)[0]
@@ -88,6 +106,7 @@ def test_prose_may_say_what_the_report_says_in_fewer_digits_and_nothing_else(
         ("over.md,{score},runs.csv,arm=base;seed=1,score", "no file 'runs.csv'"),
         ("over.md,{score},small/runs.csv,arm=base,score", "4 rows of small/runs.csv"),
         ("over.md,{score},small/runs.csv,arm=base;seed=1,seed", "not what the cell says: '1'"),
+        ("over.md,{score},small/runs.csv", "line 2: a column is missing"),
     ],
 )
 def test_prose_over_several_archives_names_the_cells_it_comes_from(
@@ -113,6 +132,8 @@ def test_prose_over_several_archives_names_the_cells_it_comes_from(
         ("−1.5 to +2e-3 (95 %)", [("-", "1.5"), ("+", "2e-3"), ("", "95")]),
         ("commit 855d6a1c, `x = 3`, ![a](b7.svg), Dodge et al. 2019", []),
         ("1. first\n2. second 8", [("", "8")]),
+        ("p < 0.05 in 99 % and > 3; <b>7</b>", [("", n) for n in ("0.05", "99", "3", "7")]),
+        ("r = .97, v1.2.3", [("", ".97")]),
     ],
 )
 def test_what_counts_as_a_number(text: str, numbers: list[tuple[str, str]]) -> None:

@@ -11,7 +11,7 @@ from lora2_search.report.comparison import Analysis, analyse, analyse_tasks
 from lora2_search.report.effects import effect_of
 from lora2_search.report.equivalence import tost
 from lora2_search.report.records import read_suite, read_tasks
-from lora2_search.report.sequential import SequentialPlan, decide, repeated_p
+from lora2_search.report.sequential import repeated_p
 from lora2_search.report.statistics import crossed, holm
 
 from .designs import crossed_suite
@@ -146,21 +146,18 @@ def until_decided(folder: Path, seeds: int, answers: Answers) -> Analysis:
     return analyse(read_suite(write_suite(folder, plan, answers)))
 
 
-def test_what_looking_often_leaves_is_what_the_rule_decides(tmp_path: Path) -> None:
+def test_what_looking_often_leaves_is_what_the_looks_give_one_by_one(tmp_path: Path) -> None:
     analysis = until_decided(tmp_path, 8, draws({**RATES, "unregularised": 0.74}, 60, 0.03))
     assert analysis.looks == (4, 6, 8)
-    differences = {item.name: list(item.differences.values()) for item in analysis.family}
+    assert all(item.differs for item in analysis.family) and not analysis.equivalence[0].shown
+    p_values = [item.paired.p for item in analysis.family]
+    assert [item.paired_holm for item in analysis.family] == holm(p_values)
     claim = analysis.equivalence[0]
-    differences[claim.name] = list(claim.differences.values())
-    plan = SequentialPlan(
-        margins={claim.name: claim.claim.margin}, equal_only=frozenset({claim.name})
-    )
-    said = decide(differences, [4, 6, 8], plan)
-    ours = {item.name: "different" if item.differs else "undecided" for item in analysis.family}
-    assert said == {**ours, claim.name: "equivalent" if claim.shown else "undecided"}
-    assert {"different", "undecided"} <= set(said.values())
+    pairs = list(claim.differences.values())
+    each = [tost(pairs[:n], claim.claim.margin).p for n in (4, 6, 8)]
+    assert claim.on_this_set.p == repeated_p(each, [4, 6, 8], 20, sides=1)
     for item in analysis.family:
-        d = differences[item.name]
+        d = list(item.differences.values())
         each = [stats.ttest_1samp(d[:n], 0).pvalue for n in (4, 6, 8)]
         assert item.paired.p == pytest.approx(repeated_p(each, [4, 6, 8], 20), rel=1e-6)
         fixed = stats.ttest_1samp(d, 0).confidence_interval(0.95)
@@ -177,6 +174,21 @@ def test_a_look_whose_runs_have_not_all_ended_has_not_been_taken(tmp_path: Path)
     analysis = until_decided(tmp_path, 8, answers)
     assert analysis.looks == (4,)
     assert {item.paired.n for item in analysis.family} == {4}
+
+
+def test_a_seed_that_failed_is_left_out_of_its_look_and_no_other_moves_up(tmp_path: Path) -> None:
+    plan = crossed_suite(comparisons=[], seeds=6, until_decided=True)
+    draw = draws(RATES, 60, 0.03)
+    lost = ("one-plane", 1)
+    told = {lost: {"status": "failed", "error": "OSError: disk full", "scores": {}}}
+    folder = write_suite(
+        tmp_path, plan, lambda arm, seed: None if (arm, seed) == lost else draw(arm, seed), told
+    )
+    item = analyse(read_suite(folder)).family[0]
+    d = list(item.differences.values())
+    assert list(item.differences) == [0, 2, 3, 4, 5] and item.paired.n == 5
+    each = [stats.ttest_1samp(d[:n], 0).pvalue for n in (3, 5)]
+    assert item.paired.p == pytest.approx(repeated_p(each, [3, 5], 20), rel=1e-6)
 
 
 def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ from lora2_search.report.evidence import gather
 from lora2_search.report.expected_best import expected_best
 from lora2_search.report.forest import effects
 from lora2_search.report.interactions import interactions
+from lora2_search.report.paper_figures import write_figures
 from lora2_search.report.ranks import mean_ranks
 from lora2_search.report.records import read_suite
-from lora2_search.report.tables import tuning_rows
+from lora2_search.report.tables import equality_rows, tuning_rows
 from lora2_search.report.tuning import read_tuning
 from lora2_search.training.record import Point
 
-from .designs import RATES, write_crossed
+from .designs import RATES, crossed_suite, write_crossed
 from .factories import draws, record, suite, write_run, write_suite
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
@@ -73,6 +74,34 @@ def test_bands_are_mean_and_range_of_complete_runs_at_the_steps_they_share(tmp_p
     assert (band.low, band.high) == ((0.1, 0.2), (0.3, 0.4))
 
 
+def test_an_arm_has_one_colour_in_all_panels_though_some_lack_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    history = told([2, 4], [0.1, 0.2], "geometry/orthogonality")
+    histories = {
+        (arm, seed): {"history": history + (told([2], [0.3]) if arm == "random-allocation" else [])}
+        for arm in RATES
+        for seed in (0, 1)
+    }
+    folder = write_suite(tmp_path, suite(seeds=2), draws(RATES, 40), histories)
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: drawn.append(self))
+    write_figures(gather(folder), tmp_path, ["svg"])
+    overlap, other = next(f for f in drawn if f.axes[0].get_ylabel() == "geometry overlap").axes
+    (line,) = overlap.get_lines()
+    same = next(item for item in other.get_lines() if item.get_label() == line.get_label())
+    legend = {text.get_text(): handle for text, handle in _legend(other)}
+    assert line.get_color() == same.get_color() == legend["random-allocation"].get_color()
+    assert len(other.get_lines()) == len(legend) == len({h.get_color() for h in legend.values()})
+
+
+def _legend(axis: Any) -> list[tuple[Any, Any]]:
+    found = axis.get_legend()
+    return list(zip(found.get_texts(), found.get_lines(), strict=True))
+
+
 def test_interaction_cells_are_means_over_seeds_of_the_arms_in_them(tmp_path: Path) -> None:
     analysis = gather(write_crossed(tmp_path))[""].analysis
     (found,) = interactions(analysis)
@@ -94,6 +123,18 @@ def test_the_forest_has_every_comparison_contrast_and_claim_once(tmp_path: Path)
     assert margins == {"one-plane − base": 0.05}
     assert found[-1].kind == "floor" and found[-1].differs
     assert [item.differs for item in found[:-1]] == [item.differs for item in analysis.family]
+
+
+def test_a_suite_that_was_not_trained_enough_has_no_verdict_in_figure_or_table(
+    tmp_path: Path,
+) -> None:
+    rates = {"unregularised": 0.6, "one-plane.unregularised": 0.6}
+    answers = draws({"base": 0.8, "one-plane": 0.8, **rates, "head-only": 0.9}, 200)
+    analysis = gather(write_suite(tmp_path, crossed_suite(), answers))[""].analysis
+    assert analysis.trained is False and any(item.differs for item in analysis.family)
+    assert not any(item.differs for item in effects(analysis) if item.kind != "floor")
+    (row,) = equality_rows(analysis)
+    assert row["on this test set"] == row["on new sentences"] == "–"
 
 
 def test_a_claim_of_equality_alone_is_in_the_forest_but_never_differs(tmp_path: Path) -> None:

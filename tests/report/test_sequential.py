@@ -13,15 +13,15 @@ from scipy import stats
 from scipy.special import ndtr, ndtri
 
 from lora2_search.report.equivalence import tost
+from lora2_search.report.looks import Looks, equivalence_at, paired_at
 from lora2_search.report.power import paired_power
 from lora2_search.report.sequential import (
     SPENT,
     SequentialPlan,
-    decide,
     nominal_levels,
     repeated_p,
 )
-from lora2_search.report.statistics import paired_p
+from lora2_search.report.statistics import Paired, holm, paired_p
 
 PLAN = SequentialPlan()
 
@@ -101,55 +101,26 @@ def test_a_plan_ends_at_its_most_seeds() -> None:
     assert SequentialPlan(5, 1, 5).looks == (5,)
 
 
-def test_a_clear_difference_a_clear_equality_and_neither() -> None:
-    generator = np.random.default_rng(0)
-    noise = generator.normal(0, 0.01, 8).tolist()
-    differences = {
-        "far": [0.2 + x for x in noise],
-        "near": noise,
-        "unknown": noise,
-        "far and claimed": [0.2 + x for x in noise],
-    }
-    plan = SequentialPlan(
-        margins={"near": 0.1, "far and claimed": 0.5}, equal_only=frozenset({"far and claimed"})
-    )
-    assert decide(differences, [4, 6, 8], plan) == {
-        "far": "different",
-        "near": "equivalent",
-        "unknown": "undecided",
-        "far and claimed": "equivalent",
-    }
-    assert decide(differences, [], plan) == dict.fromkeys(differences, "undecided")
+def p_after(differences: np.ndarray, looks: Sequence[int], plan: SequentialPlan) -> float | None:
+    """Return the p value that a report has of one comparison after these looks."""
+    taken = Looks(tuple(tuple(range(count)) for count in looks), plan.most)
+
+    # Without a spread no interval is made, which would take most of the time.
+    def test(seeds: Sequence[int]) -> Paired:
+        return Paired(len(seeds), 0.0, p=paired_p(differences[list(seeds)]))
+
+    return paired_at(taken, test).p
 
 
-@pytest.mark.parametrize("differences", [[], [None] * 6, [0.1], [0.1] * 6, [0.0] * 6])
-def test_where_nothing_can_be_tested_nothing_is_decided(differences: list[float | None]) -> None:
-    assert decide({"a": differences}, [4, 6], PLAN) == {"a": "undecided"}
+def different(drawn: np.ndarray, looks: Sequence[int], plan: SequentialPlan = PLAN) -> list[bool]:
+    """Return which of a family's comparisons (columns) are called different after these looks."""
+    corrected = holm([p_after(column, looks, plan) for column in drawn.T])
+    return [p is not None and p <= 0.05 for p in corrected]
 
 
-def test_missing_seeds_are_left_out_and_the_others_are_not_moved_up() -> None:
-    whole = [0.1, None, 0.12, 0.11, 0.09, 0.1, 0.11, 0.5]
-    short = [0.1, 0.12, 0.11, 0.09, 0.1, 0.11]
-    seen = [[0.1, 0.12, 0.11], short[:5], short[:6]]
-    p = repeated_p([paired_p(d) for d in seen[:2]], [3, 5], 20)
-    assert decide({"a": whole}, [4, 6], PLAN)["a"] == ("different" if p <= 0.05 else "undecided")
-    assert p == repeated_p([paired_p(whole_of(whole, n)) for n in (4, 6)], [3, 5], 20)
-
-
-def whole_of(differences: Sequence[float | None], look: int) -> list[float]:
-    return [value for value in differences[:look] if value is not None]
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(-9, 9).map(lambda n: n / 100), min_size=20, max_size=20))
-def test_a_decision_stands(differences: list[float]) -> None:
-    plan = SequentialPlan(margins={"a": 0.03})
-    before = "undecided"
-    for count in range(1, len(plan.looks) + 1):
-        now = decide({"a": differences}, plan.looks[:count], plan)["a"]
-        # What was equal may prove to be different too, and that is told first.
-        assert before in ("undecided", now) or (before, now) == ("equivalent", "different")
-        before = now
+@pytest.mark.parametrize("differences", [[0.1] * 6, [0.0] * 6])
+def test_where_nothing_can_be_tested_nothing_differs(differences: list[float]) -> None:
+    assert different(np.array([differences]).T, [4, 6]) == [False]
 
 
 def stopped(
@@ -160,12 +131,11 @@ def stopped(
     found, seeds = 0, 0
     for _ in range(suites):
         drawn = generator.normal([effect, *[0.0] * (family - 1)], 1, (plan.most, family))
-        differences = {str(name): drawn[:, name].tolist() for name in range(family)}
         for count in range(1, len(plan.looks) + 1):
-            word = decide(differences, plan.looks[:count], plan)["0"]
-            if word == "different":
+            differs = different(drawn, plan.looks[:count], plan)[0]
+            if differs:
                 break
-        found += word == "different"
+        found += differs
         seeds += plan.looks[count - 1]
     return found, seeds / suites
 
@@ -218,8 +188,7 @@ def test_a_family_of_three_with_one_effect_keeps_its_level() -> None:
     wrong = 0
     for _ in range(400):
         drawn = generator.normal([2.0, 0.0, 0.0], 1, (PLAN.most, 3))
-        words = decide({str(i): drawn[:, i].tolist() for i in range(3)}, PLAN.looks, PLAN)
-        wrong += "different" in (words["1"], words["2"])
+        wrong += any(different(drawn, PLAN.looks)[1:])
     assert wrong <= 29
 
 
@@ -238,7 +207,7 @@ def test_peeking_for_equality_at_its_margin_claims_it_in_at_most_5_of_100_suites
     wrong = 0
     for _ in range(400):
         d = generator.normal(1.5, 1, PLAN.most)
-        seen = [d[:count] for count in PLAN.looks]
-        p = repeated_p([tost(x, 1.5).p for x in seen], PLAN.looks, PLAN.most, sides=1)
+        taken = Looks(tuple(tuple(range(count)) for count in PLAN.looks), PLAN.most)
+        p = equivalence_at(taken, lambda seeds, d=d: tost(d[list(seeds)].tolist(), 1.5)).p
         wrong += p is not None and p <= 0.05
     assert 5 <= wrong <= 29

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lora2_search.report.comparison import Analysis, analyse, analyse_tasks
+from lora2_search.report.comparison_words import paragraph
 from lora2_search.report.overall import overall
 from lora2_search.report.overall_words import overall_words
 from lora2_search.report.power import paired_equivalence_power, paired_power
 from lora2_search.report.records import read_suite
+from lora2_search.report.statistics import holm
 from lora2_search.report.verdict import before_the_run, details, headline, not_tested, notes
 
 from .designs import STATES, crossed_suite, in_disrepair
-from .factories import Answers, draws, suite, write_suite
+from .factories import Answers, draws, suite, three_classes, write_suite
 
 RATES = {
     **{"base": 0.8, "one-plane": 0.8, "unregularised": 0.7, "one-plane.unregularised": 0.55},
@@ -182,8 +185,29 @@ def test_several_tasks_are_told_together_too(tmp_path: Path) -> None:
 def test_tasks_that_were_not_trained_enough_are_left_out_of_the_whole(tmp_path: Path) -> None:
     words = overall_words(overall(two_tasks(tmp_path, {**RATES, "head-only": 0.9})))
     assert words == [
-        "Nothing can be said over all tasks: no task has a base that was trained enough."
+        "Nothing can be said over all tasks: no task has runs that count and a base that was "
+        "trained enough."
     ]
+
+
+def test_an_arm_that_lacks_a_task_is_told_on_how_many_its_mean_rests(tmp_path: Path) -> None:
+    two_tasks(tmp_path, RATES)
+    for path in (tmp_path / "runs").glob("long.one-plane-seed*/record.json"):
+        path.unlink()
+    lines = overall_words(overall(analyse_tasks(tmp_path)))
+    assert "1 of 2 tasks alone" in next(line for line in lines if line.startswith("one-plane:"))
+    assert "tasks alone" not in next(line for line in lines if line.startswith("base:"))
+
+
+@pytest.mark.parametrize("tests, said", [(10, False), (11, True)])
+def test_a_family_too_large_for_the_bootstrap_is_said(
+    tmp_path: Path, tests: int, said: bool
+) -> None:
+    three_classes(tmp_path)
+    analysis = replace(analyse(read_suite(tmp_path)), tests=tests)
+    # The smallest p of 400 draws is 2 / 401.
+    assert holm([2 / 401] * tests)[0] == pytest.approx(tests * 2 / 401)
+    assert ("cannot say that anything differs" in paragraph(analysis.family[0], analysis)) == said
 
 
 @pytest.mark.parametrize("state", STATES)
