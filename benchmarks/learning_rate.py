@@ -59,6 +59,9 @@ BASE = {
 WORST = 0.75
 
 Key = tuple[str, str, float, int]
+# Which seeds, by place; some twice where they are drawn anew.
+Rows = np.ndarray | slice
+EVERY = slice(None)
 
 
 def loss(key: Key) -> tuple[Key, float | None]:
@@ -136,12 +139,7 @@ class Curve:
     def __init__(self, found: dict[Key, float], form: str, shape: str, seeds: list[int]) -> None:
         self.losses = np.array([[found[form, shape, r, seed] for r in RATES] for seed in seeds])
 
-    @property
-    def best(self) -> float:
-        """Best rate of the mean over seeds."""
-        return best_rate(list(self.losses.mean(axis=0)))
-
-    def resampled(self, rows: np.ndarray) -> float:
+    def best(self, rows: Rows = EVERY) -> float:
         """Best rate of the mean over some seeds."""
         return best_rate(list(self.losses[rows].mean(axis=0)))
 
@@ -152,9 +150,9 @@ class Curve:
         return float(mean[nearest] - mean.min())
 
 
-def spread(curves: Sequence[Curve], rows: np.ndarray | None = None) -> float:
+def spread(curves: Sequence[Curve], rows: Rows = EVERY) -> float:
     """Largest best rate over the smallest, over shapes."""
-    best = [curve.best if rows is None else curve.resampled(rows) for curve in curves]
+    best = [curve.best(rows) for curve in curves]
     return max(best) / min(best)
 
 
@@ -184,14 +182,10 @@ def page() -> None:
 def lines(curves: dict[str, dict[str, Curve]], seeds: list[int], when: list[str]) -> list[str]:
     spreads = {form: spread(list(shapes.values())) for form, shapes in curves.items()}
     ends = {form: interval(list(shapes.values())) for form, shapes in curves.items()}
-    middle = {form: median(c.best for c in shapes.values()) for form, shapes in curves.items()}
+    middle = {form: median(c.best() for c in shapes.values()) for form, shapes in curves.items()}
     table = [
         f"| {shape} | "
-        + " | ".join(
-            f"{curves[form][shape].best:.2e} | {curves[form][shape].losses.mean(axis=0).min():.4f}"
-            f" | {curves[form][shape].lost_at(middle[form]):.4f}"
-            for form in FORMS
-        )
+        + " | ".join(cells(curves[form][shape], middle[form]) for form in FORMS)
         + " |"
         for shape in SHAPES
     ]
@@ -227,6 +221,12 @@ def lines(curves: dict[str, dict[str, Curve]], seeds: list[int], when: list[str]
     ]
 
 
+def cells(curve: Curve, rate: float) -> str:
+    """What the table says of one curve: best rate, its loss, what is lost at another rate."""
+    least = curve.losses.mean(axis=0).min()
+    return f"{curve.best():.2e} | {least:.4f} | {curve.lost_at(rate):.4f}"
+
+
 def draw(curves: dict[str, dict[str, Curve]]) -> None:
     """Write the figure: one panel a parametrisation, one line a shape."""
     import matplotlib
@@ -240,7 +240,7 @@ def draw(curves: dict[str, dict[str, Curve]]) -> None:
         for marker, (shape, curve) in zip("osD^vP", shapes.items(), strict=True):
             mean = curve.losses.mean(axis=0)
             axis.plot(RATES, mean, marker=marker, markersize=4, label=shape)
-            axis.axvline(curve.best, color=axis.lines[-1].get_color(), alpha=0.35, linewidth=1)
+            axis.axvline(curve.best(), color=axis.lines[-1].get_color(), alpha=0.35, linewidth=1)
         axis.set(xscale="log", xlabel="learning rate", title=form, ylim=(None, 0.75))
         axis.set_xticks(RATES, [f"{rate:.1e}" for rate in RATES], fontsize=8)
         axis.minorticks_off()

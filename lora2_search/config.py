@@ -74,6 +74,10 @@ class RunConfig(Section):
         """Whether ranks are cut while it trains; AdaLoRA always cuts."""
         return self.method == "adalora" or (self.method == "lora2" and self.adapter.prunes)
 
+    def plain(self) -> RunConfig:
+        """Return the run's settings alone, without what a space or a suite adds to them."""
+        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
+
     def fingerprint(self) -> str:
         """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)

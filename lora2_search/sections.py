@@ -91,6 +91,17 @@ class DataConfig(Section):
     split_seed: int = Field(0, ge=0, description="decides the splits, whatever `seed` is")
 
 
+# Runs that differ in one of these are not scored on the same test sentences.
+SENTENCE_SETTINGS = (
+    "task",
+    *(
+        f"data.{name}"
+        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
+    ),
+    "data.test_size",
+)
+
+
 class AdapterConfig(Section):
     """The adapter (arXiv 2408.06854). Step counts may be fractions of all steps."""
 

@@ -11,7 +11,7 @@ from ..config import RunConfig, with_settings
 from ..errors import ConfigError, UserError
 from ..search.distribution import in_order
 from ..search.space import Space
-from .blocks import dotted
+from .difference import difference
 from .reserved import BASE, FLOOR
 from .twins import identity
 
@@ -53,7 +53,7 @@ def path_suite(
         UserError: The winner is what the study started from.
         ConfigError: The space's own settings cannot run.
     """
-    base = _start(space)
+    base = space.plain()
     order = [setting for setting, _ in in_order(space.search)] if isinstance(space, Space) else []
     changes = _changes(base, winner, order)
     steps = list(_steps(base, changes))
@@ -86,15 +86,11 @@ def path_suite(
     return base.model_dump(mode="json", exclude=left_out) | told
 
 
-def _start(space: RunConfig) -> RunConfig:
-    return RunConfig(**{name: getattr(space, name) for name in RunConfig.model_fields})
-
-
 def _changes(base: RunConfig, winner: RunConfig, order: Sequence[str]) -> Changes:
     """Return the winner's settings that are not the base's, those of ``order`` first."""
-    before, after = dotted(base.model_dump(mode="json")), dotted(winner.model_dump(mode="json"))
-    names = [name for name in dict.fromkeys([*order, *before, *after]) if name != "seed"]
-    return {name: after.get(name) for name in names if before.get(name) != after.get(name)}
+    found = difference(base, winner)
+    names = [name for name in dict.fromkeys([*order, *found]) if name in found and name != "seed"]
+    return {name: found[name][1] for name in names}
 
 
 def _steps(base: RunConfig, changes: Changes) -> Iterator[_Run]:

@@ -96,7 +96,7 @@ class Suite(RunConfig):
     @property
     def base(self) -> RunConfig:
         """The run that every arm starts from."""
-        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
+        return self.plain()
 
     @property
     def task_names(self) -> list[str]:

@@ -6,17 +6,13 @@ from functools import cache
 
 from ..config import RunConfig, setting_names
 from ..errors import did_you_mean
+from ..sections import SENTENCE_SETTINGS
 
 _OTHER_SENTENCES = "arms are compared sentence by sentence, so all must share the test sentences"
 _OTHER_SLICE = "arms must choose on the same split"
 _SEEDS = "every arm runs every seed of `seeds`"
 _FIXED_IN_AN_ARM = {
-    **{
-        f"data.{name}": _OTHER_SENTENCES
-        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
-    },
-    "data.test_size": _OTHER_SENTENCES,
-    "task": _OTHER_SENTENCES,
+    **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_SENTENCES),
     "protocol": _OTHER_SLICE,
     "seed": _SEEDS,
 }

@@ -123,7 +123,7 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) ->
         "ui": command("ui", result.name, storage=storage, tracking_uri=uri),
     }
     if as_json:
-        print_json({**told, "tables": suite_tables(result.folder)})
+        print_json({**told, "tables": suite_tables(analyses)})
         return
     print(f"\nSuite {result.name}")
     for task, analysis in analyses.items():

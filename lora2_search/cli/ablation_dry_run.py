@@ -12,6 +12,7 @@ from ..ablation.reuse import Circumstances, reusable
 from ..ablation.runner import suite_folder
 from ..ablation.suite import Suite
 from ..observer import RunInfo
+from ..report.contrasts import named_arms
 from ..report.verdict import before_the_run
 from ..suite_run import check_suite_inputs
 from ..training.estimate import Estimate
@@ -118,9 +119,8 @@ def untestable(suite: Suite) -> list[str]:
     lines = []
     if suite.floor is None:
         lines.append("whether the base learns more than its head alone: there is no head-only arm")
-    compared = {arm for pair in suite.pairs for arm in pair}
-    compared |= {arm for weights in suite.contrasts.values() for arm in weights}
-    compared |= {arm for item in suite.equivalence for arm in (item.arm, item.reference)}
+    claims = [(item.arm, item.reference) for item in suite.equivalence]
+    compared = named_arms(suite.pairs, suite.contrasts, claims)
     alone = [arm for arm in suite.arms if arm not in compared | {BASE, suite.floor}]
     if alone:
         lines.append(f"{', '.join(alone)}: no comparison names it, so it is exploratory")

@@ -70,7 +70,7 @@ def _unlike_predictions(folder: Path, evidence: Mapping[str, Evidence]) -> Itera
     """Yield the runs whose recorded score is not that of their predictions."""
     for item in evidence.values():
         suite = item.analysis.suite
-        for (arm, seed), run in item.scores.items():
+        for (arm, seed), run in item.analysis.scores.items():
             told = run.predictions
             if told is None:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +21,17 @@ from .contrasts import (
     seed_contrasts,
 )
 from .equality import Equality, claims_corrected, equality_of
-from .looks import crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
+from .looks import Looks, crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
 from .records import SuiteRuns, read_tasks
 from .scores import test_scores
 from .statistics import (
-    LEVEL,
     Crossed,
     Paired,
     crossed,
     holm,
     paired,
     pigeonhole,
+    rejects,
     seeds_for_sign_flip,
 )
 
@@ -76,7 +76,7 @@ class Comparison:
     @property
     def differs(self) -> bool:
         """Whether the corrected paired test says that it differs."""
-        return self.paired_holm is not None and self.paired_holm <= LEVEL
+        return rejects(self.paired_holm)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ class Analysis:
         tests: Comparisons in the whole family, those on other tasks among them.
         claims: Claims of equality that were corrected together, on all tasks.
         looks: Seeds at each look of a suite that runs until it is decided; empty otherwise.
+        scores: The runs that count, by (arm, seed), with their test predictions.
     """
 
     suite: SuiteRuns
@@ -104,6 +105,7 @@ class Analysis:
     tests: int = 0
     claims: int = 0
     looks: tuple[int, ...] = ()
+    scores: Scores = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def trained(self) -> bool | None:
@@ -131,22 +133,24 @@ def analyse_tasks(folder: Path) -> dict[str, Analysis]:
 
 def _measured(suite: SuiteRuns) -> Analysis:
     scores = test_scores(suite)
-    compare = partial(_compare, suite, scores)
     looks = looks_of(suite)
+    compare = partial(_compare, suite, scores, looks)
     return Analysis(
         suite,
         arms=tuple(arm_of(suite, name, scores) for name in suite.arms),
         family=tuple(compare(item) for item in named_contrasts(suite)),
         floor=None if suite.floor is None else compare(pair(BASE, suite.floor)),
-        equivalence=tuple(equality_of(suite, scores, claim) for claim in suite.equivalence),
+        equivalence=tuple(equality_of(suite, scores, looks, claim) for claim in suite.equivalence),
         exploratory=tuple(compare(item) for item in exploratory_contrasts(suite)),
         looks=() if looks is None else tuple(len(seeds) for seeds in looks.seeds),
+        scores=scores,
     )
 
 
-def _compare(suite: SuiteRuns, scores: Scores, contrast: Contrast) -> Comparison:
+def _compare(
+    suite: SuiteRuns, scores: Scores, looks: Looks | None, contrast: Contrast
+) -> Comparison:
     differences = seed_contrasts(scores, contrast.weights)
-    looks = looks_of(suite)
 
     def over_seeds(seeds: Sequence[int]) -> Paired:
         return paired([differences[seed] for seed in seeds if seed in differences])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from .comparison import BASE, Analysis, Comparison
-from .effects import Effect, effect_of
+from .effects import FactorEffect, effect_of
 from .equality import Equality
 from .power import reach, seeds_for_margin
-from .statistics import BOOTSTRAPS, LEVEL, Paired
+from .statistics import BOOTSTRAPS, LEVEL, Paired, rejects
 from .tables import changes, in_points, interval, p_value, signed
 
 ON_THIS_SET = "On this test set, over new seeds"
@@ -19,15 +20,17 @@ ON_NEW_SENTENCES = "On new sentences too"
 def short(item: Comparison, analysis: Analysis) -> str:
     """Return a difference that was found, in one sentence."""
     both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
-    subject = _subject(item, analysis)
-    if subject.startswith("what "):
-        subject = f"W{subject[1:]}"
-    return f"{subject} {_change(item, item.paired.mean, analysis)} ({both})."
+    words = _words(item, analysis)
+    found = words.sentence(_lower(item.paired.mean, analysis))
+    if found.startswith("what "):
+        found = f"W{found[1:]}"
+    return f"{found} ({both})."
 
 
 def paragraph(item: Comparison, analysis: Analysis) -> str:
     """Return what the tests say of a named comparison or contrast, both questions apart."""
-    lines = [f"*{_asked(item, analysis)}*{_about(item, analysis)}."]
+    words = _words(item, analysis)
+    lines = [f"*{words.question}*{words.about}."]
     lines += _over_seeds(item, analysis)
     lines += _over_sentences(item, analysis)
     if item.paired.ties:
@@ -70,11 +73,6 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
     return " ".join(lines + _seeds_for(item, analysis))
 
 
-def rejects(p: float | None) -> bool:
-    """Whether a p value is at most the level."""
-    return p is not None and p <= LEVEL
-
-
 def floor_numbers(floor: Comparison, analysis: Analysis) -> str:
     """Return the numbers of base against head-only: difference, interval, test, n."""
     test, metric = floor.paired, analysis.suite.metric
@@ -92,25 +90,57 @@ def changed(item: Comparison, analysis: Analysis) -> str:
     return "; ".join(f"{name}: {_against_base(name, analysis)}" for name in sides)
 
 
-def _asked(item: Comparison, analysis: Analysis) -> str:
+@dataclass(frozen=True)
+class _Words:
+    """How a comparison is spoken of.
+
+    Attributes:
+        question: What it asks.
+        about: What stands in brackets behind the question.
+        subject: What does the scoring.
+        verb: Between the subject and the amount.
+        than: Behind the amount, from "than" on.
+    """
+
+    question: str
+    about: str
+    subject: str
+    verb: str
+    than: str
+
+    def sentence(self, amount: str) -> str:
+        """Return that it scores so much lower or higher."""
+        return f"{self.subject} {self.verb} {amount} {self.than}"
+
+
+def _words(item: Comparison, analysis: Analysis) -> _Words:
     if item.arm:
-        return f"{item.arm} against {item.reference}"
+        told = f"({changed(item, analysis)})"
+        question = f"{item.arm} against {item.reference}"
+        return _Words(
+            question, f" {told}", f"{item.arm} {told}", "scores", f"than {item.reference}"
+        )
     effect = effect_of(item.name, analysis.suite)
     if effect is None:
-        return item.name
+        return _Words(item.name, f" (weights: {_weights(item.weights)})", item.name, "is", "than 0")
+    return _effect_words(item.name, effect)
+
+
+def _effect_words(name: str, effect: FactorEffect) -> _Words:
+    over = f"averaged over {' and '.join(effect.others)}" if effect.others else ""
+    about, behind = (f" ({over})", f", {over}") if over else ("", "")
+    level, base = effect.levels[0], effect.bases[0]
     if len(effect.factors) == 1:
-        return f"{item.name}: what does {effect.levels[0]} change against {effect.bases[0]}?"
+        question = f"{name}: what does {level} change against {base}?"
+        return _Words(question, about, level, "scores", f"than {base}{behind}")
     first, second = effect.factors
-    return f"{item.name}: does {first} matter more, or less, with another {second}?"
-
-
-def _about(item: Comparison, analysis: Analysis) -> str:
-    if item.arm:
-        return f" ({changed(item, analysis)})"
-    effect = effect_of(item.name, analysis.suite)
-    if effect is None:
-        return f" (weights: {_weights(item.weights)})"
-    return f" (averaged over {' and '.join(effect.others)})" if effect.others else ""
+    return _Words(
+        question=f"{name}: does {first} matter more, or less, with another {second}?",
+        about=about,
+        subject=f"what {level} changes against {base}",
+        verb="is",
+        than=f"with {effect.levels[1]} than with {effect.bases[1]}{behind}",
+    )
 
 
 def _weights(weights: Mapping[str, float]) -> str:
@@ -161,34 +191,7 @@ def _answer(item: Comparison, p: float | None, mean: float | None, analysis: Ana
         return f"not shown to differ ({signed(mean or 0.0, analysis.suite.metric)})"
     if item.arm:
         return f"it scores {_lower(mean, analysis)}"
-    return f"{_subject(item, analysis)} {_change(item, mean, analysis)}"
-
-
-def _subject(item: Comparison, analysis: Analysis) -> str:
-    if item.arm:
-        return f"{item.arm} ({changed(item, analysis)})"
-    effect = effect_of(item.name, analysis.suite)
-    if effect is None:
-        return item.name
-    if len(effect.factors) == 1:
-        return effect.levels[0]
-    return f"what {effect.levels[0]} changes against {effect.bases[0]}"
-
-
-def _change(item: Comparison, mean: float | None, analysis: Analysis) -> str:
-    lower = _lower(mean, analysis)
-    if item.arm:
-        return f"scores {lower} than {item.reference}"
-    effect = effect_of(item.name, analysis.suite)
-    if effect is None:
-        return f"is {lower} than 0"
-    if len(effect.factors) == 1:
-        return f"scores {lower} than {effect.bases[0]}{_averaged(effect)}"
-    return f"is {lower} with {effect.levels[1]} than with {effect.bases[1]}{_averaged(effect)}"
-
-
-def _averaged(effect: Effect) -> str:
-    return f", averaged over {' and '.join(effect.others)}" if effect.others else ""
+    return _words(item, analysis).sentence(_lower(mean, analysis))
 
 
 def _lower(mean: float | None, analysis: Analysis) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from .records import SuiteRuns
+from .resampled import CORRELATIONS
 from .scores import Scored
 from .tables import NONE, Row
 
-# Metrics of tasks whose labels are numbers: there are no classes to take for one another.
-CORRELATIONS = ("pearson", "spearman")
 _SHOWN = 6
 Mistakes = Counter[tuple[int, int]]
 

@@ -51,10 +51,22 @@ def named_contrasts(suite: SuiteRuns) -> list[Contrast]:
 def exploratory_contrasts(suite: SuiteRuns) -> list[Contrast]:
     """Return every arm that nothing named before the run compares, against the base."""
     base = next(iter(suite.arms))
-    named = {base, suite.floor, *(name for names in suite.comparisons for name in names)}
-    named |= {arm for weights in suite.contrasts.values() for arm in weights}
-    named |= {arm for claim in suite.equivalence for arm in (claim.arm, claim.reference)}
+    claims = [(claim.arm, claim.reference) for claim in suite.equivalence]
+    named = {base, suite.floor, *named_arms(suite.comparisons, suite.contrasts, claims)}
     return [pair(arm, base) for arm in suite.arms if arm not in named]
+
+
+def named_arms(
+    pairs: Iterable[tuple[str, str]],
+    contrasts: Mapping[str, Weights],
+    claims: Iterable[tuple[str, str]],
+) -> set[str]:
+    """Return the arms that a comparison, a contrast or a claim of equality names."""
+    return {
+        arm
+        for arms in (*pairs, *claims, *(tuple(weights) for weights in contrasts.values()))
+        for arm in arms
+    }
 
 
 def seed_contrasts(scores: Scores, weights: Weights) -> dict[int, float]:
@@ -74,10 +86,12 @@ class Common:
     Attributes:
         labels: The right answers, ``[E]``.
         answers: The answers by arm, ``[S, E]``.
+        examples: Numbers of the sentences within the test split, ``[E]``.
     """
 
     labels: Values
     answers: Mapping[str, Values]
+    examples: NDArray[np.int64]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -107,7 +121,7 @@ def common_predictions(scores: Scores, arms: Iterable[str], seeds: Iterable[int]
         ):
             return "the runs were not tested on the same sentences"
     answers = {arm: np.stack([found[arm, seed].predictions for seed in seeds]) for arm in arms}
-    return Common(first.labels, answers)
+    return Common(first.labels, answers, first.examples)
 
 
 def correctness_contrasts(common: Common, weights: Weights) -> Values:

@@ -12,9 +12,10 @@ import numpy as np
 from ..config import RunConfig
 from ..errors import UserError
 from ..home import home
-from .confusion import CORRELATIONS, class_names, named
+from .confusion import class_names, named
 from .contrasts import common_predictions
 from .records import SuiteRuns
+from .resampled import CORRELATIONS
 from .scores import Scored
 from .tables import NONE, Row
 
@@ -71,9 +72,10 @@ def disagreements(
     for sign in (1, -1):
         order = np.argsort(-sign * apart, kind="stable")[:shown]
         found += [int(index) for index in order if sign * apart[index] > 0]
-    examples = _numbers(scores, arm, reference)
     return [
-        Disagreement(int(examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds)
+        Disagreement(
+            int(common.examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds
+        )
         for i in found
     ]
 
@@ -133,13 +135,6 @@ def _is_here(config: Mapping[str, object]) -> bool:
         return Path(str(path)).expanduser().exists()
     asset = TASK_ASSETS.get(str(config.get("task")))
     return asset is not None and (home() / "assets" / asset).is_dir()
-
-
-def _numbers(scores: Mapping[tuple[str, int], Scored], arm: str, reference: str) -> np.ndarray:
-    for (name, seed), scored in scores.items():
-        if name == arm and (reference, seed) in scores and scored.predictions is not None:
-            return scored.predictions.examples
-    return np.arange(0)
 
 
 def _right(value: float, seeds: int, numbers: bool) -> str:

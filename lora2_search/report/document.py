@@ -47,6 +47,23 @@ def figure(panel: Panel) -> str:
     )
 
 
+def cards(shown: Sequence[tuple[str, str]]) -> str:
+    """Return numbers side by side as HTML, each with what it is below it."""
+    inner = "".join(
+        f"<div class='card'><b>{escape(value)}</b><span>{escape(text)}</span></div>"
+        for value, text in shown
+    )
+    return f"<div class='cards'>{inner}</div>"
+
+
+def grid(title: str, text: str, panels: Sequence[Panel], height: int) -> str:
+    """Return small figures side by side as HTML, under one heading, ``height`` pixels each."""
+    inner = "".join(f"<div><h3>{escape(p.title)}</h3>{drawing(p, height)}</div>" for p in panels)
+    return (
+        f"<h2>{escape(title)}</h2><p class='soft'>{escape(text)}</p><div class='grid'>{inner}</div>"
+    )
+
+
 def drawing(panel: Panel, height: int) -> str:
     """Return a panel's drawing as HTML, empty where it has none.
 

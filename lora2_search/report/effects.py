@@ -10,7 +10,7 @@ from .records import SuiteRuns
 
 
 @dataclass(frozen=True)
-class Effect:
+class FactorEffect:
     """A main effect (one factor) or an interaction (two).
 
     Attributes:
@@ -26,7 +26,7 @@ class Effect:
     others: tuple[str, ...]
 
 
-def effect_of(name: str, suite: SuiteRuns) -> Effect | None:
+def effect_of(name: str, suite: SuiteRuns) -> FactorEffect | None:
     """Return what the contrast of that name asks, ``None`` for one that a user wrote.
 
     Names are ``planes: one-plane`` and ``planes × regularisation: one-plane, unregularised``, in
@@ -41,7 +41,7 @@ def effect_of(name: str, suite: SuiteRuns) -> Effect | None:
     return None
 
 
-def _effects(cells: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, Effect]]:
+def _effects(cells: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, FactorEffect]]:
     # The cell of the base's levels comes first in its block.
     bases = dict(next(iter(cells.values())))
     levels = {
@@ -54,4 +54,4 @@ def _effects(cells: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, Effe
                 own = tuple(bases[factor] for factor in factors)
                 if not set(zip(factors, found, strict=True)) & set(bases.items()):
                     told = f"{' × '.join(factors)}: {', '.join(found)}"
-                    yield told, Effect(factors, found, own, others)
+                    yield told, FactorEffect(factors, found, own, others)

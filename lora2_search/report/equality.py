@@ -16,9 +16,9 @@ from .contrasts import (
     seed_contrasts,
 )
 from .equivalence import Equivalence, tost, tost_crossed, tost_draws
-from .looks import equivalence_at, looks_of
+from .looks import Looks, equivalence_at
 from .records import Margin, SuiteRuns
-from .statistics import LEVEL, Paired, crossed, holm, paired, pigeonhole_draws
+from .statistics import Paired, crossed, holm, paired, pigeonhole_draws, rejects, too_few
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,13 @@ class Equality:
     @property
     def shown(self) -> bool:
         """Whether the corrected test shows equality on this test set."""
-        return self.on_this_set_holm is not None and self.on_this_set_holm <= LEVEL
+        return rejects(self.on_this_set_holm)
 
 
-def equality_of(suite: SuiteRuns, scores: Scores, claim: Margin) -> Equality:
-    """Return a claim of equality tested, not corrected yet."""
+def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Margin) -> Equality:
+    """Return a claim of equality tested at the last of ``looks``, not corrected yet."""
     compared = pair(claim.arm, claim.reference)
     differences = seed_contrasts(scores, compared.weights)
-    looks = looks_of(suite)
 
     def over_seeds(seeds: Sequence[int]) -> Equivalence:
         return tost([differences[s] for s in seeds if s in differences], claim.margin)
@@ -82,8 +81,7 @@ def _same_sentences(
     if suite.metric == "accuracy":
         return tost_crossed(crossed(correctness_contrasts(common, weights)), margin)
     rows, columns = common.shape
-    if rows < 2 or columns < 2:
-        note = f"{rows} seed(s) and {columns} common test sentence(s): both must be 2 or more"
+    if note := too_few(rows, columns):
         return Equivalence(rows, margin, note=note)
     contrast = score_contrast(common, weights, suite.metric, suite.classes)
     return tost_draws(pigeonhole_draws(contrast, rows, columns), rows, margin)

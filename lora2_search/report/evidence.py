@@ -11,7 +11,6 @@ from ..training.record import RunRecord
 from .comparison import Analysis, analyse_tasks
 from .disagreement import Disagreement, Texts, disagreements, example_texts
 from .published import Published, read_published
-from .scores import Scored, test_scores
 from .tuning import Tuning, read_tuning
 
 # A report shows the examples of the first comparisons only: a suite may name dozens.
@@ -35,11 +34,6 @@ class Evidence:
     archived: bool = False
 
     @cached_property
-    def scores(self) -> Mapping[tuple[str, int], Scored]:
-        """The runs that count, by (arm, seed)."""
-        return test_scores(self.analysis.suite)
-
-    @cached_property
     def texts(self) -> Texts:
         """Texts of the test examples by number; empty where they cannot be had."""
         return example_texts(self.analysis.suite)
@@ -49,7 +43,7 @@ class Evidence:
         """For the first named comparisons, the examples on which both arms differ most."""
         suite = self.analysis.suite
         return {
-            (arm, reference): disagreements(suite, self.scores, arm, reference)
+            (arm, reference): disagreements(suite, self.analysis.scores, arm, reference)
             for arm, reference in suite.comparisons[:_COMPARED]
         }
 

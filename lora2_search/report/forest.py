@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .comparison import Analysis
-from .statistics import LEVEL, Paired
+from .statistics import Paired, rejects
 
 Kind = Literal["named", "equality", "floor"]
 
@@ -62,6 +62,5 @@ def _effect(
 ) -> dict[str, Effect]:
     if test.mean is None or test.low is None or test.high is None:
         return {}
-    differs = p is not None and p <= LEVEL
     margin = margins.get(name)
-    return {name: Effect(name, kind, test.mean, test.low, test.high, differs, margin, test.n)}
+    return {name: Effect(name, kind, test.mean, test.low, test.high, rejects(p), margin, test.n)}

@@ -45,9 +45,14 @@ def mean_interval(values: NDArray[np.float64], level: float) -> Interval:
         found = _bca(values, level)
         if found is not None:
             return found
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    reach = float(stats.t.ppf(1 - level / 2, len(values) - 1)) * error
+    reach = t_reach(values, level)
     return Interval(float(values.mean()) - reach, float(values.mean()) + reach, T)
+
+
+def t_reach(values: NDArray[np.float64], level: float) -> float:
+    """Return half the width of the t interval of a mean; ``values`` are two or more."""
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(stats.t.ppf(1 - level / 2, len(values) - 1)) * error
 
 
 def _bca(values: NDArray[np.float64], level: float) -> Interval | None:

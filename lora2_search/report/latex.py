@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from .comparison import BASE, Analysis
+from .intervals import t_reach
 from .published import Published
-from .statistics import LEVEL
+from .statistics import LEVEL, rejects
 from .tables import NONE, changes, count, in_points, interval, p_value, signed
 
 _ESCAPES = str.maketrans(
@@ -145,8 +145,7 @@ def mean_and_reach(scores: Sequence[float], metric: str) -> str:
     mean = f"{values.mean():.{digits}f}"
     if len(values) < 2:
         return mean
-    error = float(stats.t.isf(LEVEL / 2, len(values) - 1)) * values.std(ddof=1) / len(values) ** 0.5
-    return f"{mean} ± {error:.{digits}f}"
+    return f"{mean} ± {t_reach(values, LEVEL):.{digits}f}"
 
 
 def _better(analysis: Analysis) -> set[str]:
@@ -162,9 +161,9 @@ def _better(analysis: Analysis) -> set[str]:
 
 
 def _stands(analysis: Analysis, p: float | None, low: float | None, high: float | None) -> bool:
-    if analysis.trained is False or p is None or low is None or high is None:
+    if analysis.trained is False or low is None or high is None:
         return False
-    return p <= LEVEL and not low <= 0 <= high
+    return rejects(p) and not low <= 0 <= high
 
 
 def _titled(analysis: Analysis) -> str:

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from .comparison import Analysis
 from .evidence import Evidence
 from .sections import Section, common_sections, overall_sections, task_sections
 from .tables import markdown_table
 from .verdict import headline
 
 REPORT_FILE = "report.md"
-
-
-def suite_report(analysis: Analysis) -> str:
-    """Return the report of a suite of one task as Markdown."""
-    return tasks_report({"": Evidence(analysis)})
 
 
 def tasks_report(

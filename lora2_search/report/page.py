@@ -9,7 +9,7 @@ from pathlib import Path
 from ..training.rank_pattern import rank_grid
 from ..training.record import write_text
 from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
-from .document import document, drawing, figure, html_table
+from .document import cards, document, figure, grid, html_table
 from .expected_best import expected_best
 from .figures import Panel, history_panel, importance_panel, slice_panels
 from .standing import caveats
@@ -100,18 +100,14 @@ def _cards(page: StudyTable) -> str:
     gain = None if ours is None or theirs is None else ours - theirs
     size = (record.sizes if record else {}).get("test")
     where = f"{size:,} test sentences" if size else "the test sentences"
-    cards = [
+    shown = [
         (level(page.winner.value, page.metric), f"winner, validation {page.metric} (chosen on)"),
         (level(ours, page.metric), f"winner, {where} (only reported)"),
         (level(theirs, page.metric), "head-only, the same sentences"),
         (signed(gain, page.metric), "winner − head-only, one seed each"),
         (count_of(record, "compressed_adapter"), "adapter parameters, compressed"),
     ]
-    inner = "".join(
-        f"<div class='card'><b>{escape(value)}</b><span>{escape(text)}</span></div>"
-        for value, text in cards
-    )
-    return f"<div class='cards'>{inner}</div>"
+    return cards(shown)
 
 
 def _winner(page: StudyTable) -> str:
@@ -147,12 +143,8 @@ def _caveats(page: StudyTable) -> str:
 
 def _slices(page: StudyTable) -> str:
     panels = slice_panels(page.study, page.metric)
-    inner = "".join(f"<div><h3>{escape(p.title)}</h3>{drawing(p, 320)}</div>" for p in panels)
-    return (
-        f"<h2>Score against each setting</h2><p class='soft'>Validation {escape(page.metric)} of "
-        f"the complete trials; from blue (early) to orange (late).</p>"
-        f"<div class='grid'>{inner}</div>"
-    )
+    text = f"Validation {page.metric} of the complete trials; from blue (early) to orange (late)."
+    return grid("Score against each setting", text, panels, 320)
 
 
 def _curves_panel(page: StudyTable) -> Panel:

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+# Metrics of tasks whose labels are numbers, not classes.
+CORRELATIONS = ("pearson", "spearman")
 # The score of one seed's answers on some sentences (columns, repeats allowed).
 Scorer = Callable[[int, NDArray[np.int64]], float]
 
@@ -25,7 +27,7 @@ def scorer(metric: str, labels: Values, answers: Values, classes: int | None) ->
         answers: The answers given, ``[S, E]``.
         classes: Number of classes of the task; told from labels and answers when ``None``.
     """
-    if metric in _CORRELATIONS:
+    if metric in CORRELATIONS:
         ranked = metric == "spearman"
         return lambda seed, columns: _correlation(labels[columns], answers[seed, columns], ranked)
     count = max(int(max(labels.max(), answers.max())) + 1, classes or 2)
@@ -66,6 +68,3 @@ def _correlation(labels: Values, answers: Values, ranked: bool) -> float:
         labels, answers = rankdata(labels), rankdata(answers)
     x, y = labels - labels.mean(), answers - answers.mean()
     return float(x @ y / np.sqrt((x @ x) * (y @ y)))
-
-
-_CORRELATIONS = ("pearson", "spearman")

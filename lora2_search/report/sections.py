@@ -184,7 +184,7 @@ def _tuning(evidence: Evidence) -> Section:
 
 
 def _mistakes(evidence: Evidence) -> Section:
-    rows = confusion_rows(evidence.analysis.suite, evidence.scores)
+    rows = confusion_rows(evidence.analysis.suite, evidence.analysis.scores)
     return Section("Mistakes", (_ABOUT_MISTAKES,) if rows else (), tables=_tables([("", rows)]))
 
 

@@ -88,6 +88,18 @@ class Crossed:
     df: float | None = None
 
 
+def rejects(p: float | None) -> bool:
+    """Whether a p value is at most the level; it is not where there is none."""
+    return p is not None and p <= LEVEL
+
+
+def too_few(seeds: int, examples: int) -> str:
+    """Say that so many seeds and examples allow no test over both; empty where they do."""
+    if seeds >= 2 and examples >= 2:
+        return ""
+    return f"{seeds} seed(s) and {examples} common test sentence(s): both must be 2 or more"
+
+
 def paired(differences: Sequence[float] | Array) -> Paired:
     """Test whether the mean of the differences over seeds is zero.
 
@@ -176,9 +188,8 @@ def crossed(differences: Array) -> Crossed:
     """
     d = np.asarray(differences, dtype=float)
     rows, columns = d.shape if d.ndim == 2 else (0, 0)
-    if rows < 2 or columns < 2:
+    if note := too_few(rows, columns):
         mean = float(d.mean()) if d.size else None
-        note = f"{rows} seed(s) and {columns} common test sentence(s): both must be 2 or more"
         return Crossed(rows, columns, mean, note=note)
     mean = float(d.mean())
     v_s, v_e, v_r = variance_parts(d)
@@ -213,9 +224,8 @@ def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAP
     one side of zero, at least 2 / (repeats + 1). Below 20 seeds both are too optimistic, and
     ``note`` says so.
     """
-    if seeds < 2 or examples < 2:
+    if note := too_few(seeds, examples):
         mean = score(np.arange(seeds), np.arange(examples)) if seeds and examples else None
-        note = f"{seeds} seed(s) and {examples} common test sentence(s): both must be 2 or more"
         return Crossed(seeds, examples, mean, note=note)
     drawn = pigeonhole_draws(score, seeds, examples, repeats)
     low, high = (float(value) for value in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))

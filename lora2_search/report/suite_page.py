@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from .document import document, drawing, figure, html_table
+from .document import cards, document, figure, grid, html_table
 from .evidence import Evidence
 from .figures import Panel
 from .sections import Section, common_sections, overall_sections, task_sections
@@ -73,27 +73,18 @@ def _cards(item: Evidence) -> str:
     metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
     base = next(iter(arms.values()))
     seeds = len(analysis.suite.seeds)
-    cards = [(level(base.mean, metric), f"base, mean test {metric}")]
+    shown = [(level(base.mean, metric), f"base, mean test {metric}")]
     if analysis.floor is not None:
         floor = arms.get(str(analysis.suite.floor))
-        cards.append((level(floor.mean if floor else None, metric), "head-only"))
-        cards.append((signed(analysis.floor.paired.mean, metric), "base − head-only"))
+        shown.append((level(floor.mean if floor else None, metric), "head-only"))
+        shown.append((signed(analysis.floor.paired.mean, metric), "base − head-only"))
     done = sum(len(arm.scores) for arm in analysis.arms)
-    cards.append((f"{done} of {len(arms) * seeds}", f"runs that count, {seeds} seeds an arm"))
-    inner = "".join(
-        f"<div class='card'><b>{escape(value)}</b><span>{escape(text)}</span></div>"
-        for value, text in cards
-    )
-    return f"<div class='cards'>{inner}</div>"
+    shown.append((f"{done} of {len(arms) * seeds}", f"runs that count, {seeds} seeds an arm"))
+    return cards(shown)
 
 
 def _grid(title: str, text: str, panels: Sequence[Panel]) -> str:
-    if not panels:
-        return ""
-    inner = "".join(f"<div><h3>{escape(p.title)}</h3>{drawing(p, 340)}</div>" for p in panels)
-    return (
-        f"<h2>{escape(title)}</h2><p class='soft'>{escape(text)}</p><div class='grid'>{inner}</div>"
-    )
+    return grid(title, text, panels, 340) if panels else ""
 
 
 def _section(section: Section) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arm import Arm
-from .comparison import Analysis, Comparison, analyse_tasks
+from .comparison import Analysis, Comparison
 from .expected_best import expected_best
 from .health import flag_counts
-from .statistics import LEVEL
+from .statistics import rejects
 
 if TYPE_CHECKING:
     from .published import Published
@@ -22,16 +21,13 @@ NONE = "–"
 _TRAINED, _HEAD = "trained (adapter)", "trained (head)"
 
 
-def suite_tables(folder: Path) -> dict[str, list[Row]]:
-    """Return the tables of a suite's folder: ``arms``, ``seeds`` and ``sentences``.
+def suite_tables(analyses: Mapping[str, Analysis]) -> dict[str, list[Row]]:
+    """Return the tables of a suite, analysed by task: ``arms``, ``seeds`` and ``sentences``.
 
     Those of a suite of several tasks are named ``boolq: arms`` and so on.
-
-    Raises:
-        UserError: The folder holds no suite.
     """
     tables = {}
-    for task, analysis in analyse_tasks(folder).items():
+    for task, analysis in analyses.items():
         prefix = f"{task}: " if task else ""
         tables[f"{prefix}arms"] = arm_rows(analysis)
         tables[f"{prefix}seeds"] = seed_rows(analysis)
@@ -238,7 +234,7 @@ def _mean_and_sd(arm: Arm, metric: str) -> str:
 def _shown(p: float | None) -> str:
     if p is None:
         return "not tested"
-    return "shown" if p <= LEVEL else "not shown"
+    return "shown" if rejects(p) else "not shown"
 
 
 def _published(number: Published | None) -> str:

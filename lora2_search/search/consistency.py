@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig, misplaced, mistyped, setting_names
 from ..errors import Problem, did_you_mean
+from ..sections import SENTENCE_SETTINGS
 from ..source import Source
 from .corners import corner_problems, problems_with
 from .distribution import Distribution, Value
@@ -19,13 +20,8 @@ if TYPE_CHECKING:
 
 _OTHER_EXAMPLES = "trials would be scored on other sentences or by another metric"
 _REFUSED = {
-    **{
-        f"data.{name}": _OTHER_EXAMPLES
-        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
-    },
+    **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_EXAMPLES),
     "data.validation_size": _OTHER_EXAMPLES,
-    "data.test_size": _OTHER_EXAMPLES,
-    "task": _OTHER_EXAMPLES,
     "protocol": _OTHER_EXAMPLES,
     "training.evaluations": "early stopping compares trials evaluation by evaluation",
     "model.trust_remote_code": "it permits code and decides no result",

@@ -117,8 +117,7 @@ class Space(RunConfig):
         Raises:
             ConfigError: The settings do not go together.
         """
-        base = RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
-        return with_settings(base, dict(params or {}))
+        return with_settings(self.plain(), dict(params or {}))
 
     def write(self, folder: Path) -> Path:
         """Write ``space.yaml`` with every key spelled out, and return its path."""

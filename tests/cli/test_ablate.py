@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,12 @@ import yaml
 from lora2_search.tracking.uri import DATABASE
 from lora2_search.training.record import read_record
 
+from .commands import COMMAND, run
+
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-m", "lora2_search"]
 # What depends on the clock, or on where a run took place.
 TIMED = ("seconds", "peak_memory_mb", "started", "ended", "folder", "name", "suite")
-
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    line = [*COMMAND, *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture

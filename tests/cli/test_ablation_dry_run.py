@@ -10,20 +10,11 @@ from lora2_search.ablation.decided import begun
 from lora2_search.cli.ablation_dry_run import forecast, power_lines, untestable
 from lora2_search.cli.arm_differences import difference_lines
 from lora2_search.report.power import paired_power
-from lora2_search.training.estimate import Estimate
 from tests.ablation.finished import HERE, leave, made
 from tests.ablation.test_runner import suite
 
-TEN_SECONDS = Estimate(
-    sizes={"train": 100, "validation": 10, "test": 10},
-    steps=10,
-    evaluations=2,
-    seconds_per_step=1.0,
-    seconds_per_example=0.0,
-    counts={},
-    disk_mb=2.0,
-    checkpoint_mb=12.0,
-)
+from .test_dry_run import ESTIMATE as TEN_SECONDS
+
 TWENTY_SECONDS = replace(TEN_SECONDS, seconds_per_step=2.0)
 GRID = {"training.lr": [0.1, 0.2]}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,21 +15,14 @@ import pytest
 from lora2_search import api
 from lora2_search.training.record import read_record
 
+from .commands import COMMAND, run
+
 pytestmark = pytest.mark.slow
 
-COMMAND = [sys.executable, "-m", "lora2_search"]
 SHORT = [
     *("--set", "training.steps=8", "--set", "training.evaluations=4"),
     *("--set", "training.device=cpu", "--set", "resources.concurrent=2"),
 ]
-
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    line = [*COMMAND, *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done
 
 
 @pytest.fixture

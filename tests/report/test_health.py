@@ -3,8 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from lora2_search.report.comparison import analyse
+from lora2_search.report.evidence import Evidence
 from lora2_search.report.health import flag_counts, flag_names, health_lines
-from lora2_search.report.markdown import suite_report
+from lora2_search.report.markdown import tasks_report
 from lora2_search.report.ranks import rank_rows
 from lora2_search.report.records import read_suite
 from lora2_search.report.tables import arm_rows
@@ -49,7 +50,7 @@ def test_an_arm_s_flags_are_told_with_their_seeds_failed_runs_too(tmp_path: Path
 
 def test_a_suite_s_report_shows_flags_and_kept_ranks(tmp_path: Path) -> None:
     analysis = analyse(read_suite(flagged_suite(tmp_path)))
-    text = suite_report(analysis)
+    text = tasks_report({"": Evidence(analysis)})
     assert "## Health flags\n\n- base: gradient in 2 of 3 runs" in text
     assert [row["flags"] for row in arm_rows(analysis)] == [
         "gradient 2, memory 1",
@@ -65,7 +66,7 @@ def test_a_suite_s_report_shows_flags_and_kept_ranks(tmp_path: Path) -> None:
 
 def test_a_suite_without_flags_says_nothing_of_health(tmp_path: Path) -> None:
     write_suite(tmp_path, suite(seeds=2), draws(RATES, examples=40))
-    assert "Health" not in suite_report(analyse(read_suite(tmp_path)))
+    assert "Health" not in tasks_report({"": Evidence(analyse(read_suite(tmp_path)))})
 
 
 def test_kept_ranks_are_whole_for_a_run_and_means_over_several() -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from lora2_search.ablation.suite import load_suite
-from lora2_search.report.comparison import analyse
+from lora2_search.report.comparison import analyse, analyse_tasks
 from lora2_search.report.evidence import gather
 from lora2_search.report.markdown import tasks_report
 from lora2_search.report.provenance import again
@@ -231,7 +231,7 @@ def test_words_and_table_agree(tmp_path: Path) -> None:
 
 def test_the_command_line_gets_the_tables_of_the_report(tmp_path: Path) -> None:
     text = report(tmp_path, RATES)
-    tables = suite_tables(tmp_path)
+    tables = suite_tables(analyse_tasks(tmp_path))
     assert set(tables) == {"arms", "seeds", "sentences"}
     for rows in tables.values():
         assert markdown_table(rows) in text

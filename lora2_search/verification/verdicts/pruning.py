@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...report.equivalence import Equivalence, tost
-from ...report.statistics import LEVEL, Paired, crossed, paired
+from ...report.statistics import Paired, crossed, paired, rejects
 from ...report.tables import interval, level, p_value, signed
 from ..results import Results
 from ..row import TOO_LITTLE, UNTRAINED, Row, defined, mean
@@ -60,15 +60,15 @@ def verdict(floor: Paired, test: Paired, equal: Equivalence, quick: bool) -> str
     """
     if quick:
         return TOO_LITTLE
-    if floor.p is None or floor.mean is None or floor.p > LEVEL or floor.mean <= 0:
+    if not rejects(floor.p) or (floor.mean or 0.0) <= 0:
         return UNTRAINED
     if equal.p is None:
         return f"not told: {equal.note}"
-    differs = test.p is not None and test.p <= LEVEL
+    differs = rejects(test.p)
     direction = "lower" if (test.mean or 0.0) < 0 else "higher"
-    if equal.p <= LEVEL and differs:
+    if rejects(equal.p) and differs:
         return f"scores {direction}, by less than the margin"
-    if equal.p <= LEVEL:
+    if rejects(equal.p):
         return "holds: no difference beyond the margin (TOST)"
     if differs:
         holds = "does not hold" if direction == "lower" else "more than holds"
@@ -83,7 +83,7 @@ def _differences(one: dict[int, float], other: dict[int, float]) -> list[float]:
 def _floor(floor: Paired, metric: str) -> str:
     if floor.p is None:
         return f"Whether the adapter learnt anything is not known: {floor.note or 'no test'}."
-    beats = floor.p <= LEVEL and (floor.mean or 0.0) > 0
+    beats = rejects(floor.p) and (floor.mean or 0.0) > 0
     return (
         f"The unpruned adapter {'beats' if beats else 'does not beat'} head-only by test "
         f"({signed(floor.mean, metric)}, paired t p {p_value(floor.p)})."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...report.statistics import LEVEL, paired
+from ...report.statistics import paired, rejects
 from ...report.tables import p_value
 from ..correlation import Correlation, full_length, mean_correlation, spearman
 from ..results import Results
@@ -117,7 +117,7 @@ def _full(
     test = paired(differences)
     span = "–" if test.low is None else f"{test.low:+.3f} to {test.high:+.3f}"
     verdict = MEASURED if test.p is None else "not shown to differ"
-    if test.p is not None and test.p <= LEVEL:
+    if rejects(test.p):
         better = "full" if (test.mean or 0.0) > 0 else "reduced"
         verdict = f"{better} scoring is nearer to the truth (paired t)"
     return Row(
