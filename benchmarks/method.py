@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lora2_search.adapter.layer import Lora2Layer
 from lora2_search.config import RunConfig, with_settings
@@ -90,10 +89,18 @@ def contestant(method: str, shape: tuple[int, int], steps: int, device: str = "c
 
 
 def _use_dense_products(model: torch.nn.Module) -> None:
-    """Compute increments as the published layer does: ΔW itself, [d_out, d_in], at each step."""
+    """Compute increments as the published layer does (`SVDLinear.forward` in its `LoRA2.py`).
+
+    It multiplies tokens by a dense `[d_in, d_out]` product, and scales what comes out of it.
+    """
 
     def add_increment(layer: Any, result: Tensor, x: Tensor, adapter_name: str) -> Tensor:
-        return result + F.linear(x, layer.get_delta_weight(adapter_name))
+        (u, inner_u), values, (v, inner_v) = layer.factors(adapter_name)
+        rank = values.new_tensor([len(values)])
+        alpha = layer.scaling[adapter_name] * len(values)
+        dense = (v.T @ inner_v.T) @ torch.diag(values) @ (inner_u.T @ u.T)
+        result += x @ dense * alpha / (rank + 1e-5)
+        return result
 
     for layer in model.modules():
         if isinstance(layer, Lora2Layer):
