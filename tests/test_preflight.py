@@ -142,3 +142,28 @@ def test_a_metric_that_does_not_fit_the_labels_of_a_file_is_told_before_any_run(
     with pytest.raises(ConfigError, match=wrong) as caught:
         check_inputs(chosen, judged_by=judged_by)
     assert [problem.key for problem in caught.value.problems] == list(judged_by)
+
+
+def test_what_only_a_variant_has_wrong_is_told_under_its_key(
+    tiny_bert: Path, reviews_csv: Path
+) -> None:
+    base = config(tiny_bert, reviews_csv, **{"training.epochs": 1.0})
+    variants = {
+        "arms.same": base,
+        "arms.late": with_settings(base, {"adapter.t_init": 20, "adapter.t_final": 30}),
+        "arms.deep": with_settings(base, {"model.layers": 99}),
+        "arms.lora": with_settings(base, {"method": "lora", "adapter.t_init": 99}),
+    }
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(base, variants=list(variants.items()))
+    told = {problem.key: problem.message for problem in caught.value.problems}
+    assert list(told) == ["arms.late.adapter.t_final", "arms.deep.model.layers"]
+    assert "must be at most 2, the layers of" in told["arms.deep.model.layers"]
+
+
+def test_a_mistake_that_all_share_is_told_once(tiny_bert: Path, reviews_csv: Path) -> None:
+    base = config(tiny_bert, reviews_csv, **{"model.layers": 3})
+    narrow = with_settings(base, {"adapter.gamma": 0.0})
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(base, variants=[("arms.narrow", narrow)])
+    assert [problem.key for problem in caught.value.problems] == ["model.layers"]

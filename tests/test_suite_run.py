@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from lora2_search.suite_run import suite_parent
+from lora2_search.errors import ConfigError
+from lora2_search.suite_run import check_suite_inputs, suite_parent
 from lora2_search.tracking.params import flat
 from tests.ablation.test_runner import suite
 
@@ -38,3 +39,17 @@ def test_what_may_change_on_the_way_is_no_param_that_mlflow_keeps_for_ever() -> 
     differing = {key for key in params[0] if params[0][key] != params[1][key]}
     assert differing == {"training.lr", "seeds"}
     assert "training.lr" in suite_parent(before).columns
+
+
+@pytest.mark.parametrize("where", ["arms", "tuning"])
+def test_an_arm_whose_schedule_does_not_fit_its_steps_is_refused_before_anything_runs(
+    where: str,
+) -> None:
+    late = {"adapter.t_init": 20, "adapter.t_final": 9000}
+    grid = {"arms": {"base": {"adapter.t_final": [0.4, 9000]}}, "seeds": 2}
+    changes = {"arms": {"late": late}, "floor": None} if where == "arms" else {"tuning": grid}
+    plan = suite(**{"adapter": {"target_rank": 4}, **changes})
+    key = "arms.late.adapter.t_final" if where == "arms" else "tuning.arms.base.adapter.t_final"
+    with pytest.raises(ConfigError, match="total steps=") as caught:
+        check_suite_inputs(plan)
+    assert [problem.key for problem in caught.value.problems] == [key]
