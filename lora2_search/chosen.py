@@ -160,6 +160,11 @@ def chosen_suite(
         also=also,
     )
     plan = chosen.plan
+    if resume is None:
+        # A file may be the copy of a suite that ran: what happened to that one has not to this.
+        plan = plan.model_copy(update={"tuned": None, "added_seeds": []})
+    elif plan.until_decided and _assigns(overrides, "seeds"):
+        raise _own_seeds(plan)
     if add_seeds is not None:
         plan = _with_seeds_added(plan, add_seeds, resume)
     if resume is None and (until_decided or plan.until_decided):
@@ -199,7 +204,7 @@ def _chosen(
     else:
         source = kind.read(str(given), assigned)
     loaded = kind.check(source)
-    if not _names(assigned):
+    if not _assigns(assigned, "name"):
         free = _free_name(kind, loaded.name, storage, say, also)
         loaded = loaded.model_copy(update={"name": free})
     return Chosen(loaded, source)
@@ -220,11 +225,15 @@ def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
             "takes --set seeds=N"
         )
     if suite.until_decided:
-        raise UserError(
-            f"the suite {suite.name} gets its seeds by its own plan, until it is decided; go on "
-            f"with it by --resume {suite.name} alone"
-        )
+        raise _own_seeds(suite)
     return with_more_seeds(suite, count)
+
+
+def _own_seeds(suite: Suite) -> UserError:
+    return UserError(
+        f"the suite {suite.name} gets its seeds by its own plan, until it is decided; go on "
+        f"with it by --resume {suite.name} alone"
+    )
 
 
 def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
@@ -250,8 +259,8 @@ def _assigned(overrides: Sequence[str], name: str | None) -> list[str]:
     return [*overrides, *([f"name={json.dumps(name)}"] if name is not None else [])]
 
 
-def _names(assigned: Sequence[str]) -> bool:
-    return any(item.partition("=")[0].strip() == "name" for item in assigned)
+def _assigns(assigned: Sequence[str], key: str) -> bool:
+    return any(item.partition("=")[0].strip() == key for item in assigned)
 
 
 def _free_name(

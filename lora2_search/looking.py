@@ -83,14 +83,16 @@ def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
     equal = {
         frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
     }
+    # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
+    told = analysis.trained is not False
     for item in analysis.family:
         claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"
-        if item.differs:
+        if told and item.differs:
             decision = "different"
-        elif claim is not None and claim.shown:
+        elif told and claim is not None and claim.shown:
             decision = "equivalent"
         yield item.name, Seen(decision, item.paired.mean, item.paired_holm)
     for claim in equal.values():
-        decision = "equivalent" if claim.shown else "undecided"
+        decision = "equivalent" if told and claim.shown else "undecided"
         yield claim.name, Seen(decision, claim.paired.mean, claim.on_this_set_holm)

@@ -155,6 +155,7 @@ def test_a_space_from_python_is_taken_as_it_is() -> None:
     [
         ([], {"until_decided": True}, "was begun with a fixed number of seeds"),
         (["until_decided=true"], {"add_seeds": 2}, "gets its seeds by its own plan"),
+        (["until_decided=true"], {"overrides": ["seeds=40"]}, "gets its seeds by its own plan"),
         ([], {"add_seeds": 0}, "must be 1 or more"),
     ],
 )
@@ -177,6 +178,12 @@ def test_a_stored_suite_gets_more_seeds_and_goes_on_until_it_is_decided(tmp_path
     assert grown.seed_list == [6, 7, 8, 9, 10]
     going = chosen_suite(None, resume="open", storage=tmp_path).plan
     assert going.until_decided and going.seed_list == [6, 7, 8]
+
+
+def test_the_copy_of_a_suite_that_ran_begins_anew(tmp_path: Path) -> None:
+    stored = load_suite("quick", ["seed=6", "seeds=3", "added_seeds=[8]", "tuned={}"])
+    plan = chosen_suite(stored.write(tmp_path), storage=tmp_path).plan
+    assert plan.seed_list == [6, 7, 8] and not plan.added_seeds and plan.tuned is None
 
 
 def test_overrides_reach_the_space_and_fix_what_was_searched() -> None:

@@ -89,3 +89,14 @@ def test_seeds_that_were_added_are_told(tmp_path: Path) -> None:
     plan = suite(arms=ARMS, seeds=[1, 2, 3, 4], added_seeds=[3, 4])
     (analysis,) = analyse_tasks(write_suite(tmp_path / "s", plan, answers)).values()
     assert any(line.startswith("2 of 4 seeds (3, 4) were added") for line in notes(analysis))
+
+
+def test_nothing_is_decided_while_the_base_has_not_beaten_its_head(tmp_path: Path) -> None:
+    def untrained(arm: str, seed: int) -> np.ndarray:
+        return answers("head-only" if arm == "base" else arm, seed)
+
+    claims = [{"arm": "head-only", "reference": "base", "margin": 0.3}]
+    plan = suite(arms=ARMS, until_decided=True, seeds=6, equivalence=claims)
+    found = look(write_suite(tmp_path, plan, untrained))
+    assert set(found.decisions.values()) == {"undecided"}
+    assert found.seen["worse − base"].p < 0.05
