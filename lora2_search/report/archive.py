@@ -21,10 +21,11 @@ from ..training.record import PREDICTIONS_FILE, RunRecord, read_record, write_js
 from .archived_record import lean, rebuilt, shared, without_shared
 from .disagreement import EXAMPLES_FILE
 from .evidence import Evidence, gather
+from .paper_figures import FIGURES_FOLDER
 from .published import PUBLISHED_FILE, read_published
 from .records import RUNS_FOLDER, SUITE_FILE
 from .scores import TEST
-from .suite_report import write_texts
+from .suite_report import TABLES_FOLDER, write_texts
 from .tuning import TUNING_FOLDER
 
 RECORDS_FILE = "records.jsonl"
@@ -54,6 +55,8 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
     evidence = gather(suite_folder)
     if out.resolve() == suite_folder.resolve():
         raise UserError(f"the archive must go elsewhere than into the suite's own folder, {out}")
+    if is_archive(out):
+        _clear(out)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(suite_folder / SUITE_FILE, out / SUITE_FILE)
     if read_published(suite_folder):
@@ -97,6 +100,13 @@ def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
             )
             for task, item in gather(suite).items()
         }
+
+
+def _clear(archive: Path) -> None:
+    """Take away what a new archive might not write again: a figure of an arm that is gone."""
+    for name in (FIGURES_FOLDER, TABLES_FOLDER):
+        shutil.rmtree(archive / name, ignore_errors=True)
+    (archive / PUBLISHED_FILE).unlink(missing_ok=True)
 
 
 def _shown(item: Evidence) -> dict[str, str]:

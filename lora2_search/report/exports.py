@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .comparison import Analysis
+from .equality import Equality
 from .records import SuiteRuns
 
 Cell = str | float | int | None
@@ -28,7 +29,10 @@ def run_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
 
 
 def comparison_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
-    """Return one row for every named comparison and contrast, and the floor check of each task."""
+    """Return one row for every named comparison and contrast, floor check and claim of equality.
+
+    A claim's interval is the 90 % one of its two one-sided tests.
+    """
     rows: list[dict[str, Cell]] = []
     for task, analysis in analyses.items():
         named = [(item, "named") for item in analysis.family]
@@ -56,7 +60,31 @@ def comparison_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
                     "note": seeds.note or both.note,
                 }
             )
+        rows += [_claim(task, item, analysis.suite.metric) for item in analysis.equivalence]
     return rows
+
+
+def _claim(task: str, item: Equality, metric: str) -> dict[str, Cell]:
+    seeds, both = item.on_this_set, item.on_new_sentences
+    return {
+        "task": task,
+        "comparison": item.name,
+        "role": "equality",
+        "metric": metric,
+        "seeds": seeds.n,
+        "difference": item.paired.mean,
+        "low": seeds.low,
+        "high": seeds.high,
+        "p": seeds.p,
+        "p_holm": item.on_this_set_holm,
+        "ties": item.paired.ties,
+        "new_sentences_low": both.low,
+        "new_sentences_high": both.high,
+        "new_sentences_p": both.p,
+        "new_sentences_p_holm": item.on_new_sentences_holm,
+        "margin": item.claim.margin,
+        "note": seeds.note or both.note,
+    }
 
 
 def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:

@@ -28,6 +28,12 @@ paired by seed: the seeds of a pair share data order and every start weight that
 comparison(s) named before the run; the exact sign-flip test beside it, corrected in the same way,
 from the number of seeds with which it can reject at all. {floor}"""
 
+_ABOUT_LOOKS = """\
+Seeds were added until every comparison was decided, by a plan made beforehand: {looks}
+seeds so far. Every p value and interval holds for all these looks and those to come (a repeated
+p value and a repeated confidence interval, of which the last look alone would be narrower);
+without them, looking again and again would find differences too often (docs/ablation.md)."""
+
 _ABOUT_SENTENCES = """\
 *Would it differ on new sentences too?* The same differences {how}
 The last columns say where the chance in a difference comes from: seeds, sentences, or both
@@ -126,8 +132,10 @@ def all_records(evidence: Mapping[str, Evidence]) -> list[RunRecord]:
 
 def _seeds(analysis: Analysis) -> Section:
     text = _ABOUT_SEEDS.format(family=analysis.tests, floor=_floor_words(analysis)).strip()
+    taken = ", ".join(map(str, analysis.looks))
+    looks = (_ABOUT_LOOKS.format(looks=f"looks at {taken}"),) if analysis.looks else ()
     table = ("", seed_rows(analysis))
-    return Section("Over new seeds, on this test set", (text,), tables=(table,))
+    return Section("Over new seeds, on this test set", (text, *looks), tables=(table,))
 
 
 def _sentences(analysis: Analysis) -> Section:
@@ -143,8 +151,12 @@ def _equality(analysis: Analysis) -> Section:
         return Section("Equality")
     text = (
         "Two one-sided t tests against a margin that was named before the run: the only test here "
-        "that can say “no difference”. Its 90 % interval lies within the margin where it does."
+        "that can say “no difference”. "
     )
+    if analysis.looks:
+        text += "Its p value holds for all looks; no interval is given that would."
+    else:
+        text += "Its 90 % interval lies within the margin where it does."
     return Section("Equality", (text,), tables=(("", rows),))
 
 

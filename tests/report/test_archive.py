@@ -84,6 +84,17 @@ def test_the_code_in_an_archived_report_recomputes_its_scores(
         )
 
 
+def test_an_archive_that_is_written_again_keeps_nothing_of_the_older_one(tmp_path: Path) -> None:
+    write_crossed(tmp_path / "suite")
+    folder = write_archive(tmp_path / "suite", tmp_path / "archive").parent
+    before = sorted(folder.rglob("*"))
+    for name in ("figures/gone.svg", "tables/gone.tex", "published.csv"):
+        (folder / name).write_text("arm,published\n")
+    (folder / "mine.md").write_text("kept")
+    write_archive(tmp_path / "suite", folder)
+    assert sorted(folder.rglob("*")) == sorted([*before, folder / "mine.md"])
+
+
 def test_an_archive_never_overwrites_the_suite(tmp_path: Path) -> None:
     write_crossed(tmp_path)
     with pytest.raises(UserError, match="must go elsewhere"):

@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lora2_search.report.comparison import analyse_tasks
 from lora2_search.report.exports import comparison_table, csv_text, run_table
 
 from .designs import in_disrepair, write_crossed
+from .factories import suite, write_suite
 
 
 def test_every_planned_run_is_a_row_with_its_factors_and_what_became_of_it(tmp_path: Path) -> None:
@@ -48,6 +50,19 @@ def test_comparisons_keep_every_digit(tmp_path: Path) -> None:
         assert float(row["p_holm"]) == item.paired_holm
         assert float(row["new_sentences_p"]) == item.crossed.p
     assert [row["role"] for row in told].count("floor") == 1
+
+
+def test_a_claim_of_equality_has_its_row_and_its_margin(tmp_path: Path) -> None:
+    def answers(arm: str, seed: int) -> np.ndarray:
+        return np.random.default_rng([seed, *arm.encode()]).random(200) < 0.8
+
+    plan = suite(equivalence=[{"arm": "random-allocation", "margin": 0.2}])
+    analyses = analyse_tasks(write_suite(tmp_path, plan, answers))
+    [item] = analyses[""].equivalence
+    [row] = [row for row in comparison_table(analyses) if row["role"] == "equality"]
+    assert (row["comparison"], row["margin"]) == ("random-allocation − base", 0.2)
+    assert (row["p"], row["p_holm"]) == (item.on_this_set.p, item.on_this_set_holm)
+    assert (row["low"], row["new_sentences_p"]) == (item.on_this_set.low, item.on_new_sentences.p)
 
 
 def test_cells_with_commas_quotes_and_lines_come_back_as_they_were() -> None:

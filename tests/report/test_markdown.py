@@ -107,6 +107,17 @@ def test_an_unfinished_suite_says_so_first_and_counts_the_seeds_it_has(tmp_path:
     assert "n = 4 to 5 seeds" in verdict and "6 seeds" not in verdict
 
 
+@pytest.mark.parametrize("looking", [True, False])
+def test_only_a_report_of_looks_says_that_its_p_values_hold_for_all_of_them(
+    tmp_path: Path, looking: bool
+) -> None:
+    claim = {"arm": "random-allocation", "margin": 0.1}
+    text = report(tmp_path, RATES, seeds=6, until_decided=looking, equivalence=[claim])
+    assert ("looks at 4, 6\nseeds so far" in text) is looking
+    assert ("Its p value holds for all looks" in text) is looking
+    assert ("Its 90 % interval lies within" in text) is not looking
+
+
 def test_a_suite_whose_runs_all_ended_is_no_interim_one(tmp_path: Path) -> None:
     special = {("base", 1): {"status": "failed", "error": "OSError: disk full"}}
     draw = draws({**RATES, "no-regularisation": 0.8})
