@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .bands import Band, bands, geometry_keys
+from .colours import COLOURS
 from .costs import Cost, costs
 from .evidence import Evidence
 from .forest import Effect, effects
 from .interactions import Interaction, interactions, reaches
 from .ranks import MeanRanks
-from .suite_figures import COLOURS, scale, score_title, unit
+from .suite_figures import scale, score_title, unit
 from .suite_panels import pattern_of_arms, trials_of_arms
 
 if TYPE_CHECKING:

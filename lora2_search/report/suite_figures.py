@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .bands import Band
+from .colours import COLOURS, DASHES, GREY, SYMBOLS
 from .costs import Cost
 from .forest import Effect
 from .interactions import Interaction, reaches
@@ -15,10 +16,6 @@ from .tables import in_points
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# Okabe and Ito's: told apart by those who see no red or green, and on dark paper too.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#b58900")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 _COLUMNS = 3
 
 
@@ -69,7 +66,7 @@ def draw_forest(effects: Sequence[Effect], metric: str) -> Figure:
             place = {"x0": -reach, "x1": reach, "y0": row - 0.35, "y1": row + 0.35}
             colours = {"fillcolor": COLOURS[2], "opacity": 0.25, "line_width": 0}
             figure.add_shape(type="rect", layer="below", **colours, **place)
-    figure.add_vline(x=0, line={"color": COLOURS[6], "dash": "dot"})
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     names = [item.name for item in effects]
     figure.update_layout(
         xaxis_title=unit(metric),

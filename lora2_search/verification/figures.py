@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..report.colours import COLOURS, DASHES, GREY
 from ..report.figures import Panel
 from .correlation import Correlation, mean_correlation
 from .results import Results
@@ -16,15 +17,6 @@ from .verdicts.truth import correlations
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
-# Colour and dash both tell the lines apart, for those who see no colour.
-_STYLES = [
-    ("#4c78a8", "solid"),
-    ("#d9762b", "dash"),
-    ("#2a9d5c", "dot"),
-    ("#b23a48", "dashdot"),
-    ("#8a63b3", "longdash"),
-    ("#7f7f7f", "longdashdot"),
-]
 _PLANES = {
     "unpruned": "regularised",
     "no-regulariser": "γ = 0",
@@ -134,7 +126,7 @@ def _lines_panel(title: str, text: str, lines: Sequence[Line], axis: str) -> Pan
 
     figure = Figure()
     for index, line in enumerate(lines):
-        colour, dash = _STYLES[index % len(_STYLES)]
+        colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
         around = (*line.steps, *reversed(line.steps))
         figure.add_trace(
             Scatter(
@@ -171,9 +163,9 @@ def _truth_panel(results: Results) -> Panel | None:
     figure = Figure()
     for index, (kind, label) in enumerate({"signed": "with ΔL", "size": "with |ΔL|"}.items()):
         points = {n: p for n, p in truth_points(results, kind).items() if p.mean is not None}
-        figure.add_trace(_dots(points, label, _STYLES[index][0], ("circle", "diamond")[index]))
+        figure.add_trace(_dots(points, label, COLOURS[index], ("circle", "diamond")[index]))
     figure.update_layout(xaxis_title="Spearman's ρ", yaxis={"autorange": "reversed"})
-    figure.add_vline(x=0, line={"color": "#9a9a9a", "dash": "dot"})
+    figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     return Panel(
         "Scores against the truth",
         "Mean over seeds with its 95 % t interval (Fisher's z). The last line is how far the truth "
@@ -212,7 +204,7 @@ def _scatter_panel(results: Results) -> Panel | None:
             x=point["scores"]["reduced"],
             y=point["change"],
             mode="markers",
-            marker={"color": _STYLES[0][0], "size": 6, "opacity": 0.7},
+            marker={"color": COLOURS[0], "size": 6, "opacity": 0.7},
         )
     )
     figure.update_layout(
@@ -237,7 +229,7 @@ def _by_seed(arms: dict[str, dict[int, float]]) -> Figure:
     for index, seed in enumerate(
         sorted(set.intersection(*(set(found) for found in arms.values())))
     ):
-        colour, dash = _STYLES[index % len(_STYLES)]
+        colour, dash = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
         figure.add_trace(
             Scatter(
                 x=list(arms),
