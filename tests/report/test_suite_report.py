@@ -51,6 +51,7 @@ def test_table_words_and_csv_agree(tmp_path: Path) -> None:
     assert [row["comparison"] for row in rows] == [
         *(item.name for item in analysis.family),
         "base − head-only",
+        *(claim.name for claim in analysis.equivalence),
     ]
     latex = texts["tables/effects.tex"]
     for row, item in zip(rows, analysis.family, strict=False):
