@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import ModelConfig, RunConfig, with_settings
-from .errors import ConfigError, Problem
+from .errors import ConfigError, Problem, UserError
 from .model_types import TARGETS
 from .search.objective import unmeasured
 from .training.location import model_location
@@ -27,7 +27,7 @@ def check_inputs(
 ) -> None:
     """Check model and data of a run; what is packaged is fetched.
 
-    Nothing here imports torch: a study's driver stays small.
+    Nothing here imports torch unless target modules are named: a study's driver stays small.
 
     Args:
         config: The run.
@@ -39,8 +39,8 @@ def check_inputs(
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
-            does not fit them, more layers than the model has, and a budget schedule that does not
-            fit the steps; all of them.
+            does not fit them, more layers than the model has, target modules that it has not, and
+            a budget schedule that does not fit the steps; all of them.
         UserError: The hub or the package index cannot be reached.
     """
     problems: list[Problem] = []
@@ -111,6 +111,8 @@ def _check_model(config: RunConfig, say: Callable[[str], None]) -> None:
     if layers is not None and have is not None and layers > have:
         message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {layers}"
         problems.append(Problem("model.layers", message))
+    if not problems:
+        problems += _unmatched_targets(config)
     if problems:
         raise ConfigError(problems)
 
@@ -124,6 +126,20 @@ def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Proble
             f"name the linear layers to adapt (suffixes, or all-linear): the model type "
             f"{model_type!r} has no defaults; {', '.join(sorted(TARGETS))} have",
         )
+
+
+def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
+    """Yield that no module of the model has a named target's name; the defaults always match."""
+    targets = config.adapter.target_modules
+    if targets is None or config.method in ("full", "head-only"):
+        return
+    # Only here is torch needed: the model is laid out without weights, as PEFT will see it.
+    from .training.sizes import adapter_sizes
+
+    try:
+        adapter_sizes(config.model.name_or_path, k=1, r=1, target_modules=targets)
+    except UserError as error:
+        yield Problem("adapter.target_modules", str(error))
 
 
 def _layers(told: Mapping[str, Any]) -> int | None:

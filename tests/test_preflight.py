@@ -167,3 +167,20 @@ def test_a_mistake_that_all_share_is_told_once(tiny_bert: Path, reviews_csv: Pat
     with pytest.raises(ConfigError) as caught:
         check_inputs(base, variants=[("arms.narrow", narrow)])
     assert [problem.key for problem in caught.value.problems] == ["model.layers"]
+
+
+def test_targets_that_no_module_has_are_told_with_the_nearest(
+    tiny_bert: Path, reviews_csv: Path
+) -> None:
+    base = config(tiny_bert, reviews_csv)
+    check_inputs(with_settings(base, {"adapter.target_modules": ["query"]}))
+    odd = {"adapter.target_modules": ["querry"]}
+    variants = [
+        ("arms.odd", with_settings(base, odd)),
+        ("arms.head", with_settings(base, {**odd, "method": "head-only"})),
+    ]
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(base, variants=variants)
+    (problem,) = caught.value.problems
+    assert problem.key == "arms.odd.adapter.target_modules"
+    assert "The nearest linear layers are query." in problem.message

@@ -109,9 +109,13 @@ def _factor(path: KeyPath, factor: Any, levels: Any, design: str) -> Found:
         )
     if isinstance(levels, list):
         wrong = [value for value in levels if isinstance(value, dict | list)]
+        words = [_word(value) for value in levels]
+        twice = [word for word in dict.fromkeys(words) if words.count(word) > 1]
         problem = arm_problem(str(factor))
         if wrong:
             yield place, f"a list holds plain values, but got {wrong[0]!r}; name the levels"
+        elif twice:
+            yield place, f"the level {twice[0]} stands there twice; drop one"
         elif problem is not None:
             yield place, f"a list of values is for a factor named like a setting: {problem}"
         return

@@ -85,7 +85,7 @@ def run_ablate(
         again = command("ablate", *words, storage=storage, tracking_uri=uri)
         raise KeyboardInterrupt(f"go on with: {again}")
     _tell(result, storage, uri, as_json)
-    if len(result.failed) == len(result.runs):
+    if arms_without_a_run(result):
         raise typer.Exit(1)
 
 
@@ -129,12 +129,30 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) ->
     for task, analysis in analyses.items():
         _print_tables(task, analysis)
     print(f"\nVerdict:  {told['verdict']}")
-    for key, reason in result.failed.items():
-        print(f"Failed:   {key}: {reason}")
+    for line in failure_lines(result):
+        print(f"Failed:   {line}")
     print(f"Report:   {told['report']}")
     print(f"MLflow:   {told['ui']}")
     if told["mlflow"]:
         print(f"          opens {told['mlflow']}")
+
+
+def arms_without_a_run(result: SuiteResult) -> set[str]:
+    """Return the arms of which every run failed; a few diverged runs are a result like others."""
+    arms = {run.tags["arm"] for run in result.runs}
+    return arms - {run.tags["arm"] for run in result.runs if run.key not in result.failed}
+
+
+def failure_lines(result: SuiteResult) -> list[str]:
+    """Return one line for each reason why runs of an arm failed."""
+    arms = {run.key: run.tags["arm"] for run in result.runs}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for key, reason in result.failed.items():
+        alike.setdefault((arms[key], reason), []).append(key)
+    return [
+        f"{keys[0] if len(keys) == 1 else f'{len(keys)} runs of {arm}'}: {reason}"
+        for (arm, reason), keys in alike.items()
+    ]
 
 
 def _print_tables(task: str, analysis: Analysis) -> None:

@@ -53,7 +53,11 @@ def tune(
 def ablate(
     suite: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A file, or a shipped name: quick.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="A file, or a shipped name: quick, components, scoring, …",
+            show_default=False,
+        ),
     ] = None,
     from_study: Annotated[
         str | None,

@@ -68,10 +68,12 @@ def disagreements(
     else:
         mine, other = ((values == labels).sum(axis=0).astype(float) for values in (ours, theirs))
     apart = mine - other  # [E]
+    # Values are never quite the same: what is less than 2 % of the labels' spread is no difference.
+    least = 0.02 * float(labels.std()) if suite.metric in CORRELATIONS else 0.0
     found = []
     for sign in (1, -1):
         order = np.argsort(-sign * apart, kind="stable")[:shown]
-        found += [int(index) for index in order if sign * apart[index] > 0]
+        found += [int(index) for index in order if sign * apart[index] > least]
     return [
         Disagreement(
             int(common.examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds

@@ -130,11 +130,11 @@ def equality_rows(analysis: Analysis) -> list[Row]:
                 "margin": f"± {signed(item.claim.margin, metric).removeprefix('+')}",
                 "difference": signed(item.paired.mean, metric),
                 "90 % interval": interval(here.low, here.high, metric),
-                "p (Holm)": p_value(item.on_this_set_holm),
+                "p (Holm)": p_value(item.on_this_set_holm) if told else NONE,
                 "on this test set": _shown(item.on_this_set_holm) if told else NONE,
-                "p (new sentences, Holm)": p_value(item.on_new_sentences_holm),
+                "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if told else NONE,
                 "on new sentences": _shown(item.on_new_sentences_holm) if told else NONE,
-                "why not": here.note or new.note or NONE,
+                "why not": (here.note or new.note or NONE) if told else "not trained enough",
             }
         )
     return rows

@@ -180,6 +180,10 @@ ONE = {"a": {"x": {"adapter.k": 1}, "y": {}}}
         ({"designs": {"b": {"design": "grid", "factor": ONE}}}, ["designs.b.factor", '"factors"']),
         ({"desing": "crossed", "factors": ONE}, ["desing", 'mean "design"']),
         ({"design": "grid", "factors": {"a": {"x": {}}}}, ["factors.a", "two levels", "1"]),
+        (
+            {"design": "grid", "factors": {"adapter.k": [4, 8, 4]}},
+            ["factors.adapter.k", "the level 4 stands there twice"],
+        ),
         ({"design": "grid", "factors": {"a": 3}}, ["factors.a", "a list of values", "3"]),
         (
             {"design": "leave-one-out", "factors": {"adapter.k": [1, 2, 8]}},

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from lora2_search.ablation.runner import SuiteResult
+from lora2_search.ablation.suite import validate_suite
+from lora2_search.cli.ablate import arms_without_a_run, failure_lines
+from lora2_search.source import Source
+from lora2_search.training.record import RunRecord
+
+
+def result(tmp_path: Path, failed: set[str]) -> SuiteResult:
+    arms = {"one-plane": {"adapter.k": []}, "head-only": {"method": "head-only"}}
+    suite = validate_suite(Source({"name": "s", "task": "sentiment", "arms": arms, "seeds": 2}))
+    runs = tuple(suite.runs(tmp_path))
+    for run in runs:
+        record = RunRecord(fingerprint=run.config.fingerprint(), config=run.config.model_dump())
+        record.status = "failed" if run.key in failed else "completed"
+        record.error = "Diverged: lower training.lr" if run.key in failed else None
+        run.folder.mkdir(parents=True)
+        record.write(run.folder)
+    return SuiteResult(suite.name, tmp_path, suite, runs)
+
+
+def test_runs_that_failed_alike_are_told_in_one_line(tmp_path: Path) -> None:
+    told = result(tmp_path, {"base-seed0", "one-plane-seed0", "one-plane-seed1"})
+    assert failure_lines(told) == [
+        "base-seed0: Diverged: lower training.lr",
+        "2 runs of one-plane: Diverged: lower training.lr",
+    ]
+
+
+def test_an_arm_without_a_completed_run_fails_the_command(tmp_path: Path) -> None:
+    assert arms_without_a_run(result(tmp_path / "a", {"base-seed0", "one-plane-seed0"})) == set()
+    told = result(tmp_path / "b", {"one-plane-seed0", "one-plane-seed1"})
+    assert arms_without_a_run(told) == {"one-plane"}
