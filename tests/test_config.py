@@ -151,3 +151,11 @@ def test_a_space_or_suite_given_for_a_run_is_called_what_it_is(tmp_path: Path) -
         with pytest.raises(ConfigError, match=what) as caught:
             validate(read_yaml(path), RunConfig)
         assert [problem.where for problem in caught.value.problems] == [f"{path}:3"]
+
+
+def test_a_wrong_number_is_not_told_to_be_a_list() -> None:
+    with pytest.raises(ConfigError) as caught:
+        with_settings(RunConfig(task="sentiment"), {"adapter.k": 0, "adapter.gamma": -1.0})
+    told = {problem.key: problem.message for problem in caught.value.problems}
+    assert told["adapter.k"] == "must be greater than or equal to 1, but got 0"
+    assert "list" not in told["adapter.gamma"]

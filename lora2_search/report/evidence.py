@@ -10,7 +10,7 @@ from pathlib import Path
 from ..training.record import RunRecord
 from .comparison import Analysis, analyse_tasks
 from .disagreement import Disagreement, Texts, disagreements, example_texts
-from .published import Published, read_published
+from .published import Published, published_on, read_published
 from .tuning import Tuning, read_tuning
 
 # A report shows the examples of the first comparisons only: a suite may name dozens.
@@ -62,6 +62,6 @@ def gather(folder: Path) -> dict[str, Evidence]:
     published = read_published(folder)
     tuning = read_tuning(folder)
     return {
-        task: Evidence(analysis, published, tuning)
+        task: Evidence(analysis, published_on(published, task), tuning)
         for task, analysis in analyse_tasks(folder).items()
     }

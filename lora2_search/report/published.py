@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..training.record import write_text
 
 PUBLISHED_FILE = "published.csv"
 COLUMNS = ("arm", "metric", "published", "source")
+TASK = "task"
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,10 @@ class Published:
     source: str
 
 
-def read_published(folder: Path) -> dict[tuple[str, str], Published]:
-    """Return the numbers that the user filled in, by (arm, metric); none without a file.
+def read_published(folder: Path) -> dict[tuple[str, str, str], Published]:
+    """Return the numbers that the user filled in, by (task, arm, metric); none without a file.
+
+    The task is ``""`` where the file has no such column, or an empty cell: it is meant for all.
 
     Raises:
         UserError: The file lacks a column, or a value is no number; says which and in which line.
@@ -54,20 +57,42 @@ def read_published(folder: Path) -> dict[tuple[str, str], Published]:
                 f"{path}, line {reader.line_num}: `published` must be a number such as 91.2, "
                 f"got {value!r}"
             )
-        key = (row["arm"] or "").strip(), (row["metric"] or "").strip()
-        found[key] = Published(value, (row.get("source") or "").strip())
+        task, arm, metric, source = (
+            (row.get(name) or "").strip() for name in (TASK, "arm", "metric", "source")
+        )
+        found[task, arm, metric] = Published(value, source)
     return found
 
 
-def offer_published(folder: Path, arms: Iterable[str], metric: str) -> None:
-    """Write a ``published.csv`` with an empty row an arm, where there is none yet."""
+def published_on(
+    found: Mapping[tuple[str, str, str], Published], task: str
+) -> dict[tuple[str, str], Published]:
+    """Return the numbers for a task by (arm, metric); its own go before those for all tasks."""
+    return {
+        (arm, metric): found.get((task, arm, metric), number)
+        for (of, arm, metric), number in found.items()
+        if of in ("", task)
+    }
+
+
+def offer_published(folder: Path, arms: Iterable[str], metrics: Mapping[str, str]) -> None:
+    """Write a ``published.csv`` with an empty row an arm and task, where there is none yet.
+
+    Args:
+        folder: The suite's folder.
+        arms: Its arms.
+        metrics: The metric of each task, by its name; ``{"": metric}`` for a suite that names none.
+    """
     path = folder / PUBLISHED_FILE
     if path.exists():
         return
+    tasks = any(metrics)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((arm, metric, "", "") for arm in arms)
+    writer.writerow([*([TASK] if tasks else []), *COLUMNS])
+    names = list(arms)
+    for task, metric in metrics.items():
+        writer.writerows([*([task] if tasks else []), arm, metric, "", ""] for arm in names)
     write_text(path, text.getvalue())
 
 

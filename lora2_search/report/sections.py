@@ -82,7 +82,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
     suite = analysis.suite
     found = [
         Section("", tuple(details(analysis))),
-        Section("Missing, failed, diverged", lines=tuple(notes(analysis))),
+        Section("Missing, failed, diverged, added", lines=tuple(notes(analysis))),
         _seeds(analysis),
         _sentences(analysis),
         _equality(analysis),

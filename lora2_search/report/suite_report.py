@@ -34,8 +34,9 @@ def write_suite_report(folder: Path, out: Path | None = None) -> Path:
         UserError: The folder holds no suite, or its ``published.csv`` is wrong.
     """
     evidence = gather(folder)
-    suite = next(iter(evidence.values())).analysis.suite
-    offer_published(folder, suite.arms, suite.metric)
+    suites = {task: item.analysis.suite for task, item in evidence.items()}
+    arms = next(iter(suites.values())).arms
+    offer_published(folder, arms, {task: suite.metric for task, suite in suites.items()})
     path = write_texts(evidence, out or folder)
     write_text(path.with_name(PAGE_FILE), suite_page(evidence))
     return path

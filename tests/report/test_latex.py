@@ -16,7 +16,7 @@ from lora2_search.report.latex import (
     latex_table,
     mean_and_reach,
 )
-from lora2_search.report.published import offer_published, read_published
+from lora2_search.report.published import Published, offer_published, published_on, read_published
 from lora2_search.report.search_space import search_space_rows, search_space_table
 
 from .designs import RATES
@@ -88,17 +88,31 @@ def test_an_empty_table_is_still_one() -> None:
 
 def test_published_numbers_are_a_column_where_the_user_filled_them_in(tmp_path: Path) -> None:
     folder = write_suite(tmp_path, suite(seeds=2), draws(RATES))
-    offer_published(folder, suite().arms, "accuracy")
+    offer_published(folder, suite().arms, {"": "accuracy"})
     lines = (folder / "published.csv").read_text().splitlines()
     assert lines[:2] == ["arm,metric,published,source", "base,accuracy,,"]
-    assert "published" not in arms_table(gather(folder)[""].analysis, read_published(folder))
+    assert "published" not in arms_table(
+        gather(folder)[""].analysis, published_on(read_published(folder), "")
+    )
     (folder / "published.csv").write_text(
         "\n".join([lines[0], "base,accuracy,95.6,Table 2", *lines[2:]])
     )
-    offer_published(folder, suite().arms, "accuracy")  # What the user wrote stays.
-    table = arms_table(gather(folder)[""].analysis, read_published(folder))
+    offer_published(folder, suite().arms, {"": "accuracy"})  # What the user wrote stays.
+    table = arms_table(gather(folder)[""].analysis, published_on(read_published(folder), ""))
     assert re.search(r"^base & .* & 95\.6 \\\\$", table, re.M)
     assert re.search(r"^head-only & .* & -- \\\\$", table, re.M)
+
+
+def test_published_numbers_of_several_tasks_are_told_apart(tmp_path: Path) -> None:
+    offer_published(tmp_path, ["base"], {"short": "accuracy", "long": "pearson"})
+    lines = (tmp_path / "published.csv").read_text().splitlines()
+    head = "task,arm,metric,published,source"
+    assert lines == [head, "short,base,accuracy,,", "long,base,pearson,,"]
+    filled = [head, ",base,accuracy,90,", "short,base,accuracy,95.6,Table 2"]
+    (tmp_path / "published.csv").write_text("\n".join(filled))
+    found = read_published(tmp_path)
+    assert published_on(found, "short") == {("base", "accuracy"): Published("95.6", "Table 2")}
+    assert published_on(found, "long") == {("base", "accuracy"): Published("90", "")}
 
 
 @pytest.mark.parametrize(
