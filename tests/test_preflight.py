@@ -175,6 +175,9 @@ def test_targets_that_no_module_has_are_told_with_the_nearest(
     base = config(tiny_bert, reviews_csv)
     check_inputs(with_settings(base, {"adapter.target_modules": ["query"]}))
     odd = {"adapter.target_modules": ["querry"]}
+    none = with_settings(base, {"adapter.target_modules": []})
+    with pytest.raises(ConfigError, match="adapter.target_modules"):
+        check_inputs(none)
     variants = [
         ("arms.odd", with_settings(base, odd)),
         ("arms.head", with_settings(base, {**odd, "method": "head-only"})),

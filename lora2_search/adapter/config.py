@@ -180,6 +180,8 @@ class Lora2Config(PeftConfig):
             )
 
     def _check_targets(self) -> None:
+        if self.target_modules is not None and not self.target_modules:
+            raise ValueError("`target_modules` must name a module, but got none.")
         for name in ("layers_to_transform", "layers_pattern"):
             if isinstance(self.target_modules, str) and getattr(self, name) is not None:
                 raise ValueError(f"`{name}` cannot be used when `target_modules` is a str.")

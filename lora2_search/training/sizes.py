@@ -115,7 +115,7 @@ def adapter_sizes(
         base, model_type = _empty_model(model, labels)
         total = sum(parameter.numel() for parameter in base.parameters())
         heads = _heads(base, model_type)
-        targets = target_modules or default_targets(model_type)
+        targets = default_targets(model_type) if target_modules is None else target_modules
         config.target_modules = set(targets) if isinstance(targets, list) else targets
         config.modules_to_save = list(heads)  # PEFT adds names of its own to it
         with warnings.catch_warnings(), torch.device("meta"):

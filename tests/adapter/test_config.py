@@ -43,6 +43,12 @@ def test_a_value_out_of_range_is_named_with_its_rule(
         Lora2Config(**settings)
 
 
+@pytest.mark.parametrize("targets", [[], ""])
+def test_targets_that_name_nothing_are_refused(targets: Any) -> None:
+    with pytest.raises(ValueError, match="`target_modules` must name a module"):
+        Lora2Config(target_modules=targets)
+
+
 @pytest.mark.parametrize(
     "settings", [{"k": 2.5}, {"r": "8"}, {"k": True}, {"gamma": "much"}, {"seed": 0.5}]
 )
