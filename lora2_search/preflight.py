@@ -133,6 +133,8 @@ def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
     targets = config.adapter.target_modules
     if targets is None or config.method in ("full", "head-only"):
         return
+    if config.model.trust_remote_code:  # its code runs where it trains, not for a check
+        return
     # Only here is torch needed: the model is laid out without weights, as PEFT will see it.
     from .training.sizes import adapter_sizes
 

@@ -178,6 +178,7 @@ def test_targets_that_no_module_has_are_told_with_the_nearest(
     none = with_settings(base, {"adapter.target_modules": []})
     with pytest.raises(ConfigError, match="adapter.target_modules"):
         check_inputs(none)
+    check_inputs(with_settings(base, {**odd, "model.trust_remote_code": True}))
     variants = [
         ("arms.odd", with_settings(base, odd)),
         ("arms.head", with_settings(base, {**odd, "method": "head-only"})),

@@ -138,9 +138,15 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) ->
 
 
 def arms_without_a_run(result: SuiteResult) -> set[str]:
-    """Return the arms of which every run failed; a few diverged runs are a result like others."""
-    arms = {run.tags["arm"] for run in result.runs}
-    return arms - {run.tags["arm"] for run in result.runs if run.key not in result.failed}
+    """Return the arms of which every run failed; a few diverged runs are a result like others.
+
+    Runs that tune an arm are not compared: they do not make up for failed ones.
+    """
+    runs = [run for run in result.runs if "phase" not in run.tags]
+    failed = result.failed
+    return {run.tags["arm"] for run in runs} - {
+        run.tags["arm"] for run in runs if run.key not in failed
+    }
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
