@@ -23,6 +23,9 @@ GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 PACKAGED_TASKS = ("sentiment", "ratings", "boolq")
 TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
 
+# What numpy's generator takes.
+MOST_SEED = 2**32 - 1
+
 # The key that tells what a file is, and the command that takes such a file.
 _MARKS = {
     "search": "a search space; use tune --space",
@@ -48,7 +51,7 @@ class RunConfig(Section):
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
     protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
-    seed: int = Field(0, ge=0, description="of head, factors, order and dropout")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="of head, factors, order and dropout")
 
     @model_validator(mode="after")
     def _check(self) -> RunConfig:

@@ -84,7 +84,7 @@ def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
         frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
     }
     # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
-    told = analysis.trained is not False
+    told = analysis.told
     for item in analysis.family:
         claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"

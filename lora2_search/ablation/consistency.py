@@ -14,6 +14,7 @@ from .family import family_problems
 from .parts import Parts
 from .reserved import BASE
 from .seeds import listed
+from .tuned import Tuning
 from .twins import identity, why_equal
 from .varied import arm_problem, task_problem
 
@@ -147,6 +148,8 @@ def _floor(parts: Parts) -> Found:
             f"no arm {floor!r}; add `{floor}: {{method: head-only}}` to `arms` (it tells whether "
             "the base was trained enough to tell), or say `floor: null`",
         )
+    elif floor == BASE:
+        yield ("floor",), "must be another arm than base, which is what is compared with it"
     elif floor in parts.arms and parts.base is not None and _method(parts, floor) != "head-only":
         yield ("floor",), f"arm {floor!r} must train the head alone; give it `method: head-only`"
 
@@ -192,6 +195,36 @@ def _tuning(parts: Parts) -> Found:
             yield path, f"no arm {arm!r}; {did_you_mean(arm, parts.names)}"
         elif arm in parts.arms and parts.base is not None:
             yield from _grid(parts, arm, grid, tuning.trials(arm))
+    yield from _tuned_twins(parts, tuning)
+
+
+def _tuned_twins(parts: Parts, tuning: Tuning) -> Found:
+    """Yield the arms that become another one if tuning chooses so: then nothing could be run."""
+    told = set()
+    for own in _trials(tuning, BASE):
+        seen: dict[str, str] = {}
+        for arm, changes in {BASE: {}, **parts.arms}.items():
+            for trial in [{}] if arm == BASE else _trials(tuning, arm):
+                config = _tried(parts, own, {**changes, **trial})
+                twin = arm if config is None else seen.setdefault(identity(config), arm)
+                if twin != arm and arm not in told:
+                    told.add(arm)
+                    chosen = {**own, **trial} or "nothing"
+                    path = ("tuning", "arms", arm if arm in tuning.arms else twin)
+                    yield path, f"if tuning chooses {chosen}, arm {arm} equals {twin}; leave it out"
+
+
+def _trials(tuning: Tuning, arm: str) -> list[dict[str, Any]]:
+    return tuning.trials(arm) if arm in tuning.arms else [{}]
+
+
+def _tried(parts: Parts, own: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig | None:
+    if parts.base is None or any(arm_problem(key) for key in (*own, *changes)):
+        return None
+    try:
+        return with_settings(with_settings(parts.base, dict(own)), dict(changes))
+    except ConfigError:
+        return None
 
 
 def _grid(

@@ -138,7 +138,8 @@ def _expanded(source: Source, made: _Made) -> Source:
     if isinstance(contrasts, dict):
         data["contrasts"] = made.contrasts | contrasts
     if data.get("comparisons") is None:
-        left_out = made.contrasted | {BASE, data.get("floor", FLOOR)}
+        floor = data.get("floor", FLOOR)
+        left_out = made.contrasted | {BASE} | ({floor} if isinstance(floor, str) else set())
         pairs = [*made.pairs, *([arm, BASE] for arm in arms if arm not in left_out)]
         # A contrast of two arms is their comparison already.
         told = list(made.contrasts.values())

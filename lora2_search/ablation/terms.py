@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..config import Section
 from .reserved import BASE
@@ -13,7 +13,16 @@ class Equivalence(Section):
 
     arm: str
     reference: str = BASE
-    margin: float = Field(gt=0, description="in units of the metric: 0.02 is two points of 100")
+    margin: float = Field(description="in units of the metric: 0.02 is two points of 100")
+
+    @field_validator("margin")
+    @classmethod
+    def _share(cls, margin: float) -> float:
+        if not 0 < margin < 1:
+            raise ValueError(
+                f"must be a share between 0 and 1 (0.02 is two points), got {margin:g}"
+            )
+        return margin
 
 
 class Sequential(Section):

@@ -12,8 +12,9 @@ from ..ablation.reuse import Circumstances, reusable
 from ..ablation.runner import suite_folder
 from ..ablation.suite import Suite
 from ..observer import RunInfo
+from ..report.before_the_run import before_the_run
 from ..report.contrasts import named_arms
-from ..report.verdict import before_the_run
+from ..report.sequential import SequentialPlan
 from ..suite_run import check_suite_inputs
 from ..training.estimate import Estimate
 from ..training.record import read_record
@@ -109,9 +110,10 @@ def forecast(
 def power_lines(suite: Suite) -> list[str]:
     """Return what the seeds of a suite buy; a suite with looks is told of by its last one."""
     tasks = len(suite.task_names)
-    seeds = suite.sequential.most if suite.until_decided else len(suite.seed_list)
-    comparisons = len(suite.pairs) + len(suite.contrasts)
-    return before_the_run(seeds, comparisons * tasks, len(suite.equivalence) * tasks)
+    comparisons, claims = len(suite.pairs) + len(suite.contrasts), len(suite.equivalence)
+    plan = SequentialPlan(**suite.sequential.model_dump()) if suite.until_decided else None
+    seeds = len(suite.seed_list) if plan is None else plan.most
+    return before_the_run(seeds, comparisons * tasks, claims * tasks, plan)
 
 
 def untestable(suite: Suite) -> list[str]:

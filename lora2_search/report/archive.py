@@ -22,7 +22,7 @@ from .archived_record import lean, rebuilt, shared, without_shared
 from .disagreement import EXAMPLES_FILE
 from .evidence import Evidence, gather
 from .paper_figures import FIGURES_FOLDER
-from .published import PUBLISHED_FILE, read_published
+from .published import PUBLISHED_FILE
 from .records import RUNS_FOLDER, SUITE_FILE
 from .scores import TEST
 from .suite_report import TABLES_FOLDER, write_texts
@@ -59,7 +59,7 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
         _clear(out)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(suite_folder / SUITE_FILE, out / SUITE_FILE)
-    if read_published(suite_folder):
+    if any(item.published for item in evidence.values()):
         shutil.copyfile(suite_folder / PUBLISHED_FILE, out / PUBLISHED_FILE)
     write_json(out / EXAMPLES_FILE, {task: _shown(item) for task, item in evidence.items()})
     _write_records(suite_folder, out)

@@ -21,7 +21,7 @@ from .contrasts import (
     seed_contrasts,
 )
 from .equality import Equality, claims_corrected, equality_of
-from .looks import Looks, crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
+from .looks import Looks, crossed_at, looks_of, paired_at, plan_of, seeds_for_sign_flip_at
 from .records import SuiteRuns, read_tasks
 from .scores import test_scores
 from .statistics import (
@@ -109,10 +109,15 @@ class Analysis:
 
     @property
     def trained(self) -> bool | None:
-        """Whether the base beats head-only by test; ``None`` without a head-only arm."""
-        if self.suite.floor is None:
+        """Whether the base beats head-only by test; ``None`` where no test could be made."""
+        if self.floor is None or self.floor.paired.p is None:
             return None
-        return self.floor is not None and self.floor.differs and (self.floor.paired.mean or 0.0) > 0
+        return self.floor.differs and (self.floor.paired.mean or 0.0) > 0
+
+    @property
+    def told(self) -> bool:
+        """Whether verdicts are told: the base beats head-only, or the suite goes without that."""
+        return self.suite.floor is None or self.trained is True
 
 
 def analyse(suite: SuiteRuns) -> Analysis:
@@ -202,7 +207,7 @@ def _corrected(analyses: Sequence[Analysis]) -> list[Analysis]:
 def _sign_flip_seeds(suite: SuiteRuns, tests: int) -> int:
     if looks_of(suite) is None:
         return seeds_for_sign_flip(tests)
-    return seeds_for_sign_flip_at(suite, tests)
+    return seeds_for_sign_flip_at(plan_of(suite), tests)
 
 
 def _family_corrected(family: Sequence[Comparison], sign_flip_seeds: int) -> list[Comparison]:

@@ -56,9 +56,10 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
     claim, metric = item.claim, analysis.suite.metric
     margin = f"±{signed(claim.margin, metric).removeprefix('+')}"
     lines = [f"*{claim.arm} the same as {claim.reference} within {margin}?*"]
-    for question, test, corrected in (
-        (ON_THIS_SET, item.on_this_set, item.on_this_set_holm),
-        (ON_NEW_SENTENCES, item.on_new_sentences, item.on_new_sentences_holm),
+    both = "two one-sided tests" if in_points(metric) else "two-way bootstrap"
+    for question, test, corrected, how in (
+        (ON_THIS_SET, item.on_this_set, item.on_this_set_holm, "two one-sided tests"),
+        (ON_NEW_SENTENCES, item.on_new_sentences, item.on_new_sentences_holm, both),
     ):
         if test.p is None:
             lines.append(f"{question}: cannot be tested: {test.note}.")
@@ -66,10 +67,11 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
         spread = interval(test.low, test.high, metric)
         told = "" if test.low is None else f"90 % interval {spread}; "
         lines.append(
-            f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({told}two one-sided "
-            f"tests, {_p(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
+            f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({told}{how}, "
+            f"{_p(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
             f"n = {test.n} seeds{_looked(analysis)})."
         )
+        lines += [f"({test.note}.)"] if test.note else []
     return " ".join(lines + _seeds_for(item, analysis))
 
 
@@ -120,7 +122,7 @@ def _words(item: Comparison, analysis: Analysis) -> _Words:
         return _Words(
             question, f" {told}", f"{item.arm} {told}", "scores", f"than {item.reference}"
         )
-    effect = effect_of(item.name, analysis.suite)
+    effect = effect_of(item.weights, analysis.suite)
     if effect is None:
         return _Words(item.name, f" (weights: {_weights(item.weights)})", item.name, "is", "than 0")
     return _effect_words(item.name, effect)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from .contrasts import Weights
 from .records import SuiteRuns
+
+Cells = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -26,22 +30,35 @@ class FactorEffect:
     others: tuple[str, ...]
 
 
-def effect_of(name: str, suite: SuiteRuns) -> FactorEffect | None:
-    """Return what the contrast of that name asks, ``None`` for one that a user wrote.
-
-    Names are ``planes: one-plane`` and ``planes × regularisation: one-plane, unregularised``, in
-    front of them the block's name where two blocks would have the same.
-    """
+def effect_of(weights: Weights, suite: SuiteRuns) -> FactorEffect | None:
+    """Return what a contrast asks by its weights, whoever named it; ``None`` if it is no effect."""
     for cells in suite.cells.values():
-        # A contrast is of the block that holds every arm with a weight.
-        if all(arm in cells for arm in suite.contrasts.get(name, {})):
-            for told, effect in _effects(cells):
-                if name == told or name.endswith((f": {told}", f".{told}", f", {told}")):
+        if all(arm in cells for arm in weights):
+            for effect in _effects(cells):
+                if _same(weights, _weights(effect, cells)):
                     return effect
     return None
 
 
-def _effects(cells: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, FactorEffect]]:
+def _weights(effect: FactorEffect, cells: Cells) -> Weights:
+    """Return ±1 over the cells of the other factors for a level, the base's with the other sign."""
+    remaining = math.prod(len({cell[other] for cell in cells.values()}) for other in effect.others)
+    compared = list(zip(effect.factors, effect.levels, effect.bases, strict=True))
+    found = {}
+    for arm, cell in cells.items():
+        signs = [(cell[name] == level) - (cell[name] == base) for name, level, base in compared]
+        if math.prod(signs):
+            found[arm] = math.prod(signs) / remaining
+    return found
+
+
+def _same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(
+        math.isclose(one[arm], other[arm], rel_tol=1e-9) for arm in one
+    )
+
+
+def _effects(cells: Cells) -> Iterator[FactorEffect]:
     # The cell of the base's levels comes first in its block.
     bases = dict(next(iter(cells.values())))
     levels = {
@@ -53,5 +70,4 @@ def _effects(cells: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, Fact
             for found in itertools.product(*(levels[factor] for factor in factors)):
                 own = tuple(bases[factor] for factor in factors)
                 if not set(zip(factors, found, strict=True)) & set(bases.items()):
-                    told = f"{' × '.join(factors)}: {', '.join(found)}"
-                    yield told, FactorEffect(factors, found, own, others)
+                    yield FactorEffect(factors, found, own, others)

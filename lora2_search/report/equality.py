@@ -16,7 +16,7 @@ from .contrasts import (
     seed_contrasts,
 )
 from .equivalence import Equivalence, tost, tost_crossed, tost_draws
-from .looks import Looks, equivalence_at
+from .looks import Looks, equivalence_at, paired_at
 from .records import Margin, SuiteRuns
 from .statistics import Paired, crossed, holm, paired, pigeonhole_draws, rejects, too_few
 
@@ -59,6 +59,9 @@ def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Ma
     def over_seeds(seeds: Sequence[int]) -> Equivalence:
         return tost([differences[s] for s in seeds if s in differences], claim.margin)
 
+    def difference(seeds: Sequence[int]) -> Paired:
+        return paired([differences[s] for s in seeds if s in differences])
+
     over_both = partial(_same_sentences, suite, scores, compared.weights, claim.margin)
     test: Callable[[Callable[[Sequence[int]], Equivalence]], Equivalence]
     test = (lambda one: one(suite.seeds)) if looks is None else partial(equivalence_at, looks)
@@ -66,7 +69,7 @@ def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Ma
         compared.name,
         claim,
         differences,
-        paired(list(differences.values())),
+        difference(suite.seeds) if looks is None else paired_at(looks, difference),
         on_this_set=test(over_seeds),
         on_new_sentences=test(over_both),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from .statistics import LEVEL, Crossed
+from .statistics import LEVEL, Crossed, few_seeds
 
 _EPSILON = 1e-12
 
@@ -25,7 +25,7 @@ class Equivalence:
         p: The larger of both one-sided p values; ``None`` where no test is possible.
         low: Lower end of the 90 % interval, which lies within the margin when p ≤ 0.05.
         high: Upper end of it.
-        note: Why there is no test.
+        note: Why there is no test, or what to bear in mind about it.
     """
 
     n: int
@@ -72,11 +72,12 @@ def tost_draws(draws: NDArray[np.float64], seeds: int, margin: float) -> Equival
 
     Returns:
         p as the larger share of draws on or beyond a margin, at least 1 / (repeats + 1), and the
-        90 % percentile interval. Too narrow below 20 seeds, as ``pigeonhole`` is.
+        90 % percentile interval. Too narrow below 20 seeds, as ``pigeonhole`` is; ``note`` says so.
     """
     beyond = max(int(np.sum(draws <= -margin)), int(np.sum(draws >= margin)))
     low, high = (float(value) for value in np.quantile(draws, [LEVEL, 1 - LEVEL]))
-    return Equivalence(seeds, margin, (beyond + 1) / (len(draws) + 1), low, high)
+    note = few_seeds(seeds)
+    return Equivalence(seeds, margin, (beyond + 1) / (len(draws) + 1), low, high, note)
 
 
 def _two_sides(n: int, mean: float, error: float, df: float, margin: float) -> Equivalence:

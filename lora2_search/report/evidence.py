@@ -59,9 +59,11 @@ def gather(folder: Path) -> dict[str, Evidence]:
     Raises:
         UserError: The folder holds no suite, or its ``published.csv`` is wrong.
     """
-    published = read_published(folder)
+    analyses = analyse_tasks(folder)
+    arms = next(iter(analyses.values())).suite.arms
+    published = read_published(folder, arms, analyses)
     tuning = read_tuning(folder)
     return {
         task: Evidence(analysis, published_on(published, task), tuning)
-        for task, analysis in analyse_tasks(folder).items()
+        for task, analysis in analyses.items()
     }

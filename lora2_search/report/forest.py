@@ -23,7 +23,7 @@ class Effect:
         low: Lower end of its 95 % interval, not corrected for the size of the family.
         high: Upper end of it.
         differs: Whether the test says so, after correction over the family; never, but for the
-            floor check, in a suite that was not trained enough to tell.
+            floor check, in a suite that is not known to be trained enough.
         margin: The margin of equality that was named for it.
         n: Seeds.
     """
@@ -46,7 +46,7 @@ def effects(analysis: Analysis) -> list[Effect]:
     margins = {item.name: item.claim.margin for item in analysis.equivalence}
     found: dict[str, Effect] = {}
     for item in analysis.family:
-        p = None if analysis.trained is False else item.paired_holm
+        p = item.paired_holm if analysis.told else None
         found |= _effect(item.name, "named", item.paired, p, margins)
     for claim in analysis.equivalence:
         if claim.name not in found:

@@ -81,7 +81,8 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     """Return the arms: mean test score ± the half width of its 95 % t interval over seeds.
 
     An arm is in bold where it scores higher than the base by a comparison that was named before
-    the run, corrected over its family; nothing is where the suite was not trained enough.
+    the run, corrected over its family; nothing is where the suite is not known to be
+    trained enough.
     """
     metric = analysis.suite.metric
     shown, better = f"test {metric}{', %' if in_points(metric) else ''}", _better(analysis)
@@ -104,7 +105,8 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     caption = (
         f"{_titled(analysis)}: mean over seeds ± half width of its 95 % t interval. Bold: higher "
         f"than {BASE} by the paired t test, Holm-corrected over {analysis.tests} "
-        f"comparisons at {LEVEL}. Compressed: parameters of the plain LoRA that would be served."
+        f"comparisons at {LEVEL}{_looked(analysis)}. Compressed: parameters of the plain LoRA that "
+        "would be served."
     )
     return latex_table(rows, caption, _label(analysis, "arms"), bold)
 
@@ -131,7 +133,8 @@ def effects_table(analysis: Analysis) -> str:
     caption = (
         f"{_titled(analysis)}: differences over new seeds on this test set, paired by seed. Bold: "
         f"Holm-corrected paired t test at {LEVEL} over the {analysis.tests} comparisons named "
-        "before the run. New sentences: seeds and test sentences both taken as samples."
+        f"before the run{_looked(analysis)}. New sentences: seeds and test sentences both taken as "
+        "samples."
     )
     return latex_table(rows, caption, _label(analysis, "effects"), bold)
 
@@ -161,9 +164,16 @@ def _better(analysis: Analysis) -> set[str]:
 
 
 def _stands(analysis: Analysis, p: float | None, low: float | None, high: float | None) -> bool:
-    if analysis.trained is False or low is None or high is None:
+    if not analysis.told or low is None or high is None:
         return False
     return rejects(p) and not low <= 0 <= high
+
+
+def _looked(analysis: Analysis) -> str:
+    if not analysis.looks:
+        return ""
+    taken = ", ".join(map(str, analysis.looks))
+    return f", group-sequential with looks at {taken} seeds"
 
 
 def _titled(analysis: Analysis) -> str:

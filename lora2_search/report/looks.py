@@ -55,13 +55,12 @@ def looks_of(suite: SuiteRuns) -> Looks | None:
     return Looks(tuple(taken), plan.most)
 
 
-def seeds_for_sign_flip_at(suite: SuiteRuns, comparisons: int) -> int:
+def seeds_for_sign_flip_at(plan: SequentialPlan, comparisons: int) -> int:
     """Return the seeds of the first look at which the exact sign-flip test can reject under Holm.
 
     Its smallest p is 2^(1-n), to be compared with the nominal level of that look. One more than
     the plan has where it never can.
     """
-    plan = plan_of(suite)
     level = SPENT * LEVEL / max(comparisons, 1)
     nominal = nominal_levels([count / plan.most for count in plan.looks], level)
     able = [n for n, bound in zip(plan.looks, nominal, strict=True) if 2 ** (1 - n) <= bound]

@@ -20,7 +20,7 @@ class Overall:
         differences: Difference of interquartile means by named pair, seeds paired.
         improvements: Probability of improvement by named pair; ties count half.
         metrics: Metric of each task that counts: means over different ones have no unit.
-        left_out: Tasks on which the base does not beat head-only, so that nothing can be told.
+        left_out: Tasks on which the base is not shown to beat head-only, so nothing can be told.
     """
 
     arms: Mapping[str, Estimate]
@@ -32,7 +32,7 @@ class Overall:
 
 def overall(analyses: Mapping[str, Analysis]) -> Overall:
     """Return the numbers over the tasks of a suite, those without runs or training left out."""
-    left_out = tuple(task for task, item in analyses.items() if item.trained is False)
+    left_out = tuple(task for task, item in analyses.items() if not item.told)
     every, analyses = analyses, {t: a for t, a in analyses.items() if t not in left_out}
     scores = {(task, arm.name): arm.scores for task, item in analyses.items() for arm in item.arms}
     names = [arm.name for arm in next(iter(every.values())).arms]

@@ -12,8 +12,8 @@ def overall_words(found: Overall) -> list[str]:
     """Return what holds over all tasks, one paragraph each; the named pairs after the arms."""
     if not found.arms:
         return [
-            "Nothing can be said over all tasks: no task has runs that count and a base that was "
-            "trained enough."
+            "Nothing can be said over all tasks: no task has runs that count and a base that is "
+            "shown to be trained enough."
         ]
     metrics = set(found.metrics.values())
     unit = metrics.pop() if len(metrics) == 1 else "mixed"
@@ -45,7 +45,7 @@ def _about(found: Overall, unit: str) -> str:
     if seeds < 20:
         told += f" With {seeds} seeds the intervals are too narrow (bootstraps cover 0.81 at 5)."
     if found.left_out:
-        told += f" Left out, not trained enough to tell: {', '.join(found.left_out)}."
+        told += f" Left out, not shown to be trained enough: {', '.join(found.left_out)}."
     return told
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..training.record import write_text
+from ..training.tasks import METRICS
 
 PUBLISHED_FILE = "published.csv"
 COLUMNS = ("arm", "metric", "published", "source")
@@ -30,13 +31,21 @@ class Published:
     source: str
 
 
-def read_published(folder: Path) -> dict[tuple[str, str, str], Published]:
+def read_published(
+    folder: Path, arms: Collection[str], tasks: Collection[str]
+) -> dict[tuple[str, str, str], Published]:
     """Return the numbers that the user filled in, by (task, arm, metric); none without a file.
 
     The task is ``""`` where the file has no such column, or an empty cell: it is meant for all.
 
+    Args:
+        folder: The suite's folder.
+        arms: Its arms.
+        tasks: Its tasks, ``""`` alone for a suite that names none.
+
     Raises:
-        UserError: The file lacks a column, or a value is no number; says which and in which line.
+        UserError: The file lacks a column, a value is no number, or an arm, task or metric is
+            none; says which and in which line.
     """
     path = folder / PUBLISHED_FILE
     if not path.is_file():
@@ -52,14 +61,19 @@ def read_published(folder: Path) -> dict[tuple[str, str, str], Published]:
         value = (row["published"] or "").strip()
         if not value:
             continue
+        line = f"{path}, line {reader.line_num}"
         if not _is_number(value):
-            raise UserError(
-                f"{path}, line {reader.line_num}: `published` must be a number such as 91.2, "
-                f"got {value!r}"
-            )
+            raise UserError(f"{line}: `published` must be a number such as 91.2, got {value!r}")
         task, arm, metric, source = (
             (row.get(name) or "").strip() for name in (TASK, "arm", "metric", "source")
         )
+        for kind, name, known in (
+            ("arm", arm, arms),
+            (TASK, task, {"", *tasks}),
+            ("metric", metric, METRICS),
+        ):
+            if name not in known:
+                raise UserError(f"{line}: no {kind} {name!r}; {did_you_mean(name, known)}")
         found[task, arm, metric] = Published(value, source)
     return found
 

@@ -53,7 +53,10 @@ def test_scores(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
 def _as_majority(run: Run, suite: SuiteRuns, sentences: Predictions | None) -> Scored | None:
     majority = run.record.majority
     if sentences is None:
-        return None if majority is None else Scored(majority, None, True)
+        # The share of the commonest class is no score of another metric.
+        if majority is None or suite.metric != "accuracy":
+            return None
+        return Scored(majority, None, True)
     values, counts = np.unique(sentences.labels, return_counts=True)
     share = counts / counts.sum()
     # The record says which share of the test set the commonest training class is.

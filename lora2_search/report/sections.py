@@ -13,12 +13,21 @@ from .confusion import confusion_rows
 from .disagreement import disagreement_rows
 from .evidence import Evidence
 from .health import health_lines
+from .looks import plan_of
 from .overall import overall
 from .overall_words import overall_words
 from .provenance import again, made_with
 from .ranks import pruned_arms, rank_rows
 from .records import SuiteRuns
-from .tables import Row, arm_rows, equality_rows, seed_rows, sentence_rows, tuning_rows
+from .tables import (
+    Row,
+    arm_rows,
+    equality_rows,
+    in_points,
+    seed_rows,
+    sentence_rows,
+    tuning_rows,
+)
 from .verdict import details, not_tested, notes
 
 _ABOUT_SEEDS = """\
@@ -29,10 +38,11 @@ comparison(s) named before the run; the exact sign-flip test beside it, correcte
 from the number of seeds with which it can reject at all. {floor}"""
 
 _ABOUT_LOOKS = """\
-Seeds were added until every comparison was decided, by a plan made beforehand: {looks}
-seeds so far. Every p value and interval holds for all these looks and those to come (a repeated
-p value and a repeated confidence interval, of which the last look alone would be narrower);
-without them, looking again and again would find differences too often (docs/ablation.md)."""
+Seeds are added by a plan made beforehand, until every comparison is decided or there are {most}
+seeds; looks so far: at {looks} seeds. Every p value and interval holds for all these looks and
+those to come (a repeated p value and a repeated confidence interval, of which the last look alone
+would be narrower); without them, looking again and again would find differences too often
+(docs/ablation.md)."""
 
 _ABOUT_SENTENCES = """\
 *Would it differ on new sentences too?* The same differences {how}
@@ -133,9 +143,11 @@ def all_records(evidence: Mapping[str, Evidence]) -> list[RunRecord]:
 def _seeds(analysis: Analysis) -> Section:
     text = _ABOUT_SEEDS.format(family=analysis.tests, floor=_floor_words(analysis)).strip()
     taken = ", ".join(map(str, analysis.looks))
-    looks = (_ABOUT_LOOKS.format(looks=f"looks at {taken}"),) if analysis.looks else ()
+    texts = [text]
+    if analysis.looks:
+        texts.append(_ABOUT_LOOKS.format(looks=taken, most=plan_of(analysis.suite).most))
     table = ("", seed_rows(analysis))
-    return Section("Over new seeds, on this test set", (text, *looks), tables=(table,))
+    return Section("Over new seeds, on this test set", tuple(texts), tables=(table,))
 
 
 def _sentences(analysis: Analysis) -> Section:
@@ -150,9 +162,14 @@ def _equality(analysis: Analysis) -> Section:
     if not rows:
         return Section("Equality")
     text = (
-        "Two one-sided t tests against a margin that was named before the run: the only test here "
+        "Two one-sided tests against a margin that was named before the run: the only test here "
         "that can say “no difference”. "
     )
+    if not in_points(analysis.suite.metric):
+        text += (
+            "Over seeds they are t tests; on new sentences seeds and sentences are drawn anew "
+            "together (two-way bootstrap). "
+        )
     if analysis.looks:
         text += "Its p value holds for all looks; no interval is given that would."
     else:

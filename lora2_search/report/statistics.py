@@ -216,6 +216,13 @@ def variance_parts(d: Array) -> tuple[float, float, float]:
     return float(by_seed.var(ddof=1)) / rows, float(by_example.var(ddof=1)) / columns, v_r
 
 
+def few_seeds(seeds: int) -> str:
+    """Return that a bootstrap of so few seeds has too narrow an interval; empty from 20 seeds."""
+    if seeds >= 20:
+        return ""
+    return f"with {seeds} seeds its interval is too narrow (bootstraps cover 0.81 at 5 seeds)"
+
+
 def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAPS) -> Crossed:
     """Bootstrap seeds and examples together, for scores that are no means over examples.
 
@@ -231,11 +238,7 @@ def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAP
     low, high = (float(value) for value in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
     side = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
     p = min(1.0, 2 * (side + 1) / (repeats + 1))
-    note = "two-way bootstrap"
-    if seeds < 20:
-        note += (
-            f"; with {seeds} seeds its interval is too narrow (bootstraps cover 0.81 at 5 seeds)"
-        )
+    note = "; ".join(filter(None, ("two-way bootstrap", few_seeds(seeds))))
     mean = score(np.arange(seeds), np.arange(examples))
     return Crossed(seeds, examples, mean, low, high, p, note=note)
 

@@ -79,8 +79,8 @@ def _forest(evidence: Evidence) -> Panel:
     )
     if any(item.margin is not None for item in found):
         text += " Green bands: the margins within which two arms were to count as equal."
-    if evidence.analysis.trained is False:
-        text += " The base was not trained enough to tell, so no effect here is a verdict."
+    if not evidence.analysis.told:
+        text += " The base is not shown to be trained enough, so no effect here is a verdict."
     return Panel(title, text, draw_forest(found, evidence.analysis.suite.metric))
 
 

@@ -118,9 +118,9 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
 def equality_rows(analysis: Analysis) -> list[Row]:
     """Return the claims of equality that were named before the run, tested.
 
-    No verdict where the suite was not trained enough: there all arms look alike.
+    No verdict where the suite is not known to be trained enough: untrained, all arms look alike.
     """
-    metric, told = analysis.suite.metric, analysis.trained is not False
+    metric, told = analysis.suite.metric, analysis.told
     rows = []
     for item in analysis.equivalence:
         here, new = item.on_this_set, item.on_new_sentences
@@ -134,7 +134,9 @@ def equality_rows(analysis: Analysis) -> list[Row]:
                 "on this test set": _shown(item.on_this_set_holm) if told else NONE,
                 "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if told else NONE,
                 "on new sentences": _shown(item.on_new_sentences_holm) if told else NONE,
-                "why not": (here.note or new.note or NONE) if told else "not trained enough",
+                "remarks": (here.note or new.note or NONE)
+                if told
+                else "not shown to be trained enough",
             }
         )
     return rows
@@ -151,13 +153,17 @@ def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
             {
                 "arm": arm,
                 "chosen": changes(chosen.get(arm, {})),
-                "trials": str(len(scores)),
+                "trials": _of(len(scores), tuning.trials(arm)),
                 f"best validation {metric}": level(max(scores), metric),
                 "expected best of 1": level(best[0], metric),
                 "expected best of half": level(best[(len(best) + 1) // 2 - 1], metric),
             }
         )
     return rows
+
+
+def _of(complete: int, run: int) -> str:
+    return str(run) if complete == run else f"{complete} of {run} complete"
 
 
 def changes(settings: Mapping[str, Any]) -> str:

@@ -33,14 +33,24 @@ class Tuning:
     def trial_scores(self, metric: str) -> dict[str, list[float]]:
         """Return, by arm, the mean validation score over seeds of each trial, by its number.
 
-        Runs that did not complete are left out, and a trial of which none did: it has no score.
+        A trial counts as it does for the choice: only with every seed completed.
         """
+        seeds = {seed for _, _, seed in self.runs}
         found: dict[str, dict[int, list[float]]] = {}
         for (arm, trial, _), record in sorted(self.runs.items()):
             score = record.score("validation", metric) if record.status == "completed" else None
+            trials = found.setdefault(arm, {})
             if score is not None and math.isfinite(score):
-                found.setdefault(arm, {}).setdefault(trial, []).append(score)
-        return {arm: [mean(trials[n]) for n in sorted(trials)] for arm, trials in found.items()}
+                trials.setdefault(trial, []).append(score)
+        means = {
+            arm: [mean(scores) for _, scores in sorted(trials.items()) if len(scores) == len(seeds)]
+            for arm, trials in found.items()
+        }
+        return {arm: scores for arm, scores in means.items() if scores}
+
+    def trials(self, arm: str) -> int:
+        """How many trials of an arm were run, whatever became of them."""
+        return len({trial for name, trial, _ in self.runs if name == arm})
 
 
 def read_tuning(folder: Path) -> Tuning:

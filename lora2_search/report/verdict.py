@@ -18,53 +18,8 @@ from .comparison_words import (
     short,
 )
 from .equality import Equality
-from .power import paired_equivalence_power, paired_power
-from .statistics import LEVEL, seeds_for_sign_flip
+from .statistics import LEVEL
 from .tables import signed
-
-_EFFECTS = (0.5, 1.0, 1.5, 2.0)
-_MARGINS = (1.0, 2.0)
-
-
-def before_the_run(seeds: int, comparisons: int, claims: int = 0) -> list[str]:
-    """Return what seeds buy and what they cannot show, one sentence each; empty without a test.
-
-    Args:
-        seeds: Seeds of every arm.
-        comparisons: Comparisons and contrasts of the family, on all tasks together.
-        claims: Claims of equality, on all tasks together.
-    """
-    lines = []
-    if comparisons:
-        found = _listed([f"{paired_power(e, seeds, LEVEL / comparisons):.0%}" for e in _EFFECTS])
-        lines.append(
-            f"with {seeds} seeds the paired t test finds a true difference of "
-            f"{_listed([f'{effect:g}' for effect in _EFFECTS])} sd of the paired difference in "
-            f"{found} of suites ({_split(comparisons, 'comparison')})"
-        )
-    needed = seeds_for_sign_flip(comparisons)
-    if comparisons and seeds < needed:
-        lines.append(
-            f"with {seeds} seeds the exact sign-flip test can never say that one of {comparisons} "
-            f"comparison(s) differs: it needs at least {needed} (the paired t test does not)"
-        )
-    if claims:
-        level = LEVEL / claims
-        shown = [f"{paired_equivalence_power(m, 1.0, seeds, level=level):.0%}" for m in _MARGINS]
-        lines.append(
-            f"with {seeds} seeds a true equality is shown in {_listed(shown)} of suites where its "
-            f"margin is {_listed([f'{margin:g}' for margin in _MARGINS])} sd of the paired "
-            f"difference ({_split(claims, 'claim')})"
-        )
-    return lines
-
-
-def _split(tests: int, what: str) -> str:
-    return f"level {LEVEL:g}, " + (f"one {what}" if tests == 1 else f"split over {tests} {what}s")
-
-
-def _listed(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def headline(analysis: Analysis) -> str:
@@ -83,8 +38,10 @@ def _interim(analysis: Analysis) -> str:
 def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
-    if analysis.trained is False:
-        return f"Not trained enough to tell: {_floor(analysis)} So there is no verdict on any part."
+    if not analysis.told:
+        known = "Not" if analysis.trained is False else "Not known to be"
+        why = f"{known} trained enough to tell: {_floor(analysis)}"
+        return f"{why} So there is no verdict on any part."
     return " ".join([_floor(analysis), _differences(analysis), *_equalities(analysis)])
 
 
@@ -97,13 +54,14 @@ def _differences(analysis: Analysis) -> str:
     untested = [item.paired.note for item in analysis.family if item.paired.p is None]
     if len(untested) == len(analysis.family):
         return f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
+    left = f"; {len(untested)} could not be tested" if untested else ""
     if not found:
         return (
-            f"None of {len(analysis.family)} comparison(s) shows a difference ({test}). "
+            f"None of {len(analysis.family)} comparison(s) shows a difference ({test}{left}). "
             "That is no proof that the parts do nothing: read the intervals."
         )
     told = " ".join(short(item, analysis) for item in found)
-    return f"{told} ({len(found)} of {len(analysis.family)} comparisons, {test}.)"
+    return f"{told} ({len(found)} of {len(analysis.family)} comparisons, {test}{left}.)"
 
 
 def _test(analysis: Analysis) -> str:
@@ -140,9 +98,9 @@ def _claim(item: Equality, analysis: Analysis) -> str:
 def details(analysis: Analysis) -> list[str]:
     """Return one paragraph a comparison, contrast and claim, those that nothing named last.
 
-    None when the suite was not trained enough: then nothing is told of any part.
+    None when the suite is not known to be trained enough: then nothing is told of any part.
     """
-    if analysis.trained is False:
+    if not analysis.told:
         return []
     return [
         *(paragraph(item, analysis) for item in analysis.family),

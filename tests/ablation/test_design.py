@@ -198,6 +198,7 @@ ONE = {"a": {"x": {"adapter.k": 1}, "y": {}}}
             ["factors.width", "no setting of that name"],
         ),
         ({"design": "grid", "factors": {"a": {True: {}, "y": {"adapter.k": 1}}}}, ["quotes"]),
+        ({"design": "grid", "factors": ONE, "floor": ["head-only"]}, ["floor", "valid string"]),
         (
             {"design": "grid", "factors": {"a": {"x": {"seed": 3}, "y": {}}}},
             ["factors.a.x.seed", "every seed"],

@@ -216,7 +216,20 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
             },
             ["contrasts.b", "contrast 'a'"],
         ),
-        ({"equivalence": [{**MARGIN, "margin": 0}]}, ["equivalence.0.margin", "greater than 0"]),
+        ({"equivalence": [{**MARGIN, "margin": 0}]}, ["equivalence.0.margin", "between 0 and 1"]),
+        (
+            {"equivalence": [{**MARGIN, "margin": 2}]},
+            ["equivalence.0.margin", "0.02 is two points"],
+        ),
+        ({"floor": "base"}, ["floor", "another arm than base"]),
+        ({"seeds": [10**23, 2]}, ["seeds", "at most 4294967295"]),
+        (
+            {
+                "tuning": {"arms": {"base": {"training.lr": [1e-2, 4e-2]}}},
+                "arms": {**ARMS, "hi": {"training.lr": 4e-2}},
+            },
+            ["tuning.arms.base", "arm hi equals base"],
+        ),
         ({"equivalence": [{**MARGIN, "arm": "x"}]}, ["equivalence.0", "no arm 'x'"]),
         ({"equivalence": [{**MARGIN, "arm": "base"}]}, ["equivalence.0", "with itself"]),
         ({"equivalence": [MARGIN, {**MARGIN, "margin": 0.1}]}, ["equivalence.1", "one margin"]),

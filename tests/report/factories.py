@@ -108,9 +108,9 @@ def write_run(
     return result
 
 
-def three_classes(folder: Path) -> None:
+def three_classes(folder: Path, **changes: Any) -> None:
     """Write a suite of three classes and F1 whose test set lacks the third; one run diverged."""
-    plan = suite(task="custom", data={"path": "three.csv"}, metric="f1", seeds=3)
+    plan = suite(task="custom", data={"path": "three.csv"}, metric="f1", seeds=3, **changes)
     folder.mkdir(parents=True, exist_ok=True)
     plan.write(folder)
     labels = np.arange(60) % 2 * 1.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import os
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from lora2_search.report.archive import write_archive, write_archived_report
 from lora2_search.report.claims import numbers_in, unrecorded
+from lora2_search.report.statistics import holm
 
 from .designs import write_crossed
 
@@ -167,3 +169,14 @@ def _difference(folder: Path) -> tuple[str, str]:
     found = re.search(r"\| ([+-])(\d\d\.\d+) points \|", (folder / "report.md").read_text())
     assert found is not None
     return found[1], found[2]
+
+
+def test_over_the_suites_that_share_their_runs_no_difference_stays() -> None:
+    found = {}
+    for suite in ("components", "orthogonality", "scoring", "cheaper-scoring"):
+        with (RESULTS / suite / "comparisons.csv").open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                if row["role"] == "named":
+                    # The same runs, compared in two suites, are one test.
+                    found[row["difference"], row["p"]] = float(row["p"])
+    assert len(found) > 14 and min(p for p in holm(list(found.values())) if p is not None) > 0.05

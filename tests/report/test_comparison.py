@@ -165,6 +165,15 @@ def test_f1_is_that_of_the_tasks_classes_though_the_test_set_lacks_one(tmp_path:
     assert analysis.arms[1].scores[2] == pytest.approx(1 / 3)
 
 
+def test_the_commonest_class_is_no_score_of_another_metric(tmp_path: Path) -> None:
+    plan = suite(task="cola", seeds=2)
+    plan.write(tmp_path)
+    for run in plan.runs(tmp_path):
+        told = {"metric": "matthews", "majority": 0.69}
+        write_run(run.folder, run.config, status="failed", error="Diverged: x", **told)
+    assert all(not arm.scores for arm in analyse(read_suite(tmp_path)).arms)
+
+
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

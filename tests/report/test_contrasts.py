@@ -87,13 +87,25 @@ def test_an_arm_with_weight_zero_need_not_have_run(tmp_path: Path) -> None:
 
 def test_effects_are_read_from_the_cells(tmp_path: Path) -> None:
     suite_runs = analysed(tmp_path).suite
-    main = effect_of("planes: one-plane", suite_runs)
+    main = effect_of(suite_runs.contrasts["planes: one-plane"], suite_runs)
     assert main is not None
     assert (main.levels, main.bases) == (("one-plane",), ("two-planes",))
     assert main.others == ("regularisation",)
-    both = effect_of(INTERACTION, suite_runs)
+    both = effect_of(suite_runs.contrasts[INTERACTION], suite_runs)
     assert both is not None and both.bases == ("two-planes", "regularised") and both.others == ()
-    assert effect_of("a user's own", suite_runs) is None
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [{"one-plane": 1.0, "base": -1.0}, {"one-plane": 1.0, "unregularised": -1.0}],
+)
+def test_a_contrast_is_no_main_effect_by_its_name_alone(
+    tmp_path: Path, weights: dict[str, float]
+) -> None:
+    suite_runs = analysed(tmp_path).suite
+    assert effect_of(weights, suite_runs) is None
+    doubled = {arm: 2 * by for arm, by in suite_runs.contrasts["planes: one-plane"].items()}
+    assert effect_of(doubled, suite_runs) is None
 
 
 def test_claims_of_equality_are_tested_on_both_questions_and_corrected_together(
@@ -163,6 +175,8 @@ def test_what_looking_often_leaves_is_what_the_looks_give_one_by_one(tmp_path: P
         fixed = stats.ttest_1samp(d, 0).confidence_interval(0.95)
         assert (item.paired.low or 0) < fixed.low and (item.paired.high or 0) > fixed.high
         assert item.paired.method == "repeated t"
+    # Told in the forest plot beside them, so it must hold for all looks too.
+    assert claim.paired.method == "repeated t"
 
 
 def test_a_look_whose_runs_have_not_all_ended_has_not_been_taken(tmp_path: Path) -> None:
@@ -194,7 +208,7 @@ def test_a_seed_that_failed_is_left_out_of_its_look_and_no_other_moves_up(tmp_pa
 def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
     draw = draws(RATES, 60)
     analysis = until_decided(tmp_path, 4, lambda arm, seed: draw(arm, seed) if seed else None)
-    assert analysis.looks == () and analysis.trained is False
+    assert analysis.looks == () and analysis.trained is None and not analysis.told
     for item in (*analysis.family, analysis.floor):
         assert item is not None and item.paired.p is None and "first look" in item.paired.note
         assert item.crossed.p is None and "first look" in item.crossed.note

@@ -92,13 +92,15 @@ def test_published_numbers_are_a_column_where_the_user_filled_them_in(tmp_path: 
     lines = (folder / "published.csv").read_text().splitlines()
     assert lines[:2] == ["arm,metric,published,source", "base,accuracy,,"]
     assert "published" not in arms_table(
-        gather(folder)[""].analysis, published_on(read_published(folder), "")
+        gather(folder)[""].analysis, published_on(read_published(folder, suite().arms, [""]), "")
     )
     (folder / "published.csv").write_text(
         "\n".join([lines[0], "base,accuracy,95.6,Table 2", *lines[2:]])
     )
     offer_published(folder, suite().arms, {"": "accuracy"})  # What the user wrote stays.
-    table = arms_table(gather(folder)[""].analysis, published_on(read_published(folder), ""))
+    table = arms_table(
+        gather(folder)[""].analysis, published_on(read_published(folder, suite().arms, [""]), "")
+    )
     assert re.search(r"^base & .* & 95\.6 \\\\$", table, re.M)
     assert re.search(r"^head-only & .* & -- \\\\$", table, re.M)
 
@@ -110,7 +112,7 @@ def test_published_numbers_of_several_tasks_are_told_apart(tmp_path: Path) -> No
     assert lines == [head, "short,base,accuracy,,", "long,base,pearson,,"]
     filled = [head, ",base,accuracy,90,", "short,base,accuracy,95.6,Table 2"]
     (tmp_path / "published.csv").write_text("\n".join(filled))
-    found = read_published(tmp_path)
+    found = read_published(tmp_path, ["base"], ["short", "long"])
     assert published_on(found, "short") == {("base", "accuracy"): Published("95.6", "Table 2")}
     assert published_on(found, "long") == {("base", "accuracy"): Published("90", "")}
 
@@ -121,6 +123,9 @@ def test_published_numbers_of_several_tasks_are_told_apart(tmp_path: Path) -> No
         ("arm,metric\nbase,accuracy\n", "lacks published"),
         ("arm,metric,published\nbase,accuracy,high\n", "line 2: `published` must be a number"),
         ("arm,metric,published\nbase,accuracy,nan\n", "got 'nan'"),
+        ("arm,metric,published\nbas,accuracy,91\n", "no arm 'bas'; did you mean \"base\""),
+        ("arm,metric,published\nbase,score,91\n", "no metric 'score'; known: accuracy"),
+        ("task,arm,metric,published\nrte,base,accuracy,91\n", "no task 'rte'"),
     ],
 )
 def test_a_wrong_published_file_is_the_users_mistake(
@@ -128,7 +133,7 @@ def test_a_wrong_published_file_is_the_users_mistake(
 ) -> None:
     (tmp_path / "published.csv").write_text(text)
     with pytest.raises(UserError, match=problem):
-        read_published(tmp_path)
+        read_published(tmp_path, ["base"], [""])
 
 
 def test_the_search_space_is_told_as_it_was_written() -> None:

@@ -60,6 +60,29 @@ def test_when_nothing_was_learnt_there_is_no_verdict_on_any_part(tmp_path: Path)
     assert "*no-regularisation against base*" not in text
 
 
+def test_without_a_test_of_the_base_it_is_not_called_untrained(tmp_path: Path) -> None:
+    memory = {"status": "failed", "error": "OutOfMemoryError: 3 GiB"}
+    special = {("head-only", seed): memory for seed in range(6)}
+    draw = draws(RATES)
+    write_suite(
+        tmp_path,
+        suite(),
+        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
+        special,
+    )
+    text = told(tmp_path)
+    assert text.splitlines()[2].startswith("> Not known to be trained enough to tell: the base")
+    assert "no seed has a finished run of both arms" in text
+    assert "no verdict on any part" in text and "Not trained enough" not in text
+
+
+def test_comparisons_that_could_not_be_tested_are_counted(tmp_path: Path) -> None:
+    draw = draws({**RATES, "no-regularisation": 0.8})
+    answers = lambda arm, seed: None if arm == "random-allocation" else draw(arm, seed)  # noqa: E731
+    write_suite(tmp_path, suite(), answers)
+    assert "n = 0 to 6 seeds; 1 could not be tested)" in told(tmp_path).splitlines()[2]
+
+
 def test_a_comparison_of_two_arms_says_what_both_change(tmp_path: Path) -> None:
     text = report(tmp_path, RATES, comparisons=[["no-regularisation", "random-allocation"]])
     assert "(no-regularisation: adapter.gamma: 0.0 instead of 0.1; random-allocation: " in text
@@ -113,7 +136,8 @@ def test_only_a_report_of_looks_says_that_its_p_values_hold_for_all_of_them(
 ) -> None:
     claim = {"arm": "random-allocation", "margin": 0.1}
     text = report(tmp_path, RATES, seeds=6, until_decided=looking, equivalence=[claim])
-    assert ("looks at 4, 6\nseeds so far" in text) is looking
+    assert ("looks so far: at 4, 6 seeds." in text) is looking
+    assert ("decided or there are 20\nseeds" in text) is looking
     assert ("Its p value holds for all looks" in text) is looking
     assert ("Its 90 % interval lies within" in text) is not looking
 

@@ -10,7 +10,7 @@ from lora2_search.report.evidence import gather
 from lora2_search.report.suite_report import report_files, report_texts, write_suite_report
 from lora2_search.report.tables import signed
 
-from .designs import STATES, in_disrepair, write_crossed
+from .designs import STATES, crossed_suite, in_disrepair, write_crossed
 
 NAN = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
 
@@ -40,6 +40,12 @@ def test_everything_that_is_promised_is_written(tmp_path: Path) -> None:
     linked = re.findall(r"!\[[^]]*\]\(([^)]*)\)", path.read_text())
     assert len(linked) >= 4 and all((out / link).is_file() for link in linked)
     assert (tmp_path / "suite" / "published.csv").is_file()
+
+
+def test_published_numbers_are_not_asked_for_before_the_metric_is_known(tmp_path: Path) -> None:
+    crossed_suite().write(tmp_path)
+    write_suite_report(tmp_path)
+    assert not (tmp_path / "published.csv").exists()
 
 
 def test_table_words_and_csv_agree(tmp_path: Path) -> None:

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lora2_search.report.before_the_run import before_the_run
 from lora2_search.report.comparison import Analysis, analyse, analyse_tasks
 from lora2_search.report.comparison_words import paragraph
 from lora2_search.report.overall import overall
 from lora2_search.report.overall_words import overall_words
 from lora2_search.report.power import paired_equivalence_power, paired_power
 from lora2_search.report.records import read_suite
+from lora2_search.report.sequential import SequentialPlan
 from lora2_search.report.statistics import holm
-from lora2_search.report.verdict import before_the_run, details, headline, not_tested, notes
+from lora2_search.report.verdict import details, headline, not_tested, notes
 
 from .designs import STATES, crossed_suite, in_disrepair
 from .factories import Answers, draws, suite, three_classes, write_suite
@@ -39,6 +41,33 @@ def test_too_few_seeds_for_the_exact_test_are_said_before_the_run(
 ) -> None:
     said = [line for line in before_the_run(seeds, comparisons) if "sign-flip" in line]
     assert (words in said[0]) if words else said == []
+
+
+def shares(line: str) -> list[float]:
+    return [float(found) / 100 for found in re.findall(r"(\d+)%", line)]
+
+
+@pytest.mark.parametrize(
+    ("first", "most", "words"),
+    [(4, 6, "at none of the looks, to 6 seeds"), (4, 20, "look at 12 seeds"), (12, 20, None)],
+)
+def test_what_the_looks_of_a_plan_can_show_is_said_before_the_run(
+    first: int, most: int, words: str | None
+) -> None:
+    plan = SequentialPlan(first=first, every=2, most=most)
+    power, *flips = before_the_run(most, 3, plan=plan)
+    fixed = before_the_run(most, 3)[0]
+    assert (
+        "at least " in power and f"split over 3 comparisons and {len(plan.looks)} look(s)" in power
+    )
+    assert shares(power) < shares(fixed)
+    assert (words in flips[0]) if words else flips == []
+
+
+def test_power_with_looks_is_close_to_what_was_simulated() -> None:
+    # docs/ablation.md: 0.49 at 0.5 sd, 0.98 at 1 sd, over all looks.
+    half, one, *_ = shares(before_the_run(20, 1, plan=SequentialPlan())[0])
+    assert 0.40 < half <= 0.49 and 0.95 < one <= 0.98
 
 
 def test_the_power_that_seeds_buy_is_said_before_the_run() -> None:
@@ -185,8 +214,8 @@ def test_several_tasks_are_told_together_too(tmp_path: Path) -> None:
 def test_tasks_that_were_not_trained_enough_are_left_out_of_the_whole(tmp_path: Path) -> None:
     words = overall_words(overall(two_tasks(tmp_path, {**RATES, "head-only": 0.9})))
     assert words == [
-        "Nothing can be said over all tasks: no task has runs that count and a base that was "
-        "trained enough."
+        "Nothing can be said over all tasks: no task has runs that count and a base that is "
+        "shown to be trained enough."
     ]
 
 
@@ -197,6 +226,15 @@ def test_an_arm_that_lacks_a_task_is_told_on_how_many_its_mean_rests(tmp_path: P
     lines = overall_words(overall(analyse_tasks(tmp_path)))
     assert "1 of 2 tasks alone" in next(line for line in lines if line.startswith("one-plane:"))
     assert "tasks alone" not in next(line for line in lines if line.startswith("base:"))
+
+
+def test_equality_on_f1_is_told_by_its_own_test(tmp_path: Path) -> None:
+    three_classes(tmp_path, equivalence=[{"arm": "random-allocation", "margin": 0.5}])
+    told = details(analyse(read_suite(tmp_path)))
+    line = next(line for line in told if "the same as" in line)
+    here, new = line.split("On new sentences too")
+    assert "two one-sided tests" in here and "two-way bootstrap" not in here
+    assert "two-way bootstrap" in new and "with 3 seeds its interval is too narrow" in new
 
 
 @pytest.mark.parametrize("tests, said", [(10, False), (11, True)])
