@@ -65,6 +65,7 @@ def find_file(name: str, kind: str) -> Path:
     # Those with an underscore are only extended by others.
     known = sorted(path.stem for path in folder.glob("[!_]*.yaml"))
     near = nearest(given.name.removesuffix(".yaml"), known)
-    listed = ", ".join(f"{stem}.yaml" for stem in known)
-    hint = f'did you mean "{near}.yaml"?' if near else f"shipped: {listed}"
+    end = given.suffix if given.suffix == ".yaml" else ""
+    listed = ", ".join(f"{stem}{end}" for stem in known)
+    hint = f'did you mean "{near}{end}"?' if near else f"shipped: {listed}"
     raise UserError(f"no file {name}, and none of that name ships; {hint}")

@@ -189,7 +189,7 @@ def test_all_mistakes_of_a_file_come_together_with_file_and_line(
         (["tune", "--space", "rte", "--set", "adapter.k"], ["--set adapter.k: must read"]),
         (["tune", "--space", "rte", "--tracking-uri", "ftp://x"], ["--tracking-uri must be"]),
         (["ablate"], ["--suite quick"]),
-        (["ablate", "--suite", "quik"], ["no file quik", '"quick.yaml"']),
+        (["ablate", "--suite", "quik"], ["no file quik", '"quick"']),
         (["ablate", "--resume", "absent"], ["no suite named absent"]),
         (["ablate", "--suite", "quick", "--set", "seeds=0"], ["seeds"]),
         (["ablate", "--suite", "quick", "--add-seeds", "5"], ["--resume NAME --add-seeds N"]),
