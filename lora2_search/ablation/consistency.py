@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..config import RunConfig, with_settings
@@ -13,22 +12,19 @@ from ..source import KeyPath, Source
 from .family import family_problems
 from .parts import Parts
 from .reserved import BASE
-from .seeds import listed
-from .tuned import Tuning
+from .tuning_problems import tuning_problems
 from .twins import identity, why_equal
-from .varied import arm_problem, task_problem
+from .varied import Found, arm_problem, broken, task_problem
 
 _ARM_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 # No dots: `boolq.base-seed0` is task, arm and seed.
 _TASK_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")
 
-Found = Iterator[tuple[KeyPath, str]]
-
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a suite, each with its place in ``source``."""
     found = [*_names(parts), *_arms(parts), *_tasks(parts), *_floor(parts)]
-    found += [*family_problems(parts), *_cells(parts), *_seeds(parts), *_tuning(parts)]
+    found += [*family_problems(parts), *_cells(parts), *_seeds(parts), *tuning_problems(parts)]
     found += _metric(parts)
     return [Problem(".".join(path), message, _place(source, path)) for path, message in found]
 
@@ -93,7 +89,7 @@ def _tasks(parts: Parts) -> Found:
         try:
             config = with_settings(parts.base, dict(settings))
         except ConfigError as error:
-            yield from _broken(("tasks", task), settings, error)
+            yield from broken(("tasks", task), settings, error)
             continue
         twin = seen.setdefault(identity(config), task)
         if twin != task:
@@ -118,24 +114,11 @@ def _arms_on(parts: Parts, task: str, config: RunConfig) -> Found:
         try:
             run = with_settings(config, dict(changes))
         except ConfigError as error:
-            yield from _broken(("tasks", task), {}, error, f"arm {name} cannot run on it: ")
+            yield from broken(("tasks", task), {}, error, f"arm {name} cannot run on it: ")
             continue
         twin = twins.setdefault(identity(run), name)
         if twin != name:
             yield ("tasks", task), f"on it, arm {name} {why_equal(twin, changes, run)}"
-
-
-def _broken(
-    path: KeyPath, settings: Mapping[str, Any], error: ConfigError, before: str = ""
-) -> Found:
-    for problem in error.problems:
-        if problem.key in settings:
-            yield (*path, problem.key), problem.message
-        else:
-            yield (
-                path,
-                f"{before}{problem.key}: {problem.message}" if problem.key else problem.message,
-            )
 
 
 def _floor(parts: Parts) -> Found:
@@ -176,75 +159,6 @@ def _seeds(parts: Parts) -> Found:
             "one seed allows no test; give at least 2 (6 for the exact test), or ask for none: "
             "`comparisons: []` and `floor: null`",
         )
-
-
-def _tuning(parts: Parts) -> Found:
-    tuning = parts.tuning
-    if tuning is None:
-        return
-    shared = sorted(set(tuning.seed_list) & set(listed(parts.seeds, parts.seed)))
-    if shared:
-        yield (
-            ("tuning", "seeds"),
-            f"must have seeds of its own, or arms are reported on what chose them, but shares "
-            f"{shared} with `seeds`",
-        )
-    for arm, grid in tuning.arms.items():
-        path = ("tuning", "arms", arm)
-        if parts.complete and arm not in parts.names:
-            yield path, f"no arm {arm!r}; {did_you_mean(arm, parts.names)}"
-        elif arm in parts.arms and parts.base is not None:
-            yield from _grid(parts, arm, grid, tuning.trials(arm))
-    yield from _tuned_twins(parts, tuning)
-
-
-def _tuned_twins(parts: Parts, tuning: Tuning) -> Found:
-    """Yield the arms that become another one if tuning chooses so: then nothing could be run."""
-    told = set()
-    for own in _trials(tuning, BASE):
-        seen: dict[str, str] = {}
-        for arm, changes in {BASE: {}, **parts.arms}.items():
-            for trial in [{}] if arm == BASE else _trials(tuning, arm):
-                config = _tried(parts, own, {**changes, **trial})
-                twin = arm if config is None else seen.setdefault(identity(config), arm)
-                if twin != arm and arm not in told:
-                    told.add(arm)
-                    chosen = {**own, **trial} or "nothing"
-                    path = ("tuning", "arms", arm if arm in tuning.arms else twin)
-                    yield path, f"if tuning chooses {chosen}, arm {arm} equals {twin}; leave it out"
-
-
-def _trials(tuning: Tuning, arm: str) -> list[dict[str, Any]]:
-    return tuning.trials(arm) if arm in tuning.arms else [{}]
-
-
-def _tried(parts: Parts, own: Mapping[str, Any], changes: Mapping[str, Any]) -> RunConfig | None:
-    if parts.base is None or any(arm_problem(key) for key in (*own, *changes)):
-        return None
-    try:
-        return with_settings(with_settings(parts.base, dict(own)), dict(changes))
-    except ConfigError:
-        return None
-
-
-def _grid(
-    parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[dict[str, Any]]
-) -> Found:
-    path = ("tuning", "arms", arm)
-    wrong = [(key, why) for key in grid if (why := arm_problem(key)) is not None]
-    yield from (((*path, key), why) for key, why in wrong)
-    if wrong or parts.base is None or any(arm_problem(key) for key in parts.arms[arm]):
-        return
-    seen: dict[str, dict[str, Any]] = {}
-    for trial in trials:
-        try:
-            config = with_settings(parts.base, {**parts.arms[arm], **trial})
-        except ConfigError as error:
-            yield from _broken(path, grid, error, f"trial {trial} cannot run: ")
-            continue
-        twin = seen.setdefault(identity(config), trial)
-        if twin is not trial:
-            yield path, f"trial {trial} {why_equal(f'trial {twin}', trial, config)}"
 
 
 def _metric(parts: Parts) -> Found:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from ..errors import did_you_mean
 from ..source import KeyPath
 from .parts import Parts
-
-Found = Iterator[tuple[KeyPath, str]]
+from .varied import Found
 
 
 def family_problems(parts: Parts) -> Found:

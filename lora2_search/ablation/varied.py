@@ -1,12 +1,18 @@
-"""Which settings an arm, or a task of a suite, may change."""
+"""Which settings an arm, or a task of a suite, may change, and why a change cannot run."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from ..config import RunConfig, setting_names
-from ..errors import did_you_mean
+from ..errors import ConfigError, did_you_mean
 from ..sections import SENTENCE_SETTINGS
+from ..source import KeyPath
+
+# What is wrong, with the place of it.
+Found = Iterator[tuple[KeyPath, str]]
 
 _OTHER_SENTENCES = "arms are compared sentence by sentence, so all must share the test sentences"
 _OTHER_SLICE = "arms must choose on the same split"
@@ -33,6 +39,27 @@ def task_problem(setting: str) -> str | None:
 def known_settings() -> tuple[str, ...]:
     """Return the dotted names of all settings of a run."""
     return tuple(setting_names(RunConfig))
+
+
+def broken(
+    path: KeyPath, settings: Mapping[str, Any], error: ConfigError, before: str = ""
+) -> Found:
+    """Yield why settings cannot run: at a setting's own key where it is at fault, else at ``path``.
+
+    Args:
+        path: Where the settings are written.
+        settings: What was changed.
+        error: What the changed run was refused for.
+        before: Goes before a message that names a setting which was not changed.
+    """
+    for problem in error.problems:
+        if problem.key in settings:
+            yield (*path, problem.key), problem.message
+        else:
+            yield (
+                path,
+                f"{before}{problem.key}: {problem.message}" if problem.key else problem.message,
+            )
 
 
 def _problem(setting: str, who: str, fixed: dict[str, str]) -> str | None:
