@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from lora2_search.ablation.runner import SuiteResult
 from lora2_search.ablation.suite import validate_suite
@@ -9,10 +10,11 @@ from lora2_search.source import Source
 from lora2_search.training.record import RunRecord
 
 
-def result(tmp_path: Path, failed: set[str]) -> SuiteResult:
+def result(tmp_path: Path, failed: set[str], **more: Any) -> SuiteResult:
     arms = {"one-plane": {"adapter.k": []}, "head-only": {"method": "head-only"}}
-    suite = validate_suite(Source({"name": "s", "task": "sentiment", "arms": arms, "seeds": 2}))
-    runs = tuple(suite.runs(tmp_path))
+    data = {"name": "s", "task": "sentiment", "arms": arms, "seeds": 2, **more}
+    suite = validate_suite(Source(data))
+    runs = (*suite.tuning_runs(tmp_path), *suite.runs(tmp_path))
     for run in runs:
         record = RunRecord(fingerprint=run.config.fingerprint(), config=run.config.model_dump())
         record.status = "failed" if run.key in failed else "completed"
@@ -34,3 +36,12 @@ def test_an_arm_without_a_completed_run_fails_the_command(tmp_path: Path) -> Non
     assert arms_without_a_run(result(tmp_path / "a", {"base-seed0", "one-plane-seed0"})) == set()
     told = result(tmp_path / "b", {"one-plane-seed0", "one-plane-seed1"})
     assert arms_without_a_run(told) == {"one-plane"}
+
+
+def test_completed_tuning_does_not_make_up_for_an_arm_without_a_completed_run(
+    tmp_path: Path,
+) -> None:
+    grid = {"one-plane": {"training.lr": [1e-2, 2e-2]}}
+    failed = {"one-plane-seed0", "one-plane-seed1"}
+    told = result(tmp_path, failed, tuning={"arms": grid, "seeds": 1})
+    assert len(told.runs) == 8 and arms_without_a_run(told) == {"one-plane"}
