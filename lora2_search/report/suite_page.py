@@ -15,7 +15,7 @@ from .tables import level, signed
 from .verdict import headline
 
 PAGE_FILE = "report.html"
-_SENTENCES = ("changes", "text", "chosen", "flags", "why not")
+_SENTENCES = ("changes", "text", "chosen", "flags", "remarks")
 _ABOUT_INTERACTIONS = (
     "Mean test score in each cell and its 95 % interval over seeds, averaged over the other "
     "factors. Lines that run side by side: the factors add up. Whether they do is told by the "
