@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .looks import seeds_for_sign_flip_at
+from .looks import levels_at, seeds_for_sign_flip_at
 from .power import paired_equivalence_power, paired_power
-from .sequential import SPENT, SequentialPlan, nominal_levels
+from .sequential import SequentialPlan
 from .statistics import LEVEL, seeds_for_sign_flip
 
 _EFFECTS = (0.5, 1.0, 1.5, 2.0)
@@ -66,10 +66,7 @@ def _sign_flip(seeds: int, comparisons: int, plan: SequentialPlan | None) -> lis
 
 
 def _level(plan: SequentialPlan | None, tests: int, sides: int) -> float:
-    if plan is None:
-        return LEVEL / tests
-    shares = [count / plan.most for count in plan.looks]
-    return nominal_levels(shares, SPENT * LEVEL / tests, sides)[-1]
+    return LEVEL / tests if plan is None else levels_at(plan, tests, sides)[-1]
 
 
 def _split(plan: SequentialPlan | None, tests: int, what: str) -> str:

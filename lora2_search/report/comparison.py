@@ -16,6 +16,7 @@ from .contrasts import (
     correctness_contrasts,
     exploratory_contrasts,
     named_contrasts,
+    of_seeds,
     pair,
     score_contrast,
     seed_contrasts,
@@ -158,7 +159,7 @@ def _compare(
     differences = seed_contrasts(scores, contrast.weights)
 
     def over_seeds(seeds: Sequence[int]) -> Paired:
-        return paired([differences[seed] for seed in seeds if seed in differences])
+        return paired(of_seeds(differences, seeds))
 
     over_both = partial(_new_sentences, suite, scores, contrast.weights)
     return Comparison(

@@ -100,6 +100,11 @@ class Common:
         return rows, columns
 
 
+def of_seeds(differences: Mapping[int, float], seeds: Iterable[int]) -> list[float]:
+    """Return the differences of those seeds that have one, in the order of ``seeds``."""
+    return [differences[seed] for seed in seeds if seed in differences]
+
+
 def common_predictions(scores: Scores, arms: Iterable[str], seeds: Iterable[int]) -> Common | str:
     """Return what all ``arms`` answered with ``seeds``, or why that cannot be had.
 

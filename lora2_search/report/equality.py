@@ -11,6 +11,7 @@ from .contrasts import (
     Weights,
     common_predictions,
     correctness_contrasts,
+    of_seeds,
     pair,
     score_contrast,
     seed_contrasts,
@@ -57,10 +58,10 @@ def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Ma
     differences = seed_contrasts(scores, compared.weights)
 
     def over_seeds(seeds: Sequence[int]) -> Equivalence:
-        return tost([differences[s] for s in seeds if s in differences], claim.margin)
+        return tost(of_seeds(differences, seeds), claim.margin)
 
     def difference(seeds: Sequence[int]) -> Paired:
-        return paired([differences[s] for s in seeds if s in differences])
+        return paired(of_seeds(differences, seeds))
 
     over_both = partial(_same_sentences, suite, scores, compared.weights, claim.margin)
     test: Callable[[Callable[[Sequence[int]], Equivalence]], Equivalence]

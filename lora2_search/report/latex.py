@@ -11,7 +11,7 @@ from .comparison import BASE, Analysis
 from .intervals import t_reach
 from .published import Published
 from .statistics import LEVEL, rejects
-from .tables import NONE, changes, count, in_points, interval, p_value, signed
+from .tables import NONE, changes, count, in_points, interval, looks_taken, p_value, signed
 
 _ESCAPES = str.maketrans(
     {
@@ -105,8 +105,8 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     caption = (
         f"{_titled(analysis)}: mean over seeds ± half width of its 95 % t interval. Bold: higher "
         f"than {BASE} by the paired t test, Holm-corrected over {analysis.tests} "
-        f"comparisons at {LEVEL}{_looked(analysis)}. Compressed: parameters of the plain LoRA that "
-        "would be served."
+        f"comparisons at {LEVEL}{looks_taken(analysis)}. Compressed: parameters of the plain LoRA "
+        "that would be served."
     )
     return latex_table(rows, caption, _label(analysis, "arms"), bold)
 
@@ -133,8 +133,8 @@ def effects_table(analysis: Analysis) -> str:
     caption = (
         f"{_titled(analysis)}: differences over new seeds on this test set, paired by seed. Bold: "
         f"Holm-corrected paired t test at {LEVEL} over the {analysis.tests} comparisons named "
-        f"before the run{_looked(analysis)}. New sentences: seeds and test sentences both taken as "
-        "samples."
+        f"before the run{looks_taken(analysis)}. New sentences: seeds and test sentences both "
+        "taken as samples."
     )
     return latex_table(rows, caption, _label(analysis, "effects"), bold)
 
@@ -167,13 +167,6 @@ def _stands(analysis: Analysis, p: float | None, low: float | None, high: float 
     if not analysis.told or low is None or high is None:
         return False
     return rejects(p) and not low <= 0 <= high
-
-
-def _looked(analysis: Analysis) -> str:
-    if not analysis.looks:
-        return ""
-    taken = ", ".join(map(str, analysis.looks))
-    return f", group-sequential with looks at {taken} seeds"
 
 
 def _titled(analysis: Analysis) -> str:

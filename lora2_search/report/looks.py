@@ -55,14 +55,19 @@ def looks_of(suite: SuiteRuns) -> Looks | None:
     return Looks(tuple(taken), plan.most)
 
 
+def levels_at(plan: SequentialPlan, tests: int, sides: int = 2) -> list[float]:
+    """Return the p value at or below which each look rejects one of so many tests (Bonferroni)."""
+    shares = [count / plan.most for count in plan.looks]
+    return nominal_levels(shares, SPENT * LEVEL / max(tests, 1), sides)
+
+
 def seeds_for_sign_flip_at(plan: SequentialPlan, comparisons: int) -> int:
     """Return the seeds of the first look at which the exact sign-flip test can reject under Holm.
 
     Its smallest p is 2^(1-n), to be compared with the nominal level of that look. One more than
     the plan has where it never can.
     """
-    level = SPENT * LEVEL / max(comparisons, 1)
-    nominal = nominal_levels([count / plan.most for count in plan.looks], level)
+    nominal = levels_at(plan, comparisons)
     able = [n for n, bound in zip(plan.looks, nominal, strict=True) if 2 ** (1 - n) <= bound]
     return able[0] if able else plan.most + 1
 

@@ -166,6 +166,13 @@ def _of(complete: int, run: int) -> str:
     return str(run) if complete == run else f"{complete} of {run} complete"
 
 
+def looks_taken(analysis: Analysis) -> str:
+    """Return that looks were taken, and at which seeds; empty for a suite without them."""
+    if not analysis.looks:
+        return ""
+    return f", group-sequential with looks at {', '.join(map(str, analysis.looks))} seeds"
+
+
 def changes(settings: Mapping[str, Any]) -> str:
     """Return what an arm changes: ``adapter.gamma: 0``."""
     return ", ".join(f"{key}: {value}" for key, value in settings.items()) or NONE

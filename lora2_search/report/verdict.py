@@ -19,7 +19,7 @@ from .comparison_words import (
 )
 from .equality import Equality
 from .statistics import LEVEL
-from .tables import signed
+from .tables import looks_taken, signed
 
 
 def headline(analysis: Analysis) -> str:
@@ -72,9 +72,7 @@ def _test(analysis: Analysis) -> str:
     told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
     if len(analysis.family) < analysis.tests:
         told += f", corrected over {analysis.tests} comparisons on all tasks"
-    if analysis.looks:
-        told += f", group-sequential with looks at {', '.join(map(str, analysis.looks))} seeds"
-    return told
+    return told + looks_taken(analysis)
 
 
 def _equalities(analysis: Analysis) -> list[str]:

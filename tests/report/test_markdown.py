@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,21 @@ from lora2_search.report.tables import (
 )
 from lora2_search.report.verdict import headline
 
-from .factories import draws, suite, three_classes, write_suite
+from .factories import Answers, draws, suite, three_classes, write_suite
 
 RATES = {"base": 0.8, "no-regularisation": 0.65, "random-allocation": 0.8, "head-only": 0.5}
+
+
+def write_without(
+    folder: Path, draw: Answers, special: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> None:
+    """Write a suite of which the special runs left no predictions, only what is told of them."""
+    write_suite(
+        folder,
+        suite(),
+        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
+        special,
+    )
 
 
 def told(folder: Path) -> str:
@@ -64,12 +77,7 @@ def test_without_a_test_of_the_base_it_is_not_called_untrained(tmp_path: Path) -
     memory = {"status": "failed", "error": "OutOfMemoryError: 3 GiB"}
     special = {("head-only", seed): memory for seed in range(6)}
     draw = draws(RATES)
-    write_suite(
-        tmp_path,
-        suite(),
-        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
-        special,
-    )
+    write_without(tmp_path, draw, special)
     text = told(tmp_path)
     assert text.splitlines()[2].startswith("> Not known to be trained enough to tell: the base")
     assert "no seed has a finished run of both arms" in text
@@ -145,12 +153,7 @@ def test_only_a_report_of_looks_says_that_its_p_values_hold_for_all_of_them(
 def test_a_suite_whose_runs_all_ended_is_no_interim_one(tmp_path: Path) -> None:
     special = {("base", 1): {"status": "failed", "error": "OSError: disk full"}}
     draw = draws({**RATES, "no-regularisation": 0.8})
-    write_suite(
-        tmp_path,
-        suite(),
-        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
-        special,
-    )
+    write_without(tmp_path, draw, special)
     verdict = told(tmp_path).splitlines()[2]
     assert verdict.startswith("> Trained enough to tell") and "n = 5 seeds)" in verdict
 
@@ -212,12 +215,7 @@ def test_the_table_can_be_recomputed_by_the_code_in_the_report(
 ) -> None:
     draw = draws(RATES)
     special = {("no-regularisation", 4): {"status": "failed", "error": "Diverged: x", "scores": {}}}
-    write_suite(
-        tmp_path,
-        suite(),
-        lambda arm, seed: None if (arm, seed) in special else draw(arm, seed),
-        special,
-    )
+    write_without(tmp_path, draw, special)
     text = told(tmp_path)
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)
     assert code is not None
