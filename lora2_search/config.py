@@ -62,6 +62,8 @@ class RunConfig(Section):
             )
         if self.method == "adalora" and (problem := self.adapter.adalora_problem()):
             raise ValueError(problem)
+        if self.method in ("lora", "dora") and (problem := self.adapter.lora_problem()):
+            raise ValueError(problem)
         steps = self.training.steps
         if self.allocates and steps and (problem := self.adapter.schedule_problem(steps)):
             raise ValueError(f"adapter.{problem}")

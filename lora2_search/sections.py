@@ -11,6 +11,7 @@ from .vocabulary import (
     ALLOCATIONS,
     BUDGETS,
     INITS,
+    LORA_INITS,
     ORTHOGONALITIES,
     PENALTIES,
     SCALINGS,
@@ -124,6 +125,9 @@ class AdapterConfig(Section):
     gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = Field(
         0.1, description="weight of the orthogonality regularisers; or one a plane"
     )
+    gamma_u1: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="another weight for u₁ alone, 0 leaves it free; default: as its plane"
+    )
     gamma_cross: float = Field(
         0.0, ge=0, description="weight of the overlap of neighbouring planes"
     )
@@ -131,9 +135,14 @@ class AdapterConfig(Section):
         "frobenius", description="norm of the regularisers; the published one is not squared"
     )
     init: Literal[INITS] = Field(  # type: ignore[valid-type]
-        "gaussian", description="start of the factors; λ starts at 0"
+        "gaussian",
+        description="start: λ = 0, or (lora) u₁ = 0, λ = 1 and the others orthonormal",
     )
     init_std: float = Field(0.02, gt=0, description="of the Gaussian start")
+    init_lora_weights: Literal[LORA_INITS] = Field(  # type: ignore[valid-type]
+        "default",
+        description="start of method lora and dora, as PEFT's; orthonormal: rows of A, B = 0",
+    )
     scoring: Annotated[str, AfterValidator(_known_scoring)] = Field(
         "reduced", description=f"which singular values survive: {', '.join(SCORINGS)}"
     )
@@ -191,6 +200,12 @@ class AdapterConfig(Section):
             raise ValueError(
                 f"gamma must be one number or one per plane ({self.planes}), got {self.gamma}"
             )
+        if self.init == "lora" and self.orthogonality == "hard":
+            raise ValueError(
+                "init lora starts with u₁ = 0, which has no nearest orthonormal matrix, so "
+                "orthogonality hard cannot begin there; set orthogonality to soft or none, or init "
+                "to orthonormal"
+            )
         if (problem := self._layers_problem()) is not None:
             raise ValueError(problem)
         return self
@@ -234,6 +249,18 @@ class AdapterConfig(Section):
                 f"adapter.rank_pattern={self.rank_pattern}; leave it out"
             )
         return None
+
+    def lora_problem(self) -> str | None:
+        """Say why PEFT's LoRA cannot start with these settings; ``None`` where it can."""
+        ranks = {"r": self.r} | {f"rank_pattern.{m}": r for m, r in (self.rank_pattern or {}).items()}
+        odd = next((name for name, rank in ranks.items() if rank % 2), None)
+        if self.init_lora_weights != "orthogonal" or odd is None:
+            return None
+        return (
+            "init_lora_weights orthogonal needs even ranks, because PEFT deals one orthogonal "
+            f"matrix out to A and B, but got adapter.{odd}={ranks[odd]}; set it to an even number, "
+            "or init_lora_weights to orthonormal"
+        )
 
     def schedule_problem(self, total_steps: int) -> str | None:
         """Say why the budget schedule does not fit ``total_steps``; ``None`` where it does."""

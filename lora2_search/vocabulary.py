@@ -10,7 +10,8 @@ from importlib.metadata import entry_points
 
 SCORING_GROUP = "lora2_search.scoring"
 
-INITS = ("gaussian", "orthonormal", "svd")
+INITS = ("gaussian", "orthonormal", "svd", "lora")
+LORA_INITS = ("default", "gaussian", "orthogonal", "orthonormal")
 ORTHOGONALITIES = ("none", "soft", "hard")
 SCALINGS = ("published", "balanced")
 PENALTIES = ("frobenius", "squared")

@@ -12,13 +12,13 @@ _PEFT = (
     *("r", "lora_alpha", "lora_dropout"),
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
 )
-_SOFT = ("gamma", "gamma_cross", "penalty")
+_SOFT = ("gamma", "gamma_u1", "gamma_cross", "penalty")
 # What each method but LoRA² looks at.
 _USED = {
     "head-only": (),
     "full": (),
-    "lora": (*_PEFT, "rank_pattern"),
-    "dora": (*_PEFT, "rank_pattern"),
+    "lora": (*_PEFT, "rank_pattern", "init_lora_weights"),
+    "dora": (*_PEFT, "rank_pattern", "init_lora_weights"),
     "adalora": (*_PEFT, *_SCHEDULE, "beta1", "beta2", "gamma"),
 }
 # What a scoring leaves aside.
@@ -33,7 +33,8 @@ def decisive(config: RunConfig) -> dict[str, Any]:
     neither planes nor budget, AdaLoRA has one plane; without a target below ``r``, or with
     ``scoring: none``, nothing is pruned; random scoring averages nothing; only soft orthogonality
     is weighed, and with every weight at 0 there is none; with one plane there is no outer one to
-    score or to overlap; only a Gaussian start has a spread; one γ is a list of equal ones.
+    score or to overlap; only a Gaussian start has a spread; one γ is a list of equal ones, and u₁
+    has its plane's where it has none of its own.
     """
     data = config.model_dump(mode="python")
     data["adapter"] = _lora2(config) if config.method == "lora2" else _other(config)
@@ -51,7 +52,7 @@ def _other(config: RunConfig) -> dict[str, Any]:
 
 def _lora2(config: RunConfig) -> dict[str, Any]:
     adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
-    unused: tuple[str, ...] = () if config.prunes else _PRUNING
+    unused: tuple[str, ...] = ("init_lora_weights",) + (() if config.prunes else _PRUNING)
     unused += _UNSCORED.get(adapter["scoring"], ())
     if adapter["init"] != "gaussian":
         unused += ("init_std",)
@@ -68,6 +69,8 @@ def _lora2(config: RunConfig) -> dict[str, Any]:
         adapter["k"] = [adapter["k"]]
     if not isinstance(adapter["gamma"], list):
         adapter["gamma"] = [adapter["gamma"]] * config.adapter.planes
+    if adapter["gamma_u1"] is None:
+        adapter["gamma_u1"] = adapter["gamma"][0]
     return adapter
 
 
@@ -75,7 +78,8 @@ def _weighed(adapter: dict[str, Any], planes: int) -> bool:
     """Whether soft orthogonality puts a term in the loss."""
     gamma = adapter["gamma"]
     cross = planes > 1 and adapter["gamma_cross"] > 0
-    return cross or any(gamma if isinstance(gamma, list) else [gamma])
+    weights = gamma if isinstance(gamma, list) else [gamma]
+    return cross or any(weights) or bool(adapter["gamma_u1"])
 
 
 def _training(config: RunConfig) -> dict[str, Any]:

@@ -57,10 +57,14 @@ class Lora2Config(PeftConfig):
             (retracted after every optimiser step; a Gaussian start becomes an orthonormal one,
             which λ = 0 keeps from changing ΔW) or "none".
         gamma: weight of the soft regularisers, one number or one per plane.
-        gamma_cross: weight of the overlap of neighbouring planes in the loss (soft only).
+        gamma_u1: another weight for u₁ alone, the left factor of the outer plane; 0 leaves it free,
+            None weighs it as the rest of its plane.
+        gamma_cross: weight of the overlap of neighbouring planes in the loss (soft only). From
+            `init: lora` it grows with u₁, see `Lora2Model.regularization`.
         penalty: norm of the soft regularisers, "frobenius" (published) or "squared".
-        init: start of the factors, "gaussian" (published), "orthonormal" or "svd" (the leading
-            singular directions of the frozen weight); λ starts at 0.
+        init: start of the factors. "gaussian" (published), "orthonormal" and "svd" (the leading
+            singular directions of the frozen weight) start with λ = 0; "lora" with u₁ = 0, λ = 1
+            and all other factors orthonormal, so that the first step moves u₁ as it moves LoRA's B.
         init_std: standard deviation of the Gaussian start (published: 0.02).
         seed: seeds every factor and every random priority, each by its own name.
         scoring: how singular values are ranked for pruning: "reduced" (the paper's), "thinned"
@@ -98,6 +102,7 @@ class Lora2Config(PeftConfig):
     rank_pattern: dict[str, int] | None = None
     orthogonality: str = "soft"
     gamma: float | list[float] = 0.1
+    gamma_u1: float | None = None
     gamma_cross: float = 0.0
     penalty: str = "frobenius"
     init: str = "gaussian"
@@ -140,6 +145,19 @@ class Lora2Config(PeftConfig):
         if isinstance(self.gamma, (list, tuple)):
             return list(self.gamma)
         return [self.gamma] * (len(self.widths) + 1)
+
+    @property
+    def gamma_of_u1(self) -> float | None:
+        """γ of u₁ where its term stands apart from its plane's; None where it is part of it.
+
+        Apart it stands where it has a weight of its own, and from `init: lora`, where R(u₁) begins
+        at its largest value, √k₁, and says nothing of how training goes.
+        """
+        if self.orthogonality != "soft":
+            return None
+        if self.gamma_u1 is not None:
+            return self.gamma_u1
+        return self.gammas[0] if self.init == "lora" else None
 
     @property
     def increment_scale(self) -> float:
@@ -200,6 +218,12 @@ class Lora2Config(PeftConfig):
         _check_name("scaling", self.scaling, SCALINGS)
         _check_name("penalty", self.penalty, PENALTIES)
         _check_whole("seed", self.seed)
+        if self.init == "lora" and self.orthogonality == "hard":
+            raise ValueError(
+                "`init='lora'` starts with u₁ = 0, which has no nearest orthonormal matrix, so "
+                "`orthogonality='hard'` cannot begin there: take 'soft' or 'none', or "
+                "`init='orthonormal'`."
+            )
         if _real("init_std", self.init_std) <= 0:
             raise ValueError(f"`init_std` must be greater than 0, but got {self.init_std}.")
         if _real("lora_alpha", self.lora_alpha) <= 0:
@@ -215,6 +239,8 @@ class Lora2Config(PeftConfig):
             )
         if any(_real("gamma", gamma) < 0 for gamma in gammas):
             raise ValueError(f"`gamma` must be at least 0, but got {self.gamma}.")
+        if self.gamma_u1 is not None and _real("gamma_u1", self.gamma_u1) < 0:
+            raise ValueError(f"`gamma_u1` must be at least 0, but got {self.gamma_u1}.")
         if _real("gamma_cross", self.gamma_cross) < 0:
             raise ValueError(f"`gamma_cross` must be at least 0, but got {self.gamma_cross}.")
 

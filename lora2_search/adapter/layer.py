@@ -13,7 +13,7 @@ from .config import Lora2Config
 from .factors import Factors, delta_weight, factor_shapes, through_planes
 from .frozen import features, read_weight, stored_transposed, write_weight
 from .quantized import keep_plain
-from .start import start_planes
+from .start import start_planes, start_value
 
 _PLAIN: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}
 
@@ -48,7 +48,7 @@ class Lora2Layer(BaseTunerLayer):
     def update_layer(
         self, adapter_name: str, config: Lora2Config, rank: int, module_name: str
     ) -> None:
-        """Add an adapter whose λ is 0, so that outputs stay as they are.
+        """Add an adapter whose increment is 0, so that outputs stay as they are.
 
         Args:
             adapter_name: the adapter to add, or to start again.
@@ -82,6 +82,7 @@ class Lora2Layer(BaseTunerLayer):
         planes = start_planes(config, module_name, factors, lambda: read_weight(base))
         for factor, drawn in zip((*factors.left, *factors.right), planes, strict=True):
             factor.copy_(drawn)
+        factors.values.fill_(start_value(config))
 
     def factors(self, adapter_name: str) -> Factors:
         """The trained tensors of one adapter, as they are (not copied)."""

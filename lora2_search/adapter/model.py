@@ -14,7 +14,7 @@ from .factors import Factors
 from .frozen import check_adaptable
 from .layer import Linear, Lora2Layer
 from .matching import nearest_modules
-from .overlap import mean_overlap
+from .overlap import mean_overlap, outer_growth
 from .regularization import orthogonality_loss
 from .retraction import retract
 from .schedule import schedule_for
@@ -73,15 +73,22 @@ class Lora2Model(BaseTuner):
             outer, …, inner    (1/P) · γ_p · mean over all factors X of plane p of ‖XᵀX/c² − I‖_F
             cross              γ_cross · mean over all matrices of the neighbouring planes' overlap
 
+        From `init: lora` each overlap is weighed by min(1, ‖u₁‖²_F / (c² · k₁)), through which no
+        gradient goes: that of the overlap itself grows as 1/‖u₁‖ towards u₁ = 0.
+
         Returns:
             "outer" and "inner" (more names with more planes, see `plane_names`): scalars that
-            carry gradients, or a constant 0 where γ is 0 or orthogonality is not soft. "cross"
-            only where orthogonality is soft and `gamma_cross` is not 0.
+            carry gradients, or a constant 0 where γ is 0 or orthogonality is not soft. "u1", the
+            part of u₁ in "outer", stands apart where it has a weight of its own and from
+            `init: lora`. "cross" only where orthogonality is soft and `gamma_cross` is not 0.
         """
         config, matrices = self._active()[1], self.matrices()
-        terms = orthogonality_loss(matrices, config.gammas, config.penalty, config.outer_norm)
+        terms = orthogonality_loss(
+            matrices, config.gammas, config.penalty, config.outer_norm, config.gamma_of_u1
+        )
         if config.orthogonality == "soft" and config.gamma_cross:
-            terms["cross"] = config.gamma_cross * mean_overlap(matrices)
+            grown = outer_growth(matrices, config.outer_norm) if config.init == "lora" else None
+            terms["cross"] = config.gamma_cross * mean_overlap(matrices, grown)
         self._keep_penalty(terms)
         return terms
 
@@ -132,7 +139,7 @@ class Lora2Model(BaseTuner):
         """Kept singular values by module name.
 
         Told by the latest mask, or by λ itself where this process has not pruned (a loaded
-        adapter): zeros are cut, unless all are still 0.
+        adapter): zeros are cut, unless all are 0.
         """
         name, _ = self._active()
         if self._allocators and name in self._allocators:

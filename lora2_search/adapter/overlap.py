@@ -42,8 +42,12 @@ def overlap(matrices: Sequence[Factors]) -> Tensor:
     return torch.cat(rows)[order.argsort().to(rows[0].device)]
 
 
-def mean_overlap(matrices: Sequence[Factors]) -> Tensor:
+def mean_overlap(matrices: Sequence[Factors], weights: Tensor | None = None) -> Tensor:
     """Mean over matrices of the mean over their pairs of planes, undefined pairs left out.
+
+    Args:
+        matrices: the factors of n matrices.
+        weights: `[n]`, what each matrix's mean is multiplied by; None is 1 for all.
 
     Returns:
         A differentiable scalar; 0 where no pair is defined.
@@ -52,7 +56,21 @@ def mean_overlap(matrices: Sequence[Factors]) -> Tensor:
     counted = found.isfinite()
     pairs = counted.sum(dim=1)
     per_matrix = torch.where(counted, found, 0).sum(dim=1) / pairs.clamp(min=1)  # [n]
+    if weights is not None:
+        per_matrix = per_matrix * weights
     return per_matrix.sum() / pairs.count_nonzero().clamp(min=1)
+
+
+@torch.no_grad()
+def outer_growth(matrices: Sequence[Factors], outer_norm: float = 1.0) -> Tensor:
+    """How far u₁ of every matrix has grown from 0 to its norm: `min(1, ‖u₁‖²_F / (c² · k₁))`, `[n]`.
+
+    Args:
+        matrices: the factors of n matrices, on one device.
+        outer_norm: c, the norm that u₁'s columns are held at.
+    """
+    sizes = [m.left[0].float().square().sum() / max(1, m.left[0].shape[1]) for m in matrices]
+    return (torch.stack(sizes) / outer_norm**2).clamp(max=1)
 
 
 def _overlaps(matrices: Sequence[Factors]) -> Tensor:

@@ -23,6 +23,7 @@ def orthogonality_loss(
     gammas: Sequence[float],
     penalty: str = "frobenius",
     outer_norm: float = 1.0,
+    gamma_u1: float | None = None,
 ) -> dict[str, Tensor]:
     """Weighted regulariser of every plane: `(1/P) · γ_p · mean over the 2n factors of R` (or R²).
 
@@ -33,19 +34,30 @@ def orthogonality_loss(
         gammas: γ of every plane, outer first, length P.
         penalty: "frobenius" or "squared".
         outer_norm: c of the outermost plane.
+        gamma_u1: γ of the n factors u₁, whose share then is a term of its own; None leaves it in
+            the outer plane's.
 
     Returns:
-        A scalar per plane, by `plane_names`. A plane whose γ is 0 is not computed: a constant 0.
+        A scalar per plane, by `plane_names`, and "u1" where `gamma_u1` is given: half of the outer
+        plane's mean, so that with γ₁ = `gamma_u1` both sum to what they are together. A term whose
+        γ is 0 is not computed: a constant 0.
     """
     planes = len(gammas)
+
+    def term(gamma: float, factors: list[Tensor], norm: float = 1.0, share: float = 1.0) -> Tensor:
+        if gamma == 0:
+            return factors[0].new_zeros((), dtype=torch.float32)
+        return gamma * share / planes * mean_orthogonality_error(factors, penalty, norm)
+
     losses = {}
     for plane, name in enumerate(plane_names(planes)):
-        factors = [side[plane] for m in matrices for side in (m.left, m.right)]
-        if gammas[plane] == 0:
-            losses[name] = factors[0].new_zeros((), dtype=torch.float32)
+        norm = outer_norm if plane == 0 else 1.0
+        if plane == 0 and gamma_u1 is not None:
+            losses["u1"] = term(gamma_u1, [m.left[0] for m in matrices], norm, share=0.5)
+            losses[name] = term(gammas[0], [m.right[0] for m in matrices], norm, share=0.5)
         else:
-            error = mean_orthogonality_error(factors, penalty, outer_norm if plane == 0 else 1.0)
-            losses[name] = gammas[plane] / planes * error
+            factors = [side[plane] for m in matrices for side in (m.left, m.right)]
+            losses[name] = term(gammas[plane], factors, norm)
     return losses
 
 

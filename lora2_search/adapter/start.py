@@ -1,4 +1,4 @@
-"""An adapter's planes before training; λ starts at 0, so any start leaves the outputs alone."""
+"""An adapter's weights before training: λ = 0 or u₁ = 0, so any start leaves the outputs alone."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,11 @@ from torch import Tensor
 
 from .config import Lora2Config
 from .factors import Factors, initial_factor, named_generator
+
+
+def start_value(config: Lora2Config) -> float:
+    """Return what every singular value starts at: 1 where u₁ starts at 0, else 0."""
+    return 1.0 if config.init == "lora" else 0.0
 
 
 def start_planes(
@@ -21,6 +26,10 @@ def start_planes(
     `svd` takes the frozen weight's leading singular directions as outer plane, and the leading part
     of the identity for inner planes that do not widen, so that λᵢ scales direction i; where there
     are fewer directions than columns, and for planes that widen, it draws orthonormal factors.
+    `lora` is the orthonormal start with u₁ = 0; from the first inner plane that widens (r > k)
+    inward, right factors are the left ones transposed, or the product of both would lose gain (at
+    k = 8, r = 16 its singular values would lie between 0.2 and 1): U V = I. With λ = 1 the gradient of u₁ at the
+    first step is that of LoRA's B beside A = (u₂ … u_P v_P … v₂) v₁, every other one is 0.
     Hard orthogonality cannot begin at a Gaussian start: it begins at the orthonormal one, which is
     distributed as the retracted Gaussian is.
 
@@ -36,7 +45,7 @@ def start_planes(
         2P tensors on the CPU, or where the weight is.
     """
     init = config.init
-    if init == "svd" or (init == "gaussian" and config.orthogonality == "hard"):
+    if init in ("svd", "lora") or (init == "gaussian" and config.orthogonality == "hard"):
         init = "orthonormal"
     planes = [
         initial_factor(
@@ -50,9 +59,23 @@ def start_planes(
     ]
     if config.init == "svd":
         _follow_weight(planes, weight())
+    if config.init == "lora":
+        _rest_at_u1(planes)
     for outermost in (0, len(like.left)):
         planes[outermost] = planes[outermost] * config.outer_norm
     return planes
+
+
+def _rest_at_u1(planes: list[Tensor]) -> None:
+    """Let u₁ be 0, and the right factors from the first widening plane on the left ones' inverse."""
+    count = len(planes) // 2
+    planes[0] = torch.zeros_like(planes[0])
+    widened = False
+    for inner in range(1, count):
+        rows, columns = planes[inner].shape
+        widened |= columns > rows
+        if widened:
+            planes[count + inner] = planes[inner].mT.contiguous()
 
 
 def _follow_weight(planes: list[Tensor], weight: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,13 @@ class Lora2Callback(TrainerCallback):
                 "train without them, or in a loop of your own."
             )
         (config,) = (self._lora2.peft_config[name] for name in self._lora2.active_adapters)
+        if config.init == "lora" and args.weight_decay:
+            warnings.warn(
+                f"Trainer decays every weight of the adapter, and weight_decay={args.weight_decay} "
+                "pulls the singular values, which `init='lora'` starts at 1, towards 0: set it to "
+                "0, or give Trainer an optimizer that leaves names with `lora2_lambda` out.",
+                stacklevel=2,
+            )
         if config.prunes and config.score_loss == "task" and args.max_grad_norm:
             raise ValueError(
                 "`score_loss='task'` needs to know what clipping did, which Trainer tells no "

@@ -30,13 +30,18 @@ class Diverged(UserError):
 def optimizer_for(
     model: nn.Module, training: TrainingConfig, heads: list[str]
 ) -> torch.optim.AdamW:
-    """Return AdamW with two learning rates, adapter and head; biases are not decayed."""
+    """Return AdamW with two learning rates, adapter and head.
+
+    Biases are not decayed, nor are singular values: they tell what is pruned, and from
+    ``init: lora`` they start at 1.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             head = any(part in heads for part in name.split("."))
             lr = training.head_lr if head and training.head_lr else training.lr
-            decay = 0.0 if name.endswith("bias") else training.weight_decay
+            plain = name.endswith("bias") or "lora2_lambda" in name
+            decay = 0.0 if plain else training.weight_decay
             groups.setdefault((lr, decay), []).append(parameter)
     parameters = [{"params": p, "lr": lr, "weight_decay": wd} for (lr, wd), p in groups.items()]
     return torch.optim.AdamW(parameters, fused=True)
@@ -132,7 +137,8 @@ class Trainer:
             terms = self.progress.adaptive.regularization()
             total = torch.stack([loss, *terms.values()]).sum()
             self.accelerator.backward(total)
-            excess = excess + (total - 2 * loss).detach()
+            # R(u₁) begins at its largest value from `init: lora`: no sign of too strong a weight.
+            excess = excess + (total - 2 * loss - terms.get("u1", 0)).detach()
             self._note({"train/loss": loss, **{f"train/{n}": t for n, t in terms.items()}})
         norm = self._clip()
         optimizer.step()

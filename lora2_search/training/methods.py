@@ -7,9 +7,11 @@ from typing import Any, Protocol, cast
 
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from ..adapter import Lora2Config, default_targets
+from ..adapter.factors import initial_factor, named_generator
 from ..config import RunConfig
 from ..errors import ConfigError, Problem
 from .adalora import AdaLora, adalora_schedule
@@ -104,9 +106,23 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
         # PEFT's own methods draw their start from the global generator.
         torch.manual_seed(named_seed(config.seed, "factors"))
         try:
-            return _adapted(model, _peft_config(base, config, total_steps))
+            adapted, adaptive = _adapted(model, _peft_config(base, config, total_steps))
         except (ValueError, TypeError) as error:
             raise ConfigError([Problem("adapter", str(error))]) from error
+    if config.method in ("lora", "dora") and config.adapter.init_lora_weights == "orthonormal":
+        _start_orthonormal(adapted, named_seed(config.seed, "factors"))
+    return adapted, adaptive
+
+
+@torch.no_grad()
+def _start_orthonormal(model: nn.Module, seed: int) -> None:
+    """Give every A [r, d_in] of a LoRA orthonormal rows; B stays 0."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            for linear in layer.lora_A.values():
+                rows, columns = linear.weight.shape
+                generator = named_generator(seed, name, "A")
+                linear.weight.copy_(initial_factor((rows, columns), "orthonormal", 0.0, generator))
 
 
 def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:
@@ -122,7 +138,7 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
     adapter, heads = config.adapter, base.heads
     targets = adapter.target_modules or default_targets(base.model_type)
     if config.method == "lora2":
-        settings = adapter.model_dump() | {"target_modules": targets}
+        settings = adapter.model_dump(exclude={"init_lora_weights"}) | {"target_modules": targets}
         seed = named_seed(config.seed, "factors")
         return Lora2Config(task_type="SEQ_CLS", modules_to_save=heads, seed=seed, **settings)
     shared: dict[str, Any] = {
@@ -145,9 +161,12 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
         r=adapter.r,
         rank_pattern=adapter.rank_pattern or {},
         use_dora=config.method == "dora",
+        init_lora_weights=_PEFT_INITS.get(adapter.init_lora_weights, True),
         **shared,
     )
 
 
+# Those of our names that are PEFT's own; from the others it begins at its default.
+_PEFT_INITS: dict[str, Any] = {"gaussian": "gaussian", "orthogonal": "orthogonal"}
 # What LoRA, DoRA and AdaLoRA call as LoRA² does.
 _SHARED = ("lora_alpha", "lora_dropout", "exclude_modules", "layers_to_transform", "layers_pattern")
