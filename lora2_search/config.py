@@ -34,6 +34,8 @@ _MARKS = {
     "designs": "an ablation suite; use ablate --suite",
 }
 
+_YOUNGER = {"adapter": ("gamma_u1", "init_lora_weights"), "training": ("score_test",)}
+
 Config = TypeVar("Config", bound="Section")
 
 
@@ -84,8 +86,18 @@ class RunConfig(Section):
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 
     def fingerprint(self) -> str:
-        """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+        """Return 16 hex digits naming the run: equal for equal settings, whatever their order.
+
+        Settings that are younger than the first records are left out where they are at their
+        defaults, so that a run which began without them can go on.
+        """
+        data = self.model_dump(mode="json")
+        for section, names in _YOUNGER.items():
+            default = type(getattr(self, section))().model_dump(mode="json")
+            for name in names:
+                if data[section][name] == default[name]:
+                    del data[section][name]
+        text = json.dumps(data, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -252,7 +252,9 @@ class AdapterConfig(Section):
 
     def lora_problem(self) -> str | None:
         """Say why PEFT's LoRA cannot start with these settings; ``None`` where it can."""
-        ranks = {"r": self.r} | {f"rank_pattern.{m}": r for m, r in (self.rank_pattern or {}).items()}
+        ranks = {"r": self.r} | {
+            f"rank_pattern.{m}": r for m, r in (self.rank_pattern or {}).items()
+        }
         odd = next((name for name, rank in ranks.items() if rank % 2), None)
         if self.init_lora_weights != "orthogonal" or odd is None:
             return None
@@ -296,5 +298,8 @@ class TrainingConfig(Section):
     eval_batch_size: int = Field(64, ge=1, description="sentences per forward")
     diagnostics: int = Field(
         1, ge=0, description="evaluations between two looks at the planes and ranks; 0: none"
+    )
+    score_test: bool = Field(
+        True, description="score the test split at the end; tuning runs of a suite do not"
     )
     device: Literal["auto", "cpu"] = Field("auto", description="auto: a GPU where there is one")

@@ -16,7 +16,7 @@ from ..training.record import RunRecord, read_record, write_json
 from .growth import as_grown
 from .reuse import Circumstances, take_over_all
 from .suite import SUITE_FILE, Suite, load_suite, validate_suite
-from .tuning import chosen_settings, told_choices
+from .tuning import chosen_settings, further_trials, open_ends, told_choices
 
 if TYPE_CHECKING:
     import pandas
@@ -140,6 +140,9 @@ def run_suite(
         interrupted = False
         if tuning := suite.tuning_runs(folder):
             interrupted = run_all(tuning)
+            while not interrupted and (further := further_trials(suite, folder)):
+                suite, tuning = _extended(suite, further, folder, say)
+                interrupted = run_all(tuning)
             if not interrupted:
                 suite = _tuned(suite, folder, say)
         interrupted = interrupted or run_all(suite.runs(folder))
@@ -185,11 +188,25 @@ def _result(suite: Suite, folder: Path, interrupted: bool = False) -> SuiteResul
     return SuiteResult(suite.name, folder, suite, runs, interrupted)
 
 
+def _extended(
+    suite: Suite, further: Mapping[str, dict[str, Any]], folder: Path, say: Callable[[str], None]
+) -> tuple[Suite, list[RunInfo]]:
+    """Write the suite with one more trial of some arms; return it and the runs of these trials."""
+    assert suite.tuning is not None
+    before = {run.key for run in suite.tuning_runs(folder)}
+    suite = suite.model_copy(update={"tuning": suite.tuning.with_trials(further)})
+    _write(suite, folder)
+    for arm, trial in further.items():
+        say(f"tuning {arm}: its best trial is at the end of the grid, so {trial} is tried too")
+    return suite, [run for run in suite.tuning_runs(folder) if run.key not in before]
+
+
 def _tuned(suite: Suite, folder: Path, say: Callable[[str], None]) -> Suite:
     chosen = chosen_settings(suite, folder)
-    for line in told_choices(suite, chosen):
+    ends = open_ends(suite, folder)
+    for line in told_choices(chosen, ends):
         say(line)
-    suite = suite.with_tuned(chosen)
+    suite = suite.with_tuned(chosen, ends)
     _write(suite, folder)
     return suite
 

@@ -31,7 +31,7 @@ from .tuned import Tuning
 SUITE_FILE = "suite.yaml"
 RUNS_FOLDER = "runs"
 TUNING_FOLDER = "tuning"
-_STORED = {"cells", "tuned", "until_decided", "added_seeds"}
+_STORED = {"cells", "tuned", "open_ends", "until_decided", "added_seeds"}
 
 
 def _a_pair(pair: list[str]) -> list[str]:
@@ -61,6 +61,7 @@ class Suite(RunConfig):
         sequential: When to look while seeds are added until all is decided.
         tuning: Grids that arms are tuned over before they are compared.
         tuned: What tuning chose, by arm; ``None`` while it has not.
+        open_ends: The settings that tuning chose at an end of their grid that counts, by arm.
         until_decided: Seeds are added by the plan ``sequential``, not fixed before the run.
         added_seeds: Those of ``seeds`` that were asked for after the others had been run.
         resources: What one run takes.
@@ -79,6 +80,7 @@ class Suite(RunConfig):
     sequential: Sequential = Sequential()
     tuning: Tuning | None = None
     tuned: dict[str, dict[str, Any]] | None = None
+    open_ends: dict[str, list[str]] = {}
     until_decided: bool = False
     added_seeds: list[int] = []
     resources: Resources = Resources()
@@ -167,26 +169,35 @@ class Suite(RunConfig):
         return RunInfo(
             key=key,
             name=f"tuning {arm}, trial {number}, seed {seed}",
-            config=with_settings(self.run_config(arm, seed), trial),
+            # What is chosen on validation scores need not have touched the test split.
+            config=with_settings(
+                self.run_config(arm, seed), {**trial, "training.score_test": False}
+            ),
             settings={**self.arms[arm], **trial},
             folder=folder / TUNING_FOLDER / key.removeprefix("tuning."),
             tags={"arm": arm, "trial": str(number), "phase": "tuning"},
             metric=self.metric,
         )
 
-    def with_tuned(self, chosen: Mapping[str, Mapping[str, Any]]) -> Suite:
+    def with_tuned(
+        self,
+        chosen: Mapping[str, Mapping[str, Any]],
+        open_ends: Mapping[str, Sequence[str]] | None = None,
+    ) -> Suite:
         """Return the suite whose arms have the settings that tuning chose.
 
         Those of ``base`` become the suite's own, so arms that are not tuned share them.
 
         Args:
             chosen: The best trial of every tuned arm, as dotted settings.
+            open_ends: The settings whose grids a wider one might beat, by arm, for the report.
 
         Raises:
             ConfigError: Two arms have become one run.
         """
         assert self.tuning is not None and set(chosen) == set(self.tuning.arms)
         data = self.spelled_out() | {"tuned": {arm: dict(trial) for arm, trial in chosen.items()}}
+        data["open_ends"] = {arm: list(keys) for arm, keys in (open_ends or {}).items() if keys}
         own = with_settings(self.base, dict(chosen.get(BASE, {}))).model_dump(mode="json")
         data |= {key: value for key, value in own.items() if key != "seed"}
         data["arms"] = {

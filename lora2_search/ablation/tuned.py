@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ..config import Section
 from .seeds import Seeds, listed
@@ -29,21 +29,41 @@ class Tuning(Section):
 
     Attributes:
         arms: The values of each setting that is searched, by arm and dotted setting. Every arm is
-            given the same number of trials.
+            given the same number of trials, unless ``unequal``.
         seeds: How many, counted from 1000, or a list; none of the suite's.
+        unequal: Arms may be given different numbers of trials; the report says which had how many.
+        extend: How often the end of a grid may move on, by dotted setting: where the best trial
+            stands at the end and beats its inner neighbour by more than one standard error of
+            their paired difference over the tuning seeds, the next value in the same ratio is tried
+            (``ablation.tuning``).
+        extended: The trials that were added so, by arm; written by the suite, never in a file.
     """
 
     arms: dict[str, Annotated[dict[str, Values], Field(min_length=1)]] = Field(min_length=1)
     seeds: Seeds = 2
+    unequal: bool = False
+    extend: dict[str, Annotated[int, Field(ge=1)]] = {}
+    extended: dict[str, list[dict[str, Any]]] = {}
 
-    @field_validator("arms")
-    @classmethod
-    def _equal(cls, arms: dict[str, dict[str, Values]]) -> dict[str, dict[str, Values]]:
-        counts = {arm: len(trials_of(grid)) for arm, grid in arms.items()}
-        if len(set(counts.values())) > 1:
+    @model_validator(mode="after")
+    def _check(self) -> Tuning:
+        counts = {arm: len(trials_of(grid)) for arm, grid in self.arms.items()}
+        if len(set(counts.values())) > 1 and not self.unequal:
             told = ", ".join(f"{arm} {count}" for arm, count in counts.items())
-            raise ValueError(f"every arm must get the same number of trials, but got {told}")
-        return arms
+            raise ValueError(
+                f"every arm must get the same number of trials, but got {told}; set "
+                "`unequal: true` beside `arms` where the question asks for it"
+            )
+        for setting in self.extend:
+            grids = [grid[setting] for grid in self.arms.values() if setting in grid]
+            if not grids:
+                raise ValueError(f"extend names {setting}, which no arm is tuned over")
+            if not all(_positive(value) for grid in grids for value in grid):
+                raise ValueError(
+                    f"extend moves on by the ratio of the last two values, so {setting} must list "
+                    f"numbers above 0, but got {grids}"
+                )
+        return self
 
     @property
     def seed_list(self) -> list[int]:
@@ -52,7 +72,19 @@ class Tuning(Section):
 
     def trials(self, arm: str) -> list[dict[str, Any]]:
         """Return the settings of each trial of an arm; none for one that is not tuned."""
-        return trials_of(self.arms.get(arm, {}))
+        return trials_of(self.arms.get(arm, {})) + self.extended.get(arm, [])
+
+    def with_trials(self, further: Mapping[str, dict[str, Any]]) -> Tuning:
+        """Return the tuning with one more trial of each arm named."""
+        extended = {
+            arm: [*self.extended.get(arm, []), *([further[arm]] if arm in further else [])]
+            for arm in (*self.extended, *further)
+        }
+        return self.model_copy(update={"extended": extended})
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def trials_of(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

@@ -1,17 +1,19 @@
-"""Choose every tuned arm's settings from its tuning runs."""
+"""Choose every tuned arm's settings from its tuning runs, and move the ends of grids on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
-from ..errors import UserError
+from ..config import with_settings
+from ..errors import ConfigError, UserError
 from ..observer import RunInfo
 from ..training.record import read_record
 from .suite import Suite
+from .tuned import Tuning
 
 Settings = dict[str, Any]
 
@@ -30,41 +32,151 @@ def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
     Raises:
         UserError: No trial of an arm was completed with every seed.
     """
-    assert suite.tuning is not None  # only such a suite has tuning runs
-    scores: dict[str, dict[int, list[float | None]]] = {}
-    for run in suite.tuning_runs(folder):
-        trials = scores.setdefault(run.tags["arm"], {})
-        trials.setdefault(int(run.tags["trial"]), []).append(_validation(run))
     chosen = {}
-    for arm, trials in scores.items():
-        means = {
-            number: fmean(score for score in seeds if score is not None)
-            for number, seeds in trials.items()
-            if None not in seeds
-        }
-        if not means:
+    for arm, grid in _grids(suite, folder).items():
+        if not grid.complete:
+            seeds = ", ".join(map(str, grid.tuning.seed_list))
             raise UserError(
-                f"tuning {arm}: none of its {len(trials)} trials was completed with every seed "
-                f"({', '.join(map(str, suite.tuning.seed_list))}), so nothing can be chosen; see "
+                f"tuning {arm}: none of its {len(grid.trials)} trials was completed with every "
+                f"seed ({seeds}), so nothing can be chosen; see "
                 f"{folder / 'tuning'}; --resume to try the failed runs again, or begin "
                 f"a new suite with other values in tuning.arms.{arm}"
             )
-        best = max(means, key=lambda number: means[number])
-        chosen[arm] = suite.tuning.trials(arm)[best]
+        chosen[arm] = grid.trials[grid.best]
     return chosen
 
 
-def told_choices(suite: Suite, chosen: Mapping[str, Settings]) -> list[str]:
-    """Return a line for people about each choice, with a warning where it is the grid's end."""
-    assert suite.tuning is not None
+def further_trials(suite: Suite, folder: Path) -> dict[str, Settings]:
+    """Return one more trial for every arm whose grid is to move on (``Tuning.extend``).
+
+    The trial has the settings of the best one, but for the one that is at its end, which goes on by
+    the ratio of the end and its inner neighbour.
+
+    Args:
+        suite: A suite that is not tuned yet.
+        folder: The suite's folder, where its tuning runs have ended.
+    """
+    found = {}
+    for arm, grid in _grids(suite, folder).items():
+        for setting in grid.tuning.extend:
+            trial = grid.beyond(setting)
+            if trial is not None and _can_run(suite, arm, trial):
+                found[arm] = trial
+                break
+    return found
+
+
+def open_ends(suite: Suite, folder: Path) -> dict[str, list[str]]:
+    """Return by arm the settings whose best value is the end of their grid, where the end counts.
+
+    It counts where it beats its inner neighbour by more than one standard error of their paired
+    difference over the tuning seeds: then a wider grid may do better.
+    """
+    return {
+        arm: [key for key in grid.tuning.arms[arm] if grid.at_end(key) and grid.end_counts(key)]
+        for arm, grid in _grids(suite, folder).items()
+    }
+
+
+def told_choices(chosen: Mapping[str, Settings], ends: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a line for people about each choice, with a remark where its grid's end counts."""
     lines = []
     for arm, settings in chosen.items():
         told = ", ".join(f"{key}={json.dumps(value)}" for key, value in settings.items())
-        grid = suite.tuning.arms[arm]
-        ends = [key for key in settings if _at_end(settings[key], grid[key])]
-        edge = f" (the end of its grid for {', '.join(ends)}: a wider one may do better)"
-        lines.append(f"tuned {arm}: {told}{edge if ends else ''}")
+        end = f" (the end of its grid for {', '.join(ends[arm])}: a wider one may do better)"
+        lines.append(f"tuned {arm}: {told}{end if ends[arm] else ''}")
     return lines
+
+
+class _Grid:
+    """The trials of one arm and their validation scores.
+
+    Attributes:
+        tuning: The suite's.
+        trials: Settings by number.
+        scores: Validation scores by number, one for each seed; ``None`` of a run that did not end.
+    """
+
+    def __init__(self, tuning: Tuning, arm: str, scores: Mapping[int, list[float | None]]) -> None:
+        self.tuning, self.trials, self.scores = tuning, tuning.trials(arm), scores
+        self._written = tuning.arms[arm]
+
+    @property
+    def complete(self) -> dict[int, list[float]]:
+        """The scores of the trials that were completed with every seed, by number."""
+        return {
+            number: [score for score in seeds if score is not None]
+            for number, seeds in self.scores.items()
+            if None not in seeds
+        }
+
+    @property
+    def best(self) -> int:
+        """The number of the trial with the highest mean score, the first of equals."""
+        means = {number: fmean(seeds) for number, seeds in self.complete.items()}
+        return max(means, key=lambda number: means[number])
+
+    def at_end(self, setting: str) -> bool:
+        """Whether the best trial stands at an end of the numbers tried, all else equal."""
+        values = [self.trials[number][setting] for number in self._line(setting)]
+        return all(isinstance(value, int | float) for value in values) and (
+            self.trials[self.best][setting] in (min(values), max(values))
+        )
+
+    def end_counts(self, setting: str) -> bool:
+        """Whether the best trial beats its inner neighbour by more than one standard error.
+
+        Of the paired difference over the tuning seeds: its mean above sd / √n. An inner neighbour
+        that was never completed is beaten; with one seed there is no error to exceed.
+        """
+        inner = self._neighbour(setting)
+        ours, theirs = self.complete[self.best], self.complete.get(inner)
+        if theirs is None:
+            return True
+        differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+        error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
+        return fmean(differences) > error
+
+    def beyond(self, setting: str) -> Settings | None:
+        """Return the trial beyond the end at which the best one stands, where one is due."""
+        written = self._written.get(setting)
+        if written is None or not self.complete or not self.at_end(setting):
+            return None
+        moved = {self.trials[number][setting] for number in self._line(setting)} - set(written)
+        if len(moved) >= self.tuning.extend[setting] or not self.end_counts(setting):
+            return None
+        best = self.trials[self.best]
+        end, inner = best[setting], self.trials[self._neighbour(setting)][setting]
+        # 0.008 · 0.008 / 0.004 is 0.016 for people, and so it is in the file.
+        return {**best, setting: float(f"{end * end / inner:.6g}")}
+
+    def _neighbour(self, setting: str) -> int:
+        """Return the number of the trial next to the best one in a setting, all else equal."""
+        best = self.trials[self.best][setting]
+        others = [number for number in self._line(setting) if number != self.best]
+        return min(others, key=lambda number: abs(self.trials[number][setting] - best))
+
+    def _line(self, setting: str) -> list[int]:
+        """Return the numbers of the trials that differ from the best one in a setting at most."""
+        best = self.trials[self.best]
+        return [
+            number
+            for number, trial in enumerate(self.trials)
+            if {**trial, setting: best[setting]} == best
+        ]
+
+
+def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
+    assert suite.tuning is not None  # only such a suite has tuning runs
+    scores: dict[str, dict[int, list[float | None]]] = {}
+    for arm, number, score in _validation_scores(suite, folder):
+        scores.setdefault(arm, {}).setdefault(number, []).append(score)
+    return {arm: _Grid(suite.tuning, arm, found) for arm, found in scores.items()}
+
+
+def _validation_scores(suite: Suite, folder: Path) -> Iterator[tuple[str, int, float | None]]:
+    for run in suite.tuning_runs(folder):
+        yield run.tags["arm"], int(run.tags["trial"]), _validation(run)
 
 
 def _validation(run: RunInfo) -> float | None:
@@ -74,6 +186,9 @@ def _validation(run: RunInfo) -> float | None:
     return record.score("validation", run.metric)
 
 
-def _at_end(value: Any, values: list[Any]) -> bool:
-    numbers = [item for item in values if isinstance(item, int | float)]
-    return len(numbers) == len(values) and value in (min(numbers), max(numbers))
+def _can_run(suite: Suite, arm: str, trial: Settings) -> bool:
+    try:
+        with_settings(suite.run_config(arm, suite.seed), trial)
+    except ConfigError:
+        return False
+    return True

@@ -63,7 +63,7 @@ def mean_overlap(matrices: Sequence[Factors], weights: Tensor | None = None) -> 
 
 @torch.no_grad()
 def outer_growth(matrices: Sequence[Factors], outer_norm: float = 1.0) -> Tensor:
-    """How far u₁ of every matrix has grown from 0 to its norm: `min(1, ‖u₁‖²_F / (c² · k₁))`, `[n]`.
+    """How far u₁ of every matrix has grown to its norm, `[n]`: `min(1, ‖u₁‖²_F / (c² · k₁))`.
 
     Args:
         matrices: the factors of n matrices, on one device.

@@ -209,6 +209,12 @@ def _tuning(evidence: Evidence) -> Section:
         "over tuning seeds that the suite does not use. Expected best: what fewer trials would "
         "have found on average (Dodge et al. 2019)."
     )
+    if evidence.analysis.suite.plan.get("open_ends"):
+        text += (
+            " Open end: the settings that were chosen at the end of their grid, where that beat "
+            "its inner neighbour by more than one standard error of the paired difference over the "
+            "tuning seeds; a wider grid may do better."
+        )
     return Section("Tuning", (text,), tables=(("", rows),))
 
 

@@ -122,6 +122,6 @@ def _tuning(evidence: Evidence) -> Panel:
         return Panel(title, "Fewer than two tuning trials of an arm have ended.")
     text = (
         "What a smaller search would have found on average (Dodge et al. 2019), on the validation "
-        "split that tuning chose by. Every arm was given the same trials."
+        "split that tuning chose by."
     )
     return Panel(title, text, draw_expected_best(curves, evidence.analysis.suite.metric))

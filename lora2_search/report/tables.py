@@ -145,7 +145,8 @@ def equality_rows(analysis: Analysis) -> list[Row]:
 def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
     """Return one row a tuned arm: what was chosen, of how many, what fewer would have found."""
     metric = analysis.suite.metric
-    chosen = analysis.suite.plan.get("tuned") or {}
+    plan = analysis.suite.plan
+    chosen, ends = plan.get("tuned") or {}, plan.get("open_ends") or {}
     rows = []
     for arm, scores in tuning.trial_scores(metric).items():
         best = expected_best(scores)
@@ -153,6 +154,7 @@ def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
             {
                 "arm": arm,
                 "chosen": changes(chosen.get(arm, {})),
+                **({"open end": ", ".join(ends.get(arm, []))} if ends else {}),
                 "trials": _of(len(scores), tuning.trials(arm)),
                 f"best validation {metric}": level(max(scores), metric),
                 "expected best of 1": level(best[0], metric),

@@ -256,6 +256,8 @@ class _Run:
         with _Timer(record, "evaluation"):
             for name in sorted(splits.keys() - {"train", "validation"}):
                 same = splits[name] is splits["validation"]
+                if not (same or self.trainer.training.score_test):
+                    continue
                 self.said[name] = self.said["validation"] if same else self.prepared.predict(name)
                 for metric, value in self.said[name].scores(self.data.metrics).items():
                     record.scores[f"{name}/{metric}"] = value

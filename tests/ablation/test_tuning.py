@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.suite import Suite
-from lora2_search.ablation.tuning import chosen_settings, told_choices
-from lora2_search.errors import UserError
+from lora2_search.ablation.suite import Suite, validate_suite
+from lora2_search.ablation.tuning import (
+    chosen_settings,
+    further_trials,
+    open_ends,
+    told_choices,
+)
+from lora2_search.errors import ConfigError, UserError
+from lora2_search.source import Source
 from lora2_search.training.record import RunRecord
 
 from .test_runner import suite
@@ -72,6 +78,125 @@ def test_an_arm_of_which_nothing_was_completed_is_said(tmp_path: Path) -> None:
 
 def test_a_choice_at_the_end_of_its_grid_is_told() -> None:
     chosen = {"base": {"training.lr": 0.3}, "narrow": {"training.lr": 0.2}}
-    first, second = told_choices(tuned_suite(), chosen)
+    first, second = told_choices(chosen, {"base": ["training.lr"], "narrow": []})
     assert first.startswith("tuned base: training.lr=0.3 (the end of its grid for training.lr")
     assert second == "tuned narrow: training.lr=0.2"
+
+
+END_CASES = [
+    # scores of the three trials with two seeds; whether the upper end counts
+    ([[0.5, 0.5], [0.6, 0.6], [0.7, 0.8]], True),
+    ([[0.5, 0.5], [0.6, 0.6], [0.59, 0.9]], False),  # 0.145 better, standard error 0.155
+    ([[0.5, 0.5], [0.6, None], [0.7, 0.8]], True),  # its inner neighbour was not completed
+]
+
+
+@pytest.mark.parametrize(("base", "counts"), END_CASES)
+def test_an_end_counts_where_it_beats_its_inner_neighbour_by_more_than_one_standard_error(
+    base: list[list[float | None]], counts: bool, tmp_path: Path
+) -> None:
+    leave(tmp_path, scores(base))
+    ends = {"base": ["training.lr"] if counts else [], "narrow": []}
+    assert open_ends(tuned_suite(), tmp_path) == ends
+
+
+def extended_suite(times: int = 2, **more: object) -> Suite:
+    grid = {"training.lr": [0.1, 0.2, 0.4]}
+    tuning = {"arms": {"narrow": grid}, "seeds": 2, "extend": {"training.lr": times}, **more}
+    return suite(tuning=tuning)
+
+
+def leave_rising(made: Suite, folder: Path, key: str = "training.lr") -> None:
+    """Write a record each tuning run whose score rises with a setting, with every seed."""
+    for run in made.tuning_runs(folder):
+        if not run.folder.exists():
+            record = RunRecord(
+                fingerprint=run.config.fingerprint(),
+                config={},
+                metric="accuracy",
+                status="completed",
+                scores={"validation/accuracy": run.settings[key]},
+            )
+            run.folder.mkdir(parents=True)
+            record.write(run.folder)
+
+
+def test_a_grid_moves_on_by_its_ratio_as_often_as_it_may(tmp_path: Path) -> None:
+    made, tried = extended_suite(times=2), []
+    for _ in range(5):
+        leave_rising(made, tmp_path)
+        further = further_trials(made, tmp_path)
+        if not further:
+            break
+        tried.append(further["narrow"]["training.lr"])
+        assert made.tuning is not None
+        made = made.model_copy(update={"tuning": made.tuning.with_trials(further)})
+    assert tried == [0.8, 1.6]
+    assert chosen_settings(made, tmp_path) == {"narrow": {"training.lr": 1.6}}
+    assert open_ends(made, tmp_path) == {"narrow": ["training.lr"]}
+    again = validate_suite(Source(made.spelled_out()))
+    assert again.tuning == made.tuning
+
+
+def test_a_grid_over_two_settings_moves_on_from_its_best_trial_alone(tmp_path: Path) -> None:
+    grid = {"adapter.lora_alpha": [8.0, 16.0], "training.lr": [0.1, 0.2]}
+    made = suite(
+        tuning={"arms": {"narrow": grid}, "seeds": 1, "extend": {"training.lr": 1}},
+    )
+    leave_rising(made, tmp_path)
+    assert further_trials(made, tmp_path) == {
+        "narrow": {"adapter.lora_alpha": 8.0, "training.lr": 0.4}
+    }
+
+
+def test_a_grid_that_may_not_move_on_or_whose_end_cannot_run_stays(tmp_path: Path) -> None:
+    made = suite(tuning={"arms": {"narrow": {"training.lr": [0.1, 0.2]}}, "seeds": 1})
+    leave_rising(made, tmp_path)
+    assert further_trials(made, tmp_path) == {}
+    dropout = suite(
+        tuning={
+            "arms": {"narrow": {"adapter.lora_dropout": [0.25, 0.75]}},
+            "seeds": 1,
+            "extend": {"adapter.lora_dropout": 1},
+        }
+    )
+    leave_rising(dropout, tmp_path / "dropout", "adapter.lora_dropout")
+    assert further_trials(dropout, tmp_path / "dropout") == {}
+
+
+@pytest.mark.parametrize(
+    ("tuning", "message"),
+    [
+        ({"extend": {"training.epochs": 1}}, "training.epochs, which no arm is tuned over"),
+        ({"extend": {"training.lr": 0}}, "greater than or equal to 1"),
+        (
+            {"arms": {"narrow": {"adapter.scoring": ["full", "random"]}}},
+            "must list numbers above 0",
+        ),
+        (
+            {"arms": {"narrow": {"training.lr": [0.1, 0.2]}, "base": {"training.lr": [1, 2, 3]}}},
+            "set `unequal: true`",
+        ),
+    ],
+)
+def test_a_tuning_that_cannot_be_moved_on_or_is_unequal_is_refused(
+    tuning: dict[str, object], message: str
+) -> None:
+    given = {"arms": {"narrow": {"training.lr": [0.1, 0.2]}}, **tuning}
+    given.setdefault("extend", {"adapter.scoring": 1} if "scoring" in str(given) else {})
+    with pytest.raises(ConfigError, match=message):
+        suite(tuning=given)
+
+
+def test_tuning_may_be_unequal_where_the_suite_says_so() -> None:
+    arms = {"narrow": {"training.lr": [0.1, 0.2]}, "base": {"training.lr": [1.0, 2.0, 3.0]}}
+    made = suite(tuning={"arms": arms, "unequal": True, "seeds": 1})
+    assert [run.tags["arm"] for run in made.tuning_runs(Path())].count("base") == 3
+
+
+def test_tuning_runs_do_not_score_the_test_split() -> None:
+    tuning, compared = (
+        {run.config.training.score_test for run in runs}
+        for runs in (tuned_suite().tuning_runs(Path()), tuned_suite().runs(Path()))
+    )
+    assert (tuning, compared) == ({False}, {True})
