@@ -9,20 +9,33 @@ from .reserved import BASE
 
 
 class Equivalence(Section):
-    """Two arms that may prove to be the same: within ``margin`` of the metric, as a share."""
+    """Two arms that may prove to be the same: within ``margin`` of the metric, as a share.
+
+    ``stricter`` is a smaller margin whose test stands beside that of ``margin``, not corrected.
+    """
 
     arm: str
     reference: str = BASE
     margin: float = Field(description="in units of the metric: 0.02 is two points of 100")
+    stricter: float | None = None
 
-    @field_validator("margin")
+    @field_validator("margin", "stricter")
     @classmethod
-    def _share(cls, margin: float) -> float:
-        if not 0 < margin < 1:
+    def _share(cls, margin: float | None) -> float | None:
+        if margin is not None and not 0 < margin < 1:
             raise ValueError(
                 f"must be a share between 0 and 1 (0.02 is two points), got {margin:g}"
             )
         return margin
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Equivalence:
+        if self.stricter is not None and self.stricter >= self.margin:
+            raise ValueError(
+                f"`stricter` must be less than `margin`, but got stricter={self.stricter:g}, "
+                f"margin={self.margin:g}"
+            )
+        return self
 
 
 class Sequential(Section):

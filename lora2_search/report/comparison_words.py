@@ -72,6 +72,12 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
             f"n = {test.n} seeds{_looked(analysis)})."
         )
         lines += [f"({test.note}.)"] if test.note else []
+    if item.stricter is not None and item.stricter.p is not None:
+        smaller = f"±{signed(item.stricter.margin, metric).removeprefix('+')}"
+        lines.append(
+            f"Within {smaller}, the stricter margin named beside it: {_p(item.stricter.p)} on this "
+            "test set, not corrected."
+        )
     return " ".join(lines + _seeds_for(item, analysis))
 
 

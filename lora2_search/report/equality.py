@@ -33,6 +33,8 @@ class Equality:
         paired: The test of a difference of the same pair: its spread tells the power.
         on_this_set: Two one-sided tests over seeds.
         on_new_sentences: The same over seeds and sentences.
+        stricter: The test over seeds against the claim's smaller margin; ``None`` where it names
+            none.
         on_this_set_holm: p after Holm's correction over all claims of equality.
         on_new_sentences_holm: The same of the second test.
     """
@@ -43,6 +45,7 @@ class Equality:
     paired: Paired
     on_this_set: Equivalence
     on_new_sentences: Equivalence
+    stricter: Equivalence | None = None
     on_this_set_holm: float | None = None
     on_new_sentences_holm: float | None = None
 
@@ -57,8 +60,8 @@ def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Ma
     compared = pair(claim.arm, claim.reference)
     differences = seed_contrasts(scores, compared.weights)
 
-    def over_seeds(seeds: Sequence[int]) -> Equivalence:
-        return tost(of_seeds(differences, seeds), claim.margin)
+    def over_seeds(margin: float, seeds: Sequence[int]) -> Equivalence:
+        return tost(of_seeds(differences, seeds), margin)
 
     def difference(seeds: Sequence[int]) -> Paired:
         return paired(of_seeds(differences, seeds))
@@ -71,8 +74,9 @@ def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Ma
         claim,
         differences,
         difference(suite.seeds) if looks is None else paired_at(looks, difference),
-        on_this_set=test(over_seeds),
+        on_this_set=test(partial(over_seeds, claim.margin)),
         on_new_sentences=test(over_both),
+        stricter=None if claim.stricter is None else test(partial(over_seeds, claim.stricter)),
     )
 
 

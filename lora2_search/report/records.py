@@ -71,11 +71,13 @@ class Margin:
         arm: The arm.
         reference: What it is to equal.
         margin: The largest mean difference that still counts as none, in units of the metric.
+        stricter: A smaller margin whose test stands beside it, not corrected.
     """
 
     arm: str
     reference: str
     margin: float
+    stricter: float | None = None
 
 
 @dataclass(frozen=True)
