@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .errors import ConfigError, Problem, nearest
 from .mistakes import problems_of
-from .sections import AdapterConfig, DataConfig, ModelConfig, Section, TrainingConfig
+from .sections import AdapterConfig, AfterConfig, DataConfig, ModelConfig, Section, TrainingConfig
 from .source import Source
 
 Method = Literal["lora2", "lora", "dora", "adalora", "full", "head-only"]
@@ -50,6 +50,7 @@ class RunConfig(Section):
     )
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
+    after: AfterConfig = AfterConfig()
     protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of head, factors, order and dropout")
 
@@ -65,6 +66,8 @@ class RunConfig(Section):
         steps = self.training.steps
         if self.allocates and steps and (problem := self.adapter.schedule_problem(steps)):
             raise ValueError(f"adapter.{problem}")
+        if problem := self.after.problem(self.method, self.adapter):
+            raise ValueError(problem)
         return self
 
     @property
@@ -81,9 +84,17 @@ class RunConfig(Section):
         """Return the run's settings alone, without what a space or a suite adds to them."""
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 
+    def telling(self) -> dict[str, Any]:
+        """Return what tells the run from others, as JSON values."""
+        settings = self.model_dump(mode="json")
+        # The section came later: runs without it keep the name that they had before.
+        if self.after == AfterConfig():
+            del settings["after"]
+        return settings
+
     def fingerprint(self) -> str:
         """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=True)
+        text = json.dumps(self.telling(), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ..adapter import Lora2Config, default_targets
@@ -107,6 +108,11 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
             return _adapted(model, _peft_config(base, config, total_steps))
         except (ValueError, TypeError) as error:
             raise ConfigError([Problem("adapter", str(error))]) from error
+
+
+def adapted_matrices(model: nn.Module) -> int:
+    """Return how many weights an adapter was attached to."""
+    return sum(isinstance(module, BaseTunerLayer) for module in model.modules())
 
 
 def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:
