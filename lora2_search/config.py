@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .errors import ConfigError, Problem, nearest
 from .mistakes import problems_of
-from .sections import AdapterConfig, DataConfig, ModelConfig, Section, TrainingConfig
+from .sections import AdapterConfig, AfterConfig, DataConfig, ModelConfig, Section, TrainingConfig
 from .source import Source
 
 Method = Literal["lora2", "lora", "dora", "adalora", "full", "head-only"]
@@ -52,6 +52,7 @@ class RunConfig(Section):
     )
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
+    after: AfterConfig = AfterConfig()
     protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of head, factors, order and dropout")
 
@@ -69,6 +70,8 @@ class RunConfig(Section):
         steps = self.training.steps
         if self.allocates and steps and (problem := self.adapter.schedule_problem(steps)):
             raise ValueError(f"adapter.{problem}")
+        if problem := self.after.problem(self.method, self.adapter):
+            raise ValueError(problem)
         return self
 
     @property
@@ -85,19 +88,22 @@ class RunConfig(Section):
         """Return the run's settings alone, without what a space or a suite adds to them."""
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 
-    def fingerprint(self) -> str:
-        """Return 16 hex digits naming the run: equal for equal settings, whatever their order.
-
-        Settings that are younger than the first records are left out where they are at their
-        defaults, so that a run which began without them can go on.
-        """
-        data = self.model_dump(mode="json")
+    def telling(self) -> dict[str, Any]:
+        """Return what tells the run from others, as JSON values."""
+        settings = self.model_dump(mode="json")
+        # They came later: runs that leave them at their defaults keep the name they had before.
         for section, names in _YOUNGER.items():
             default = type(getattr(self, section))().model_dump(mode="json")
             for name in names:
-                if data[section][name] == default[name]:
-                    del data[section][name]
-        text = json.dumps(data, sort_keys=True, ensure_ascii=True)
+                if settings[section][name] == default[name]:
+                    del settings[section][name]
+        if self.after == AfterConfig():
+            del settings["after"]
+        return settings
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
+        text = json.dumps(self.telling(), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

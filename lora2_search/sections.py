@@ -278,6 +278,43 @@ class AdapterConfig(Section):
         )
 
 
+class AfterConfig(Section):
+    """What is done to the adapter once it is trained; nothing by default."""
+
+    svd_rank: Annotated[MeanRank, Field(gt=0)] | None = Field(
+        None, description="cut lora2, lora or adalora to this mean rank by truncated SVD"
+    )
+    svd_allocation: Literal[ALLOCATIONS] = Field(  # type: ignore[valid-type]
+        "global", description="one budget for all matrices, or svd_rank in each"
+    )
+
+    def problem(self, method: str, adapter: AdapterConfig) -> str | None:
+        """Say why a run of this method cannot be cut so; ``None`` where it can."""
+        if self.svd_rank is None:
+            return None
+        if method in _UNCUTTABLE:
+            return (
+                f"after.svd_rank cuts an increment of low rank, but method {method} "
+                f"{_UNCUTTABLE[method]}; leave it out, or take lora2, lora or adalora"
+            )
+        if self.svd_rank > adapter.r:
+            return (
+                "after.svd_rank must be at most adapter.r, the rank that is trained, but got "
+                f"after.svd_rank={self.svd_rank}, adapter.r={adapter.r}"
+            )
+        if method == "lora2" and adapter.target_rank == 0:
+            return "after.svd_rank has nothing to cut where adapter.target_rank is 0; leave it out"
+        return None
+
+
+# Methods whose increment is not of low rank, and why.
+_UNCUTTABLE = {
+    "dora": "also rescales the rows of every weight",
+    "full": "trains every weight",
+    "head-only": "has no adapter",
+}
+
+
 class TrainingConfig(Section):
     """The training loop. `lr` drives the adapter, `head_lr` the classification head."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -159,3 +160,38 @@ def test_a_wrong_number_is_not_told_to_be_a_list() -> None:
     told = {problem.key: problem.message for problem in caught.value.problems}
     assert told["adapter.k"] == "must be greater than or equal to 1, but got 0"
     assert "list" not in told["adapter.gamma"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "fingerprint"),
+    [
+        ({}, "0ceb7d267260c1c2"),
+        ({"task": "rte", "method": "lora", "adapter.r": 4, "seed": 3}, "b2dde9b8b4eb6d4a"),
+    ],
+)
+def test_a_run_of_which_nothing_is_cut_keeps_the_fingerprint_that_it_had_before_cuts(
+    settings: dict[str, Any], fingerprint: str
+) -> None:
+    config = with_settings(RunConfig(task="sentiment"), settings)
+    assert config.fingerprint() == fingerprint
+    cut = [with_settings(config, {"after.svd_rank": rank}).fingerprint() for rank in (2, 2.0, 3)]
+    assert cut[0] == cut[1] and len({fingerprint, *cut}) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"method": "dora"}, "method dora also rescales the rows"),
+        ({"method": "full"}, "method full trains every weight"),
+        ({"method": "head-only"}, "method head-only has no adapter"),
+        ({"adapter.r": 3}, r"at most adapter\.r.*svd_rank=4, adapter\.r=3"),
+        ({"adapter.target_rank": 0}, r"nothing to cut where adapter\.target_rank is 0"),
+        ({"after.svd_rank": 0}, "greater than 0"),
+        ({"after.svd_allocation": "each"}, "svd_allocation"),
+    ],
+)
+def test_what_cannot_be_cut_after_training_is_refused_with_its_reason(
+    settings: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        with_settings(RunConfig(task="rte"), {"after.svd_rank": 4, **settings})

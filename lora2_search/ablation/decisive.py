@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..config import AdapterConfig, RunConfig, TrainingConfig
+from ..config import AdapterConfig, AfterConfig, RunConfig, TrainingConfig
 
 _SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
 _PRUNING = (*_SCHEDULE, "scoring", "score_loss", "allocation", "budget", "beta1", "beta2")
@@ -34,11 +34,14 @@ def decisive(config: RunConfig) -> dict[str, Any]:
     ``scoring: none``, nothing is pruned; random scoring averages nothing; only soft orthogonality
     is weighed, and with every weight at 0 there is none; with one plane there is no outer one to
     score or to overlap; only a Gaussian start has a spread; one γ is a list of equal ones, and u₁
-    has its plane's where it has none of its own.
+    has its plane's where it has none of its own; without a rank to cut to, ranks are not shared
+    out.
     """
     data = config.model_dump(mode="python")
     data["adapter"] = _lora2(config) if config.method == "lora2" else _other(config)
     data["training"] = _training(config)
+    if config.after.svd_rank is None:
+        data["after"] = AfterConfig().model_dump()
     return data
 
 

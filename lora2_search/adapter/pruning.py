@@ -5,10 +5,11 @@ stay: see `compression` for what shrinks those too.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
 from torch import Tensor, nn
 
 from .allocation import kept_in_values
@@ -44,7 +45,7 @@ def prune(model: nn.Module) -> dict[str, int]:
     layers = adapted_layers(tuner, name)
     refuse_merged(layers, "prune")
     for layer, keep in zip(
-        layers.values(), _kept(layer.factors(name) for layer in layers.values()), strict=True
+        layers.values(), alive(layer.factors(name) for layer in layers.values()), strict=True
     ):
         _put(layer, name, cut(layer.factors(name), keep))
     if tuner._allocators:
@@ -65,7 +66,7 @@ def prune_state(state: State, config: Lora2Config) -> State:
         The tensors of the cut adapter, under the same keys.
     """
     matrices = factors_in(state)
-    kept = _kept(matrices.values())
+    kept = alive(matrices.values())
     small = {
         module: cut(matrix, keep)
         for (module, matrix), keep in zip(matrices.items(), kept, strict=True)
@@ -112,10 +113,22 @@ def active_adapter(model: nn.Module) -> tuple[Lora2Model, str]:
     Raises:
         ValueError: there is no LoRA² tuner, or not exactly one adapter is active.
     """
-    tuner = next((m for m in model.modules() if isinstance(m, Lora2Model)), None)
+    tuner, name = active_tuner(model, Lora2Model, "LoRA²")
+    return cast(Lora2Model, tuner), name
+
+
+def active_tuner(
+    model: nn.Module, kinds: type[BaseTuner] | tuple[type[BaseTuner], ...], what: str
+) -> tuple[BaseTuner, str]:
+    """Return the tuner of one of these kinds inside a model, and its one active adapter's name.
+
+    Raises:
+        ValueError: there is no such tuner (of `what`), or not exactly one adapter is active.
+    """
+    tuner = next((m for m in model.modules() if isinstance(m, kinds)), None)
     if tuner is None:
         raise ValueError(
-            f"{type(model).__name__} holds no LoRA² adapter made by `get_peft_model` or "
+            f"{type(model).__name__} holds no {what} adapter made by `get_peft_model` or "
             "`PeftModel.from_pretrained`."
         )
     if len(tuner.active_adapters) != 1:
@@ -134,7 +147,7 @@ def adapted_layers(tuner: Lora2Model, adapter_name: str) -> dict[str, Lora2Layer
     }
 
 
-def refuse_merged(layers: dict[str, Lora2Layer], what: str) -> None:
+def refuse_merged(layers: Mapping[str, BaseTunerLayer], what: str) -> None:
     """Raise a ValueError where an increment is part of the frozen weight right now."""
     merged = [name for name, layer in layers.items() if layer.merged]
     if merged:
@@ -152,7 +165,8 @@ def pattern_of(ranks: dict[str, int]) -> dict[str, int]:
     return dict(sorted(ranks.items(), key=lambda item: -len(item[0])))
 
 
-def _kept(matrices: Iterable[Factors]) -> list[Tensor]:
+def alive(matrices: Iterable[Factors]) -> list[Tensor]:
+    """Return masks `[r]` (bool) of the singular values that are not 0; all where every one is."""
     values = [matrix.values.detach() for matrix in matrices]
     untrained = kept_in_values(values) == [len(value) for value in values]
     return [torch.ones_like(v, dtype=torch.bool) if untrained else v != 0 for v in values]

@@ -27,6 +27,7 @@ for verb in (
     verbs_look.report,
     verbs_look.ui,
     verbs_method.export,
+    verbs_method.compress,
     verbs_method.params,
     verbs_method.verify,
     verbs_look.doctor,

@@ -112,6 +112,35 @@ def verify(
         )
 
 
+def compress(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|DIR", help="A study (its winner), a run, or a folder.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="New folder for the result.", show_default=False)
+    ],
+    rank: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Mean rank to keep per matrix, a fraction too; default: all of LoRA², as export.",
+            show_default=False,
+        ),
+    ] = None,
+    per_matrix: Annotated[
+        bool,
+        typer.Option("--per-matrix", help="N in each matrix; default: the largest of all of them."),
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Cut an adapter to a mean rank by SVD, as a plain LoRA."""
+    with explained("compress"):
+        from .compress import run_compress
+
+        run_compress(what, rank, "per-matrix" if per_matrix else "global", out, storage, as_json)
+
+
 def export(
     what: Annotated[
         str, typer.Argument(metavar="NAME|DIR", help="A study (its winner), a run, or a folder.")

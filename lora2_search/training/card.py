@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .record import RunRecord
 
 _LOAD = """import torch
@@ -48,7 +50,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
             what the run's method leaves.
     """
     config = record.config
-    form = form or (config["method"] if config["method"] in _FORMS else "peft")
+    form = form or _form(config)
     scores = [f"| {name} | {value:.4f} |" for name, value in sorted(record.scores.items())]
     lines = [
         f"# {config['method']} adapter of {config['model']['name_or_path']} for {config['task']}",
@@ -59,6 +61,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
             if record.classes
             else []
         ),
+        *_about_the_cut(record),
         "",
         "| score | value |",
         "| --- | --- |",
@@ -72,6 +75,23 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         said = "transformers says that the head is newly initialised: the line after it loads it."
         lines += [said, ""]
     return "\n".join(lines)
+
+
+def _form(config: dict[str, Any]) -> str:
+    """Return what a run's method leaves in its folder."""
+    is_cut = (config.get("after") or {}).get("svd_rank") is not None
+    return config["method"] if config["method"] in _FORMS and not is_cut else "peft"
+
+
+def _about_the_cut(record: RunRecord) -> list[str]:
+    if record.kept_norm is None:
+        return []
+    after = record.config["after"]
+    return [
+        f"Cut after training to mean rank {after['svd_rank']} ({after['svd_allocation']}) by "
+        f"truncated SVD, which keeps {record.kept_norm:.2%} of the squared Frobenius norm: a "
+        "plain LoRA. The scores are its own."
+    ]
 
 
 def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:

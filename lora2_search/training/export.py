@@ -16,7 +16,7 @@ from .tasks import TASKS
 Form = Literal["lora", "pruned"]
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
-_PLAIN_CARD = """# {what}
+PLAIN_CARD = """# {what}
 
 Made by lora2_search from {source}. With the base model and head that it was trained on:
 
@@ -91,17 +91,17 @@ def export_adapter(
     Raises:
         UserError: The source holds no LoRA² adapter, all its ranks are 0, or ``out`` is in use.
     """
-    from safetensors.torch import load_file, save_file
-
-    from ..adapter import Lora2Config
     from ..adapter.compression import compress_state
     from ..adapter.pruning import prune_state
 
-    _check_source(source)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists and is not empty; name a new folder with --out")
-    state = load_file(source / WEIGHTS_FILE)
-    config = Lora2Config.from_pretrained(str(source))
+    kind = kind_of_adapter(source)
+    if kind != "LORA2":
+        raise UserError(
+            f"{source} holds a {kind} adapter, not LoRA²: PEFT loads it as it is, there is nothing "
+            "to export"
+        )
+    check_new(out)
+    state, config = read_adapter(source)
     counts = _count(state)
     try:
         if form == "lora":
@@ -110,26 +110,63 @@ def export_adapter(
             state, written = prune_state(state, config), config
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
-    out.mkdir(parents=True, exist_ok=True)
-    written.save_pretrained(str(out))
-    save_file(state, out / WEIGHTS_FILE, metadata={"format": "pt"})
-    write_text(out / "README.md", _card(source, form, record, config.base_model_name_or_path or ""))
+    card = _card(source, form, record, config.base_model_name_or_path or "")
+    write_adapter(out, state, written, card)
     sizes = [(folder / WEIGHTS_FILE).stat().st_size for folder in (source, out)]
     return Exported(out, form, counts, *sizes)
 
 
-def _check_source(source: Path) -> None:
+def kind_of_adapter(source: Path) -> str:
+    """Return PEFT's name for the kind of adapter in a folder: ``LORA2``, ``LORA`` ...
+
+    Raises:
+        UserError: There is no whole adapter.
+    """
     try:
         kind = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8"))["peft_type"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{source} holds no adapter: no readable {CONFIG_FILE}") from None
-    if kind != "LORA2":
-        raise UserError(
-            f"{source} holds a {kind} adapter, not LoRA²: PEFT loads it as it is, there is nothing "
-            "to export"
-        )
     if not (source / WEIGHTS_FILE).is_file():
         raise UserError(f"{source} holds no {WEIGHTS_FILE}")
+    return str(kind)
+
+
+def read_adapter(source: Path) -> tuple[dict[str, Any], Any]:
+    """Return the tensors and the configuration of a saved adapter.
+
+    Raises:
+        UserError: One of its files cannot be read.
+    """
+    from peft import PeftConfig
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from .. import adapter  # noqa: F401 - PEFT then knows LoRA²
+
+    try:
+        return load_file(source / WEIGHTS_FILE), PeftConfig.from_pretrained(str(source))
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise UserError(f"the adapter in {source} cannot be read: {error}") from None
+
+
+def check_new(out: Path) -> None:
+    """Make sure that a folder to write into is not in use.
+
+    Raises:
+        UserError: It is.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} exists and is not empty; name a new folder with --out")
+
+
+def write_adapter(out: Path, state: dict[str, Any], config: Any, card: str) -> None:
+    """Write an adapter's tensors, configuration and README as PEFT saves them."""
+    from safetensors.torch import save_file
+
+    out.mkdir(parents=True, exist_ok=True)
+    config.save_pretrained(str(out))
+    save_file(state, out / WEIGHTS_FILE, metadata={"format": "pt"})
+    write_text(out / "README.md", card)
 
 
 def _count(state: dict[str, Any]) -> dict[str, int]:
@@ -156,7 +193,7 @@ def _card(source: Path, form: Form, record: RunRecord | None, base: str) -> str:
         text = record.config["data"]["text"] or TASKS[record.config["task"]].text
         kind = "peft" if form == "lora" else "lora2"
         return adapter_card(record, base, pair=len(text) == 2, form=kind)
-    return _PLAIN_CARD.format(
+    return PLAIN_CARD.format(
         what="A LoRA² adapter as a plain LoRA" if form == "lora" else "A pruned LoRA² adapter",
         source=source.name,
         register="" if form == "lora" else "import lora2_search.adapter\n",

@@ -8,6 +8,7 @@ from typing import Any, Protocol, cast
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ..adapter import Lora2Config, default_targets
@@ -123,6 +124,11 @@ def _start_orthonormal(model: nn.Module, seed: int) -> None:
                 rows, columns = linear.weight.shape
                 generator = named_generator(seed, name, "A")
                 linear.weight.copy_(initial_factor((rows, columns), "orthonormal", 0.0, generator))
+
+
+def adapted_matrices(model: nn.Module) -> int:
+    """Return how many weights an adapter was attached to."""
+    return sum(isinstance(module, BaseTunerLayer) for module in model.modules())
 
 
 def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:

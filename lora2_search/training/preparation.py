@@ -8,6 +8,7 @@ from typing import Any
 from ..config import RunConfig
 from .accelerators import new_accelerator
 from .checkpoint import Progress
+from .cutting import check_cut
 from .data import Data, load_data
 from .evaluation import Predictions, predict
 from .loop import Trainer, named_dropout, optimizer_for, schedule_for
@@ -62,6 +63,7 @@ def prepare(config: RunConfig) -> Prepared:
     check_schedule(config, len(encoded["train"]))
     steps = plan(config.training, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
+    check_cut(config.after, model)
     adaptive.set_total_steps(steps.total)
     optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
     model, optimizer = accelerator.prepare(model, optimizer)

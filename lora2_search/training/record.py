@@ -77,6 +77,10 @@ class RunRecord(BaseModel):
         counts: ``trained_adapter``, ``trained_head``, ``kept_adapter``, ``compressed_adapter``,
             ``scored_full``, ``scored_reduced``: numbers of parameters.
         rank_pattern: Kept rank by adapted module.
+        kept_norm: Share of the squared Frobenius norm of all increments that is left after the cut
+            (``after.svd_rank``), ``None`` where nothing was to be cut. Scores, predictions, ranks,
+            and the counts of what is kept and compressed, are then those of the cut adapter; the
+            history keeps the scores before it.
         flags: Failure signatures that were seen so far.
         timings: Seconds: ``train``, ``evaluation``, ``diagnostics``, ``setup``, ``total``.
         peak_memory_mb: Peak resident (or device) memory in MiB.
@@ -105,6 +109,7 @@ class RunRecord(BaseModel):
     scores: dict[str, float] = Field(default_factory=dict)
     counts: dict[str, int] = Field(default_factory=dict)
     rank_pattern: dict[str, int] = Field(default_factory=dict)
+    kept_norm: float | None = None
     flags: list[Flag] = Field(default_factory=list)
     timings: dict[str, float] = Field(default_factory=dict)
     peak_memory_mb: float | None = None

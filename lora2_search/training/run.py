@@ -14,6 +14,7 @@ from ..config import RunConfig
 from ..errors import UserError
 from .card import adapter_card
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from .cutting import cut_model
 from .diagnostics import diagnose
 from .environment import commit, memory_mb, peak_memory_mb, reset_peak_memory, versions
 from .evaluation import Predictions, write_predictions
@@ -224,15 +225,17 @@ class _Run:
 
     def _report(self, index: int) -> Report:
         record, adaptive = self.record, self.trainer.progress.adaptive
+        done = self.done == record.total_steps
+        record.rank_pattern = adaptive.rank_pattern()
+        record.counts = count_parameters(self.trainer.progress.model)
+        if done:
+            self._cut()
         scores = self.said["validation"].scores(self.data.metrics)
         record.scores = {f"validation/{name}": value for name, value in scores.items()}
-        record.rank_pattern = adaptive.rank_pattern()
         if record.rank_pattern:
             highest = int(record.config["adapter"]["r"])
             write_rank_pattern(self.folder, record.rank_pattern, highest)
-        record.counts = count_parameters(self.trainer.progress.model)
         self._note_health()
-        done = self.done == record.total_steps
         if done:
             self._finish()
         record.write(self.folder)
@@ -246,10 +249,20 @@ class _Run:
             step=self.done,
             total_steps=record.total_steps,
             score=scores[record.metric],
-            kept_rank=adaptive.kept_rank(),
+            kept_rank=sum(record.rank_pattern.values()),
             points=points,
             done=done,
         )
+
+    def _cut(self) -> None:
+        """Go on with the cut adapter, where one is asked for: it is what is scored and saved."""
+        after, progress = RunConfig.model_validate(self.record.config).after, self.trainer.progress
+        if after.svd_rank is None:
+            return
+        with _Timer(self.record, "evaluation"):
+            accelerator = self.trainer.accelerator
+            progress.model = cut_model(progress.model, after, self.record, accelerator)
+            self.said = {"validation": self.prepared.predict("validation")}
 
     def _finish(self) -> None:
         record, splits = self.record, self.data.splits

@@ -41,6 +41,7 @@ SECOND_BLOCK = {"adapter.layers_to_transform": [1]}
         ({"adapter.k": []}, {"adapter.gamma_cross": 0.1}),
         ({"adapter.gamma": 0.0}, {"adapter.orthogonality": "none"}),
         ({"adapter.gamma": [0.0, 0.0]}, {"adapter.penalty": "squared"}),
+        ({}, {"after.svd_allocation": "per-matrix"}),
     ],
 )
 def test_a_setting_that_no_run_looks_at_makes_no_other_run(
@@ -78,6 +79,8 @@ def test_a_setting_that_no_run_looks_at_makes_no_other_run(
         ({"adapter.k": []}, {"adapter.gamma": 0.0}),
         ({"adapter.gamma": 0.0}, {"adapter.gamma_cross": 0.1}),
         ({"adapter.gamma": 0.0}, {"adapter.orthogonality": "hard"}),
+        ({}, {"after.svd_rank": 2}),
+        ({"method": "lora", "after.svd_rank": 2}, {"after.svd_allocation": "per-matrix"}),
     ],
 )
 def test_a_setting_that_can_matter_makes_another_run(

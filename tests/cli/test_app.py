@@ -13,6 +13,7 @@ VERBS = {
     "ablate": ["--suite", "--set", "--name", "--resume", "--address", "--storage", "--json"],
     "train": ["--config", "--from-study", "--trial", "--set", "--resume", "--tracking-uri"],
     "export": ["{NAME|DIR}", "--as", "--out", "--storage", "--json"],
+    "compress": ["{NAME|DIR}", "--rank", "--per-matrix", "--out", "--storage", "--json"],
     "report": ["{name}", "--storage"],
     "params": ["--model", "--k", "--r", "--target-modules", "--labels", "--json"],
     "init": ["--data", "--model", "--out", "--text", "--label", "--kind", "--force"],
