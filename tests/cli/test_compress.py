@@ -32,7 +32,7 @@ def test_an_adapter_is_cut_to_a_plain_lora_that_errs_by_what_is_told(
     if allocation == "global":
         assert sum(told["ranks"].values()) == 12
     else:  # training may have pruned a matrix to rank 0
-        assert set(told["ranks"].values()) == ({1} if method == "lora" else {0, 1})
+        assert set(told["ranks"].values()) <= ({1} if method == "lora" else {0, 1})
     record = read_record(tmp_path / "run")
     assert record is not None
     # PEFT saves what is left of AdaLoRA.
