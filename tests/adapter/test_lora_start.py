@@ -25,7 +25,6 @@ from .models import (
     run,
     tiny_bert,
     tokens,
-    train,
 )
 
 # One, two and three planes; r below, at and above the widths; planes that widen.
@@ -219,29 +218,3 @@ def test_growth_is_the_share_of_its_norm_that_u1_has_reached() -> None:
     assert growth[0].item() == pytest.approx(0.25, rel=1e-5)
     torch.testing.assert_close(growth[1:], torch.ones(len(matrices) - 1))
     assert mean_overlap(matrices, torch.zeros(len(matrices))).item() == 0
-
-
-def test_a_resumed_training_goes_on_to_the_bit() -> None:
-    settings: dict[str, Any] = {"k": 4, "r": 5, "target_rank": 2, "t_init": 2, "t_final": 3}
-    whole = adapted_bert(init="lora", **settings)
-    whole.base_model.set_total_steps(8)
-    optimizer = optimizer_of(whole)
-    for step in train(whole, optimizer, 1, 8):
-        if step == 4:
-            weights = {name: p.detach().clone() for name, p in whole.named_parameters()}
-            averages = whole.base_model.allocator_state()
-    # A fresh process draws the same start, so what is restored must be all that matters.
-    resumed = adapted_bert(init="lora", **settings)
-    resumed.base_model.set_total_steps(8)
-    with torch.no_grad():
-        for name, parameter in resumed.named_parameters():
-            parameter.copy_(weights[name])
-    resumed.base_model.load_allocator_state(averages)
-    again = adapted_bert(init="lora", **settings)
-    again.base_model.set_total_steps(8)
-    assert resumed.base_model.rank_pattern() == _pattern_at(again, 4)
-
-
-def _pattern_at(model: nn.Module, step: int) -> dict[str, int]:
-    run(model, optimizer_of(model), 1, step)
-    return model.base_model.rank_pattern()

@@ -10,6 +10,7 @@ import pytest
 from lora2_search.report.before_the_run import before_the_run
 from lora2_search.report.comparison import Analysis, analyse, analyse_tasks
 from lora2_search.report.comparison_words import paragraph
+from lora2_search.report.equivalence import tost
 from lora2_search.report.overall import overall
 from lora2_search.report.overall_words import overall_words
 from lora2_search.report.power import paired_equivalence_power, paired_power
@@ -124,6 +125,16 @@ def test_equality_is_said_only_by_its_test(
     told = next(line for line in details(analysis) if "the same as base within" in line)
     assert f"over new seeds: {detail}" in told
     assert ("would show it in 80 % of suites" in told) == (margin < 0.01)
+
+
+def test_a_stricter_margin_stands_beside_the_claim_and_is_not_corrected(tmp_path: Path) -> None:
+    claims = [{"arm": "one-plane", "reference": "base", "margin": 0.1, "stricter": 0.05}]
+    analysis = crossed(tmp_path, equivalence=claims)
+    [item] = analysis.equivalence
+    assert item.stricter == tost(list(item.differences.values()), 0.05)
+    told = next(line for line in details(analysis) if "the same as base within" in line)
+    assert "Within ±5.00 points, the stricter margin named beside it: p" in told
+    assert "not corrected" in told
 
 
 def test_a_suite_that_claims_equality_alone_is_not_called_empty(tmp_path: Path) -> None:

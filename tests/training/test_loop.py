@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from peft import get_peft_model
 
+from lora2_search.adapter import Lora2Config
 from lora2_search.config import TrainingConfig
 from lora2_search.training.checkpoint import Progress
 from lora2_search.training.loop import Trainer, optimizer_for, schedule_for, task_loss
@@ -41,6 +43,19 @@ def test_a_plan_ends_on_its_last_step_and_never_evaluates_twice_at_one(
     assert made.stops[-1] == made.total
     assert list(made.stops) == sorted(set(made.stops)) and made.stops[0] >= 1
     assert len(made.stops) == min(evaluations, made.total)
+
+
+def test_singular_values_do_not_decay() -> None:
+    model = get_peft_model(
+        torch.nn.Sequential(torch.nn.Linear(4, 4)), Lora2Config(target_modules=["0"], init="lora")
+    )
+    groups = optimizer_for(model, TrainingConfig(weight_decay=0.3), []).param_groups
+    values = [p for name, p in model.named_parameters() if "lora2_lambda" in name]
+    decays = {
+        group["weight_decay"] for group in groups if any(p is values[0] for p in group["params"])
+    }
+    assert len(values) == 1 and decays == {0.0}
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.3}
 
 
 def test_adapter_and_head_have_their_own_learning_rates_and_biases_do_not_decay() -> None:

@@ -288,3 +288,43 @@ def test_the_start_depends_on_the_seed_alone(method: str, tiny_bert: Path) -> No
     )
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
     assert not any(torch.equal(a, b) for a, b in zip(one, three, strict=True))
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_an_orthonormal_start_gives_lora_an_a_with_orthonormal_rows_and_leaves_b_at_zero(
+    method: str, tiny_bert: Path
+) -> None:
+    config = config_of(method, **{"adapter.init_lora_weights": "orthonormal"})
+    first, _ = attach(base_of(tiny_bert), config, TOTAL)
+    torch.manual_seed(5)
+    again, _ = attach(base_of(tiny_bert), config, TOTAL)
+    found = {name: p for name, p in first.named_parameters() if ".lora_" in name}
+    assert any("lora_A" in name for name in found)
+    for name, parameter in found.items():
+        assert torch.equal(parameter, again.get_parameter(name))
+        if "lora_A" in name:
+            gram = parameter @ parameter.mT
+            torch.testing.assert_close(gram, torch.eye(len(gram)), rtol=0, atol=1e-5)
+        elif "lora_B" in name:
+            assert not parameter.any()
+
+
+def test_lora_starts_as_peft_names_it(tiny_bert: Path) -> None:
+    config = config_of("lora", **{"adapter.init_lora_weights": "orthogonal"})
+    model, _ = attach(base_of(tiny_bert), config, TOTAL)
+    for layer in model.modules():
+        if hasattr(layer, "lora_A") and "default" in layer.lora_A:
+            a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+            assert a.any() and b.any()  # PEFT's start of that name: both drawn, their product 0
+            torch.testing.assert_close(b @ a, torch.zeros(b.shape[0], a.shape[1]))
+
+
+@pytest.mark.parametrize("ranks", [{"adapter.r": 3}, {"adapter.rank_pattern": {"query": 3}}])
+def test_pefts_orthogonal_start_of_an_odd_rank_is_refused_with_the_rank(
+    ranks: dict[str, Any],
+) -> None:
+    with pytest.raises(ConfigError, match="orthogonal needs even ranks.*=3"):
+        config_of(
+            "lora",
+            **{"adapter.init_lora_weights": "orthogonal", "adapter.target_rank": None, **ranks},
+        )

@@ -88,12 +88,18 @@ def test_every_method_learns_leaves_a_record_and_predictions_that_give_its_score
         assert record.counts["kept_adapter"] < record.counts["trained_adapter"]
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
+@pytest.mark.parametrize(
+    ("method", "init"),
+    [
+        *((m, "orthonormal") for m in ("lora2", "lora", "dora", "adalora", "full", "head-only")),
+        ("lora2", "lora"),
+    ],
+)
 @pytest.mark.parametrize("intervals", [1, 3])
 def test_a_run_stopped_and_taken_up_equals_one_that_never_stopped(
-    method: str, intervals: int, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+    method: str, init: str, intervals: int, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
-    dropout = {"adapter.lora_dropout": 0.2, "training.accumulation": 2}
+    dropout = {"adapter.lora_dropout": 0.2, "training.accumulation": 2, "adapter.init": init}
     config = settings(tiny_bert, reviews_csv, method=method, **dropout)
     run(config, tmp_path / "whole")
     stop_after(config, tmp_path / "stopped", intervals)
@@ -248,3 +254,13 @@ def test_the_protocol_decides_what_is_chosen_on(
     assert record.sizes["validation"] == (40 if paper else 16)
     assert record.sizes["train"] == (160 if paper else 144)
     assert (record.score("test") == record.score("validation")) or not paper
+
+
+def test_a_run_that_is_not_to_score_the_test_split_leaves_it_alone(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny_bert, reviews_csv, **{"training.score_test": False})
+    record = run(config, tmp_path)
+    assert record.status == "completed" and record.score("test") is None
+    assert record.score("validation") is not None and record.sizes["test"] > 0
+    assert set(pd.read_parquet(tmp_path / "predictions.parquet").split) == {"validation"}

@@ -100,3 +100,23 @@ def test_diagnostics_change_nothing_else(
     for without, with_it in zip(off.history, on.history, strict=True):
         assert without.metrics.items() <= with_it.metrics.items()
     assert off.scores == on.scores
+
+
+LORA = {"adapter.init": "lora", "adapter.gamma": 1.5, "training.lr": 1e-4}
+
+
+def test_the_size_of_u1s_term_at_the_lora_start_is_no_failure_signature(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    record = run(settings(tiny_bert, reviews_csv, **LORA), tmp_path)
+    first = record.history[0].metrics
+    # It outweighs the task's loss, and says only where u₁ began.
+    assert first["train/u1"] > first["train/loss"] and record.flags == []
+
+
+def test_planes_that_outweigh_the_task_from_the_lora_start_are_flagged(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    strong = {**LORA, "adapter.gamma": 500.0, "training.lr": 0.05}
+    record = run(settings(tiny_bert, reviews_csv, **strong), tmp_path)
+    assert [flag.name for flag in record.flags if flag.name == "regulariser"]
