@@ -13,6 +13,10 @@ class UserError(Exception):
     """A mistake that the user can mend; the command line prints it and exits with code 2."""
 
 
+class BaseChanged(Exception):
+    """A run wrote into the pretrained weights that it shares with the next runs of its process."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a configuration.

@@ -14,8 +14,9 @@ from typing import Any
 from ..config import RunConfig
 from ..observer import RunInfo
 from ..search.space import Resources
-from ..training.environment import commit, versions
-from ..training.location import model_location
+from ..training.code import code_hash
+from ..training.environment import versions
+from ..training.model_files import model_files, model_hash
 from ..training.record import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -39,35 +40,31 @@ class Circumstances:
 
     Attributes:
         versions: Python, libraries and this package.
-        commit: Of this package, where it runs from a checkout.
-        dirty: Whether that checkout has changes: two such runs may differ although all is equal.
+        code: ``code_hash``, the same in every checkout and commit whose deciding files are equal.
         device: ``cpu``, ``cuda`` ...
         threads: Torch threads.
     """
 
     versions: Mapping[str, str]
-    commit: str | None
-    dirty: bool | None
+    code: str
     device: str
     threads: int
 
     @classmethod
     def here(cls, resources: Resources) -> Circumstances:
         """Return those of a run that this process would start now, its resources settled."""
-        head, dirty = commit()
         device = "cuda" if resources.gpus_per_trial else "cpu"
-        return cls(versions(), head, dirty, device, max(1, int(resources.cpus_per_trial)))
+        return cls(versions(), code_hash(), device, max(1, int(resources.cpus_per_trial)))
 
     def made(self, record: RunRecord) -> bool:
-        """Whether a run was made in these circumstances, for all that is known."""
-        theirs = Circumstances(
-            record.versions,
-            record.commit,
-            record.dirty,
-            record.device.partition(":")[0],
-            record.threads,
-        )
-        return not self.dirty and theirs == self
+        """Whether a run was made in these circumstances.
+
+        A record without a ``code_hash`` is of an earlier version of this package, and so of other
+        code than any that could ask here.
+        """
+        device = record.device.partition(":")[0]
+        theirs = Circumstances(record.versions, record.code_hash, device, record.threads)
+        return bool(record.code_hash) and theirs == self
 
 
 def reusable(
@@ -76,9 +73,8 @@ def reusable(
     """Return, by key, the folder of a completed run that equals one that has not begun.
 
     Equal are: every setting that decides a result (``decisive``), the seed among them; the
-    sentences and their split, by hash; versions, commit, device and threads. A run that was
-    pruned, failed or interrupted is never taken, nor one that trained a model whose files have
-    changed since, nor anything from or for a checkout with changes.
+    sentences and their split, the model's files and this package's code, by hash; versions,
+    device and threads. A run that was pruned, failed or interrupted is never taken.
 
     Args:
         runs: What is to be run.
@@ -89,17 +85,17 @@ def reusable(
     for run in runs:
         if not (run.folder / RECORD_FILE).exists():
             missing.setdefault(identity(run.config), []).append(run)
-    if circumstances.dirty or not missing:
+    if not missing:
         return {}
     found: dict[str, Path] = {}
     ours = {run.folder.resolve() for run in runs}
-    sentences = _Sentences()
+    inputs = _Inputs()
     for folder, found_identity in _candidates(storage):
         wanted = [run for run in missing.get(found_identity, []) if run.key not in found]
         if wanted and folder.resolve() not in ours:
             record = read_record(folder)
             if record is not None and _is_whole(folder, record) and circumstances.made(record):
-                same = [run for run in wanted if sentences.same(run.config, record)]
+                same = [run for run in wanted if inputs.same(run.config, record)]
                 found |= {run.key: folder for run in same}
     return found
 
@@ -142,35 +138,24 @@ def take_over_all(
         say(f"{len(found)} of {len(runs)} runs are taken over, not trained again: {told}")
 
 
-class _Sentences:
-    """Hashes of the data of runs, each computed once."""
+class _Inputs:
+    """Hashes of the data and of the models of runs, each computed once."""
 
     def __init__(self) -> None:
-        self._hashes: dict[str, str] = {}
+        self._hashes: dict[str, tuple[str, str]] = {}
 
     def same(self, config: RunConfig, record: RunRecord) -> bool:
         """Whether a run would see the sentences and the model that the record's run has seen."""
-        key = RunConfig(task=config.task, data=config.data, protocol=config.protocol).fingerprint()
+        key = RunConfig(
+            task=config.task, data=config.data, model=config.model, protocol=config.protocol
+        ).fingerprint()
         if key not in self._hashes:
             from ..training.data import load_data
 
-            self._hashes[key] = load_data(config).hash
-        return record.data_hash == self._hashes[key] and _last_written(config) <= record.started_ms
-
-
-def _last_written(config: RunConfig) -> float:
-    """Return when a file of the model was last written, as Unix time in milliseconds."""
-    location = model_location(config.model)
-    folder = Path(location)
-    if not folder.is_dir():
-        from huggingface_hub import try_to_load_from_cache
-
-        cached = try_to_load_from_cache(location, "config.json", revision=config.model.revision)
-        if not isinstance(cached, str):
-            return float("inf")
-        folder = Path(cached).parent
-    times = [path.stat().st_mtime for path in folder.iterdir() if path.is_file()]
-    return max(times, default=float("inf")) * 1000
+            model = model_hash(model_files(config.model))
+            self._hashes[key] = load_data(config).hash, model
+        data, model = self._hashes[key]
+        return bool(model) and (record.data_hash, record.model_hash) == (data, model)
 
 
 def _candidates(storage: Path) -> Iterator[tuple[Path, str]]:

@@ -92,7 +92,6 @@ def forecast(
         "already_there": len(there),
         "taken_over": len(taken),
         "left": len(left),
-        "changed_checkout": bool(circumstances and circumstances.dirty),
         "at_once": at_a_time,
         "seconds_per_run": {task: cost.seconds for task, cost in estimates.items()},
         "sentences": {task: cost.sizes for task, cost in estimates.items()},
@@ -170,8 +169,6 @@ def _told(suite: Suite, result: Mapping[str, Any]) -> list[str]:
         f"{tasks}{tuned}): {result['already_there']} are there, {result['taken_over']} are taken "
         f"over, {result['left']} are left",
     ]
-    if result["changed_checkout"]:
-        lines.append("             (nothing is taken over: this checkout has changes)")
     for task, seconds in result["seconds_per_run"].items():
         sizes = ", ".join(f"{n:,} {split}" for split, n in result["sentences"][task].items())
         where = f" on {task}" if task else ""

@@ -73,7 +73,7 @@ def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
 
 
 def take_overdue(folder: Path) -> str | None:
-    """Return what an earlier process of this run left when its time was up, and forget it."""
+    """Return what an earlier process of this run left when it gave up, and forget it."""
     marker = folder / OVERDUE_FILE
     if not marker.is_file():
         return None
@@ -82,9 +82,17 @@ def take_overdue(folder: Path) -> str | None:
     return text
 
 
+def leave_word(folder: Path, reason: str) -> None:
+    """Tell the process that takes the run up after this one why the run has failed.
+
+    For a process that must not go on to other runs: it ends, Tune starts another one in its place
+    and gives it the same run, which then fails with this reason.
+    """
+    write_text(folder / OVERDUE_FILE, reason)
+
+
 def _give_up(folder: Path, seconds: float) -> None:
-    minutes = f"{seconds / 60:g} minutes"
-    write_text(folder / OVERDUE_FILE, f"an evaluation interval took longer than {minutes}")
+    leave_word(folder, f"an evaluation interval took longer than {seconds / 60:g} minutes")
     os._exit(OVERDUE_EXIT_CODE)
 
 

@@ -19,10 +19,10 @@ from typing import Any
 from ray import tune
 
 from ..config import RunConfig
-from ..errors import ConfigError, UserError
+from ..errors import BaseChanged, ConfigError, UserError
 from ..training.record import RunRecord
 from ..training.reporter import Report
-from .attempt import Attempt, Superseded, take_overdue, time_limit
+from .attempt import Attempt, Superseded, leave_word, take_overdue, time_limit
 from .result import of_failure, of_report, report_of_record
 
 Run = Generator[Report, None, RunRecord]
@@ -65,6 +65,7 @@ class TrialTrainable(tune.Trainable):
     """Runs one run after another in one process.
 
     An exception ends its run alone: it becomes a result, since Tune would throw the process away.
+    That is what must happen after `BaseChanged`: the next run would start from other weights.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -84,6 +85,10 @@ class TrialTrainable(tune.Trainable):
                 return self._next()
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
+        except BaseChanged as error:
+            self._drop()
+            leave_word(Path(self._task.folder), _reason(error))
+            raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
             return of_failure(_reason(error), self._interval + 1)

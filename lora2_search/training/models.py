@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from ..config import ModelConfig
-from ..errors import ConfigError, Problem, UserError
+from ..errors import BaseChanged, ConfigError, Problem, UserError
 from ..model_types import MODULES_TO_SAVE
+from .checksum import checksums
 from .location import model_location
 from .seeds import named_seed
 
@@ -25,11 +26,13 @@ class Base:
         model: The module; its weights are shared by every copy and never trained.
         fresh: Names of the weights that the files did not hold (the head; DeBERTa's pooler).
         model_type: ``config.model_type``: ``bert``, ``deberta-v2`` ...
+        checksums: Of every weight and buffer as loaded, by name.
     """
 
     model: nn.Module
     fresh: tuple[str, ...]
     model_type: str
+    checksums: dict[str, int]
 
     @property
     def heads(self) -> list[str]:
@@ -62,6 +65,26 @@ def load_base(config: ModelConfig, outputs: int, regression: bool) -> Base:
         _bases.clear()
         _bases[key] = _load(config, outputs, regression)
     return _bases[key]
+
+
+def check_base() -> None:
+    """Make sure that the model in memory is the one that was loaded, to the bit.
+
+    Raises:
+        BaseChanged: It is not. It is thrown away, but the process may hold more that has changed:
+            it should run nothing else.
+    """
+    for base in _bases.values():
+        now = checksums(base.model)
+        changed = [name for name in now if now[name] != base.checksums.get(name)]
+        if changed or len(now) != len(base.checksums):
+            _bases.clear()
+            what = changed[0] if changed else "a weight that is gone"
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise BaseChanged(
+                "this run wrote into the pretrained model that it shares with the next ones: "
+                f"{what}{more} changed since it was loaded; its result cannot be trusted"
+            )
 
 
 def load_tokenizer(config: ModelConfig) -> Any:
@@ -134,7 +157,8 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
         # A decoder reads its answer off the last token that is no padding: it must know which is.
         model.config.pad_token_id = load_tokenizer(config).pad_token_id
     model.requires_grad_(False)
-    return Base(model, tuple(sorted(info["missing_keys"])), model.config.model_type)
+    fresh = tuple(sorted(info["missing_keys"]))
+    return Base(model, fresh, model.config.model_type, checksums(model))
 
 
 def _padded(tokenizer: Any, config: ModelConfig) -> Any:

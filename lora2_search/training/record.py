@@ -66,6 +66,10 @@ class RunRecord(BaseModel):
         error: Why it failed, else ``None``.
         config: The ``RunConfig`` as plain values.
         data_hash: sha256 of the texts, labels and splits.
+        model_hash: sha256 over ``model_files``.
+        model_files: sha256 of each file of the model that was loaded, by name.
+        code_hash: sha256 over the source files that decide a result; see ``code``. Empty where the
+            run went on from a checkpoint of other code.
         metric: Name of the primary metric, for example ``accuracy``; higher is better.
         majority: Score of always answering the most frequent training label (the mean).
         classes: Names of the classes, in order of their numbers; empty for numbers.
@@ -85,7 +89,8 @@ class RunRecord(BaseModel):
         timings: Seconds: ``train``, ``evaluation``, ``diagnostics``, ``setup``, ``total``.
         peak_memory_mb: Peak resident (or device) memory in MiB.
         versions: Python and library versions.
-        commit: Git commit of this package, when it runs from a checkout.
+        commit: Git commit of this package, when it runs from a checkout; for people: what decides
+            is ``code_hash``.
         dirty: Whether that checkout had changes.
         reused_from: The run that was trained, from the storage folder (``suites/quick/runs/
             base-seed6``), where this one was taken over and not trained again.
@@ -99,6 +104,9 @@ class RunRecord(BaseModel):
     error: str | None = None
     config: dict[str, Any]
     data_hash: str = ""
+    model_hash: str = ""
+    model_files: dict[str, str] = Field(default_factory=dict)
+    code_hash: str = ""
     metric: str = ""
     majority: float | None = None
     classes: list[str] = Field(default_factory=list)

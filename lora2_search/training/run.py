@@ -11,9 +11,10 @@ import torch
 
 from ..adapter import count_parameters
 from ..config import RunConfig
-from ..errors import UserError
+from ..errors import BaseChanged, UserError
 from .card import adapter_card
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from .code import code_hash
 from .cutting import cut_model
 from .diagnostics import diagnose
 from .environment import commit, memory_mb, peak_memory_mb, reset_peak_memory, versions
@@ -21,6 +22,8 @@ from .evaluation import Predictions, write_predictions
 from .export import save_adapter
 from .location import model_location
 from .loop import Diverged, now_ms
+from .model_files import model_files, model_hash
+from .models import check_base
 from .noise import standard_error
 from .preparation import Prepared, prepare
 from .rank_pattern import write_rank_pattern
@@ -50,6 +53,7 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
         reporter: Listens after every evaluation interval.
 
     Raises:
+        BaseChanged: The run wrote into weights that other runs share (the record says so too).
         ConfigError: Data, columns or model are missing.
         Diverged: The loss or a gradient is no longer finite (the record says so too).
         UserError: The folder holds another run, or the hub cannot be reached.
@@ -77,14 +81,28 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
         with _Timer(record, "setup"):
             reset_peak_memory()
             running = _Run(prepare(config), record, folder)
+            record.model_files = model_files(config.model)
+            record.model_hash = model_hash(record.model_files)
         yield from running.intervals()
+        check_base()
         return record
-    except Exception as error:
+    except Exception as raised:
+        error = _base_change() or raised
         record.status = "failed"
         record.error = f"{type(error).__name__}: {error}"
         record.ended_ms = now_ms()
         record.write(folder)
-        raise
+        if error is raised:
+            raise
+        raise error from raised
+
+
+def _base_change() -> BaseChanged | None:
+    try:
+        check_base()
+    except BaseChanged as changed:
+        return changed
+    return None
 
 
 def _begin(config: RunConfig, folder: Path) -> RunRecord:
@@ -101,6 +119,7 @@ def _begin(config: RunConfig, folder: Path) -> RunRecord:
     record = RunRecord(
         fingerprint=config.fingerprint(),
         config=config.model_dump(mode="json"),
+        code_hash=code_hash(),
         versions=versions(),
         commit=head,
         dirty=dirty,
@@ -161,6 +180,8 @@ class _Run:
             record.history = [Point.model_validate(point) for point in state["history"]]
             record.timings = state["timings"]
             self.trainer.health.load_state(state["health"])
+            if state.get("code_hash") != record.code_hash:
+                record.code_hash = ""  # begun by other code: no one code has made this run
             self.unreported = list(record.history)
 
     def intervals(self) -> Generator[Report, None, None]:
@@ -200,7 +221,9 @@ class _Run:
             "history": [p.model_dump() for p in record.history],
             "timings": record.timings,
             "health": self.trainer.health.state(),
+            "code_hash": record.code_hash,
         }
+        check_base()  # before the state is kept: a run that goes on from it relies on it
         save_checkpoint(self.folder, stop, self.trainer.progress, state)
 
     def _look_closer(self, index: int, stop: int, score: float) -> dict[str, float]:
@@ -238,6 +261,7 @@ class _Run:
         self._note_health()
         if done:
             self._finish()
+            check_base()  # before the record says that all is well
         record.write(self.folder)
         if done:
             # Only now: a run killed before its record is whole must find its checkpoint.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ from lora2_search.config import RunConfig
 from lora2_search.search.space import Resources
 from lora2_search.search.trainable import Run, TrialTrainable
 from lora2_search.training.data import load_data
+from lora2_search.training.model_files import model_files, model_hash
 from lora2_search.training.record import RunRecord, read_record, write_json
 from tests.search.stand_in import iterate
 
-HERE = Circumstances({"torch": "2", "lora2_search": "1"}, "abc", False, "cpu", 1)
+HERE = Circumstances({"torch": "2", "lora2_search": "1"}, "abc", "cpu", 1)
 
 
 def made(config: RunConfig, circumstances: Circumstances = HERE, **changes: Any) -> RunRecord:
@@ -25,6 +25,7 @@ def made(config: RunConfig, circumstances: Circumstances = HERE, **changes: Any)
         status="completed",
         config=config.model_dump(mode="json"),
         data_hash=load_data(config).hash,
+        model_hash=model_hash(model_files(config.model)),
         metric="accuracy",
         total_steps=10,
         scores={"validation/accuracy": 0.5, "test/accuracy": 0.5},
@@ -44,10 +45,10 @@ def leave(folder: Path, record: RunRecord) -> Path:
 
 
 class Finishing(TrialTrainable):
-    """A stand-in that leaves what a run leaves, made in a checkout at ``abc`` without changes."""
+    """A stand-in that leaves what a run leaves."""
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
-        here = replace(Circumstances.here(Resources(gpus_per_trial=0)), commit="abc", dirty=False)
+        here = Circumstances.here(Resources(gpus_per_trial=0))
         write_json(folder / "config.json", config.model_dump(mode="json"))
         run = iterate(config, folder)
         while True:
@@ -59,16 +60,18 @@ class Finishing(TrialTrainable):
             assert record is not None
             (folder / "adapter").mkdir(exist_ok=True)
             (folder / "predictions.parquet").write_text("")
-            more = _machine(here) | {"data_hash": load_data(config).hash, "started_ms": 10**15}
-            record.model_copy(update=more).write(folder)
+            inputs = {
+                "data_hash": load_data(config).hash,
+                "model_hash": model_hash(model_files(config.model)),
+            }
+            record.model_copy(update={**_machine(here), **inputs}).write(folder)
             yield report
 
 
 def _machine(circumstances: Circumstances) -> Mapping[str, Any]:
     return {
         "versions": dict(circumstances.versions),
-        "commit": circumstances.commit,
-        "dirty": circumstances.dirty,
+        "code_hash": circumstances.code,
         "device": circumstances.device,
         "threads": circumstances.threads,
     }

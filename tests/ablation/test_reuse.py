@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from lora2_search.ablation.reuse import Circumstances, reusable, take_over
 from lora2_search.config import RunConfig, with_settings
 from lora2_search.observer import RunInfo
 from lora2_search.search.space import Resources
+from lora2_search.training.code import code_hash
 from lora2_search.training.record import read_record
 
 from .finished import HERE, leave, made
@@ -85,12 +84,12 @@ OTHER_RECORDS: list[dict[str, Any]] = [
     {"status": "failed", "error": "x"},
     {"status": "pruned"},
     {"data_hash": "another file"},
-    {"started_ms": 0},  # the model's files are newer
+    {"model_hash": "other weights"},
+    {"model_hash": ""},
     {"versions": {"torch": "1", "lora2_search": "1"}},
     {"versions": {"torch": "2", "lora2_search": "2"}},
-    {"commit": "abd"},
-    {"commit": None, "dirty": None},
-    {"dirty": True},
+    {"code_hash": "abd"},
+    {"code_hash": ""},  # of a version that did not know it
     {"device": "cuda:0"},
     {"threads": 2},
 ]
@@ -123,28 +122,34 @@ def test_a_run_of_which_a_part_is_gone_is_not_taken(
     assert reusable([wanted(config, tmp_path)], tmp_path, HERE) == {}
 
 
-def test_a_checkout_with_changes_takes_nothing(config: RunConfig, tmp_path: Path) -> None:
-    changed = replace(HERE, dirty=True)
-    leave(tmp_path / "suites/old/runs/x", made(config, changed))
-    assert reusable([wanted(config, tmp_path)], tmp_path, changed) == {}
+@pytest.mark.parametrize(
+    "place", [("abc", False), ("abd", False), ("abd", True), (None, None)], ids=str
+)
+def test_what_the_same_code_made_is_taken_whatever_its_commit_and_changes(
+    place: tuple[str | None, bool | None], config: RunConfig, tmp_path: Path
+) -> None:
+    commit, dirty = place
+    source = leave(tmp_path / "suites/old/runs/x", made(config, commit=commit, dirty=dirty))
+    run = wanted(config, tmp_path)
+    assert reusable([run], tmp_path, HERE) == {run.key: source}
+    assert reusable([run], tmp_path, replace(HERE, code="abd")) == {}
 
 
-def test_a_package_that_is_no_checkout_goes_by_its_version(
+def test_a_record_without_a_code_hash_is_not_taken_for_that_of_code_without_one(
     config: RunConfig, tmp_path: Path
 ) -> None:
-    installed = replace(HERE, commit=None, dirty=None)
-    source = leave(tmp_path / "suites/old/runs/x", made(config, installed))
-    run = wanted(config, tmp_path)
-    assert reusable([run], tmp_path, installed) == {run.key: source}
+    unknown = replace(HERE, code="")
+    leave(tmp_path / "suites/old/runs/x", made(config, unknown))
+    assert reusable([wanted(config, tmp_path)], tmp_path, unknown) == {}
 
 
-def test_a_model_that_was_changed_since_is_another(config: RunConfig, tmp_path: Path) -> None:
-    now = int(time.time() * 1000)
-    leave(tmp_path / "suites/old/runs/x", made(config, started_ms=now + 1000))
+def test_a_model_whose_files_have_other_contents_is_another(
+    config: RunConfig, tmp_path: Path
+) -> None:
+    source = leave(tmp_path / "suites/old/runs/x", made(config))
     run = wanted(config, tmp_path)
-    assert reusable([run], tmp_path, HERE)
-    later = time.time() + 10
-    os.utime(Path(config.model.name_or_path) / "config.json", (later, later))
+    assert reusable([run], tmp_path, HERE) == {run.key: source}
+    (Path(config.model.name_or_path) / "config.json").write_text('{"hidden_size": 8}')
     assert reusable([run], tmp_path, HERE) == {}
 
 
@@ -158,6 +163,6 @@ def test_a_run_that_has_begun_goes_on_by_itself(config: RunConfig, tmp_path: Pat
 def test_circumstances_here_are_those_that_a_run_records() -> None:
     here = Circumstances.here(Resources(cpus_per_trial=2.5, gpus_per_trial=0))
     assert here.versions["lora2_search"] and here.versions["torch"]
-    assert (here.dirty is None) == (here.commit is None)
+    assert here.code == code_hash()
     assert (here.device, here.threads) == ("cpu", 2)
     assert Circumstances.here(Resources(gpus_per_trial=0.5)).device == "cuda"

@@ -118,9 +118,8 @@ def test_added_seeds_alone_are_run_and_noted(tmp_path: Path, ray_here: None) -> 
 
 
 @pytest.fixture
-def of_a_file(reviews_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict:
-    """Settings of runs whose sentences and model are there, in a checkout without changes."""
-    monkeypatch.setattr("lora2_search.ablation.reuse.commit", lambda: ("abc", False))
+def of_a_file(reviews_csv: Path, tmp_path: Path) -> dict:
+    """Settings of runs whose sentences and model are there."""
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from lora2_search.config import RunConfig
+from lora2_search.errors import BaseChanged
 from lora2_search.search.trainable import Run, TrialTrainable
 from lora2_search.training.record import Point, RunRecord, read_record, write_json
 from lora2_search.training.reporter import Report
@@ -24,7 +25,8 @@ def score_at(config: RunConfig, interval: int) -> float:
 def iterate(config: RunConfig, folder: Path, pause: float = 0.0) -> Run:
     """Behaves as `training.run.iterate` does: record, checkpoint, history, and a run's own log.
 
-    The seed tells what goes wrong: 13 raises, 17 is NaN, 19 hangs, all at the second interval.
+    The seed tells what goes wrong: 13 raises, 17 is NaN, 19 hangs, 23 changes what it shares with
+    other runs, all at the second interval.
     """
     folder.mkdir(parents=True, exist_ok=True)
     intervals = config.training.evaluations
@@ -64,6 +66,8 @@ def _misbehave(seed: int) -> None:
         raise RuntimeError("unlucky")
     if seed == 19:
         time.sleep(600)
+    if seed == 23:
+        raise BaseChanged("the base changed")
 
 
 def _point(interval: int, score: float) -> Point:

@@ -76,6 +76,24 @@ def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: No
         run_all(runs(tmp_path, [1]), tmp_path, resources=Resources(cpus_per_trial=4096))
 
 
+def test_a_process_whose_base_has_changed_runs_nothing_more(tmp_path: Path, ray_here: None) -> None:
+    seen = Recorder()
+    listed = runs(tmp_path, [1, 23, 2, 3])
+    run_all(listed, tmp_path, resources=ONE, observers=[seen], trainable=StandIn)
+    ended = [seen.of("ended")[run.key] for run in listed]
+    assert ended == [
+        [("COMPLETE", "completed", "")],
+        [("FAIL", "failed", "BaseChanged: the base changed")],
+        [("COMPLETE", "completed", "")],
+        [("COMPLETE", "completed", "")],
+    ]
+    first, bad, *later = [{line.split()[1] for line in _steps(run)} for run in listed]
+    assert first == bad and later[0] == later[1] != bad
+    # It was tried once: another process was given it only to hear why it failed.
+    assert len(_steps(listed[1])) == 1
+    assert not list(listed[1].folder.glob("overdue"))
+
+
 def _steps(run: RunInfo) -> list[str]:
     path = run.folder / STEPS
     return path.read_text().splitlines() if path.is_file() else []

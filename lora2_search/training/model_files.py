@@ -1,0 +1,83 @@
+"""The files of a pretrained model that are loaded, by their contents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from ..config import ModelConfig
+from .location import model_location
+
+# The first of these that is there is what transformers loads.
+_WEIGHTS = (
+    ("model.safetensors",),
+    ("model.safetensors.index.json", "model-*.safetensors"),
+    ("pytorch_model.bin",),
+    ("pytorch_model.bin.index.json", "pytorch_model-*.bin"),
+)
+_SETTINGS = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+# Read where there is no tokenizer.json.
+_VOCABULARY = ("vocab.*", "merges.txt", "*.model", "bpe.codes")
+
+
+def model_files(config: ModelConfig) -> dict[str, str]:
+    """Return the sha256 of every file of a model that is loaded, by name.
+
+    These are its configuration, its weights and its tokenizer; with ``trust_remote_code`` its
+    Python files too. Other files of the folder (a README, weights in a format that is not used)
+    change nothing. A file is read once in a process while its size and time stay.
+
+    Returns:
+        Empty for a model of the hub of which nothing is in the cache.
+
+    Raises:
+        ConfigError: A path was named and there is no such folder.
+        UserError: The packaged model cannot be fetched.
+    """
+    folder = _folder(config)
+    return {} if folder is None else {path.name: _sha256(path) for path in _loaded(folder, config)}
+
+
+def model_hash(files: Mapping[str, str]) -> str:
+    """Return one sha256 over what `model_files` returned; empty where nothing is known."""
+    if not files:
+        return ""
+    text = "".join(f"{name}\0{digest}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _folder(config: ModelConfig) -> Path | None:
+    location = model_location(config)
+    if Path(location).is_dir():
+        return Path(location)
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(location, "config.json", revision=config.revision)
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def _loaded(folder: Path, config: ModelConfig) -> Iterator[Path]:
+    weights = next((names for names in _WEIGHTS if (folder / names[0]).is_file()), ())
+    vocabulary = () if (folder / "tokenizer.json").is_file() else _VOCABULARY
+    code = ("*.py",) if config.trust_remote_code else ()
+    for pattern in (*_SETTINGS, *vocabulary, *weights, *code):
+        yield from sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    state = path.stat()
+    return _sha256_of(path.resolve(), state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

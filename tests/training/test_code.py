@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import ast
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lora2_search.training.code import NOT_DECIDING, PACKAGE, code_hash, deciding_files
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A copy of this package's source files, in another place."""
+    folder = tmp_path / "elsewhere" / "lora2_search"
+    shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def _append(name: str) -> Callable[[Path], object]:
+    def change(package: Path) -> None:
+        with (package / name).open("a") as file:
+            file.write("# changed\n")
+
+    return change
+
+
+def _windows(package: Path) -> None:
+    for path in package.rglob("*.py"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+SAME: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda package: None,
+    "line endings": _windows,
+    "a report": _append("report/tables.py"),
+    "a verb": _append("cli/train.py"),
+    "the search": _append("search/engine.py"),
+    "what only words a card": _append("training/card.py"),
+    "an editor's file": lambda package: (package / "training/.loop.py").write_text("x"),
+    "what Python compiles": lambda package: (package / "adapter/layer.pyc").write_text("x"),
+}
+OTHER: dict[str, Callable[[Path], object]] = {
+    "the loop": _append("training/loop.py"),
+    "the adapter": _append("adapter/layer.py"),
+    "a folder below": _append("adapter/scoring/__init__.py"),
+    "the settings": _append("sections.py"),
+    "a new file": lambda package: (package / "adapter/new.py").write_text(""),
+    "a file less": lambda package: (package / "training/noise.py").unlink(),
+    "another name": lambda package: (package / "training/noise.py").rename(
+        package / "training/noises.py"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_the_hash_stays_when_no_result_can_change(change: str, package: Path) -> None:
+    SAME[change](package)
+    assert code_hash(package) == code_hash()
+
+
+@pytest.mark.parametrize("change", OTHER)
+def test_the_hash_follows_what_decides_a_result(change: str, package: Path) -> None:
+    OTHER[change](package)
+    assert code_hash(package) != code_hash()
+
+
+# Imported by what decides, and no part of it: messages, places, and how YAML is read.
+NEUTRAL = {"errors.py", "home.py", "mistakes.py", "source.py", "training/card.py"}
+
+
+def test_everything_that_a_run_imports_is_hashed_or_known_to_be_neutral() -> None:
+    reached, ahead = set(), {"training/run.py"}
+    while ahead:
+        name = ahead.pop()
+        reached.add(name)
+        ahead |= _imports(name) - reached
+    assert "adapter/model.py" in reached and "sections.py" in reached
+    assert reached - set(deciding_files()) == NEUTRAL
+
+
+def test_what_is_left_out_exists() -> None:
+    assert all((PACKAGE / name).is_file() for name in NOT_DECIDING)
+
+
+def _imports(name: str) -> set[str]:
+    """Files of this package that a file imports; relative imports are the only ones it uses."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = (PACKAGE / name).parents[node.level - 1]
+            below = folder.joinpath(*node.module.split(".")) if node.module else folder
+            places = [below, *(below / alias.name for alias in node.names)]
+            for place in places:
+                for path in (place.with_suffix(".py"), place / "__init__.py"):
+                    if path.is_file() and path.parent != PACKAGE / "__init__.py":
+                        found.add(path.relative_to(PACKAGE).as_posix())
+    return found - {"__init__.py"}
