@@ -23,7 +23,9 @@ __all__ = ["mine"]  # a fixture
 def test_an_adapter_is_cut_to_a_plain_lora_that_errs_by_what_is_told(
     method: str, allocation: str, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
-    trained(tmp_path / "run", tiny_bert, reviews_csv, method=method)
+    # From a start that moves at once: increments near float32's rounding of W0 could not be told.
+    start = {"adapter.init": "lora", "training.lr": 0.02}
+    trained(tmp_path / "run", tiny_bert, reviews_csv, method=method, **start)
     out, flags = tmp_path / "out", ["--per-matrix"] if allocation == "per-matrix" else []
     result = cli("compress", tmp_path / "run", "--rank", 1, *flags, "--out", out, "--json")
     assert result.exit_code == 0, result.output
