@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..errors import UserError
 from .failures import explained
 from .options import Json, Set, Storage, TrackingUri
 
@@ -138,6 +139,8 @@ def compress(
     with explained("compress"):
         from .compress import run_compress
 
+        if per_matrix and rank is None:
+            raise UserError("--per-matrix says where ranks are kept; give their number with --rank")
         run_compress(what, rank, "per-matrix" if per_matrix else "global", out, storage, as_json)
 
 

@@ -97,6 +97,7 @@ def test_people_are_told_ranks_norm_counts_and_sizes(mine: Path, tmp_path: Path)
     ("method", "arguments", "says"),
     [
         ("lora", [], "holds a LORA adapter, not LoRA²: without a rank"),
+        ("lora2", ["--per-matrix"], "give their number with --rank"),
         ("dora", ["--rank", "2"], "DoRA also rescales"),
         ("full", ["--rank", "2"], "its method is full"),
         ("lora", ["--rank", "0"], "Every matrix was pruned to rank 0"),
