@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -183,6 +183,10 @@ class AdapterConfig(Section):
     def prunes(self) -> bool:
         """Whether anything is to be cut: a scoring, and a target below the starting rank."""
         return self.scoring != "none" and self.target_rank not in (None, self.r)
+
+    def lora2_settings(self) -> dict[str, Any]:
+        """Return what ``Lora2Config`` takes: all but what only PEFT's own methods look at."""
+        return self.model_dump(exclude={"init_lora_weights"})
 
     @model_validator(mode="after")
     def _check(self) -> AdapterConfig:

@@ -144,7 +144,7 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
     adapter, heads = config.adapter, base.heads
     targets = adapter.target_modules or default_targets(base.model_type)
     if config.method == "lora2":
-        settings = adapter.model_dump(exclude={"init_lora_weights"}) | {"target_modules": targets}
+        settings = adapter.lora2_settings() | {"target_modules": targets}
         seed = named_seed(config.seed, "factors")
         return Lora2Config(task_type="SEQ_CLS", modules_to_save=heads, seed=seed, **settings)
     shared: dict[str, Any] = {

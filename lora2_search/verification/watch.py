@@ -59,7 +59,7 @@ class Watch:
     @property
     def config(self) -> Lora2Config:
         """The plan's settings of the adapter."""
-        return Lora2Config(**self.plan.config.adapter.model_dump())
+        return Lora2Config(**self.plan.config.adapter.lora2_settings())
 
     def matrices(self) -> dict[str, Factors]:
         """Return the trained factors by module name: the tensors themselves, no copies."""
