@@ -236,5 +236,5 @@ def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:
         row[split] = record.score(split) if record else None
     for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):
         row[name] = record.counts.get(name) if record else None
-    row["seconds"] = record.timings.get("total") if record else None
+    row["seconds"] = record.seconds if record else None
     return row | {"error": record.error if record else None, "folder": str(run.folder)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..ablation.suite import Suite
 from ..chosen import chosen_suite
 from ..report.comparison import Analysis, analyse_tasks
 from ..report.suite_page import PAGE_FILE
-from ..report.tables import arm_rows, equality_rows, seed_rows, suite_tables
+from ..report.tables import Row, arm_rows, equality_rows, seed_rows, suite_tables
 from ..report.verdict import headline
 from ..suite_run import run_chosen_suite
 from ..tracking.uri import options, resolve
@@ -41,6 +42,7 @@ def run_ablate(
     tracking_uri: str | None,
     dry: bool,
     as_json: bool,
+    wide: bool,
 ) -> None:
     """Run a suite and print what it says, or what it would cost and could show.
 
@@ -84,7 +86,7 @@ def run_ablate(
         words = ["--resume", plan.name, *([] if reuse else ["--no-reuse"])]
         again = command("ablate", *words, storage=storage, tracking_uri=uri)
         raise KeyboardInterrupt(f"go on with: {again}")
-    _tell(result, storage, uri, as_json)
+    _tell(result, storage, uri, as_json, wide)
     if arms_without_a_run(result):
         raise typer.Exit(1)
 
@@ -108,7 +110,7 @@ def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
     return [*lines, *difference_lines(suite), *power_lines(suite)]
 
 
-def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) -> None:
+def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wide: bool) -> None:
     analyses = analyse_tasks(result.folder)
     told: dict[str, Any] = {
         "name": result.name,
@@ -127,7 +129,7 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool) ->
         return
     print(f"\nSuite {result.name}")
     for task, analysis in analyses.items():
-        _print_tables(task, analysis)
+        print_tables(task, analysis, wide)
     print(f"\nVerdict:  {told['verdict']}")
     for line in failure_lines(result):
         print(f"Failed:   {line}")
@@ -161,11 +163,21 @@ def failure_lines(result: SuiteResult) -> list[str]:
     ]
 
 
-def _print_tables(task: str, analysis: Analysis) -> None:
+def print_tables(task: str, analysis: Analysis, wide: bool) -> None:
+    """Print the tables of a suite's end, those of one task."""
     print(f"\nTask {task}:\n" if task else "")
-    print_rows(arm_rows(analysis))
+    # A narrow terminal keeps the first columns: scores and verdicts before what was changed.
+    print_rows(*_ordered(arm_rows(analysis), last=["changes"]), wide=wide)
     print("\nDifferences, paired by seed, on this test set:\n")
-    print_rows(seed_rows(analysis))
+    print_rows(seed_rows(analysis), wide=wide)
     if analysis.equivalence:
         print("\nClaims of equality:\n")
-        print_rows(equality_rows(analysis))
+        print_rows(*_ordered(equality_rows(analysis), last=["margin", "remarks"]), wide=wide)
+
+
+def _ordered(rows: list[Row], last: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """Return rows and the order of their columns, verdicts right after the name."""
+    names = list(rows[0])
+    verdicts = [name for name in names if name in ("on this test set", "on new sentences")]
+    rest = [name for name in names[1:] if name not in (*verdicts, *last)]
+    return rows, [names[0], *verdicts, *rest, *last]

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from ..observer import RunInfo, State
 from ..training.record import ADAPTER_FOLDER, CHECKPOINT_FOLDER
+from .columns import Extent, extent, fitting
 
 if TYPE_CHECKING:
     from ..training.record import RunRecord
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 
 ROWS = 15
 REDRAWS_PER_SECOND = 4
+RUN, STATE, STEP, RANK, LEFT, SETTINGS = (
+    "run",
+    "state",
+    "step",
+    "kept rank",
+    "time left",
+    "settings",
+)
+# Between two columns: a space, the rule and a space; two of them and a half stand at the edges.
+GAP, EDGES = 3, 4
+LEAST_SETTINGS = 12
 STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
 
 
@@ -97,7 +109,7 @@ class LiveView:
         self._clock = clock
         self._rows: dict[str, Row] = {}
         self._most_at_once = 1
-        self._metric = "score"
+        self._metric = "validation score"
         self._live = Live(
             console=self._console,
             get_renderable=self.table,
@@ -122,7 +134,7 @@ class LiveView:
     def started(self, run: RunInfo) -> None:
         """Add a row; a run that is resumed keeps its place."""
         settings = " ".join(f"{short(key)}={plain(value)}" for key, value in run.settings.items())
-        self._metric = run.metric or self._metric
+        self._metric = f"validation {run.metric}" if run.metric else self._metric
         competes = run.tags.get("role") != "reference"
         resumed = _begun_before(run)
         self._rows[run.key] = Row(
@@ -139,9 +151,10 @@ class LiveView:
             row.first_step = report.step
         row.step, row.total_steps = report.step, report.total_steps
         row.score, row.kept_rank = report.score, report.kept_rank
+        rank = "" if report.kept_rank is None else f"  kept rank {report.kept_rank}"
         self._line(
             f"{run.name} step {report.step}/{report.total_steps}  "
-            f"{self._metric} {number(report.score)}  kept rank {report.kept_rank}"
+            f"{self._metric} {number(report.score)}{rank}"
         )
 
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
@@ -150,10 +163,14 @@ class LiveView:
         row.state, row.reason, row.ended = state, reason, self._clock()
         score = record.score("validation", run.metric) if record else None
         row.score = row.score if score is None else score
+        took = record.seconds if record else None
+        seconds = row.ended - row.begun if took is None else took
         because = f"  ({reason})" if reason else ""
+        if state == "FAIL" and self._console.is_terminal:
+            self.say(f"{run.name} failed: {reason}")  # a narrow table has no room for it
         self._line(
             f"{run.name} {state}  {self._metric} {number(row.score)}  "
-            f"{duration(row.ended - row.begun)}{because}  {self.summary()}"
+            f"{duration(seconds)}{because}  {self.summary()}"
         )
 
     def say(self, line: str) -> None:
@@ -168,30 +185,45 @@ class LiveView:
         return f"{ended}{of} done" + (f", about {duration(left)} left" if left else "")
 
     def table(self) -> Table:
-        """Return the table of the last runs."""
+        """Return the table of the last runs, as many of its columns as fit the terminal."""
+        rows = list(self._rows.values())  # the drawing thread looks while runs are added
+        cells = self._cells(rows)
         table = Table(title=self.summary(), title_justify="left", expand=False)
-        for column in ("run", "state", "step", self._metric, "kept rank", "time left"):
-            table.add_column(column, justify="left" if column in ("run", "state") else "right")
-        table.add_column("settings", overflow="ellipsis", no_wrap=True)
-        rows = list(self._rows.values())
-        scores = [row.score for row in rows if row.state == "COMPLETE" and row.competes]
-        best = max(scores, default=math.nan)
-        now = self._clock()
         if len(rows) > ROWS:
             table.caption = f"{len(rows) - ROWS} earlier runs not shown"
+        widths = _widths(cells, self._console.width)
+        for column in (name for name in cells if name in widths):
+            table.add_column(
+                column,
+                justify="left" if column in (RUN, STATE, SETTINGS) else "right",
+                width=widths[column],
+                no_wrap=column == SETTINGS,
+                overflow="ellipsis" if column == SETTINGS else "fold",
+            )
+        for line in zip(*(cells[name] for name in cells if name in widths), strict=True):
+            table.add_row(*line)
+        return table
+
+    def _cells(self, rows: list[Row]) -> dict[str, list[Text]]:
+        scores = [row.score for row in rows if row.state == "COMPLETE" and row.competes]
+        best, now = max(scores, default=math.nan), self._clock()
+        columns = (RUN, STATE, STEP, self._metric, RANK, LEFT, SETTINGS)
+        cells: dict[str, list[Text]] = {name: [] for name in columns}
         for row in _last(rows):
             mark = " *" if row.state == "COMPLETE" and row.competes and row.score == best else ""
             left = row.seconds_left(now)
-            table.add_row(
+            line = (
                 Text(row.name),
                 Text(row.state, STYLES[row.state]),
-                f"{row.step}/{row.total_steps}" if row.total_steps else "",
-                number(row.score) + mark,
-                "" if row.kept_rank is None else str(row.kept_rank),
-                duration(left) if left is not None else "",
+                Text(f"{row.step}/{row.total_steps}" if row.total_steps else ""),
+                Text(number(row.score) + mark),
+                Text("" if row.kept_rank is None else str(row.kept_rank)),
+                Text(duration(left) if left is not None else ""),
                 Text(row.reason or row.settings),
             )
-        return table
+            for name, cell in zip(columns, line, strict=True):
+                cells[name].append(cell)
+        return cells
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
@@ -210,6 +242,16 @@ class LiveView:
         running = [row.seconds_left(now) for row in rows if row.ended is None]
         rest = sum(mean if left is None else left for left in running)
         return (rest + waiting * mean) / self._most_at_once
+
+
+def _widths(cells: dict[str, list[Text]], room: int) -> dict[str, int]:
+    """Return the width of each column that fits: a narrow terminal keeps the score to the last."""
+    metric = next(name for name in cells if name not in (RUN, STATE, STEP, RANK, LEFT, SETTINGS))
+    order = (RUN, STATE, metric, STEP, LEFT, RANK, SETTINGS)
+    extents = [extent(name, [cell.plain for cell in cells[name]]) for name in order]
+    # Settings are cut off anyhow, so a few characters of them will do.
+    extents[-1] = Extent(LEAST_SETTINGS, max(LEAST_SETTINGS, extents[-1].natural))
+    return dict(zip(order, fitting(extents, room - EDGES, GAP), strict=False))
 
 
 def _begun_before(run: RunInfo) -> bool:

@@ -69,3 +69,6 @@ TrackingUri = Annotated[
 Json = Annotated[
     bool, typer.Option("--json", help="Results as JSON on stdout, progress on stderr.")
 ]
+Wide = Annotated[
+    bool, typer.Option("--wide", help="Every column of a table, however wide the terminal is.")
+]

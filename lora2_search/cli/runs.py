@@ -16,8 +16,14 @@ from .narration import narrator
 from .rows import print_json, print_rows
 
 
-def list_all(storage: Path | None, as_json: bool) -> None:
-    """Print one row for each study, suite, single run and verification."""
+def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
+    """Print one row for each study, suite, single run and verification.
+
+    Args:
+        storage: Where studies and suites are; by default the home.
+        as_json: Print JSON.
+        wide: Print every column, however wide the terminal is.
+    """
     rows = [_overview(item) for item in everything(storage)]
     if as_json:
         print_json(rows)
@@ -27,14 +33,16 @@ def list_all(storage: Path | None, as_json: bool) -> None:
             f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start"
         )
         return
-    print_rows(
-        [_shown(row) for row in rows],
-        ["name", "kind", "state", "runs", "best", "metric", "score", "begun", "go on with"],
-    )
+    columns = ["name", "kind", "state", "metric", "validation", "runs", "best", "begun"]
+    shown = [_shown(row | {"validation": row["score"]}) for row in rows]
+    print_rows(shown, [*columns, "go on with"], wide=wide)
 
 
-def show(name: str, storage: Path | None, as_json: bool) -> None:
-    """Print one row for each run of a study or suite, one run, or a verification's table."""
+def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> None:
+    """Print one row for each run of a study or suite, one run, or a verification's table.
+
+    See ``list_all`` for the other arguments.
+    """
     item = find(name, storage)
     if item.kind == "verification":
         _show_verification(item, as_json)
@@ -50,9 +58,9 @@ def show(name: str, storage: Path | None, as_json: bool) -> None:
         return
     columns = ["run", "state", "metric", "validation", "test"]
     columns += ["step", "kept rank", "seconds", "peak MB", *keys, "health", "error"]
-    print_rows([_shown({**row, **row["settings"]}) for row in rows], columns)
+    print_rows([_shown({**row, **row["settings"]}) for row in rows], columns, wide=wide)
     if item.kind == "run":
-        _show_closer(item)
+        _show_closer(item, wide)
     narrator()(str(item.folder))
     if again:
         narrator()(f"stopped; go on with: {again}")
@@ -95,7 +103,7 @@ def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -
 def _overview(item: Named) -> dict[str, Any]:
     records = item.records()
     extent = str(item.extent) if item.kind == "verification" else ""
-    states = Counter(item.state_of(record.status) for _, record in records)
+    states = Counter(item.state_of(record.status) for name, record in records if name != REFERENCE)
     states.update(item.state_of("running") for _ in item.waiting())
     state = item.state()
     best, score = item.best() or ("", None)
@@ -125,8 +133,8 @@ def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str
         "test": record.score("test", metric),
         "metric": metric or record.metric,
         "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
-        "kept rank": sum(record.rank_pattern.values()) if record.rank_pattern else None,
-        "seconds": record.timings.get("total") or sum(record.timings.values()) or None,
+        "kept rank": record.kept_rank,
+        "seconds": record.seconds,
         "settings": changed(record, keys) if name != REFERENCE else {},
         "scores": record.scores,
         "counts": record.counts,
@@ -136,7 +144,7 @@ def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str
     }
 
 
-def _show_closer(item: Named) -> None:
+def _show_closer(item: Named, wide: bool) -> None:
     """Print a single run's kept ranks by block and kind of module, and its flags in full."""
     from ..report.ranks import rank_rows
 
@@ -144,9 +152,8 @@ def _show_closer(item: Named) -> None:
         if rows := rank_rows([record]):
             print("\nKept ranks:\n")
             # A table's head shows a dotted name's last part alone, and several end in "dense".
-            print_rows(
-                [{kind.replace(".", "/"): rank for kind, rank in row.items()} for row in rows]
-            )
+            named = [{kind.replace(".", "/"): rank for kind, rank in row.items()} for row in rows]
+            print_rows(named, wide=wide)
             print()
         for flag in record.flags:
             narrator()(f"health: {flag}")
@@ -181,7 +188,7 @@ def _varied(item: Named) -> list[str]:
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    scores = {key: number(row[key]) for key in ("validation", "test", "score") if row.get(key)}
+    scores = {key: number(row[key]) for key in ("validation", "test") if row.get(key) is not None}
     seconds = {"seconds": duration(row["seconds"])} if row.get("seconds") else {}
     peak = {"peak MB": f"{row['peak MB']:.0f}"} if row.get("peak MB") else {}
     health = {"health": ", ".join(flag["name"] for flag in row.get("flags", ()))}

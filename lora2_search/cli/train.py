@@ -92,7 +92,7 @@ def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
         "majority": record.majority,
         "counts": record.counts,
         "flags": [flag.model_dump() for flag in record.flags],
-        "seconds": record.timings.get("total"),
+        "seconds": record.seconds,
         "mlflow": where_in_mlflow(run.folder, uri),
         "ui": command("ui", run.name, tracking_uri=uri),
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .failures import explained
-from .options import Json, Storage, TrackingUri
+from .options import Json, Storage, TrackingUri, Wide
 
 
 def report(
@@ -67,24 +67,25 @@ def doctor(
         raise typer.Exit(run_doctor(fetch, tracking_uri))
 
 
-def runs_list(storage: Storage = None, as_json: Json = False) -> None:
+def runs_list(storage: Storage = None, as_json: Json = False, wide: Wide = False) -> None:
     """List studies, suites, single runs and verifications."""
     with explained("runs list"):
         from .runs import list_all
 
-        list_all(storage, as_json)
+        list_all(storage, as_json, wide)
 
 
 def runs_show(
     name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
     storage: Storage = None,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Show the runs of a study or suite, one run, or the table of a verification."""
     with explained("runs show"):
         from .runs import show
 
-        show(name, storage, as_json)
+        show(name, storage, as_json, wide)
 
 
 def runs_sync(

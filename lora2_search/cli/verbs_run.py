@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from .failures import explained
-from .options import Address, Json, Name, Resume, RunName, Set, Storage, TrackingUri
+from .options import Address, Json, Name, Resume, RunName, Set, Storage, TrackingUri, Wide
 
 
 def tune(
@@ -92,6 +92,7 @@ def ablate(
         typer.Option("--dry-run", help="Say what it would cost and could show; run nothing."),
     ] = False,
     as_json: Json = False,
+    wide: Wide = False,
 ) -> None:
     """Run arms x seeds of a suite; tell which part of the method helps."""
     with explained("ablate"):
@@ -111,6 +112,7 @@ def ablate(
             tracking_uri=tracking_uri,
             dry=dry_run,
             as_json=as_json,
+            wide=wide,
         )
 
 

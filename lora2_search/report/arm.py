@@ -68,7 +68,7 @@ def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
         for key in COUNTS
         if ended and all(key in record.counts for record in ended)
     }
-    seconds = [record.timings["total"] for record in ended if "total" in record.timings]
+    seconds = [record.seconds for record in ended if record.seconds is not None]
     return Arm(
         name=name,
         changes=suite.arms[name],

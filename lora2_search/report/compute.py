@@ -23,8 +23,8 @@ def compute_statement(records: Sequence[RunRecord]) -> str:
     reused = sum(record.reused_from is not None for record in records)
     states: Counter[str] = Counter(record.status for record in records)
     told = ", ".join(f"{states[key]} {word}" for key, word in _WORDS.items() if states[key])
-    seconds = sum(record.timings.get("total", 0.0) for record in records)
-    unknown = sum("total" not in record.timings for record in records)
+    seconds = sum(record.seconds or 0.0 for record in records)
+    unknown = sum(record.seconds is None for record in records)
     without = f" ({unknown} without a recorded time)" if unknown else ""
     peak = max((record.peak_memory_mb or 0.0 for record in records), default=0.0)
     memory = f" Peak memory of a run: {peak:,.0f} MiB." if peak else ""

@@ -146,5 +146,5 @@ def _score(record: RunRecord | None, split: str, metric: str) -> str:
 
 
 def _seconds(record: RunRecord | None) -> str:
-    total = (record.timings if record else {}).get("total")
-    return NONE if total is None else f"{total:.0f}"
+    seconds = record.seconds if record else None
+    return NONE if seconds is None else f"{seconds:.0f}"

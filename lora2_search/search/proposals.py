@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..config import RunConfig
 from ..errors import ConfigError
 from ..observer import RunInfo, State
-from ..training.record import Status
+from ..training.record import Status, read_record
 from .distribution import Value
 from .space import Space
 from .storage import make_sampler
@@ -101,10 +101,13 @@ class Proposals:
         self._storage.set_trial_intermediate_value(self._trial_id(number), interval, score)
 
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
-        """Tell Optuna the truth about a trial."""
+        """Tell Optuna the truth about a trial, ``seconds`` among it: its own clock counts waits."""
         number = self._numbers.get(run.key)
         if number is None:
             return
+        record = read_record(run.folder)
+        if record is not None and record.seconds is not None:
+            self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
         self._tell(number, state, score, reason)
         self._outcomes.append(reason if state == "FAIL" else "")
         self._values.pop(number, None)

@@ -57,7 +57,7 @@ def report_of_record(record: RunRecord, metric: str | None = None) -> Report:
         step=record.total_steps,
         total_steps=record.total_steps,
         score=math.nan if score is None else score,
-        kept_rank=sum(record.rank_pattern.values()),
+        kept_rank=record.kept_rank,
         points=tuple(record.history),
         done=True,
     )

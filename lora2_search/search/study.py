@@ -76,9 +76,10 @@ class Study:
         return early_stopping.notes(self.space.run_config(), self.space.search, wanted)
 
     def frame(self) -> pandas.DataFrame:
-        """Return one row a trial: number, state, score, settings, test score, sizes, seconds.
+        """Return one row a trial: number, state, scores, settings, sizes, seconds.
 
-        ``score`` and ``test`` are the objective on the validation and the test split.
+        ``validation`` and ``test`` are the objective after the last evaluation, on either split;
+        ``score`` is the validation score of complete trials alone, by which the study chooses.
         """
         import pandas
 
@@ -226,8 +227,9 @@ def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:
     record = trial.record
     row: dict[str, Any] = {"number": trial.number, "state": trial.state, "score": trial.score}
     row |= {name: trial.params.get(name) for name in space.search}
-    row["test"] = record.score("test", space.objective.metric) if record else None
+    for split in ("validation", "test"):
+        row[split] = record.score(split, space.objective.metric) if record else None
     for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):
         row[name] = record.counts.get(name) if record else None
-    row["seconds"] = record.timings.get("total") if record else None
+    row["seconds"] = record.seconds if record else None
     return row | {"reason": trial.reason, "folder": str(trial.folder)}

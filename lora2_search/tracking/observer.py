@@ -27,7 +27,7 @@ from .spool import (
     read,
     run_path,
 )
-from .views import BEST
+from .views import BEST, FINAL
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -130,7 +130,9 @@ class SpoolObserver:
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
         """Note how a run ended; ``best/score`` and the final scores only when it is complete.
 
-        ``best/score`` is the last score that was reported, else the record's of the run's metric.
+        ``final/score`` is the last score that was reported, else the record's of the run's metric;
+        ``best/score`` the highest of its evaluations. It lasted as long as its record says, so
+        that MLflow's duration is the one that is shown everywhere.
         """
         time_ms = record.ended_ms if record and record.ended_ms else _now_ms()
         tags: dict[str, Any] = {}
@@ -145,12 +147,15 @@ class SpoolObserver:
             spool = self._spool(run)
             if record is not None and state == "COMPLETE":
                 step = max((point.step for point in record.history), default=record.total_steps)
-                best = spool.latest.get(SCORE, record.score("validation", run.metric))
-                spool.points([(step, time_ms, _final_metrics(record, best))])
+                final = spool.latest.get(SCORE, record.score("validation", run.metric))
+                best = spool.highest.get(SCORE, final)
+                scores = {FINAL: final, BEST: best}
+                spool.points([(step, time_ms, _final_metrics(scores, record))])
             pattern = run.folder / RANK_PATTERN_FILE
             if pattern.is_file():
                 spool.append(Artifact(path=self._relative(pattern), to=""))
-            spool.append(End(state=state, time_ms=time_ms, reason=reason, tags=clean_tags(tags)))
+            end_ms = _end_ms(spool, record, time_ms)
+            spool.append(End(state=state, time_ms=end_ms, reason=reason, tags=clean_tags(tags)))
             self._open.pop(run.key).close()
 
     def measured(self, values: Mapping[str, float]) -> None:
@@ -271,8 +276,15 @@ def _told(flag: Flag) -> str:
     return f"{flag.detail}; turn {flag.setting}"
 
 
-def _final_metrics(record: RunRecord, best: float | None) -> dict[str, float]:
-    values: dict[str, float | None] = {BEST: best}
+def _end_ms(spool: Spool, record: RunRecord | None, ended_ms: int) -> int:
+    """Return when a run ended on MLflow's clock, which runs from its first start without pauses."""
+    if record is None or record.seconds is None or not record.started_ms or not spool.begun_ms:
+        return ended_ms
+    return spool.begun_ms + round(1000 * record.seconds)
+
+
+def _final_metrics(scores: Mapping[str, float | None], record: RunRecord) -> dict[str, float]:
+    values = dict(scores)
     values |= {f"final/{key}": value for key, value in record.scores.items()}
     values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
     values |= {f"seconds/{key}": value for key, value in record.timings.items()}

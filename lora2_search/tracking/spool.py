@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,8 +158,10 @@ class Spool:
 
     Attributes:
         records: How many records an earlier process left here.
+        begun_ms: Time of the first start found or written, ``None`` in a new file.
         last: The last start or end found or written, ``None`` in a new file.
         latest: The last value of every metric, found or written.
+        highest: The highest finite value of every metric, found or written.
     """
 
     def __init__(self, path: Path, flusher: Flusher) -> None:
@@ -171,8 +174,10 @@ class Spool:
             self._write(b"\n")
         earlier = read(path).records
         self.records = len(earlier)
+        self.begun_ms: int | None = None
         self.last: Start | End | None = None
         self.latest: dict[str, float] = {}
+        self.highest: dict[str, float] = {}
         self._written: set[tuple[str, int]] = set()
         for record in earlier:
             self._note(record)
@@ -220,5 +225,10 @@ class Spool:
         if isinstance(record, Metrics):
             self._written.update((key, record.step) for key in record.values)
             self.latest |= record.values
+            for key, value in record.values.items():
+                if math.isfinite(value):
+                    self.highest[key] = max(value, self.highest.get(key, value))
         elif isinstance(record, Start | End):
             self.last = record
+            if isinstance(record, Start) and self.begun_ms is None:
+                self.begun_ms = record.time_ms

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from .spool import ParentKind
 
 BEST = "best/score"
+FINAL = "final/score"
 
 _TAG = "mlflow.sharedViewState."
 # An experiment tag holds 20,000 characters; beyond some dozens of columns nobody reads them.
@@ -27,9 +28,10 @@ def view_tags(
 ) -> dict[str, str]:
     """Return the experiment tags that hold the prepared view, named after ``what``.
 
-    A study lists its trials under their parent, newest first, with score, state and the searched
-    settings. Rows nest only in the order of creation, so it is not sorted by score: a click on
-    the column does that. A suite shows one row a group, with the mean over its seeds.
+    A study lists its trials under their parent, newest first, with the final score (by which the
+    study chooses), the best one, state and the searched settings. Rows nest only in the order of
+    creation, so it is not sorted by score: a click on the column does that. A suite shows one row
+    a group, with the mean over its seeds.
 
     Args:
         what: ``study`` or ``suite``.
@@ -41,10 +43,10 @@ def view_tags(
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": [f"metrics.`{BEST}`", "tags.`state`", *settings],
+        "selectedColumns": [f"metrics.`{FINAL}`", f"metrics.`{BEST}`", "tags.`state`", *settings],
     }
     if what == "suite":
-        state["selectedColumns"][1:1] = ["tags.`arm`", "tags.`seed`"]
+        state["selectedColumns"][2:2] = ["tags.`arm`", "tags.`seed`"]
         state["groupBy"] = {
             "aggregateFunction": "average",
             "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in groups],

@@ -86,7 +86,9 @@ class RunRecord(BaseModel):
             and the counts of what is kept and compressed, are then those of the cut adapter; the
             history keeps the scores before it.
         flags: Failure signatures that were seen so far.
-        timings: Seconds: ``train``, ``evaluation``, ``diagnostics``, ``setup``, ``total``.
+        timings: Seconds: ``train``, ``evaluation``, ``diagnostics``, ``setup``, and ``total``, all
+            that processes spent on the run, between those parts too, but for pauses. What is shown
+            as a run's time is ``seconds``.
         peak_memory_mb: Peak resident (or device) memory in MiB.
         versions: Python and library versions.
         commit: Git commit of this package, when it runs from a checkout; for people: what decides
@@ -129,6 +131,17 @@ class RunRecord(BaseModel):
     reused_from: str | None = None
     started_ms: int = 0
     ended_ms: int | None = None
+
+    @property
+    def kept_rank(self) -> int | None:
+        """Singular values kept in all matrices; ``None`` for methods without them."""
+        return sum(self.rank_pattern.values()) if self.rank_pattern else None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took so far, pauses left out; ``None`` where that was not measured."""
+        parts = sum(value for name, value in self.timings.items() if name != "total")
+        return self.timings.get("total") or parts or None
 
     def score(self, split: str, metric: str | None = None) -> float | None:
         """Return a metric on ``validation`` or ``test``, ``None`` if it was never measured.

@@ -18,7 +18,7 @@ class Report:
         step: Optimiser steps done.
         total_steps: Optimiser steps of the whole run (T).
         score: Primary metric on the validation split, higher is better; NaN when diverged.
-        kept_rank: Singular values still alive in all matrices; 0 for methods without them.
+        kept_rank: Singular values still alive in all matrices; ``None`` for methods without them.
         points: The points of this interval; the whole history in the first report after a resume.
         done: Whether the run is complete.
     """
@@ -28,7 +28,7 @@ class Report:
     step: int
     total_steps: int
     score: float
-    kept_rank: int
+    kept_rank: int | None
     points: tuple[Point, ...]
     done: bool
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Generator
 from pathlib import Path
 
@@ -38,6 +37,7 @@ from .record import (
     write_text,
 )
 from .reporter import Report, Reporter, SilentReporter
+from .timing import Clock, Timer
 
 
 def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> RunRecord:
@@ -77,10 +77,11 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
     if record.status == "completed":
         yield _finished(config, record)
         return record
+    clock = Clock(record)
     try:
-        with _Timer(record, "setup"):
+        with Timer(record, "setup"):
             reset_peak_memory()
-            running = _Run(prepare(config), record, folder)
+            running = _Run(prepare(config), record, folder, clock)
             record.model_files = model_files(config.model)
             record.model_hash = model_hash(record.model_files)
         yield from running.intervals()
@@ -91,6 +92,7 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
         record.status = "failed"
         record.error = f"{type(error).__name__}: {error}"
         record.ended_ms = now_ms()
+        clock.note()
         record.write(folder)
         if error is raised:
             raise
@@ -139,31 +141,18 @@ def _finished(config: RunConfig, record: RunRecord) -> Report:
         step=record.total_steps,
         total_steps=record.total_steps,
         score=record.scores[f"validation/{record.metric}"],
-        kept_rank=sum(record.rank_pattern.values()),
+        kept_rank=record.kept_rank,
         points=tuple(record.history),
         done=True,
     )
 
 
-class _Timer:
-    """Adds the seconds spent inside to one of the record's timings."""
-
-    def __init__(self, record: RunRecord, name: str) -> None:
-        self._record, self._name = record, name
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        timings = self._record.timings
-        timings[self._name] = timings.get(self._name, 0.0) + time.perf_counter() - self._start
-
-
 class _Run:
     """A prepared run, from its checkpoint (if there is one) to its end."""
 
-    def __init__(self, prepared: Prepared, record: RunRecord, folder: Path) -> None:
+    def __init__(self, prepared: Prepared, record: RunRecord, folder: Path, clock: Clock) -> None:
         self.prepared, self.record, self.folder = prepared, record, folder
+        self.clock = clock
         self.trainer, self.data = prepared.trainer, prepared.data
         self.done = 0
         self.unreported: list[Point] = []
@@ -179,6 +168,7 @@ class _Run:
             self.done = state["step"]
             record.history = [Point.model_validate(point) for point in state["history"]]
             record.timings = state["timings"]
+            record.timings.setdefault("total", sum(record.timings.values()))
             self.trainer.health.load_state(state["health"])
             if state.get("code_hash") != record.code_hash:
                 record.code_hash = ""  # begun by other code: no one code has made this run
@@ -198,13 +188,13 @@ class _Run:
     def _advance(self, index: int, stop: int) -> None:
         record = self.record
         try:
-            with _Timer(record, "train"):
+            with Timer(record, "train"):
                 points = list(self.trainer.advance(self.done, stop))
         finally:
             # A run that diverges here tells in its record what went before.
             self._note_health()
         self.done = stop
-        with _Timer(record, "evaluation"):
+        with Timer(record, "evaluation"):
             self.said = {"validation": self.prepared.predict("validation")}
             scores = self.said["validation"].scores(self.data.metrics)
         if not math.isfinite(scores[record.metric]):
@@ -223,13 +213,14 @@ class _Run:
             "health": self.trainer.health.state(),
             "code_hash": record.code_hash,
         }
+        self.clock.note()
         check_base()  # before the state is kept: a run that goes on from it relies on it
         save_checkpoint(self.folder, stop, self.trainer.progress, state)
 
     def _look_closer(self, index: int, stop: int, score: float) -> dict[str, float]:
         """Judge the new score, and measure planes and ranks where that is due."""
         adaptive, said = self.trainer.progress.adaptive, self.said["validation"]
-        with _Timer(self.record, "diagnostics"):
+        with Timer(self.record, "diagnostics"):
             self.trainer.health.evaluated(
                 stop, score, adaptive.kept_rank(), lambda: standard_error(said, self.record.metric)
             )
@@ -262,6 +253,7 @@ class _Run:
         if done:
             self._finish()
             check_base()  # before the record says that all is well
+        self.clock.note()
         record.write(self.folder)
         if done:
             # Only now: a run killed before its record is whole must find its checkpoint.
@@ -273,7 +265,7 @@ class _Run:
             step=self.done,
             total_steps=record.total_steps,
             score=scores[record.metric],
-            kept_rank=sum(record.rank_pattern.values()),
+            kept_rank=record.kept_rank,
             points=points,
             done=done,
         )
@@ -283,14 +275,14 @@ class _Run:
         after, progress = RunConfig.model_validate(self.record.config).after, self.trainer.progress
         if after.svd_rank is None:
             return
-        with _Timer(self.record, "evaluation"):
+        with Timer(self.record, "evaluation"):
             accelerator = self.trainer.accelerator
             progress.model = cut_model(progress.model, after, self.record, accelerator)
             self.said = {"validation": self.prepared.predict("validation")}
 
     def _finish(self) -> None:
         record, splits = self.record, self.data.splits
-        with _Timer(record, "evaluation"):
+        with Timer(record, "evaluation"):
             for name in sorted(splits.keys() - {"train", "validation"}):
                 same = splits[name] is splits["validation"]
                 if not (same or self.trainer.training.score_test):
@@ -304,6 +296,4 @@ class _Run:
         card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
         # PEFT leaves an empty form there.
         write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
-        parts = ("setup", "train", "evaluation", "diagnostics")
-        record.timings["total"] = sum(record.timings[name] for name in parts)
         record.status, record.ended_ms = "completed", now_ms()

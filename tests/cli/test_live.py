@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from lora2_search.cli.live import ROWS, LiveView, duration
 from lora2_search.config import RunConfig
@@ -34,9 +36,11 @@ def record(score: float, f1: float = 0.0) -> RunRecord:
     return RunRecord(fingerprint="f", config={}, metric="accuracy", scores=scores)
 
 
-def view(total: int | None = None, terminal: bool = False) -> tuple[LiveView, io.StringIO, Clock]:
+def view(
+    total: int | None = None, terminal: bool = False, width: int = 140
+) -> tuple[LiveView, io.StringIO, Clock]:
     stream, clock = io.StringIO(), Clock()
-    return LiveView(total, stream, clock, width=140, terminal=terminal), stream, clock
+    return LiveView(total, stream, clock, width=width, terminal=terminal), stream, clock
 
 
 def cells(table_view: LiveView) -> list[list[str]]:
@@ -53,8 +57,8 @@ def test_without_a_terminal_every_event_is_one_line() -> None:
         live.ended(run(0), "COMPLETE", record(0.71), "")
     assert stream.getvalue().splitlines() == [
         "trial 0 started  k=4 lr=0.00123",
-        "trial 0 step 10/40  score 0.6100  kept rank 90",
-        "trial 0 COMPLETE  score 0.7100  1 min 14 s  1 of 2 done, about 1 min 14 s left",
+        "trial 0 step 10/40  validation score 0.6100  kept rank 90",
+        "trial 0 COMPLETE  validation score 0.7100  1 min 14 s  1 of 2 done, about 1 min 14 s left",
     ]
 
 
@@ -65,10 +69,10 @@ def test_an_objective_is_shown_by_its_name_and_decides_which_run_is_the_best() -
             live.started(run(number, metric="f1"))
             live.reported(run(number, metric="f1"), report(1, score=f1))
             live.ended(run(number, metric="f1"), "COMPLETE", record(accuracy, f1), "")
-    assert "trial 0 step 10/40  f1 0.3000  kept rank 90" in stream.getvalue()
-    assert "trial 1 COMPLETE  f1 0.4000" in stream.getvalue()
+    assert "trial 0 step 10/40  validation f1 0.3000  kept rank 90" in stream.getvalue()
+    assert "trial 1 COMPLETE  validation f1 0.4000" in stream.getvalue()
     assert [row[3] for row in cells(live)] == ["0.3000", "0.4000 *"]
-    assert live.table().columns[3].header == "f1"
+    assert live.table().columns[3].header == "validation f1"
 
 
 def test_a_long_line_is_not_folded() -> None:
@@ -84,7 +88,7 @@ def test_a_failure_says_why_and_keeps_brackets_as_they_are() -> None:
         live.started(run(0, **{"adapter.gamma": [0.1, 0.2]}))
         live.ended(run(0), "FAIL", None, "loss [nan] at step 3")
     assert "gamma=[0.1, 0.2]" in stream.getvalue()
-    assert "trial 0 FAIL  score -" in stream.getvalue()
+    assert "trial 0 FAIL  validation score -" in stream.getvalue()
     assert "(loss [nan] at step 3)" in stream.getvalue()
     assert cells(live)[0][-1] == "loss [nan] at step 3"
 
@@ -139,6 +143,55 @@ def test_a_terminal_gets_a_table_and_no_lines() -> None:
     assert "kept rank" in text
     assert "0.7100" in text
     assert "trial 0 started" not in text
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (50, ["run", "state", "validation f1"]),
+        (60, ["run", "state", "step", "validation f1"]),
+        (80, ["run", "state", "step", "validation f1", "kept rank", "time left"]),
+        (140, ["run", "state", "step", "validation f1", "kept rank", "time left", "settings"]),
+    ],
+)
+def test_a_narrow_terminal_keeps_state_and_score_and_splits_no_number(
+    width: int, columns: list[str]
+) -> None:
+    live, _, clock = view(width=width)
+    named = replace(run(0, "f1", **{"adapter.k": 4}), name="without-orthogonality, seed 10")
+    live.started(named)
+    clock.now = 250
+    live.reported(named, report(1, score=0.61, rank=12345))
+    assert [column.header for column in live.table().columns] == columns
+    drawn = io.StringIO()
+    Console(file=drawn, width=width).print(live.table())
+    assert max(map(len, drawn.getvalue().splitlines())) <= width
+    shown = {"validation f1": "0.6100", "kept rank": "12345", "time left": "12 min 30 s"}
+    assert all(text in drawn.getvalue() for name, text in shown.items() if name in columns)
+
+
+def test_in_a_terminal_a_failure_is_said_above_the_table() -> None:
+    live, stream, _ = view(terminal=True, width=40)
+    with live:
+        live.started(run(0))
+        live.ended(run(0), "FAIL", None, "loss [nan] at step 3")
+    assert "trial 0 failed: loss [nan] at step 3" in stream.getvalue()
+
+
+def test_a_method_without_ranks_has_none_in_the_line_and_in_the_table() -> None:
+    live, stream, _ = view()
+    live.started(run(0))
+    live.reported(run(0), replace(report(1), kept_rank=None))
+    assert stream.getvalue().splitlines()[-1] == "trial 0 step 10/40  validation score 0.5000"
+    assert cells(live)[0][4] == ""
+
+
+def test_a_run_took_what_its_record_says() -> None:
+    live, stream, clock = view()
+    live.started(run(0))
+    clock.now = 160
+    live.ended(run(0), "COMPLETE", record(0.7).model_copy(update={"timings": {"total": 155}}), "")
+    assert "2 min 35 s" in stream.getvalue()
 
 
 @pytest.mark.parametrize(

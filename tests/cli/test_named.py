@@ -116,7 +116,7 @@ def test_a_study_with_another_objective_is_ranked_and_shown_by_it(own_home: Path
 def test_the_list_counts_states(full: Path) -> None:
     result = CliRunner().invoke(app, ["runs", "list", "--json"])
     rows = {(row["kind"], row["name"]): row for row in json.loads(result.stdout)}
-    assert rows["study", "quick"]["runs"] == "2 completed, 1 failed, 1 pruned"
+    assert rows["study", "quick"]["runs"] == "1 completed, 1 failed, 1 pruned"
     assert rows["study", "quick"]["score"] == 0.7
     assert rows["suite", "quick"]["best"] == ""
     assert rows["run", "one"]["begun"].startswith("2026-09-21T")

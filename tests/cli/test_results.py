@@ -156,6 +156,36 @@ def test_rows_are_whole_lines_without_empty_columns(capsys: pytest.CaptureFixtur
     assert lines[2].split() == ["b[1]"]
 
 
+RUN_ROW = {
+    "run": "without-orthogonality-seed10",
+    "state": "completed",
+    "validation": "0.8712",
+    "test": "84.12 ± 0.50 %",
+    "adapter.gamma": 0.0123,
+    "parameters": "168,480",
+    "error": "ValueError: the file /somewhere/far/away/in/a/folder.csv is gone",
+}
+
+
+def test_a_narrow_terminal_gets_the_first_columns_whole_and_the_names_of_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_rows([RUN_ROW], wide=False, width=80)
+    head, row, rest = capsys.readouterr().out.splitlines()
+    assert row.split("  ")[-1].strip() == "0.0123" and "84.12 ± 0.50 %" in row
+    assert max(map(len, (head, row))) <= 80
+    assert rest == "Not shown: parameters, error. --wide shows every column."
+
+
+@pytest.mark.parametrize("wide", [True, None])
+def test_with_wide_or_in_a_verb_without_it_every_column_is_printed(
+    wide: bool | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_rows([RUN_ROW], wide=wide, width=60)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[1].rstrip().endswith("folder.csv is gone")
+
+
 def test_a_winner_that_ties_and_beats_nothing_is_not_sold_as_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

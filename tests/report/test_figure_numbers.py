@@ -186,6 +186,8 @@ def test_the_compute_statement_adds_up_every_run_whatever_became_of_it() -> None
         record(config, status="failed", timings={"total": 10.0}, reused_from="suites/a/runs/b"),
         record(config, status="failed", timings={}, device="cuda"),
     ]
+    pruned = record(config, status="pruned", timings={"train": 4.0, "setup": 3.0})
+    assert "42 seconds in all (1 without" in compute_statement([*records, pruned])
     text = compute_statement(records)
     assert text.startswith("3 runs (1 complete, 2 failed), 35 seconds in all (1 without")
     assert "cpu, 1 thread(s) a run; cuda" in text and "1 of the runs were taken over" in text

@@ -80,7 +80,9 @@ def test_best_score_is_told_of_complete_runs_only(
     assert ("final/test/accuracy" in named) is told
 
 
-def test_best_score_is_the_objective_that_was_reported_last(folder: Path) -> None:
+def test_the_final_score_is_the_one_reported_last_and_the_best_one_the_highest(
+    folder: Path,
+) -> None:
     info = run(folder)
     first = SpoolObserver(folder, parent())
     first.started(info)
@@ -89,8 +91,21 @@ def test_best_score_is_the_objective_that_was_reported_last(folder: Path) -> Non
     # A driver that was killed here: another one only learns that the run is complete.
     SpoolObserver(folder, parent()).ended(info, "COMPLETE", record(info), "")
     told = [r.values for r in records(folder, "00000", Metrics) if "best/score" in r.values]
-    assert [values["best/score"] for values in told] == [0.6]
+    assert [(values["final/score"], values["best/score"]) for values in told] == [(0.6, 0.9)]
     assert told[0]["final/validation/accuracy"] == 0.75
+
+
+def test_a_run_lasts_as_long_in_mlflow_as_its_record_says(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    info = run(folder)
+    observer.started(info)
+    observer.started(info)  # taken up again: the pause is no part of it
+    done = record(info).model_copy(update={"started_ms": 1, "timings": {"total": 155.25}})
+    observer.ended(info, "COMPLETE", done, "")
+    begun = records(folder, "00000", Start)[0].time_ms
+    (end,) = records(folder, "00000", End)
+    assert end.time_ms - begun == 155_250
 
 
 def test_the_runs_own_metric_is_told_where_nothing_was_reported(
@@ -103,7 +118,7 @@ def test_the_runs_own_metric_is_told_where_nothing_was_reported(
     observer.ended(info, "COMPLETE", done, "")
     observer.close("COMPLETE", winner=info)
     (told,) = records(folder, "00000", Metrics)
-    assert told.values["best/score"] == 0.5
+    assert told.values["final/score"] == told.values["best/score"] == 0.5
     named = [r.values for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
     assert named == [{"winner/validation": 0.5, "winner/test": 0.4}]
 

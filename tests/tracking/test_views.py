@@ -18,6 +18,7 @@ def test_a_study_shows_score_state_and_settings_in_the_order_of_creation() -> No
     state = unpacked(text)
     assert name == "mlflow.sharedViewState.study"
     assert state["selectedColumns"] == [
+        "metrics.`final/score`",
         "metrics.`best/score`",
         "tags.`state`",
         "params.`adapter.k`",

@@ -88,6 +88,25 @@ def test_every_method_learns_leaves_a_record_and_predictions_that_give_its_score
         assert record.counts["kept_adapter"] < record.counts["trained_adapter"]
 
 
+def test_a_run_that_is_stopped_has_its_time_and_a_pause_is_no_part_of_it(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny_bert, reviews_csv, method="lora")
+    begun = time.perf_counter()
+    stop_after(config, tmp_path, 1)
+    worked = time.perf_counter() - begun
+    stopped = read_record(tmp_path)
+    assert stopped is not None and stopped.kept_rank is None
+    assert stopped.seconds is not None and 0 < stopped.seconds <= worked
+    time.sleep(0.5)
+    begun = time.perf_counter()
+    record = run(config, tmp_path)
+    worked += time.perf_counter() - begun
+    assert record.seconds is not None and stopped.seconds < record.seconds <= worked
+    parts = sum(value for name, value in record.timings.items() if name != "total")
+    assert parts <= record.seconds
+
+
 @pytest.mark.parametrize(
     ("method", "init"),
     [
