@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from .seeds import Seeds, listed
 
 # Far from the seeds of any suite, also when more are added later.
 FIRST_SEED = 1000
+_MOST_TRIALS = 500
 
 
 def _values(values: list[Any]) -> list[Any]:
@@ -39,7 +41,11 @@ class Tuning(Section):
     @field_validator("arms")
     @classmethod
     def _equal(cls, arms: dict[str, dict[str, Values]]) -> dict[str, dict[str, Values]]:
-        counts = {arm: len(trials_of(grid)) for arm, grid in arms.items()}
+        counts = {arm: math.prod(map(len, grid.values())) for arm, grid in arms.items()}
+        if max(counts.values()) > _MOST_TRIALS:
+            raise ValueError(
+                f"a grid has at most {_MOST_TRIALS} trials, but got {max(counts.values()):,}"
+            )
         if len(set(counts.values())) > 1:
             told = ", ".join(f"{arm} {count}" for arm, count in counts.items())
             raise ValueError(f"every arm must get the same number of trials, but got {told}")
