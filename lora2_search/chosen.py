@@ -45,11 +45,9 @@ class Chosen(Generic[Plan]):
         try:
             yield
         except ConfigError as error:
-            raise ConfigError(
-                [
-                    replace(item, where=item.where or self.source.place(tuple(item.key.split("."))))
-                    for item in error.problems
-                ]
+            raise self.source.error(
+                replace(item, where=item.where or self.source.place(tuple(item.key.split("."))))
+                for item in error.problems
             ) from None
 
 

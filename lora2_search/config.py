@@ -117,10 +117,15 @@ def validate(source: Source, kind: type[Config]) -> Config:
         mark = next((mark for mark in _MARKS if mark in kind.model_fields), None)
         if (other := misplaced(source, mark)) is not None:
             raise ConfigError([other])
+    source.check_size()
+    return _validated(source, kind)
+
+
+def _validated(source: Source, kind: type[Config]) -> Config:
     try:
         return kind.model_validate(source.data)
     except ValidationError as error:
-        raise ConfigError(problems_of(error, kind, source)) from None
+        raise source.error(problems_of(error, kind, source)) from None
 
 
 def misplaced(source: Source, mark: str | None) -> Problem | None:
@@ -165,7 +170,7 @@ def with_settings(config: Config, settings: dict[str, Any]) -> Config:
             node[part] = dict(child) if isinstance(child, dict) else {}
             node = node[part]
         node[last] = value
-    return validate(Source(data), type(config))
+    return _validated(Source(data), type(config))
 
 
 def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _NEAR = 0.65
+# What is printed of what was written wrong: a file may hold anything.
+_LONGEST_KEY = 200
+_LONGEST_MESSAGE = 2_000
+_MOST_LINES = 50
 
 
 class UserError(Exception):
@@ -33,8 +37,15 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
-        key = f"{self.key}: " if self.key else ""
-        return f"{place}{key}{self.message}"
+        key = f"{_cut(self.key, _LONGEST_KEY)}: " if self.key else ""
+        return f"{place}{key}{_cut(self.message, _LONGEST_MESSAGE)}"
+
+
+def _cut(text: str, longest: int) -> str:
+    """Return the text, without its middle where it is longer than anybody reads."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 3 // 4]} … {text[-longest // 4 :]}"
 
 
 class ConfigError(UserError, ValueError):
@@ -46,7 +57,10 @@ class ConfigError(UserError, ValueError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        lines = [str(problem) for problem in self.problems[:_MOST_LINES]]
+        if len(self.problems) > _MOST_LINES:
+            lines.append(f"and {len(self.problems) - _MOST_LINES:,} more")
+        super().__init__("\n".join(lines))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

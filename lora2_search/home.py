@@ -53,14 +53,15 @@ def find_file(name: str, kind: str) -> Path:
         UserError: It is a folder, or nothing of that name exists; the message names the nearest
             shipped file, or all where none is near.
     """
-    given = Path(name).expanduser()
-    if given.is_file():
+    given = Path(os.path.expanduser(name))
+    # Unlike Path.is_file, os.path fails at no name, however long or odd.
+    if os.path.isfile(given):
         return given
     folder = shipped(kind)
     for candidate in (folder / given.name, folder / f"{given.name}.yaml"):
-        if given.parent == Path(".") and candidate.is_file():
+        if given.parent == Path(".") and os.path.isfile(candidate):
             return candidate
-    if given.is_dir():
+    if os.path.isdir(given):
         raise UserError(f"{name} is a folder; name a YAML file, for example one in it")
     # Those with an underscore are only extended by others.
     known = sorted(path.stem for path in folder.glob("[!_]*.yaml"))

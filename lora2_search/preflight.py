@@ -12,6 +12,7 @@ from .config import ModelConfig, RunConfig, with_settings
 from .errors import ConfigError, Problem, UserError
 from .model_types import TARGETS
 from .search.objective import unmeasured
+from .training.launch import check_launch
 from .training.location import model_location
 from .training.packaged import TASK_ASSETS, asset
 from .training.plan import check_schedule
@@ -41,8 +42,10 @@ def check_inputs(
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
             does not fit them, more layers than the model has, target modules that it has not, and
             a budget schedule that does not fit the steps; all of them.
-        UserError: The hub or the package index cannot be reached.
+        UserError: The hub or the package index cannot be reached, or a launcher started several
+            processes for one run.
     """
+    check_launch(say)
     problems: list[Problem] = []
     if config.task in TASK_ASSETS:
         asset(TASK_ASSETS[config.task], say)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import ConfigError, Problem
+from .plain_yaml import MOST_BYTES, MOST_DEPTH, MOST_DIGITS, MOST_KEYS, MOST_VALUES, parse
+from .plain_yaml import KeyPath as KeyPath
 
-KeyPath = tuple[str, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML whose floats follow YAML 1.2, so that ``1e-3`` is a number."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
-    list("-+.0123456789"),
-)
-# Integers must win over the float pattern above, which matches them too.
-for _first, _resolvers in _Loader.yaml_implicit_resolvers.items():
-    _resolvers.sort(key=lambda pair: pair[0] != "tag:yaml.org,2002:int")
+# A longer chain is a mistake.
+_MOST_EXTENDED = 20
+_MOST_SHOWN = 200
+_ASSIGNED = "--set "
 
 
 @dataclass
@@ -35,7 +26,7 @@ class Source:
 
     Attributes:
         data: The nested mapping.
-        where: ``file:line`` of each key path.
+        where: ``file:line``, or the assignment, of each key path.
         name: What to call the whole source in a message.
     """
 
@@ -50,6 +41,56 @@ class Source:
                 return self.where[path[:end]]
         return self.name
 
+    def error(self, problems: Iterable[Problem]) -> ConfigError:
+        """Return the mistakes, each once; one that an assignment brought stands at it.
+
+        A rule between settings is told under their group. Where its message gives the value of a
+        setting that was assigned (``target_rank=9``), the assignment is what broke it.
+        """
+        assigned = {
+            path[-1]: place for path, place in self.where.items() if place.startswith(_ASSIGNED)
+        }
+        return ConfigError(list(dict.fromkeys(_blamed(problem, assigned) for problem in problems)))
+
+    def check_size(self) -> None:
+        """Check that the data end, and are no larger than settings are; aliases count each time.
+
+        Raises:
+            ConfigError: They contain themselves, nest too deep or hold too much.
+        """
+        left = MOST_VALUES
+
+        def visit(value: Any, path: KeyPath) -> None:
+            nonlocal left
+            left -= 1
+            problem = None
+            if left < 0:
+                problem = f"stands for more than {MOST_VALUES:,} values, aliases unfolded"
+            elif len(path) > MOST_DEPTH:
+                problem = f"nests deeper than {MOST_DEPTH} levels, aliases unfolded"
+            elif isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
+                problem = f"a whole number has at most {MOST_DIGITS} digits"
+            elif isinstance(value, dict) and len(value) > MOST_KEYS:
+                problem = f"holds {len(value):,} keys; at most {MOST_KEYS:,} are read"
+            if problem is not None:
+                raise ConfigError([Problem(".".join(path[:2]), problem, self.place(path[:2]))])
+            if isinstance(value, dict):
+                for key, inner in value.items():
+                    visit(inner, (*path, str(key)))
+            elif isinstance(value, list):
+                for inner in value:
+                    visit(inner, (*path, "0"))
+
+        visit(self.data, ())
+
+
+def _blamed(problem: Problem, assigned: Mapping[str, str]) -> Problem:
+    if problem.where.startswith(_ASSIGNED):
+        return problem
+    named = re.findall(r"(\w+)=", problem.message)
+    places = [assigned[name] for name in dict.fromkeys(named) if name in assigned]
+    return replace(problem, where=", ".join(places)) if places else problem
+
 
 def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
     """Read a YAML mapping with its ``extends:`` chain resolved.
@@ -57,33 +98,40 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
     The file's own keys win over those of the file it extends; mappings merge key by key.
 
     Raises:
-        ConfigError: The file is missing, broken, not a mapping, extends itself, repeats a key,
-            or holds a tag that YAML would have to run code for.
+        ConfigError: The file is missing, larger than settings are, no text, no mapping, extends
+            itself, or holds what ``plain_yaml.parse`` refuses.
     """
     path = path.absolute()
     if path in _seen:
         chain = " -> ".join(item.name for item in (*_seen, path))
         raise ConfigError([Problem("extends", f"the files extend each other: {chain}", str(path))])
-    own = _parse(path)
-    parent = own.data.pop("extends", None)
+    own = _read(path)
+    if "extends" not in own.data:
+        return own
+    parent, place = own.data.pop("extends"), own.place(("extends",))
     if parent is None:
         return own
     if not isinstance(parent, str):
-        message = f"must be a file name, but got {parent!r}"
-        raise ConfigError([Problem("extends", message, own.place(("extends",)))])
+        raise ConfigError([Problem("extends", f"must be a file name, but got {parent!r}", place)])
     target = path.parent / parent
-    if not target.is_file():
+    if not os.path.isfile(target):  # unlike Path.is_file, never fails
         message = f"no file {target}; name a YAML file beside {path.name}"
-        raise ConfigError([Problem("extends", message, own.place(("extends",)))])
+        raise ConfigError([Problem("extends", message, place)])
+    if len(_seen) >= _MOST_EXTENDED:
+        message = f"more than {_MOST_EXTENDED} files extend each other in a row; write them as one"
+        raise ConfigError([Problem("extends", message, place)])
     base = read_yaml(target, (*_seen, path))
-    return Source(merge(base.data, own.data), {**base.where, **own.where}, own.name)
+    own.check_size()
+    base.check_size()
+    data = merge(base.data, own.data)
+    return Source(data, _laid_over(base.where, own.where, own.data, data), own.name)
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """Return ``base`` with ``over`` laid on top; a searched setting is replaced as a whole."""
     result = dict(base)
     for key, value in over.items():
-        if isinstance(value, dict) and isinstance(result.get(key), dict) and "." not in key:
+        if isinstance(value, dict) and isinstance(result.get(key), dict) and "." not in str(key):
             result[key] = merge(result[key], value)
         else:
             result[key] = value
@@ -98,30 +146,60 @@ def with_overrides(source: Source, assignments: Sequence[str]) -> Source:
     Raises:
         ConfigError: An assignment has no ``=`` or its value is broken YAML; all of them together.
     """
-    data, where, problems = source.data, dict(source.where), []
+    problems: list[Problem] = []
     for text in assignments:
-        key, sign, raw = text.partition("=")
-        place = f"--set {text}"
-        if not sign or not key.strip():
-            problems.append(Problem("", "must read key=value, for example adapter.k=4", place))
-            continue
         try:
-            value = yaml.load(raw, Loader=_Loader)
-        except yaml.YAMLError as error:
-            problems.append(Problem(key, _yaml_message(error), place))
-            continue
-        path = _key_path(key.strip())
-        nested: Any = value
-        for part in reversed(path):
-            nested = {part: nested}
-        data = merge(data, nested)
-        searched = data.get("search")
-        if isinstance(searched, dict) and key.strip() in searched:
-            data = {**data, "search": {k: v for k, v in searched.items() if k != key.strip()}}
-        where[path] = place
+            source = _assigned(source, text)
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
-    return Source(data, where, source.name)
+    return source
+
+
+def _assigned(source: Source, text: str) -> Source:
+    written, sign, raw = text.partition("=")
+    key = written.strip()
+    place = _ASSIGNED + (text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…")
+    if not sign or not key:
+        raise ConfigError([Problem("", "must read key=value, for example adapter.k=4", place)])
+    path = _key_path(key)
+    if len(path) > MOST_DEPTH:
+        raise ConfigError([Problem("", f"names a key of {len(path)} parts", place)])
+    try:
+        value, inner = parse(raw, lambda line: place)
+    except ConfigError as error:
+        keys = [".".join(filter(None, (key, problem.key))) for problem in error.problems]
+        found = [replace(p, key=key) for p, key in zip(error.problems, keys, strict=True)]
+        raise ConfigError(found) from None
+    nested: Any = value
+    for part in reversed(path):
+        nested = {part: nested}
+    Source(nested, {path: place}).check_size()
+    data = merge(source.data, nested)
+    searched = data.get("search")
+    if isinstance(searched, dict) and key in searched:
+        data = {**data, "search": {k: v for k, v in searched.items() if k != key}}
+    where = {path: place, **{(*path, *below): place for below in inner}}
+    return Source(data, _laid_over(source.where, where, nested, data), source.name)
+
+
+def _laid_over(
+    base: Mapping[KeyPath, str], own: Mapping[KeyPath, str], over: Any, merged: Any
+) -> dict[KeyPath, str]:
+    """Return where the keys of merged data stand: what was replaced whole stands no longer."""
+
+    def is_replaced(path: KeyPath) -> bool:
+        new, now = over, merged
+        for part in path:
+            if not isinstance(new, dict) or part not in new:
+                return False
+            new, now = new[part], now[part]
+            if new is now:
+                return True
+        return False
+
+    return {**{path: place for path, place in base.items() if not is_replaced(path)}, **own}
 
 
 def _key_path(key: str) -> KeyPath:
@@ -130,70 +208,35 @@ def _key_path(key: str) -> KeyPath:
     return (head, rest) if head == "search" and rest else tuple(key.split("."))
 
 
-def _parse(path: Path) -> Source:
-    if path.is_dir():
+def _read(path: Path) -> Source:
+    if os.path.isdir(path):
         raise ConfigError([Problem("", "is a folder; name a YAML file", str(path))])
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        text = _decoded(raw)
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError([Problem("", f"cannot be read: {why}", str(path))]) from None
-    try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        where, problems = _locate(node, path)  # before construction, which unfolds `<<`
-        data = loader.construct_document(node) if node else {}
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise ConfigError([Problem("", _yaml_message(error), place)]) from None
+    data, where = parse(text, lambda line: f"{path}:{line + 1}")
+    if data is None:
+        data = {}
     if not isinstance(data, dict):
         message = f"must be a mapping of settings, but got {type(data).__name__}"
         raise ConfigError([Problem("", message, str(path))])
-    if problems:
-        raise ConfigError(problems)
     return Source(data, where, str(path))
 
 
-def _locate(root: yaml.Node | None, file: Path) -> tuple[dict[KeyPath, str], list[Problem]]:
-    where: dict[KeyPath, str] = {}
-    problems: list[Problem] = []
-    seen: set[int] = set()  # an alias is a node met before: visited once, or a few lines explode
-
-    def visit(node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> None:
-        if node in above:
-            place = f"{file}:{node.start_mark.line + 1}"
-            problems.append(Problem(".".join(path), "contains itself through an alias", place))
-        if id(node) in seen:
-            return
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                inner = (*path, str(key.value))
-                place = f"{file}:{key.start_mark.line + 1}"
-                if inner in where and key.value != "<<":
-                    message = f"written twice (first at line {where[inner].rpartition(':')[2]})"
-                    problems.append(Problem(".".join(inner), message, place))
-                where[inner] = place
-                visit(value, inner, (*above, node))
-        elif isinstance(node, yaml.SequenceNode):
-            for index, value in enumerate(node.value):
-                where[(*path, str(index))] = f"{file}:{value.start_mark.line + 1}"
-                visit(value, (*path, str(index)), (*above, node))
-
-    if root is not None:
-        visit(root, (), ())
-    return where, problems
-
-
-def _yaml_message(error: yaml.YAMLError) -> str:
-    problem = str(getattr(error, "problem", None) or error).splitlines()[0]
-    if "could not determine a constructor" in problem:
-        return f"{problem}; only plain values are read here, never code"
-    context, mark = getattr(error, "context", None), getattr(error, "problem_mark", None)
-    if not context:
-        return f"broken YAML: {problem}"
-    begun = getattr(error, "context_mark", None)
-    elsewhere = begun and (mark is None or begun.line != mark.line)
-    where = f", begun in line {begun.line + 1}" if begun and elsewhere else ""
-    return f"broken YAML: {problem} ({context}{where})"
+def _decoded(raw: bytes) -> str:
+    """Return the text of a file: UTF-8, or UTF-16 that says so by its first two bytes."""
+    if len(raw) > MOST_BYTES:
+        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes, more than any settings are")
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"line {line} is no UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
+        ) from None

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora2_search.errors import ConfigError
+from lora2_search.errors import ConfigError, UserError
+from lora2_search.search.space import load_space
 from lora2_search.source import Source, merge, read_yaml, with_overrides
 
 
@@ -173,6 +174,106 @@ def test_all_broken_assignments_come_together() -> None:
         "--set =4",
         "--set seed=[",
     ]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("adapter.k=x", "--set adapter.k=x: adapter.k: must be a valid integer"),
+        ("adapter={k: 0}", "--set adapter={k: 0}: adapter.k: "),
+        ("adapter=5", "--set adapter=5: adapter: must be a group of settings"),
+        ("adapter.target_rank=9", "--set adapter.target_rank=9: adapter: target_rank must be at"),
+        ("adapter.t_init=0.9", "--set adapter.t_init=0.9: adapter: t_init + t_final must be less"),
+        ("scheduler.grace=6", "--set scheduler.grace=6: scheduler.grace: must be at most"),
+        ("training.evaluations=2", "--set training.evaluations=2: scheduler.grace: must be at m"),
+        ("search.training.lr={low: 1}", "--set search.training.lr={low: 1}: search.training.lr"),
+        ("seed=!!int abc", "--set seed=!!int abc: seed: 'abc' is no int"),
+        ("seed={a: 010}", "--set seed={a: 010}: seed.a: 010 is ambiguous"),
+        ("a" + ".a" * 40 + "=1", ": names a key of 41 parts"),
+    ],
+)
+def test_a_mistake_of_an_assignment_is_placed_at_it_and_at_no_line(
+    tmp_path: Path, assignment: str, said: str
+) -> None:
+    path = write(
+        tmp_path,
+        "name: x\ntask: sentiment\ntrials: 4\nadapter: {k: 8, r: 8, t_init: 0.1, t_final: 0.2}\n"
+        "scheduler: {grace: 4}\nsearch:\n  training.lr: {type: float, low: 0.1, high: 0.2}\n",
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_space(str(path), [assignment])
+    assert said in str(caught.value)
+    assert str(path) not in str(caught.value)
+
+
+def test_a_mistake_of_the_file_stays_at_its_line_whatever_is_assigned(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "name: x\ntask: sentiment\ntrials: 4\nadapter: {r: 8, kk: 4}\nsearch: {}"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_space(str(path), ["adapter.r=4", "seed=3"])
+    assert f"{path}:4: adapter.kk: unknown key" in str(caught.value)
+
+
+def test_a_file_of_50_megabytes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_bytes(b"a: 1\n" * 10_000_000)
+    started = time.process_time()
+    with pytest.raises(ConfigError, match="cannot be read: it is larger than 1,000,000 bytes"):
+        read_yaml(path)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_that_tells_its_encoding_is_read_in_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("a: grün\n", encoding=encoding)
+    assert read_yaml(path).data == {"a": "grün"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        ("a: 1\nb: grün\n".encode("cp1252"), "cannot be read: line 2 is no UTF-8 (byte 0xfc)"),
+        ("a: 1\n".encode("utf-16-le"), "holds a character that no text may have (U+0000)"),
+        ("a: 1\n".encode("utf-32"), "holds a character that no text may have (U+0000)"),
+        (b"\xff\xfea", "cannot be read: "),
+        (bytes(range(256)), "cannot be read: "),
+    ],
+)
+def test_a_file_in_another_encoding_is_refused_in_one_line(
+    tmp_path: Path, raw: bytes, words: str
+) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_bytes(raw)
+    with pytest.raises(ConfigError) as caught:
+        read_yaml(path)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_long_chain_of_files_is_refused_where_it_gets_too_long(tmp_path: Path) -> None:
+    for i in range(1000):
+        write(tmp_path, f"extends: f{i + 1}.yaml\n", f"f{i}.yaml")
+    with pytest.raises(
+        ConfigError, match="more than 20 files extend each other in a row"
+    ) as caught:
+        read_yaml(tmp_path / "f0.yaml")
+    assert caught.value.problems[0].where == f"{tmp_path / 'f20.yaml'}:1"
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~nobody/x", "../" * 1500, "", "."])
+def test_a_name_that_no_file_can_have_is_refused_like_any_other(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="no file"):
+        read_yaml(write(tmp_path, f"extends: '{name}'\n"))
+    with pytest.raises(UserError):
+        load_space(name)
+
+
+def test_what_a_file_replaces_whole_stands_no_longer_where_it_stood(tmp_path: Path) -> None:
+    write(tmp_path, "search:\n  adapter.k:\n    low: 1\n    high: 8\n", "base.yaml")
+    top = write(tmp_path, "extends: base.yaml\nsearch:\n  adapter.k: {high: 4}\n")
+    source = read_yaml(top)
+    assert source.place(("search", "adapter.k", "low")) == f"{top}:3"
 
 
 NESTED = st.recursive(

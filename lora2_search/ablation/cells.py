@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ Arms = dict[str, dict[str, Any]]
 Found = list[tuple[KeyPath, str]]
 
 _ABSENT = object()
+_MOST_CELLS = 1_000
 
 
 class Refused(Exception):
@@ -67,12 +69,14 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
         twins: Their names by ``identity``.
 
     Raises:
-        Refused: A setting that no arm may change, two factors that set the same one, a level that
-            the base cannot take, a factor without the base's level, a cell that cannot exist, two
-            cells that are one by construction, or an arm's name that is taken.
+        Refused: More cells than anybody runs, a setting that no arm may change, two factors that
+            set the same one, a level that the base cannot take, a factor without the base's level,
+            a cell that cannot exist, two cells that are one by construction, or an arm's name that
+            is taken.
     """
     _check_settings(block)
     levels = _levels(block, base)
+    _check_count(block, levels)
     made: dict[Cell, str] = {}
     new: Arms = {}
     seen: dict[str, Cell] = {}
@@ -128,6 +132,13 @@ def _check_settings(block: Block) -> None:
                     found.append((place, f"{what} sets it too, and a cell can have it but once"))
     if found:
         raise Refused(found)
+
+
+def _check_count(block: Block, levels: Mapping[str, list[str]]) -> None:
+    count = math.prod(map(len, levels.values())) if block.design in COMBINED else 1
+    if count > _MOST_CELLS:
+        message = f"the design makes {count:,} cells; at most {_MOST_CELLS:,} are run"
+        raise Refused([((*block.path, "factors"), message)])
 
 
 def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:

@@ -8,11 +8,16 @@ from pydantic import AfterValidator
 
 from ..config import MOST_SEED
 
+# Of one suite; more is a slip of the hand.
+MOST_SEEDS = 10_000
+
 
 def _some_seeds(seeds: int | list[int]) -> int | list[int]:
     if isinstance(seeds, int):
-        if seeds < 1:
-            raise ValueError(f"must be a count (1, 2 ...) or a list of seeds, got {seeds}")
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise ValueError(
+                f"must be a count (1, 2 ... {MOST_SEEDS:,}) or a list of seeds, got {seeds}"
+            )
     elif not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f"must list different seeds of 0 or more, at least one, got {seeds}")
     elif max(seeds) > MOST_SEED:

@@ -257,6 +257,7 @@ def validate_suite(source: Source) -> Suite:
     marked = any(key in source.data for key in ("arms", *KEYS))
     if not marked and (other := misplaced(source, "arms")) is not None:
         raise ConfigError([other])
+    source.check_size()
     data = _normalised(source.data)
     base = base_of(data)
     expanded, problems = expand(Source(data, source.where, source.name), base)
@@ -270,7 +271,7 @@ def validate_suite(source: Source) -> Suite:
         problems += [_meant(problem) for problem in error.problems]
     problems += semantic_problems(parts_of(expanded.data, Suite, complete=complete), expanded)
     if problems or suite is None:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise expanded.error(problems)
     return suite
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..config import Section
 from .reserved import BASE
+from .seeds import MOST_SEEDS
 
 
 class Equivalence(Section):
@@ -43,7 +44,7 @@ class Sequential(Section):
 
     first: int = Field(4, ge=2)
     every: int = Field(2, ge=1)
-    most: int = Field(20, ge=2)
+    most: int = Field(20, ge=2, le=MOST_SEEDS)
 
     @model_validator(mode="after")
     def _check(self) -> Sequential:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from .seeds import Seeds, listed
 
 # Far from the seeds of any suite, also when more are added later.
 FIRST_SEED = 1000
+_MOST_TRIALS = 500
 
 
 def _values(values: list[Any]) -> list[Any]:
@@ -42,12 +44,16 @@ class Tuning(Section):
     arms: dict[str, Annotated[dict[str, Values], Field(min_length=1)]] = Field(min_length=1)
     seeds: Seeds = 2
     unequal: bool = False
-    extend: dict[str, Annotated[int, Field(ge=1)]] = {}
+    extend: dict[str, Annotated[int, Field(ge=1, le=10)]] = {}
     extended: dict[str, list[dict[str, Any]]] = {}
 
     @model_validator(mode="after")
     def _check(self) -> Tuning:
-        counts = {arm: len(trials_of(grid)) for arm, grid in self.arms.items()}
+        counts = {arm: math.prod(map(len, grid.values())) for arm, grid in self.arms.items()}
+        if max(counts.values()) > _MOST_TRIALS:
+            raise ValueError(
+                f"a grid has at most {_MOST_TRIALS} trials, but got {max(counts.values()):,}"
+            )
         if len(set(counts.values())) > 1 and not self.unequal:
             told = ", ".join(f"{arm} {count}" for arm, count in counts.items())
             raise ValueError(

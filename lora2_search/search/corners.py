@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from itertools import combinations, product
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 from ..config import RunConfig, setting_names, with_settings
 from ..errors import ConfigError, Problem
 from .distribution import Distribution, Value, in_order
+
+# Of each setting at least so many values are tried with those of each other one.
+_FEWEST_TRIED = 10
+_MOST_CORNERS = 3_000
 
 
 def corner_problems(
@@ -22,8 +27,11 @@ def corner_problems(
     first = {name: item.endpoints()[0] for name, item in in_order(search)}
     pairs = list(combinations(search, 2)) or [(name, name) for name in search]
     seen: set[str] = set()
+    most = max(_FEWEST_TRIED, math.isqrt(_MOST_CORNERS // max(len(pairs), 1)))
+    edges = {name: _spread(item.endpoints(), most) for name, item in search.items()}
     for left, right in pairs:
-        for a, b in product(search[left].endpoints(), search[right].endpoints()):
+        both = product(edges[left], edges[right])
+        for a, b in both if left != right else [(value, value) for value in edges[left]]:
             corner = _active(search, {**first, left: a, right: b})
             if left not in corner or right not in corner:
                 continue
@@ -32,6 +40,13 @@ def corner_problems(
                 if rule not in seen:
                     seen.add(rule)
                     yield _clash(base, search, corner, right, problem.message)
+
+
+def _spread(values: list[Value], most: int) -> list[Value]:
+    """Return at most so many values, first and last among them: long lists are sampled."""
+    if len(values) <= most:
+        return values
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
 def problems_with(base: RunConfig, params: Mapping[str, Value]) -> list[Problem]:

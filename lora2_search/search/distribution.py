@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from decimal import Decimal
+from fractions import Fraction
+from reprlib import repr as short
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
+_MOST_STEPS = 2**53
+
 Value = str | int | float | bool | None
 
 
 def _plain(value: Any) -> Any:
     if value is not None and not isinstance(value, str | int | float | bool):
-        raise ValueError(f"must be a text, a number, true, false or null, but got {value!r}")
+        raise ValueError(f"must be a text, a number, true, false or null, but got {short(value)}")
     return value
 
 
@@ -73,8 +77,8 @@ class Distribution(Section):
         found = []
         if not self.choices:
             found.append(f"`choices` must list at least one value, but got {self.choices}")
-        elif len({repr(choice) for choice in self.choices}) < len(self.choices):
-            found.append(f"`choices` must differ from each other, but got {self.choices}")
+        elif len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
+            found.append(f"`choices` must differ from each other, but got {short(self.choices)}")
         for name in ("low", "high", "step"):
             if getattr(self, name) is not None:
                 found.append(f"`{name}` is for int and float; a categorical has only `choices`")
@@ -95,12 +99,8 @@ class Distribution(Section):
             found.append(f"`step` and `log` exclude each other, but got step={step}, log=true")
         if step is not None and step <= 0:
             found.append(f"`step` must be above 0, but got step={step}")
-        elif step is not None and low < high and _rest(low, high, step):
-            nearest = Decimal(str(high)) - _rest(low, high, step)
-            found.append(
-                "`high` must be `low` plus a multiple of `step`, but got "
-                f"low={low}, high={high}, step={step}; the nearest below is {nearest}"
-            )
+        elif low < high and (step is not None or self.type == "int"):
+            found += self._step_problems(low, high, step or 1)
         if self.choices is not None:
             found.append("`choices` is for type categorical; a range has `low` and `high`")
         if self.type == "int":
@@ -109,6 +109,24 @@ class Distribution(Section):
             if fractions:
                 found.append(f"type int needs whole numbers, but got {', '.join(fractions)}")
         return found
+
+    def _step_problems(self, low: float, high: float, step: float) -> list[str]:
+        # Exact, and without the 28 digits at which decimals give up.
+        start, end, width = (Fraction(str(number)) for number in (low, high, step))
+        steps = (end - start) / width
+        if steps > _MOST_STEPS:
+            return [
+                f"must have at most 2**53 steps, which is what floats can tell apart, but got "
+                f"low={low}, high={high}, step={step}"
+            ]
+        if steps.denominator == 1:
+            return []
+        nearest = start + math.floor(steps) * width
+        shown = int(nearest) if nearest.denominator == 1 else float(nearest)
+        return [
+            "`high` must be `low` plus a multiple of `step`, but got "
+            f"low={low}, high={high}, step={step}; the nearest below is {shown}"
+        ]
 
     def endpoints(self) -> list[Value]:
         """Return the values at the edge: lowest and highest, or every choice."""
@@ -148,10 +166,6 @@ class Distribution(Section):
     def applies(self, params: Mapping[str, Value]) -> bool:
         """Return whether ``when`` holds for the settings chosen so far."""
         return all(params[other] in values for other, values in self.conditions())
-
-
-def _rest(low: float, high: float, step: float) -> Decimal:
-    return (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))
 
 
 def in_order(search: Mapping[str, Distribution]) -> list[tuple[str, Distribution]]:

@@ -67,7 +67,7 @@ def shortest_grace(base: RunConfig, search: Mapping[str, Distribution]) -> int:
     """
     decisive = {name: item for name, item in in_order(search) if name in _DECISIVE}
     latest = 1
-    for values in product(*(item.endpoints() for item in decisive.values())):
+    for values in product(*(_extremes(item) for item in decisive.values())):
         params: dict[str, Value] = {}
         for (name, item), value in zip(decisive.items(), values, strict=True):
             if all(
@@ -79,6 +79,14 @@ def shortest_grace(base: RunConfig, search: Mapping[str, Distribution]) -> int:
         except ConfigError:
             continue  # a corner that cannot run is reported as such
     return min(latest, base.training.evaluations)
+
+
+def _extremes(item: Distribution) -> list[Value]:
+    """Return the lowest and highest number of a setting, and every value that is none."""
+    values = item.endpoints()
+    numbers = [value for value in values if isinstance(value, int | float)]
+    others = [value for value in values if not isinstance(value, int | float)]
+    return others + sorted({min(numbers), max(numbers)} if numbers else ())
 
 
 def grace_period(base: RunConfig, search: Mapping[str, Distribution], wanted: int | None) -> int:

@@ -160,10 +160,11 @@ def validate_space(source: Source) -> Space:
         ConfigError: Every mistake: keys and types, then distributions that no setting can take,
             settings that do not go together, and early stopping that would mislead.
     """
+    source.check_size()
     space, problems = _typed(source)
     problems += semantic_problems(_parts(source.data), source)
     if problems or space is None:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        raise source.error(problems)
     return space
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config import TrainingConfig
 from ..errors import UserError
+from .launch import check_launch, unlaunched
 
 
 def new_accelerator(training: TrainingConfig) -> Any:
@@ -22,14 +23,16 @@ def new_accelerator(training: TrainingConfig) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
+    check_launch(lambda line: None)
     AcceleratorState._reset_state()
     GradientState._reset_state()
     if PartialState._shared_state and not PartialState().use_distributed:
         PartialState._reset_state()
     try:
-        accelerator = Accelerator(
-            mixed_precision=training.mixed_precision, cpu=training.device == "cpu"
-        )
+        with unlaunched():
+            accelerator = Accelerator(
+                mixed_precision=training.mixed_precision, cpu=training.device == "cpu"
+            )
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"training.mixed_precision: {training.mixed_precision} cannot be had here: {error}"
