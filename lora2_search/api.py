@@ -104,6 +104,7 @@ def ablate(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
+    resume_from: str | Path | None = None,
     from_study: str | None = None,
     add_seeds: int | None = None,
     until_decided: bool = False,
@@ -123,6 +124,9 @@ def ablate(
         overrides: ``key=value`` assignments over the file.
         name: The suite's name.
         resume: Name of a suite to go on with.
+        resume_from: The folder of an archive: its suite goes on here. The runs that it holds are
+            taken as done when the same code, libraries, device, threads, data and model would
+            make them here.
         from_study: Instead of ``suite``: run the ablation path from the settings of the study of
             that name to its winner, and back.
         add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
@@ -139,11 +143,13 @@ def ablate(
         ConfigError: Everything that is wrong with the suite, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
+    archive = None if resume_from is None else Path(resume_from)
     chosen = chosen_suite(
         suite,
         overrides=overrides,
         name=name,
         resume=resume,
+        resume_from=archive,
         storage=storage,
         from_study=from_study,
         add_seeds=add_seeds,
@@ -154,6 +160,7 @@ def ablate(
     return run_chosen_suite(
         chosen,
         resume=resume is not None,
+        archive=archive,
         address=address,
         storage=storage,
         tracking_uri=tracking_uri,

@@ -14,6 +14,7 @@ from .ablation.growth import with_more_seeds
 from .ablation.runner import SUITES, suite_progress
 from .ablation.suite import Suite, suite_source, validate_suite
 from .ablation.winner import path_to_winner
+from .begun_elsewhere import begun_elsewhere
 from .errors import ConfigError, UserError
 from .invocation import command_line
 from .observer import RunInfo
@@ -120,6 +121,7 @@ def chosen_suite(
     name: str | None = None,
     resume: str | None = None,
     storage: Path | None = None,
+    resume_from: Path | None = None,
     from_study: str | None = None,
     add_seeds: int | None = None,
     until_decided: bool = False,
@@ -134,6 +136,7 @@ def chosen_suite(
         name: Its name.
         resume: Name of a suite to go on with.
         storage: Where ``suites/`` is.
+        resume_from: Instead of ``suite``: the archive of a suite that was begun elsewhere.
         from_study: Instead of ``suite``: the ablation path to the winner of the study of that name.
         add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
         until_decided: Give it seeds by its plan ``sequential``, not those of the file.
@@ -144,28 +147,33 @@ def chosen_suite(
         ConfigError: Everything that is wrong with it.
         UserError: No such file or suite, or requests that exclude each other.
     """
+    if from_study is not None or resume_from is not None:
+        _refuse_two(suite, from_study, resume, resume_from)
     if from_study is not None:
-        _refuse_two(suite, resume)
         suite = path_to_winner(from_study, storage)
-    chosen = _chosen(
-        _SUITES,
-        suite,
-        overrides=overrides,
-        name=name,
-        resume=resume,
-        storage=storage,
-        say=say,
-        also=also,
-    )
-    plan = chosen.plan
-    if resume is None:
+    if resume_from is not None:
+        assigned = _assigned(overrides, name)
+        chosen = Chosen(*begun_elsewhere(resume_from.expanduser(), assigned, storage, also))
+    else:
+        chosen = _chosen(
+            _SUITES,
+            suite,
+            overrides=overrides,
+            name=name,
+            resume=resume,
+            storage=storage,
+            say=say,
+            also=also,
+        )
+    plan, is_new = chosen.plan, resume is None and resume_from is None
+    if is_new:
         # A file may be the copy of a suite that ran: what happened to that one has not to this.
         plan = plan.model_copy(update={"tuned": None, "added_seeds": []})
     elif plan.until_decided and _assigns(overrides, "seeds"):
         raise _own_seeds(plan)
     if add_seeds is not None:
         plan = _with_seeds_added(plan, add_seeds, resume)
-    if resume is None and (until_decided or plan.until_decided):
+    if is_new and (until_decided or plan.until_decided):
         plan = begun(plan)
     elif until_decided and not plan.until_decided:
         raise UserError(
@@ -208,11 +216,11 @@ def _chosen(
     return Chosen(loaded, source)
 
 
-def _refuse_two(suite: object, resume: str | None) -> None:
-    if suite is not None or resume is not None:
+def _refuse_two(*given: object) -> None:
+    if sum(item is not None for item in given) > 1:
         raise UserError(
             "a suite is a file (--suite), a path to a study's winner (--from-study) or one to go "
-            "on with (--resume): name one of the three"
+            "on with (--resume, --resume-from): name one of the three"
         )
 
 

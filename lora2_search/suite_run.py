@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from .ablation.adoption import Adoption
 from .ablation.decided import until_decided
 from .ablation.reserved import BASE
 from .ablation.runner import DIFFERENCES_FILE, SuiteResult, run_suite, suite_folder
@@ -22,6 +24,7 @@ def run_chosen_suite(
     chosen: Chosen[Suite],
     *,
     resume: bool = False,
+    archive: Path | None = None,
     address: str | None = None,
     storage: Path | None = None,
     tracking_uri: str | None = None,
@@ -34,6 +37,7 @@ def run_chosen_suite(
     Args:
         chosen: What ``chosen_suite`` returned.
         resume: Whether it exists and goes on.
+        archive: Where finished runs of it are taken from; not with ``resume``.
         address: A Ray cluster: ``auto`` or ``host:port``.
         storage: Where ``suites/`` is; by default the home.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
@@ -42,7 +46,8 @@ def run_chosen_suite(
         say: Takes a line for people.
 
     Raises:
-        ConfigError: Everything that is wrong with the suite, its model or its data.
+        ConfigError: Everything that is wrong with the suite, its model or its data, or why the
+            archive's runs would come out otherwise here.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
     plan = chosen.plan
@@ -60,9 +65,10 @@ def run_chosen_suite(
             reuse=reuse,
             say=say,
             also=uris.options(uri),
+            adoption=None if goes_on else adoption,
         )
 
-    with chosen.placing(), ended_as_failed(tracked):
+    with chosen.placing(), ended_as_failed(tracked), _adoption(plan, archive) as adoption:
         check_suite_inputs(plan, say)
         if plan.until_decided:
             result = _run_looking(plan, resume, run, tracked, say)
@@ -70,6 +76,17 @@ def run_chosen_suite(
             result = run(plan, resume)
         _finish(result, tracked)
     return result
+
+
+@contextmanager
+def _adoption(suite: Suite, archive: Path | None) -> Iterator[Adoption | None]:
+    if archive is None:
+        yield None
+        return
+    from .report.archive import unpacked
+
+    with unpacked(archive.expanduser()) as begun:
+        yield Adoption(suite, begun, str(archive))
 
 
 def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: None) -> None:

@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig
 from ..observer import RunInfo
 from ..search.space import Resources
 from ..training.code import code_hash
 from ..training.environment import versions
-from ..training.model_files import model_files, model_hash
 from ..training.record import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -27,6 +26,9 @@ from ..training.record import (
     write_json,
 )
 from .twins import identity
+
+if TYPE_CHECKING:
+    from ..training.inputs import Inputs
 
 # Where completed runs are, in a home or a shared storage folder.
 _PLACES = ("suites/*/runs/*", "suites/*/tuning/*", "studies/*/trials/*", "studies/*/reference/*")
@@ -62,9 +64,28 @@ class Circumstances:
         A record without a ``code_hash`` is of an earlier version of this package, and so of other
         code than any that could ask here.
         """
+        return not any(self.differences(record))
+
+    def differences(self, record: RunRecord) -> Iterator[tuple[str, str]]:
+        """Yield in what a run's circumstances differ from these, as (what, words for people)."""
+        if not record.code_hash or record.code_hash != self.code:
+            yield "code", _other_code(record)
+        for name in sorted({*record.versions, *self.versions}):
+            there, here = record.versions.get(name), self.versions.get(name)
+            if there != here:
+                yield name, f"version {there} made the runs, this is {here}"
         device = record.device.partition(":")[0]
-        theirs = Circumstances(record.versions, record.code_hash, device, record.threads)
-        return bool(record.code_hash) and theirs == self
+        if device != self.device:
+            yield (
+                "device",
+                f"the runs were made on {device or 'no known device'}, not {self.device}",
+            )
+        if record.threads != self.threads:
+            yield (
+                "threads",
+                f"the runs had {record.threads}, here they would have {self.threads}; "
+                f"--set resources.cpus_per_trial={record.threads}",
+            )
 
 
 def reusable(
@@ -89,7 +110,7 @@ def reusable(
         return {}
     found: dict[str, Path] = {}
     ours = {run.folder.resolve() for run in runs}
-    inputs = _Inputs()
+    inputs = InputsOnce()
     for folder, found_identity in _candidates(storage):
         wanted = [run for run in missing.get(found_identity, []) if run.key not in found]
         if wanted and folder.resolve() not in ours:
@@ -138,24 +159,39 @@ def take_over_all(
         say(f"{len(found)} of {len(runs)} runs are taken over, not trained again: {told}")
 
 
-class _Inputs:
-    """Hashes of the data and of the models of runs, each computed once."""
+class InputsOnce:
+    """What runs read, each data set and model looked at once."""
 
     def __init__(self) -> None:
-        self._hashes: dict[str, tuple[str, str]] = {}
+        self._known: dict[str, Inputs] = {}
 
-    def same(self, config: RunConfig, record: RunRecord) -> bool:
-        """Whether a run would see the sentences and the model that the record's run has seen."""
+    def of(self, config: RunConfig) -> Inputs:
+        """Return what a run would read; see ``inputs_of``."""
         key = RunConfig(
             task=config.task, data=config.data, model=config.model, protocol=config.protocol
         ).fingerprint()
-        if key not in self._hashes:
-            from ..training.data import load_data
+        if key not in self._known:
+            from ..training.inputs import inputs_of
 
-            model = model_hash(model_files(config.model))
-            self._hashes[key] = load_data(config).hash, model
-        data, model = self._hashes[key]
-        return bool(model) and (record.data_hash, record.model_hash) == (data, model)
+            self._known[key] = inputs_of(config)
+        return self._known[key]
+
+    def same(self, config: RunConfig, record: RunRecord) -> bool:
+        """Whether a run would see the sentences and the model that the record's run has seen."""
+        ours = self.of(config)
+        theirs = (record.data_hash, record.model_hash)
+        return bool(record.model_hash) and theirs == (ours.data_hash, ours.model_hash)
+
+
+def _other_code(record: RunRecord) -> str:
+    if record.commit is None:
+        return "other code made the runs, in a package that is no checkout; install that one"
+    remedy = f"git checkout {record.commit}"
+    if not record.code_hash:
+        return f"the runs do not say which code made them; begin anew, or {remedy}"
+    if record.dirty:
+        return f"other code made the runs: commit {record.commit}, with changes that are not in it"
+    return f"other code made the runs; check that out: {remedy}"
 
 
 def _candidates(storage: Path) -> Iterator[tuple[Path, str]]:

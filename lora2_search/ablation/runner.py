@@ -13,6 +13,7 @@ from ..search.progress import Progress, progress_of
 from ..search.shelf import Shelf
 from ..source import Source
 from ..training.record import RunRecord, read_record, write_json
+from .adoption import Adoption
 from .growth import as_grown
 from .reuse import Circumstances, take_over_all
 from .suite import SUITE_FILE, Suite, load_suite, validate_suite
@@ -21,11 +22,14 @@ from .tuning import chosen_settings, further_trials, open_ends, told_choices
 if TYPE_CHECKING:
     import pandas
 
+    from ..search.space import Resources
     from ..search.trainable import TrialTrainable
 
 SUITES = Shelf("suite", "suites", SUITE_FILE, "ablate")
 DIFFERENCES_FILE = "differences.json"
 _FREE_ON_RESUME = ("resources", "seeds")
+# Of a suite that was begun elsewhere; each run is compared with what this suite would run.
+_FREE_ELSEWHERE = (*_FREE_ON_RESUME, "name", "data", "model")
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ def run_suite(
     reuse: bool = True,
     say: Callable[[str], None] = lambda line: None,
     also: Sequence[str] = (),
+    adoption: Adoption | None = None,
 ) -> SuiteResult:
     """Run a suite, or go on with one.
 
@@ -111,9 +116,11 @@ def run_suite(
         say: Takes a line about what is taken over, and about what was tuned.
         also: Options that a command which goes on with the suite needs beside name and storage,
             for messages.
+        adoption: Finished runs of this suite from elsewhere, to begin with; not with ``resume``.
 
     Raises:
-        ConfigError: The suite is wrong, or a run of it asks for more than any node has.
+        ConfigError: The suite is wrong, a run of it asks for more than any node has, or the runs
+            from elsewhere would come out otherwise here.
         UserError: The name is in use, or unknown on resume, or the suite is another one than
             before; another process runs it; or the cluster cannot be reached.
     """
@@ -128,7 +135,12 @@ def run_suite(
     else:
         SUITES.check_free(suite.name, storage, also)
     device = _device(suite.runs(folder))
-    with held(folder, suite.resources, device=device, resume=resume, address=address) as terms:
+    check = adoption.check if adoption else _unchecked
+    with held(
+        folder, suite.resources, device=device, resume=resume, address=address, check=check
+    ) as terms:
+        if adoption:
+            say(adoption.take(folder))
         _write(suite, folder)
 
         def run_all(runs: Sequence[RunInfo]) -> bool:
@@ -178,6 +190,15 @@ def stored_suite(name: str, storage: Path | None = None, overrides: Sequence[str
     return load_suite(str(SUITES.stored(name, storage)), overrides)
 
 
+def gone_on_from(suite: Suite, begun: Suite) -> Suite:
+    """Return ``suite``, which goes on with one that was begun elsewhere, with added seeds noted.
+
+    Raises:
+        UserError: It is another suite.
+    """
+    return _gone_on(suite, begun, _FREE_ELSEWHERE)
+
+
 def suite_folder(name: str, storage: Path | None = None) -> Path:
     """Return where the suite of that name is, or would be."""
     return SUITES.folder(name, storage)
@@ -217,11 +238,15 @@ def _write(suite: Suite, folder: Path) -> None:
     write_json(folder / DIFFERENCES_FILE, suite.differences())
 
 
-def _gone_on(suite: Suite, stored: Suite) -> Suite:
+def _gone_on(suite: Suite, stored: Suite, free: Sequence[str] = _FREE_ON_RESUME) -> Suite:
     suite = as_grown(suite, stored)
     old = {**stored.spelled_out(), "added_seeds": suite.added_seeds}
-    SUITES.check_same(suite.spelled_out(), old, _FREE_ON_RESUME)
+    SUITES.check_same(suite.spelled_out(), old, free)
     return suite
+
+
+def _unchecked(terms: Resources) -> None:
+    """Refuse nothing more."""
 
 
 def _device(runs: Sequence[RunInfo]) -> str:

@@ -12,6 +12,7 @@ import typer
 from ..ablation.runner import SuiteResult
 from ..ablation.suite import Suite
 from ..chosen import chosen_suite
+from ..errors import UserError
 from ..report.comparison import Analysis, analyse_tasks
 from ..report.suite_page import PAGE_FILE
 from ..report.tables import Row, arm_rows, equality_rows, seed_rows, suite_tables
@@ -34,6 +35,7 @@ def run_ablate(
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    resume_from: Path | None,
     add_seeds: int | None,
     until_decided: bool,
     reuse: bool,
@@ -57,6 +59,7 @@ def run_ablate(
         overrides=overrides,
         name=name,
         resume=resume,
+        resume_from=resume_from,
         storage=storage,
         from_study=from_study,
         add_seeds=add_seeds,
@@ -66,15 +69,22 @@ def run_ablate(
     )
     plan = chosen.plan
     if dry:
+        if resume_from is not None:
+            raise UserError(
+                "--dry-run counts the runs of this home, not those of an archive; leave out "
+                "--resume-from, or run it: what the archive holds is not trained again"
+            )
         with chosen.placing():
             suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
         return
     view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
-    beginning = _beginning(plan, resume is not None, add_seeds)
+    goes_on = resume is not None or resume_from is not None
+    beginning = _beginning(plan, goes_on, add_seeds)
     with chosen.placing(), watched(view, *beginning) as observers:
         result = run_chosen_suite(
             chosen,
             resume=resume is not None,
+            archive=resume_from,
             address=address,
             storage=storage,
             tracking_uri=uri,

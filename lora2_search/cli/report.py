@@ -63,8 +63,14 @@ def _archived(item: Named, folder: Path) -> Path:
     if item.kind != "suite":
         raise UserError(f"--archive keeps a suite's evidence, and {item.name} is a {item.kind}")
     from ..report.archive import write_archive
+    from ..report.archive_state import read_state
 
-    return write_archive(item.folder, folder)
+    path = write_archive(item.folder, folder)
+    state = read_state(folder)
+    if state is not None and not state.complete:
+        again = command_line("ablate", "--resume-from", str(folder))
+        print(f"{state}; the rest is run, here or elsewhere, by: {again}")
+    return path
 
 
 def _of_archive(folder: Path) -> Path:

@@ -70,6 +70,14 @@ def ablate(
     settings: Set = None,
     name: Name = None,
     resume: Resume = None,
+    resume_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ARCHIVE",
+            help="Go on with an archived suite; what it holds is not trained again.",
+            show_default=False,
+        ),
+    ] = None,
     add_seeds: Annotated[
         int | None,
         typer.Option(
@@ -104,6 +112,7 @@ def ablate(
             overrides=tuple(settings or ()),
             name=name,
             resume=resume,
+            resume_from=resume_from,
             add_seeds=add_seeds,
             until_decided=until_decided,
             reuse=not no_reuse,

@@ -2,12 +2,14 @@
 
 An archive is a folder: ``suite.yaml`` as it ran, ``records.jsonl`` (the first line holds what most
 records share, each other line what one run has of its own), ``predictions.parquet`` (the test
-predictions of all runs), ``examples.json`` (texts that the report shows), ``published.csv``.
+predictions of all runs), ``examples.json`` (texts that the report shows), ``published.csv``, and
+``archive.json`` (how far the suite had come). It may be written while the suite runs, and again.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,8 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..errors import UserError
 from ..training.record import PREDICTIONS_FILE, RunRecord, read_record, write_json, write_text
+from .archive_state import state_of
 from .archived_record import lean, rebuilt, shared, without_shared
 from .disagreement import EXAMPLES_FILE
 from .evidence import Evidence, gather
@@ -40,7 +45,9 @@ def is_archive(folder: Path) -> bool:
 def write_archive(suite_folder: Path, out: Path) -> Path:
     """Write the archive of a suite, and the report that is made from it alone.
 
-    The page for a browser is left out: it weighs megabytes, and holds the same numbers.
+    The page for a browser is left out: it weighs megabytes, and holds the same numbers. A suite
+    that is running or was interrupted gives what there is; written again later, the archive grows.
+    Whoever is stopped while it is written leaves the older archive, or one that has more.
 
     Args:
         suite_folder: The suite's folder.
@@ -58,12 +65,19 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
     if is_archive(out):
         _clear(out)
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(suite_folder / SUITE_FILE, out / SUITE_FILE)
+    # Read once: a run that ends in between is left to the next time. The records come last.
+    records, plan = _records(suite_folder), (suite_folder / SUITE_FILE).read_text(encoding="utf-8")
     if any(item.published for item in evidence.values()):
         shutil.copyfile(suite_folder / PUBLISHED_FILE, out / PUBLISHED_FILE)
     write_json(out / EXAMPLES_FILE, {task: _shown(item) for task, item in evidence.items()})
-    _write_records(suite_folder, out)
-    _write_predictions(suite_folder, out)
+    _write_predictions(suite_folder, records, out)
+    write_text(out / SUITE_FILE, plan)
+    _write_records(records, out)
+    runs, tuning = (
+        {name: record for name, record in records.items() if name.startswith(f"{kind}/")}
+        for kind in _FOLDERS
+    )
+    state_of(yaml.safe_load(plan), runs, tuning).write(out)
     return write_archived_report(out)
 
 
@@ -84,14 +98,7 @@ def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
     Raises:
         UserError: The folder is no archive.
     """
-    if not is_archive(folder):
-        raise UserError(
-            f"{folder} is no archive of a suite: it must hold {SUITE_FILE} and {RECORDS_FILE}; "
-            "`report SUITE --archive FOLDER` writes one"
-        )
-    with tempfile.TemporaryDirectory() as scratch:
-        suite = Path(scratch) / "suite"
-        _unpack(folder, suite)
+    with unpacked(folder) as suite:
         yield {
             task: replace(
                 item,
@@ -100,6 +107,35 @@ def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
             )
             for task, item in gather(suite).items()
         }
+
+
+@contextmanager
+def unpacked(folder: Path) -> Iterator[Path]:
+    """Lay an archive out as the suite's folder was, for the time of a block; yield that folder.
+
+    Of a run it holds what the archive does: its record, and its test predictions.
+
+    Raises:
+        UserError: The folder is no archive.
+    """
+    check_archive(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        suite = Path(scratch) / "suite"
+        _unpack(folder, suite)
+        yield suite
+
+
+def check_archive(folder: Path) -> None:
+    """Make sure that a folder is an archive of a suite.
+
+    Raises:
+        UserError: It is not; the message says how one is written.
+    """
+    if not is_archive(folder):
+        raise UserError(
+            f"{folder} is no archive of a suite: it must hold {SUITE_FILE} and {RECORDS_FILE}; "
+            "`report SUITE --archive FOLDER` writes one"
+        )
 
 
 def _clear(archive: Path) -> None:
@@ -128,20 +164,20 @@ def _records(folder: Path) -> dict[str, RunRecord]:
     return found
 
 
-def _write_records(folder: Path, out: Path) -> None:
-    records = {name: lean(record) for name, record in _records(folder).items()}
-    common = shared(list(records.values()))
+def _write_records(records: Mapping[str, RunRecord], out: Path) -> None:
+    leaned = {name: lean(record) for name, record in records.items()}
+    common = shared(list(leaned.values()))
     lines: list[Mapping[str, Any]] = [{"shared": common}]
-    lines += [{"run": name, **without_shared(told, common)} for name, told in records.items()]
+    lines += [{"run": name, **without_shared(told, common)} for name, told in leaned.items()]
     text = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
     write_text(out / RECORDS_FILE, text + "\n")
 
 
-def _write_predictions(folder: Path, out: Path) -> None:
+def _write_predictions(folder: Path, records: Mapping[str, RunRecord], out: Path) -> None:
     import pandas as pd
 
     tables = []
-    for name in _records(folder):
+    for name in records:
         path = folder / name / PREDICTIONS_FILE
         if name.startswith(f"{RUNS_FOLDER}/") and path.is_file():
             columns = ["split", "example", "label", "prediction"]
@@ -154,13 +190,15 @@ def _write_predictions(folder: Path, out: Path) -> None:
         every[column] = _small(every[column])
     # Numbers that count up by one take no room at all as differences.
     every["example"] = every["example"].astype("int32")
+    temporary = out / f".{PREDICTIONS_FILE}.{os.getpid()}.tmp"
     every.to_parquet(
-        out / PREDICTIONS_FILE,
+        temporary,
         index=False,
         compression="zstd",
         use_dictionary=["run", "label", "prediction"],
         column_encoding={"example": "DELTA_BINARY_PACKED"},
     )
+    os.replace(temporary, out / PREDICTIONS_FILE)
 
 
 def _small(values: Any) -> Any:
@@ -173,7 +211,6 @@ def _small(values: Any) -> Any:
 
 
 def _unpack(folder: Path, suite: Path) -> None:
-    """Lay an archive out as the suite's folder was, records and test predictions run by run."""
     import pandas as pd
 
     suite.mkdir()
@@ -187,6 +224,8 @@ def _unpack(folder: Path, suite: Path) -> None:
         rebuilt(line, first["shared"]).write(suite / line["run"])
     every = pd.read_parquet(folder / PREDICTIONS_FILE)
     for name, table in every.groupby("run"):
-        told = table.drop(columns="run").astype({"label": float, "prediction": float})
-        told.insert(0, "split", TEST)
-        told.to_parquet(suite / RUNS_FOLDER / str(name) / PREDICTIONS_FILE, index=False)
+        run = suite / RUNS_FOLDER / str(name)
+        if run.is_dir():  # or it ended while an archive was written, which got no further
+            told = table.drop(columns="run").astype({"label": float, "prediction": float})
+            told.insert(0, "split", TEST)
+            told.to_parquet(run / PREDICTIONS_FILE, index=False)

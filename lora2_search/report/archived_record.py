@@ -53,7 +53,10 @@ def without_shared(told: Told, common: Told) -> Told:
 
 
 def rebuilt(line: Told, common: Told) -> RunRecord:
-    """Return the record that a line of ``without_shared`` was made from, its history cut."""
+    """Return the record that a line of ``without_shared`` was made from, its history cut.
+
+    What is left of the history has the time at which the run ended.
+    """
     told = copy.deepcopy(common)
     for *path, last in line.get("lacks", []):
         place = told
@@ -65,7 +68,7 @@ def rebuilt(line: Told, common: Told) -> RunRecord:
     told["history"] = [
         {
             "step": step,
-            "time_ms": 0,
+            "time_ms": told.get("ended_ms") or told.get("started_ms") or 0,
             "metrics": {
                 name: values[place]
                 for name, values in history["metrics"].items()

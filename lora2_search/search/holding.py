@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,7 +14,13 @@ from .space import Resources
 
 @contextmanager
 def held(
-    folder: Path, resources: Resources, *, device: str, resume: bool, address: str | None
+    folder: Path,
+    resources: Resources,
+    *,
+    device: str,
+    resume: bool,
+    address: str | None,
+    check: Callable[[Resources], None] = lambda terms: None,
 ) -> Iterator[Resources]:
     """Hold a folder of runs and a connection to Ray while the block runs.
 
@@ -26,6 +32,7 @@ def held(
         device: ``training.device`` of the runs.
         resume: Whether the folder is there already.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
+        check: Refuses more, by an exception, of what is known once the resources are settled.
 
     Yields:
         The resources, ``settled``.
@@ -42,6 +49,7 @@ def held(
         stack.enter_context(connected(address, folder if resume else folder.parent))
         terms = settled(resources, device)
         capacity(terms)
+        check(terms)
         if not resume:
             folder.mkdir(exist_ok=True)
             stack.enter_context(owned(folder))

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from lora2_search.config import RunConfig
 from lora2_search.errors import UserError
 from lora2_search.report.archive import archived, write_archive
+from lora2_search.report.archive_state import read_state
 from lora2_search.report.archived_record import lean, rebuilt, shared, without_shared
 from lora2_search.report.comparison import analyse_tasks
 from lora2_search.training.record import Point, RunRecord
 
-from .designs import STATES, in_disrepair, write_crossed
+from .designs import STATES, crossed_answers, crossed_suite, in_disrepair, write_crossed
 from .factories import record, suite, write_run, write_suite
 
 
@@ -93,6 +94,65 @@ def test_an_archive_that_is_written_again_keeps_nothing_of_the_older_one(tmp_pat
     (folder / "mine.md").write_text("kept")
     write_archive(tmp_path / "suite", folder)
     assert sorted(folder.rglob("*")) == sorted([*before, folder / "mine.md"])
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_an_archive_of_a_suite_that_goes_on_grows_and_is_otherwise_the_same(
+    tmp_path: Path,
+) -> None:
+    folder, plan = tmp_path / "suite", crossed_suite()
+    answers = crossed_answers()
+    write_suite(folder, plan, lambda arm, seed: answers(arm, seed) if seed < 2 else None)
+    archive = write_archive(folder, tmp_path / "archive").parent
+    first = _files(archive)
+    assert str(read_state(archive)) == "small: 10 of 20 runs"
+    assert _files(write_archive(folder, archive).parent) == first
+    write_suite(folder, plan, answers)
+    write_archive(folder, archive)
+    state = read_state(archive)
+    assert state is not None and state.complete and str(state) == "small: 20 of 20 runs"
+    assert _files(archive) == _files(write_archive(folder, tmp_path / "another").parent)
+
+
+def test_an_archive_names_the_code_that_made_its_runs(tmp_path: Path) -> None:
+    plan = suite(seeds=2)
+    for run in plan.runs(tmp_path / "suite"):
+        code = {"commit": "abc" if run.config.seed else "abd", "code_hash": "0f"}
+        write_run(run.folder, run.config, np.ones(10, dtype=bool), dirty=False, **code)
+    plan.write(tmp_path / "suite")
+    archive = write_archive(tmp_path / "suite", tmp_path / "archive").parent
+    state = read_state(archive)
+    assert state is not None
+    assert [(m["commit"], m["code_hash"]) for m in state.made_by] == [("abc", "0f"), ("abd", "0f")]
+
+
+def test_predictions_of_a_run_whose_record_was_not_written_yet_are_left_aside(
+    tmp_path: Path,
+) -> None:
+    # As whoever is stopped leaves them, who writes an older archive anew: the records come last.
+    folder, answers = tmp_path / "suite", crossed_answers()
+    plan = crossed_suite()
+    write_suite(folder, plan, lambda arm, seed: answers(arm, seed) if seed < 3 else None)
+    archive = write_archive(folder, tmp_path / "archive").parent
+    with archived(archive) as evidence:
+        before = numbers(evidence[""].analysis)
+    write_suite(folder, plan, answers)
+    write_archive(folder, tmp_path / "later")
+    (tmp_path / "later" / "predictions.parquet").replace(archive / "predictions.parquet")
+    with archived(archive) as evidence:
+        assert numbers(evidence[""].analysis) == before
+
+
+def test_an_archive_of_an_earlier_version_has_no_state(tmp_path: Path) -> None:
+    write_crossed(tmp_path / "suite")
+    archive = write_archive(tmp_path / "suite", tmp_path / "archive").parent
+    (archive / "archive.json").unlink()
+    assert read_state(archive) is None
+    with archived(archive):
+        pass
 
 
 def test_an_archive_never_overwrites_the_suite(tmp_path: Path) -> None:
