@@ -86,7 +86,7 @@ class Adoption:
             config = run.config.model_dump(mode="json")
             write_json(target / CONFIG_FILE, config)
             changes = {"fingerprint": run.config.fingerprint(), "config": config}
-            origin = {"taken_from": run.record.taken_from or self._origin}
+            origin = {"reused_from": run.record.reused_from or self._origin}
             run.record.model_copy(update=changes | origin).write(target)
         if (self._begun / _PUBLISHED).is_file():
             shutil.copyfile(self._begun / _PUBLISHED, folder / _PUBLISHED)

@@ -28,7 +28,7 @@ from ..training.record import (
 from .twins import identity
 
 if TYPE_CHECKING:
-    from ..training.inputs import Inputs
+    from .inputs import Inputs
 
 # Where completed runs are, in a home or a shared storage folder.
 _PLACES = ("suites/*/runs/*", "suites/*/tuning/*", "studies/*/trials/*", "studies/*/reference/*")
@@ -171,7 +171,7 @@ class InputsOnce:
             task=config.task, data=config.data, model=config.model, protocol=config.protocol
         ).fingerprint()
         if key not in self._known:
-            from ..training.inputs import inputs_of
+            from .inputs import inputs_of
 
             self._known[key] = inputs_of(config)
         return self._known[key]

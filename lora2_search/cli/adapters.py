@@ -7,10 +7,8 @@ from pathlib import Path
 
 from ..chosen_run import trial_run
 from ..errors import UserError
-from ..invocation import command_line
 from ..search.study import load_study
 from ..training.record import ADAPTER_FOLDER, RunRecord, read_record
-from ..training.record import CONFIG_FILE as RUN_CONFIG_FILE
 from .named import find
 
 # As in `training.export`, which imports more than a wrong name deserves.
@@ -44,7 +42,6 @@ def find_adapter(what: str, storage: Path | None) -> Found:
     if (path / ADAPTER_FOLDER).is_dir():
         return _of_run(str(path), path)
     if path.is_dir():
-        _refuse_archived(str(path), path)
         raise UserError(f"{path} holds no adapter ({_CONFIG_FILE}), nor a run that left one")
     item = find(what, storage)
     if item.kind == "run":
@@ -60,16 +57,6 @@ def find_adapter(what: str, storage: Path | None) -> Found:
     if winner is None or winner.folder is None:
         raise UserError(f"study {item.name} has no completed trial yet")
     return _of_run(f"{winner.name} of study {item.name}", winner.folder)
-
-
-def _refuse_archived(what: str, folder: Path) -> None:
-    record = read_record(folder)
-    if record is not None and record.taken_from:
-        again = command_line("train", "--config", str(folder / RUN_CONFIG_FILE))
-        raise UserError(
-            f"{what} was taken from the archive {record.taken_from}, which keeps no adapters; name "
-            f"it where it was trained, or train it again: {again}"
-        )
 
 
 def _of_run(what: str, folder: Path) -> Found:

@@ -140,7 +140,6 @@ class SpoolObserver:
             self._common = _machine_tags(record)
             tags |= self._common | {"data_hash": record.data_hash or None}
             tags |= {"fingerprint": record.fingerprint, "reused_from": record.reused_from}
-            tags |= {"taken_from": record.taken_from}
             tags |= {f"health.{flag.name}": _told(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)

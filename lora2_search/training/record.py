@@ -66,7 +66,6 @@ class RunRecord(BaseModel):
         error: Why it failed, else ``None``.
         config: The ``RunConfig`` as plain values.
         data_hash: sha256 of the texts, labels and splits.
-        data_parts: What tells them apart when that changes; see ``inputs``.
         model_hash: sha256 over ``model_files``.
         model_files: sha256 of each file of the model that was loaded, by name.
         code_hash: sha256 over the source files that decide a result; see ``code``. Empty where the
@@ -93,8 +92,6 @@ class RunRecord(BaseModel):
         commit: Git commit of this package, when it runs from a checkout; for people: what decides
             is ``code_hash``.
         dirty: Whether that checkout had changes.
-        taken_from: The archive from which this run was taken. What an archive leaves out stayed
-            where the run was trained: the adapter, validation predictions, most of the history.
         reused_from: The run that was trained, from the storage folder (``suites/quick/runs/
             base-seed6``), where this one was taken over and not trained again.
     """
@@ -107,7 +104,6 @@ class RunRecord(BaseModel):
     error: str | None = None
     config: dict[str, Any]
     data_hash: str = ""
-    data_parts: dict[str, str] = Field(default_factory=dict)
     model_hash: str = ""
     model_files: dict[str, str] = Field(default_factory=dict)
     code_hash: str = ""
@@ -130,7 +126,6 @@ class RunRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
     dirty: bool | None = None
-    taken_from: str | None = None
     reused_from: str | None = None
     started_ms: int = 0
     ended_ms: int | None = None

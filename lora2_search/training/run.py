@@ -20,9 +20,9 @@ from .diagnostics import diagnose
 from .environment import commit, memory_mb, peak_memory_mb, reset_peak_memory, versions
 from .evaluation import Predictions, write_predictions
 from .export import save_adapter
-from .inputs import inputs_with
 from .location import model_location
 from .loop import Diverged, now_ms
+from .model_files import model_files, model_hash
 from .models import check_base
 from .noise import standard_error
 from .preparation import Prepared, prepare
@@ -80,9 +80,9 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
     try:
         with _Timer(record, "setup"):
             reset_peak_memory()
-            prepared = prepare(config)
-            inputs_with(prepared.data, config).note(record)
-            running = _Run(prepared, record, folder)
+            running = _Run(prepare(config), record, folder)
+            record.model_files = model_files(config.model)
+            record.model_hash = model_hash(record.model_files)
         yield from running.intervals()
         check_base()
         return record
@@ -168,7 +168,7 @@ class _Run:
         self.done = 0
         self.unreported: list[Point] = []
         self.said: dict[str, Predictions] = {}
-        record.metric = self.data.metrics[0]
+        record.data_hash, record.metric = self.data.hash, self.data.metrics[0]
         record.majority = self.data.majority
         record.classes, record.left_out = list(self.data.classes), self.data.left_out
         record.sizes = {name: len(split) for name, split in self.data.splits.items()}
