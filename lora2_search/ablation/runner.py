@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from ..observer import Observer, RunInfo
+from ..search.interruption import Interruption
 from ..search.progress import Progress, progress_of
 from ..search.shelf import Shelf
 from ..source import Source
@@ -37,7 +40,8 @@ class SuiteResult:
         folder: Its folder.
         suite: What was run.
         runs: Every run, seed by seed; those that tune arms first, until they have been tuned.
-        interrupted: Whether Ctrl-C or SIGTERM ended it early.
+        interrupted: Whether a signal ended it early.
+        ended_by: That signal.
     """
 
     name: str
@@ -45,6 +49,7 @@ class SuiteResult:
     suite: Suite
     runs: tuple[RunInfo, ...]
     interrupted: bool = False
+    ended_by: Signals | None = None
 
     def __repr__(self) -> str:
         return (
@@ -127,15 +132,25 @@ def run_suite(
         suite = _gone_on(suite, stored_suite(suite.name, storage))
     else:
         SUITES.check_free(suite.name, storage, also)
-    device = _device(suite.runs(folder))
-    with held(folder, suite.resources, device=device, resume=resume, address=address) as terms:
+    interruption = Interruption()
+    with interruption.listening(), ExitStack() as stack:
+        device = _device(suite.runs(folder))
+        terms = stack.enter_context(
+            held(folder, suite.resources, device=device, resume=resume, address=address)
+        )
         _write(suite, folder)
 
         def run_all(runs: Sequence[RunInfo]) -> bool:
             if reuse:
                 take_over_all(runs, folder.parents[1], Circumstances.here(terms), say)
-            how = trainable or TrialTrainable
-            return execute(RunList(runs), folder, terms, observers=observers, trainable=how)
+            return execute(
+                RunList(runs),
+                folder,
+                terms,
+                observers=observers,
+                interruption=interruption,
+                trainable=trainable or TrialTrainable,
+            )
 
         interrupted = False
         if tuning := suite.tuning_runs(folder):
@@ -146,7 +161,7 @@ def run_suite(
             if not interrupted:
                 suite = _tuned(suite, folder, say)
         interrupted = interrupted or run_all(suite.runs(folder))
-    return _result(suite, folder, interrupted)
+    return _result(suite, folder, interrupted, interruption.signal)
 
 
 def read_suite_result(name: str, storage: Path | None = None) -> SuiteResult:
@@ -183,9 +198,11 @@ def suite_folder(name: str, storage: Path | None = None) -> Path:
     return SUITES.folder(name, storage)
 
 
-def _result(suite: Suite, folder: Path, interrupted: bool = False) -> SuiteResult:
+def _result(
+    suite: Suite, folder: Path, interrupted: bool = False, ended_by: Signals | None = None
+) -> SuiteResult:
     runs = (*suite.tuning_runs(folder), *suite.runs(folder))
-    return SuiteResult(suite.name, folder, suite, runs, interrupted)
+    return SuiteResult(suite.name, folder, suite, runs, interrupted, ended_by)
 
 
 def _extended(
