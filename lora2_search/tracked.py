@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import signals
 from .tracking.observer import ParentInfo, ParentState, SpoolObserver
 from .tracking.syncer import Handle, start_syncer
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .observer import RunInfo, State
     from .training.record import RunRecord
     from .training.reporter import Report
+
+
+_SECONDS_WHEN_STOPPED = 4.0
 
 
 class Tracked:
@@ -76,13 +80,21 @@ class Tracked:
         winner: RunInfo | None = None,
         artifacts: Sequence[Path] = (),
     ) -> None:
-        """End the whole, hand over what it left, and wait up to ten seconds for delivery."""
+        """End the whole, hand over what it left, and wait up to ten seconds for delivery.
+
+        What was stopped has less time: whoever stopped it waits. Its syncer goes on without it.
+        """
         spool = self.open()
+        assert self._syncer is not None
         for path in artifacts:
             spool.artifact(None, path)
-        spool.close(state, reason=reason, winner=winner)
-        assert self._syncer is not None
-        outcome = self._syncer.finish()
+        if state == "STOPPED":
+            with signals.unheard():
+                spool.close(state, reason=reason, winner=winner)
+                outcome = self._syncer.leave(_SECONDS_WHEN_STOPPED)
+        else:
+            spool.close(state, reason=reason, winner=winner)
+            outcome = self._syncer.finish()
         self._spool = self._syncer = None
         if outcome.message:
             self._say(outcome.message)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from ..observer import Observer, RunInfo
+from ..search.interruption import Interruption
 from ..search.progress import Progress, progress_of
 from ..search.shelf import Shelf
 from ..source import Source
@@ -41,7 +44,8 @@ class SuiteResult:
         folder: Its folder.
         suite: What was run.
         runs: Every run, seed by seed; those that tune arms first, until they have been tuned.
-        interrupted: Whether Ctrl-C or SIGTERM ended it early.
+        interrupted: Whether a signal ended it early.
+        ended_by: That signal.
     """
 
     name: str
@@ -49,6 +53,7 @@ class SuiteResult:
     suite: Suite
     runs: tuple[RunInfo, ...]
     interrupted: bool = False
+    ended_by: Signals | None = None
 
     def __repr__(self) -> str:
         return (
@@ -134,11 +139,18 @@ def run_suite(
         suite = _gone_on(suite, stored_suite(suite.name, storage))
     else:
         SUITES.check_free(suite.name, storage, also)
-    device = _device(suite.runs(folder))
-    check = adoption.check if adoption else _unchecked
-    with held(
-        folder, suite.resources, device=device, resume=resume, address=address, check=check
-    ) as terms:
+    interruption = Interruption()
+    with interruption.listening(), ExitStack() as stack:
+        terms = stack.enter_context(
+            held(
+                folder,
+                suite.resources,
+                device=_device(suite.runs(folder)),
+                resume=resume,
+                address=address,
+                check=adoption.check if adoption else _unchecked,
+            )
+        )
         if adoption:
             say(adoption.take(folder))
         _write(suite, folder)
@@ -146,19 +158,18 @@ def run_suite(
         def run_all(runs: Sequence[RunInfo]) -> bool:
             if reuse:
                 take_over_all(runs, folder.parents[1], Circumstances.here(terms), say)
-            how = trainable or TrialTrainable
-            return execute(RunList(runs), folder, terms, observers=observers, trainable=how)
+            return execute(
+                RunList(runs),
+                folder,
+                terms,
+                observers=observers,
+                interruption=interruption,
+                trainable=trainable or TrialTrainable,
+            )
 
-        interrupted = False
-        if tuning := suite.tuning_runs(folder):
-            interrupted = run_all(tuning)
-            while not interrupted and (further := further_trials(suite, folder)):
-                suite, tuning = _extended(suite, further, folder, say)
-                interrupted = run_all(tuning)
-            if not interrupted:
-                suite = _tuned(suite, folder, say)
+        suite, interrupted = _tuned_by_runs(suite, folder, run_all, say)
         interrupted = interrupted or run_all(suite.runs(folder))
-    return _result(suite, folder, interrupted)
+    return _result(suite, folder, interrupted, interruption.signal)
 
 
 def read_suite_result(name: str, storage: Path | None = None) -> SuiteResult:
@@ -204,9 +215,28 @@ def suite_folder(name: str, storage: Path | None = None) -> Path:
     return SUITES.folder(name, storage)
 
 
-def _result(suite: Suite, folder: Path, interrupted: bool = False) -> SuiteResult:
+def _result(
+    suite: Suite, folder: Path, interrupted: bool = False, ended_by: Signals | None = None
+) -> SuiteResult:
     runs = (*suite.tuning_runs(folder), *suite.runs(folder))
-    return SuiteResult(suite.name, folder, suite, runs, interrupted)
+    return SuiteResult(suite.name, folder, suite, runs, interrupted, ended_by)
+
+
+def _tuned_by_runs(
+    suite: Suite,
+    folder: Path,
+    run_all: Callable[[Sequence[RunInfo]], bool],
+    say: Callable[[str], None],
+) -> tuple[Suite, bool]:
+    """Run what tunes arms, if anything; return the suite, tuned unless that was interrupted."""
+    tuning = suite.tuning_runs(folder)
+    if not tuning:
+        return suite, False
+    interrupted = run_all(tuning)
+    while not interrupted and (further := further_trials(suite, folder)):
+        suite, tuning = _extended(suite, further, folder, say)
+        interrupted = run_all(tuning)
+    return (suite, True) if interrupted else (_tuned(suite, folder, say), False)
 
 
 def _extended(

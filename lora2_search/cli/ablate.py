@@ -5,23 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import typer
 
-from ..ablation.runner import SuiteResult
-from ..ablation.suite import Suite
+from ..ablation.runner import SuiteResult, suite_folder
+from ..ablation.suite import SUITE_FILE, Suite
 from ..chosen import chosen_suite
 from ..errors import UserError
 from ..report.comparison import Analysis, analyse_tasks
 from ..report.suite_page import PAGE_FILE
 from ..report.tables import Row, arm_rows, equality_rows, seed_rows, suite_tables
 from ..report.verdict import headline
+from ..signals import Interrupted
 from ..suite_run import run_chosen_suite
 from ..tracking.uri import options, resolve
 from .ablation_dry_run import power_lines, suite_dry_run
 from .arm_differences import difference_lines
 from .beginning import watched
+from .failures import going_on_by
 from .live import LiveView
 from .narration import narrator
 from .results import command, where_in_mlflow
@@ -51,7 +54,7 @@ def run_ablate(
     Raises:
         ConfigError: Everything that is wrong with the suite, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
-        KeyboardInterrupt: It was interrupted; says how to go on.
+        Interrupted: It was; says how to go on.
     """
     uri = resolve(tracking_uri)
     chosen = chosen_suite(
@@ -80,7 +83,14 @@ def run_ablate(
     view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
     goes_on = resume is not None or resume_from is not None
     beginning = _beginning(plan, goes_on, add_seeds)
-    with chosen.placing(), watched(view, *beginning) as observers:
+    words = ["--resume", plan.name, *([] if reuse else ["--no-reuse"])]
+    again = command("ablate", *words, storage=storage, tracking_uri=uri)
+    begun = suite_folder(plan.name, storage) / SUITE_FILE
+    with (
+        going_on_by(again, begun),
+        chosen.placing(),
+        watched(view, *beginning) as observers,
+    ):
         result = run_chosen_suite(
             chosen,
             resume=resume is not None,
@@ -92,10 +102,8 @@ def run_ablate(
             observers=observers,
             say=view.say,
         )
-    if result.interrupted:
-        words = ["--resume", plan.name, *([] if reuse else ["--no-reuse"])]
-        again = command("ablate", *words, storage=storage, tracking_uri=uri)
-        raise KeyboardInterrupt(f"go on with: {again}")
+        if result.interrupted:
+            raise Interrupted(result.ended_by or Signals.SIGINT)
     _tell(result, storage, uri, as_json, wide)
     if arms_without_a_run(result):
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from .. import signals
 from . import verbs_look, verbs_method, verbs_run
 
 app = typer.Typer(
@@ -38,6 +39,15 @@ runs_app.command("show")(verbs_look.runs_show)
 runs_app.command("sync")(verbs_look.runs_sync)
 
 
+# A scheduler that says it wants the machine often takes it by force ten seconds later.
+_SECONDS_TO_LEAVE = 9.5
+
+
 def main() -> None:
     """Run the command line."""
-    app(prog_name="lora2-search")
+    signals.interrupt_at_first(_SECONDS_TO_LEAVE)
+    try:
+        app(prog_name="lora2-search")
+    except SystemExit as leaving:
+        signals.hurry(leaving.code)
+        raise

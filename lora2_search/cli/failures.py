@@ -5,19 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from signal import Signals
 
 import typer
 
 from ..errors import ConfigError, UserError
 from ..invocation import command_line
+from ..signals import EXIT_CODES, Interrupted, signal_of
 
 MISTAKE = 2
-INTERRUPTED = 130
 
 
 @contextmanager
 def explained(verb: str) -> Iterator[None]:
-    """Turn a user's mistake into its message and exit code 2, Ctrl-C into exit code 130.
+    """Turn a user's mistake into its message and exit code 2, a signal into its own exit code.
 
     Anything else is a bug of ours and keeps its traceback.
     """
@@ -32,8 +34,21 @@ def explained(verb: str) -> Iterator[None]:
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
         # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
-        say("\ninterrupted" + "".join(f"; {part}" for part in interrupt.args))
-        raise typer.Exit(INTERRUPTED) from None
+        came = signal_of(interrupt)
+        by = "" if came == Signals.SIGINT else f" by {came.name}"
+        say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in interrupt.args))
+        raise typer.Exit(EXIT_CODES[came]) from None
+
+
+@contextmanager
+def going_on_by(again: str, begun: Path) -> Iterator[None]:
+    """Let an interruption say which command goes on, once the file ``begun`` exists."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if not begun.is_file():
+            raise
+        raise Interrupted(signal_of(interrupt), f"go on with: {again}") from None
 
 
 def say(line: str) -> None:

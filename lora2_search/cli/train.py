@@ -13,8 +13,9 @@ from ..errors import UserError
 from ..observer import RunInfo
 from ..search.study import load_study
 from ..tracking.uri import options, resolve
-from ..training.record import ADAPTER_FOLDER, RunRecord
+from ..training.record import ADAPTER_FOLDER, RECORD_FILE, RunRecord
 from .beginning import watched
+from .failures import going_on_by
 from .live import LiveView, duration
 from .results import command, where_in_mlflow
 from .rows import print_json
@@ -38,7 +39,7 @@ def run_train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, the study has no such trial, or the loss is no
             longer finite.
-        KeyboardInterrupt: It was interrupted; says how to go on.
+        Interrupted: It was; says how to go on.
     """
     uri = resolve(tracking_uri)
     source = _source(config, from_study, trial, storage)
@@ -46,19 +47,20 @@ def run_train(
     run = chosen.plan
     begins = f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}"
     view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
-    with chosen.placing(), watched(view, begins) as observers:
-        try:
-            record = api.train(
-                None if resume else run.config,
-                name=name,
-                resume=resume,
-                tracking_uri=uri,
-                observers=observers,
-                say=view.say,
-            )
-        except KeyboardInterrupt:
-            again = command("train", "--resume", run.name, tracking_uri=uri)
-            raise KeyboardInterrupt(f"go on with: {again}") from None
+    again = command("train", "--resume", run.name, tracking_uri=uri)
+    with (
+        going_on_by(again, run.folder / RECORD_FILE),
+        chosen.placing(),
+        watched(view, begins) as observers,
+    ):
+        record = api.train(
+            None if resume else run.config,
+            name=name,
+            resume=resume,
+            tracking_uri=uri,
+            observers=observers,
+            say=view.say,
+        )
     result = _result(run, record, uri)
     if as_json:
         print_json(result)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from signal import Signals
 
 import typer
 
 from .. import api
 from ..chosen import chosen_space
 from ..search.progress import study_progress
-from ..search.space import Space
+from ..search.space import SPACE_FILE, Space
 from ..search.study import study_folder
+from ..signals import Interrupted
 from ..tracking.uri import options, resolve
 from .beginning import watched
 from .dry_run import dry_run
+from .failures import going_on_by
 from .live import LiveView
 from .narration import narrator
 from .results import command, print_study, study_result
@@ -38,7 +41,7 @@ def run_tune(
     Raises:
         ConfigError: Everything that is wrong with the space, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
-        KeyboardInterrupt: It was interrupted; says how to go on.
+        Interrupted: It was; says how to go on.
     """
     uri = resolve(tracking_uri)
     chosen = chosen_space(
@@ -59,7 +62,13 @@ def run_tune(
     # Trials that have ended are not told again on a resume.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
     view = LiveView(_runs(plan), stream=stream, earlier=earlier)
-    with chosen.placing(), watched(view, _beginning(plan, resume is not None)) as observers:
+    again = command("tune", "--resume", plan.name, storage=storage, tracking_uri=uri)
+    begun = study_folder(plan.name, storage) / SPACE_FILE
+    with (
+        going_on_by(again, begun),
+        chosen.placing(),
+        watched(view, _beginning(plan, resume is not None)) as observers,
+    ):
         study = api.tune(
             None if resume else plan,
             overrides=overrides if resume else (),
@@ -70,9 +79,8 @@ def run_tune(
             observers=observers,
             say=view.say,
         )
-    if study.interrupted:
-        again = command("tune", "--resume", plan.name, storage=storage, tracking_uri=uri)
-        raise KeyboardInterrupt(f"go on with: {again}")
+        if study.interrupted:
+            raise Interrupted(study.ended_by or Signals.SIGINT)
     result = study_result(study, storage, uri)
     if as_json:
         print_json(result)

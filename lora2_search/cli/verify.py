@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..home import home
 from ..preflight import check_inputs
 from ..search.ownership import owned
+from ..signals import Interrupted, signal_of
 from ..tracked import Tracked
 from ..tracking.observer import ParentInfo
 from ..tracking.uri import resolve
@@ -47,7 +48,7 @@ def run_verify(
         ConfigError: Everything that is wrong with the settings, the model or the data.
         UserError: An unknown check, a folder that holds another verification or is in use, or the
             hub cannot be reached.
-        KeyboardInterrupt: It was interrupted; says how to go on.
+        Interrupted: It was; says how to go on.
     """
     uri, say, begun = resolve(tracking_uri), narrator(as_json), time.monotonic()
     plan = chosen_plan(
@@ -99,10 +100,11 @@ def _tracked(plan: Plan, folder: Path, uri: str, say: Callable[[str], None]) -> 
     tracked.open()
     try:
         yield tracked
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         tracked.close("STOPPED", reason="interrupted")
-        raise KeyboardInterrupt(
-            "the runs under way are lost, those that ended are kept: the same command goes on"
+        raise Interrupted(
+            signal_of(interrupt),
+            "the runs under way are lost, those that ended are kept: the same command goes on",
         ) from None
     except BaseException as error:
         if tracked.is_open:

@@ -13,16 +13,14 @@ from pathlib import Path
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from .. import signals
 from ..errors import UserError
 from .capacity import at_once
+from .local_ray import TOKEN_FILE, local_ray
 from .space import Resources
 
-_OBJECT_STORE = 128 * 1024 * 1024  # only plain values travel
 _PROBE_SECONDS = 5.0
-_TOKEN_FILE = Path("~/.ray/auth_token")
 _MODE = "RAY_AUTH_MODE"
-# Without it, a process that was given no GPU sees them all.
-_HIDE_ON_ZERO = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
 
 
 @contextmanager
@@ -48,12 +46,13 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
     _silence()
     with _own_mode():
         if address is None:
-            _start()
-        else:
+            with local_ray():
+                yield
+            return
+        with signals.kept():
             _join(address)
         try:
-            if address is not None:
-                check_nodes(folder)
+            check_nodes(folder)
             yield
         finally:
             ray.shutdown()
@@ -118,25 +117,6 @@ def check_nodes(folder: Path) -> None:
             raise UserError(
                 f"node {host} does not see {folder}; name a folder that all nodes share (--storage)"
             )
-
-
-def _start() -> None:
-    # Its processes have the environment of this moment.
-    before = os.environ.get(_HIDE_ON_ZERO)
-    os.environ[_HIDE_ON_ZERO] = "1"
-    try:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            object_store_memory=_OBJECT_STORE,
-        )
-    finally:
-        if before is None:
-            del os.environ[_HIDE_ON_ZERO]
-        else:
-            os.environ[_HIDE_ON_ZERO] = before
 
 
 def _join(address: str) -> None:
@@ -224,7 +204,7 @@ def _token() -> str | None:
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
         if os.environ.get(name):
             return f"${name}"
-    return str(_TOKEN_FILE) if _TOKEN_FILE.expanduser().is_file() else None
+    return str(TOKEN_FILE) if TOKEN_FILE.expanduser().is_file() else None
 
 
 def _silence() -> None:

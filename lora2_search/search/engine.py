@@ -17,7 +17,7 @@ from ..training.record import Status
 from .cluster import capacity
 from .interruption import Interruption
 from .ledger import Ledger, Source, Terms
-from .searcher import InterruptionStopper, Listener, TruthfulSearcher
+from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .space import Resources
 from .trainable import TrialTrainable
 
@@ -79,11 +79,15 @@ def execute(
         resources: What one run takes, ``settled``.
         observers: Told in this process, in order.
         scheduler: Stops weak runs early; ``None`` stops none.
-        interruption: Ends the execution early; by default only Ctrl-C and SIGTERM do.
+        interruption: Ends the execution early; by default only a signal does.
         trainable: The class that runs one run.
 
     Returns:
-        Whether it was interrupted, so that there is something left to do.
+        Whether it was interrupted, so that there is something left to do. Runs under way end at
+        once, and go on from their last evaluation when they are taken up.
+
+    Raises:
+        UserError: The disk is full.
     """
     interruption = interruption or Interruption()
     if interruption.requested:
@@ -96,26 +100,42 @@ def execute(
     )
     ledger = Ledger(source, observers, terms, _why_stopped(interruption))
     with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
-        # Not a `Tuner`: it pickles its callbacks, and observers may hold what cannot be pickled.
-        tune.run(
-            trainable,
-            name="tune",
-            stop=InterruptionStopper(interruption),
-            search_alg=TruthfulSearcher(ledger),
-            scheduler=scheduler,
-            callbacks=[Listener(ledger)],
-            num_samples=-1,
-            resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
-            max_concurrent_trials=capacity(resources),
-            max_failures=MAX_DEATHS,
-            reuse_actors=True,
-            storage_path=str(scratch),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            trial_dirname_creator=_directory,
-            raise_on_failed_trial=False,
-            verbose=0,
-        )
+        try:
+            with interruption.listening_to_tune():
+                _tune(trainable, ledger, resources, scheduler, interruption, scratch)
+        except Leaving as leaving:
+            if leaving.error is not None:
+                raise leaving.error from None
     return interruption.requested
+
+
+def _tune(
+    trainable: type[TrialTrainable],
+    ledger: Ledger,
+    resources: Resources,
+    scheduler: TrialScheduler | None,
+    interruption: Interruption,
+    scratch: Path,
+) -> None:
+    # Not a `Tuner`: it pickles its callbacks, and observers may hold what cannot be pickled.
+    tune.run(
+        trainable,
+        name="tune",
+        stop=InterruptionStopper(interruption),
+        search_alg=TruthfulSearcher(ledger),
+        scheduler=scheduler,
+        callbacks=[Listener(ledger, interruption)],
+        num_samples=-1,
+        resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+        max_concurrent_trials=capacity(resources),
+        max_failures=MAX_DEATHS,
+        reuse_actors=True,
+        storage_path=str(scratch),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        trial_dirname_creator=_directory,
+        raise_on_failed_trial=False,
+        verbose=0,
+    )
 
 
 def _why_stopped(interruption: Interruption) -> Callable[[int], str]:

@@ -1,27 +1,32 @@
-"""Ends an execution in good order: Ctrl-C, SIGTERM, or the end of its time."""
+"""Ends an execution in good order: a signal, or the end of its time."""
 
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from signal import Signals
+from types import FrameType
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+from .. import signals
 
 
 class Interruption:
     """Whether an execution should end, and why.
 
     Attributes:
-        requested: Whether Ctrl-C or SIGTERM came.
+        signal: The signal that asks for it, the first one; ``None`` while none came.
     """
 
     def __init__(self) -> None:
-        self.requested = False
+        self.signal: Signals | None = None
         self._deadline: float | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return self.signal is not None
 
     def end_in(self, seconds: float) -> None:
         """Let no more runs begin, and running ones end at their next evaluation, from then on."""
@@ -34,23 +39,23 @@ class Interruption:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take Ctrl-C and SIGTERM as a request while the block runs, repeated ones too.
+        """Take the ending signals (`signals.EXIT_CODES`) as a request while the block runs."""
+        with signals.taken(self._request):
+            yield
 
-        Ray and Tune install handlers of their own when they start: listen again after that. Those
-        from before are put back. Only the main thread can do so; elsewhere signals stay as they
-        are.
+    @contextmanager
+    def listening_to_tune(self) -> Iterator[None]:
+        """Hold the signals back until Tune has begun and `listen_again` is called.
+
+        Tune takes SIGUSR1 for itself when it begins, to end as if all were done.
         """
-        if threading.current_thread() is not threading.main_thread():
+        with signals.kept(), signals.blocked():
             yield
-            return
-        before = {number: signal.getsignal(number) for number in (*_ENDING, signal.SIGUSR1)}
-        for number in _ENDING:
-            signal.signal(number, self._request)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
-    def _request(self, number: int, frame: Any) -> None:
-        self.requested = True
+    def listen_again(self) -> None:
+        """Take the signals from whoever has them now, and let them through."""
+        signals.take(self._request)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.EXIT_CODES)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.signal = self.signal or Signals(number)

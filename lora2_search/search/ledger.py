@@ -129,12 +129,14 @@ class Ledger:
         anything else, also no result          PRUNED
         =====================================  ========
         """
-        entry = self._live.pop(trial_id, None)
+        entry = self._live.get(trial_id)
         if entry is None:
             return
         state, reason = self._verdict(entry, result, error)
         score = result[SCORE] if state == "COMPLETE" and result is not None else None
         self._tell(entry.run, state, score, reason)
+        # Last: what could not be written is not over.
+        del self._live[trial_id]
 
     def _verdict(
         self, entry: _Entry, result: Mapping[str, Any] | None, error: bool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,21 @@ from ray.tune.search import Searcher
 from .interruption import Interruption
 from .ledger import Ledger
 from .result import SCORE
+
+
+class Leaving(BaseException):
+    """Ends Tune at once, with all that it has under way.
+
+    No `Exception`: after one of those Tune waits up to ten seconds for steps to end, and reports
+    runs as stopped that are not.
+
+    Attributes:
+        error: What went wrong in the driver; ``None`` where a signal asked for the end.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class TruthfulSearcher(Searcher):
@@ -35,7 +52,8 @@ class TruthfulSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """A trial is over."""
-        self._ledger.ended(trial_id, result, error)
+        with _leaving_on_error():
+            self._ledger.ended(trial_id, result, error)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study is the state."""
@@ -51,14 +69,19 @@ class Listener(Callback):
     Tune keeps the result that stops a trial from its searcher, but not from its callbacks.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, interruption: Interruption) -> None:
+        self._ledger, self._interruption = ledger, interruption
+
+    def setup(self, **info: Any) -> None:
+        """Tune has begun."""
+        self._interruption.listen_again()
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A process took the trial up."""
-        self._ledger.started(trial.trial_id)
+        with _leaving_on_error():
+            self._ledger.started(trial.trial_id)
 
     def on_trial_result(
         self,
@@ -69,7 +92,8 @@ class Listener(Callback):
         **info: Any,
     ) -> None:
         """An evaluation ended."""
-        self._ledger.reported(trial.trial_id, result)
+        with _leaving_on_error():
+            self._ledger.reported(trial.trial_id, result)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
@@ -81,8 +105,8 @@ class Listener(Callback):
 class InterruptionStopper(Stopper):
     """Lets Tune look at an `Interruption`.
 
-    A request stops everything at once and leaves the runs unfinished, to be taken up again. When
-    the time is up, each run is stopped at its next evaluation and told as pruned.
+    A signal ends everything at once and leaves the runs unfinished, to be taken up again. When the
+    time is up, each run is stopped at its next evaluation and told as pruned.
     """
 
     def __init__(self, interruption: Interruption) -> None:
@@ -93,8 +117,22 @@ class InterruptionStopper(Stopper):
         return self._interruption.overdue
 
     def stop_all(self) -> bool:
-        """Return whether everything should be stopped."""
-        return self._interruption.requested
+        """Return false: when a signal came, Tune is left instead.
+
+        Raises:
+            Leaving: A signal came.
+        """
+        if self._interruption.requested:
+            raise Leaving
+        return False
+
+
+@contextmanager
+def _leaving_on_error() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise Leaving(error) from None
 
 
 def _last_line(path: str | None) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from ..config import with_settings
@@ -44,7 +45,8 @@ class Study:
         folder: Its folder.
         space: What was searched.
         trials: All trials, by number.
-        interrupted: Whether Ctrl-C or SIGTERM ended it before its trials or hours were used up.
+        interrupted: Whether a signal ended it before its trials or hours were used up.
+        ended_by: That signal.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Study:
     space: Space
     trials: tuple[StudyTrial, ...]
     interrupted: bool = False
+    ended_by: Signals | None = None
 
     def __repr__(self) -> str:
         best = f", best={self.best.score:.4f}" if self.best and self.best.score is not None else ""
@@ -153,10 +156,11 @@ def run_study(
                 "(a resume keeps them); if this machine is, mend that and go on by "
                 f"{STUDIES.resumption(space.name, storage, also)}"
             )
-        return load_study(space.name, storage, interrupted=interrupted)
+        study = load_study(space.name, storage)
+        return replace(study, interrupted=interrupted, ended_by=interruption.signal)
 
 
-def load_study(name: str, storage: Path | None = None, *, interrupted: bool = False) -> Study:
+def load_study(name: str, storage: Path | None = None) -> Study:
     """Read what a study has come to so far, whether it is running or not.
 
     Raises:
@@ -164,7 +168,7 @@ def load_study(name: str, storage: Path | None = None, *, interrupted: bool = Fa
     """
     space = stored_space(name, storage)
     folder = study_folder(name, storage)
-    return Study(name, folder, space, read_trials(folder, name), interrupted)
+    return Study(name, folder, space, read_trials(folder, name))
 
 
 def stored_space(name: str, storage: Path | None = None, overrides: Sequence[str] = ()) -> Space:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..errors import UserError
+from ..signals import EXIT_CODES
 from . import uri as uris
 from .cursor import cursor_path, load, pending
 from .spool import TRACKING_FOLDER
@@ -65,15 +66,25 @@ class Handle:
 
     def finish(self, timeout: float = 10.0) -> Outcome:
         """Let the syncer deliver what there is and leave, for at most ``timeout`` seconds."""
+        if not self._left_within(timeout):
+            # Harmless: what it was sending is sent again and stored once.
+            self._process.kill()
+            self._process.wait()
+        return outcome(self._folder, self._uri)
+
+    def leave(self, timeout: float) -> Outcome:
+        """Let the syncer deliver what there is and leave; after ``timeout`` seconds without us."""
+        self._left_within(timeout)
+        return outcome(self._folder, self._uri)
+
+    def _left_within(self, timeout: float) -> bool:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            # Harmless: what it was sending is sent again and stored once.
-            self._process.kill()
-            self._process.wait()
-        return outcome(self._folder, self._uri)
+            return False
+        return True
 
 
 def start_syncer(folder: Path, uri: str) -> Handle:
@@ -151,13 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def on_signal(number: int, frame: FrameType | None) -> None:
         leaving.ask(_LEAVE_SECONDS)
 
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
     parser = argparse.ArgumentParser(prog="lora2_search.tracking.syncer")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--uri", default=None)
     parser.add_argument("--attached", action="store_true", help="leave when stdin closes")
     options = parser.parse_args(arguments)
+    # A signal to a whole job is for its driver: that tells the end, and then closes stdin.
+    for number in EXIT_CODES:
+        signal.signal(number, signal.SIG_IGN if options.attached else on_signal)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     os.nice(5)
     if options.attached:

@@ -1,0 +1,129 @@
+"""Signals to the verbs that train, as terminals and schedulers send them, and what is left then."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+from lora2_search.tracking.uri import DATABASE
+from tests.support.exactly_once import assert_every_point_once, records_under
+from tests.tracking.study import Stored
+
+from .commands import COMMAND, run
+
+CODES = {"SIGINT": 130, "SIGHUP": 129, "SIGTERM": 85, "SIGUSR1": 85, "SIGUSR2": 85}
+SYNCER = "lora2_search.tracking.syncer"
+STEPS = 240
+EVALUATIONS = 12
+PLACES = {"train": "runs", "tune": "studies", "ablate": "suites"}
+OPTIONS = {"train": "--config", "tune": "--space", "ablate": "--suite"}
+MORE: dict[str, dict[str, Any]] = {
+    "train": {},
+    "tune": {
+        "search": {"adapter.k": {"type": "int", "low": 2, "high": 4}},
+        "trials": 2,
+        "scheduler": {"name": "none"},
+        "resources": {"concurrent": 2},
+    },
+    "ablate": {
+        "arms": {"head-only": {"method": "head-only"}},
+        "seeds": 1,
+        "resources": {"concurrent": 2},
+    },
+}
+
+
+@pytest.fixture
+def settings(tiny_bert: Path, reviews_csv: Path) -> dict[str, Any]:
+    return {
+        "task": "custom",
+        "data": {"path": str(reviews_csv), "text": ["review"], "label": "verdict"},
+        "model": {"name_or_path": str(tiny_bert)},
+        "adapter": {"k": 4, "r": 4, "target_rank": 2},
+        "training": {"steps": STEPS, "evaluations": EVALUATIONS, "device": "cpu"},
+    }
+
+
+class Command:
+    """A verb in a process group of its own, and all the processes that came from it."""
+
+    def __init__(self, *words: object) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self.family: list[psutil.Process] = []
+        self.syncers: list[psutil.Process] = []
+
+    def wait_for_a_score(self, folder: Path) -> None:
+        end = time.monotonic() + 120
+        while not any(record.scores for record in records_under(folder).values()):
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < end, "it took too long"
+            time.sleep(0.05)
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+        self.syncers = [child for child in self.family if SYNCER in child.cmdline()]
+
+    def leave(self, number: Signals, *, group: bool, times: int = 1) -> str:
+        """Send a signal and return what was said; the code and the time are checked here."""
+        for _ in range(times):
+            if group:
+                os.killpg(self.process.pid, number)
+            else:
+                self.process.send_signal(number)
+        begun = time.monotonic()
+        said = self.process.communicate(timeout=60)[1]
+        assert time.monotonic() - begun < 10
+        assert self.process.returncode == CODES[number.name], said
+        return said
+
+    def assert_all_gone(self) -> None:
+        """Nothing survives; the syncer alone may still deliver what is left."""
+        _wait_for_the_end([process for process in self.family if process not in self.syncers], 5)
+        _wait_for_the_end(self.syncers, 60)
+
+
+def _wait_for_the_end(processes: list[psutil.Process], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while left := [process for process in processes if process.is_running()]:
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+def interrupted_and_taken_up(
+    verb: str, settings: dict[str, Any], home: Path, number: Signals, group: bool, times: int
+) -> None:
+    folder, uri = home / PLACES[verb] / "mine", f"sqlite:///{home / DATABASE}"
+    path = home / "mine.yaml"
+    path.write_text(yaml.safe_dump({**settings, **MORE[verb]}))
+    command = Command(verb, OPTIONS[verb], path, "--name", "mine")
+    command.wait_for_a_score(folder)
+    said = command.leave(number, group=group, times=times)
+    lines = said.strip().splitlines()
+    by = "" if number == signal.SIGINT else f" by {number.name}"
+    assert lines[-1] == f"interrupted{by}; go on with: lora2-search {verb} --resume mine"
+    assert len(lines) == 1, said
+    command.assert_all_gone()
+    stored = Stored(uri, "mine")
+    assert {run.info.status for run in stored.all()} == {"KILLED"}
+    run(verb, "--resume", "mine")
+    assert_every_point_once(folder, uri)
+
+
+@pytest.mark.parametrize(("number", "group"), [("SIGTERM", True), ("SIGHUP", False)])
+def test_train_leaves_at_a_signal_with_its_code_and_goes_on(
+    number: str, group: bool, settings: dict[str, Any], home_with_store: Path
+) -> None:
+    interrupted_and_taken_up("train", settings, home_with_store, Signals[number], group, times=1)

@@ -1,0 +1,84 @@
+"""What holds of a study, a suite or a run after any interruption and resume: every point once."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from lora2_search.search.space import SPACE_FILE, load_space
+from lora2_search.search.storage import STUDY_FILE
+from lora2_search.training.record import RECORD_FILE, RunRecord, read_record
+from tests.tracking.study import Stored
+
+ENDED = {"completed", "pruned", "failed"}
+
+
+def assert_every_point_once(folder: Path, uri: str | None = None) -> None:
+    """Compare what record.json, Optuna and MLflow (where there is one) hold of ``folder``.
+
+    A study has Optuna's database; a suite, and a run of its own, have records alone.
+    """
+    records = records_under(folder)
+    assert records, f"nothing was run in {folder}"
+    for key, record in records.items():
+        assert record.status in ENDED, (key, record.status)
+        steps = [point.step for point in record.history]
+        assert steps == sorted(set(steps)), (key, steps)
+        if record.status == "completed":
+            assert steps[-1] == record.total_steps, key
+    if (folder / STUDY_FILE).is_file():
+        _assert_in_optuna(folder, records)
+    if uri is not None:
+        _assert_in_mlflow(folder, uri, records)
+
+
+def records_under(folder: Path) -> Mapping[str, RunRecord]:
+    """Return every record below a folder by the key of its run, which is its folder's name."""
+    found = {path.parent.name: read_record(path.parent) for path in folder.rglob(RECORD_FILE)}
+    return {key: record for key, record in found.items() if record is not None}
+
+
+def _assert_in_optuna(folder: Path, records: Mapping[str, RunRecord]) -> None:
+    metric = load_space(str(folder / SPACE_FILE)).objective.metric
+    # Not through Optuna, whose dictionaries cannot hold a point twice.
+    with closing(sqlite3.connect(folder / STUDY_FILE)) as database:
+        trials = dict(database.execute("SELECT trial_id, number FROM trials"))
+        states = {state for (state,) in database.execute("SELECT state FROM trials")}
+        scored = list(
+            database.execute(
+                "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values "
+                "ORDER BY trial_id, step"
+            )
+        )
+    assert sorted(trials.values()) == list(range(len(trials)))
+    assert states <= {"COMPLETE", "PRUNED", "FAIL"}, states
+    for trial, number in trials.items():
+        record = records.get(f"{number:05d}")
+        told = [(step, value) for at, step, value in scored if at == trial]
+        measured = _scores(record, metric) if record else []
+        assert told == list(enumerate(measured, start=1)), number
+
+
+def _scores(record: RunRecord, metric: str | None) -> list[float]:
+    name = f"validation/{metric or record.metric}"
+    return [point.metrics[name] for point in record.history if name in point.metrics]
+
+
+def _assert_in_mlflow(folder: Path, uri: str, records: Mapping[str, RunRecord]) -> None:
+    stored = Stored(uri, folder.name)
+    runs, found = stored.runs(), stored.points()
+    assert runs.keys() == records.keys()
+    statuses = {run.info.status for run in [*runs.values(), stored.parent()]}
+    assert statuses <= {"FINISHED", "KILLED", "FAILED"}, statuses
+    assert set(found.values()) <= {1}
+    recorded = {
+        (key, name, point.step)
+        for key, record in records.items()
+        for point in record.history
+        for name in point.metrics
+    }
+    names = {name for _, name, _ in recorded}
+    assert Counter(point for point in found if point[1] in names) == Counter(recorded)
