@@ -45,7 +45,7 @@ _MARKS = {
 # Settings that came later, by section.
 _YOUNGER = {
     "adapter": ("gamma_u1", "init_lora_weights"),
-    "data": READING,
+    "data": ("positive", *READING),
     "training": ("score_test",),
 }
 

@@ -106,6 +106,9 @@ class DataConfig(Section):
     kind: Literal["classification", "regression"] | None = Field(
         None, description="default: told from the labels"
     )
+    positive: str | None = Field(
+        None, description="of two classes the one that `f1` is of; default: the second by name"
+    )
     separator: Annotated[str, AfterValidator(_separator)] | None = Field(
         None, description="between fields: a character, `tab` or `bar`; default: told from the file"
     )
@@ -135,7 +138,7 @@ SENTENCE_SETTINGS = (
         f"data.{name}"
         for name in (
             *("path", "test_path", "revision", "text", "label", "kind", "split_seed"),
-            *READING,
+            *("positive", *READING),
         )
     ),
     "data.test_size",

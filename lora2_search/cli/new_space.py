@@ -57,7 +57,7 @@ search:
   adapter.target_rank: {{type: int, low: 2, high: 8}}
   adapter.gamma: {{type: float, low: 0.01, high: 1.0, log: true}}
 
-sampler: {{name: tpe, seed: 0}}
+{objective}sampler: {{name: tpe, seed: 0}}
 scheduler: {{name: asha}}   # stops no trial before its rank budget is settled, after half a run
 trials: 20
 """
@@ -85,7 +85,10 @@ def run_init(
     write_space(content, path)
     for sentence in found.sentences():
         print(sentence)
-    print("Wrong? Say --text COLUMN (twice for pairs), --label COLUMN or --kind regression.")
+    print(
+        "Wrong? Say --text COLUMN (twice for pairs), --label COLUMN, --kind classification or "
+        "--kind regression."
+    )
     print(f"Wrote {path}. Next: {command_line('tune', '--space', str(path))}")
 
 
@@ -93,6 +96,8 @@ def space_text(found: Inspection, model: str, name: str) -> str:
     """Return a space called ``name``, its training sized to the rows that the file holds."""
     batch_size = 32 if found.rows >= 500 else 16
     held_out = 0.1 if found.rows >= 1000 else 0.2
+    positive = {"positive": found.rarest} if found.metric == "f1" else {}
+    settings = found.settings | positive
     steps_an_epoch = max(1.0, found.rows * (1 - held_out) ** 2 / batch_size)
     return TEMPLATE.format(
         file=found.path.name,
@@ -102,7 +107,8 @@ def space_text(found: Inspection, model: str, name: str) -> str:
         text=_scalar(list(found.text)),
         label=_scalar(found.label),
         kind=found.kind,
-        reading="".join(f"  {name}: {_scalar(value)}\n" for name, value in found.settings.items()),
+        objective=f"objective: {{metric: {found.metric}}}\n" if found.metric else "",
+        reading="".join(f"  {name}: {_scalar(value)}\n" for name, value in settings.items()),
         held_out=held_out,
         max_length=found.max_length,
         model=_scalar(model),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import DataConfig, RunConfig
+from ..config import RunConfig
 from ..errors import ConfigError, Problem, listed
 from .labels import (
     KIND,
@@ -22,27 +21,12 @@ from .labels import (
     numbers,
     together,
     unseen,
+    with_positive,
 )
 from .reading import Table, shown
-from .seeds import named_seed
+from .splits import Split, hash_of, split_up
 from .tables import check_columns, read_tables
-from .tasks import CUSTOM_METRICS, TASKS, Kind
-
-
-@dataclass(frozen=True)
-class Split:
-    """Sentences and labels.
-
-    Attributes:
-        texts: One or two columns of ``n`` strings.
-        labels: Class numbers or values, ``[n]`` float64.
-    """
-
-    texts: tuple[tuple[str, ...], ...]
-    labels: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+from .tasks import CUSTOM_METRICS, TASKS, Kind, constant_scores
 
 
 @dataclass(frozen=True)
@@ -75,10 +59,29 @@ class Data:
     @property
     def majority(self) -> float:
         """Score on ``test`` of always answering the commonest training label (or the mean)."""
-        if self.kind == "regression" or self.metrics[0] == "matthews":
-            return 0.0
-        values, counts = np.unique(self.splits["train"].labels, return_counts=True)
-        return float(np.mean(self.splits["test"].labels == values[counts.argmax()]))
+        train, test = self.splits["train"].labels, self.splits["test"].labels
+        metrics = self.metrics[:1]
+        return constant_scores(metrics, train, test, len(self.classes) or None)[metrics[0]]
+
+    @property
+    def commonest(self) -> str:
+        """The commonest class of the training sentences; empty for numbers."""
+        if not self.classes:
+            return ""
+        counts = np.bincount(self.splits["train"].labels.astype(np.int64))
+        return self.classes[counts.argmax()]
+
+    @property
+    def constant(self) -> dict[str, float]:
+        """What always answering the commonest training label scores: ``test/accuracy`` ..."""
+        train = self.splits["train"].labels
+        classes = len(self.classes) or None
+        return {
+            f"{name}/{metric}": value
+            for name, split in self.splits.items()
+            if name != "train"
+            for metric, value in constant_scores(self.metrics, train, split.labels, classes).items()
+        }
 
 
 def load_data(config: RunConfig) -> Data:
@@ -102,10 +105,10 @@ def load_data(config: RunConfig) -> Data:
         kind = task.kind or _kind(labels)
         if own:
             _check_test_file(labels, kind)
-        encode = _encoder(together(list(labels.values())), kind)
+        encode = _encoder(together(list(labels.values())), kind, config.data.positive)
     except Mistaken as error:
         raise ConfigError([Problem("data.label", str(error))]) from None
-    splits = _split(
+    splits = split_up(
         {
             name: Split(_texts(table, task, kept[name]), encode(labels[name]))
             for name, table in tables.items()
@@ -118,7 +121,7 @@ def load_data(config: RunConfig) -> Data:
         metrics=task.metrics or CUSTOM_METRICS[kind],
         classes=encode.classes,
         splits=splits,
-        hash=_hash(splits),
+        hash=hash_of(splits),
         left_out=rows - sum(map(len, kept.values())),
         said=tuple(line for table in tables.values() for line in table.said),
     )
@@ -219,64 +222,13 @@ class _Encoder:
         return np.array([number[self.name(cell)] for cell in labels.cells], dtype=np.float64)
 
 
-def _encoder(labels: Labels, kind: Kind) -> _Encoder:
-    return _Encoder(namer(labels), class_names(labels) if kind == "classification" else ())
+def _encoder(labels: Labels, kind: Kind, positive: str | None) -> _Encoder:
+    classes = class_names(labels) if kind == "classification" else ()
+    if positive is not None:
+        classes = with_positive(classes, positive)
+    return _Encoder(namer(labels), classes)
 
 
 def _texts(table: Table, task: _Wanted, rows: list[int]) -> tuple[tuple[str, ...], ...]:
     columns = (table.columns[name].cells for name in task.text)
     return tuple(tuple(cells[row] or "" for row in rows) for cells in columns)
-
-
-def _split(tables: dict[str, Split], config: RunConfig) -> dict[str, Split]:
-    data = config.data
-    if "all" in tables:
-        test, train = _cut(tables["all"], data.test_size, data.split_seed, "test", "data.test_size")
-        splits = {"train": train, "test": test}
-    else:
-        splits = dict(tables)
-    if config.protocol == "clean":
-        chosen, train = _cut(
-            splits["train"],
-            data.validation_size,
-            data.split_seed,
-            "validation",
-            "data.validation_size",
-        )
-        splits |= {"train": train, "validation": chosen}
-    else:
-        splits["validation"] = splits["test"]
-    splits["train"] = _head(splits["train"], data)
-    return splits
-
-
-def _cut(split: Split, size: int | float, seed: int, name: str, key: str) -> tuple[Split, Split]:
-    count = size if isinstance(size, int) else max(1, round(size * len(split)))
-    if count >= len(split) - 1:
-        message = f"leaves nothing to train on: {count} of {len(split)} rows; make it smaller"
-        raise ConfigError([Problem(key, message)])
-    order = np.random.default_rng(named_seed(seed, "split", name)).permutation(len(split))
-    return _take(split, np.sort(order[:count])), _take(split, np.sort(order[count:]))
-
-
-def _head(train: Split, data: DataConfig) -> Split:
-    if data.train_size is None or data.train_size >= len(train):
-        return train
-    order = np.random.default_rng(named_seed(data.split_seed, "split", "train"))
-    return _take(train, np.sort(order.permutation(len(train))[: data.train_size]))
-
-
-def _take(split: Split, rows: NDArray[np.int64]) -> Split:
-    texts = tuple(tuple(column[row] for row in rows) for column in split.texts)
-    return Split(texts, split.labels[rows])
-
-
-def _hash(splits: dict[str, Split]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(splits):
-        split = splits[name]
-        digest.update(name.encode() + len(split).to_bytes(8, "big"))
-        for column in split.texts:
-            digest.update("\x1f".join(column).encode() + b"\x1e")
-        digest.update(split.labels.tobytes())
-    return digest.hexdigest()

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..config import DataConfig
-from ..errors import ConfigError, Problem, listed
+from ..errors import ConfigError, Problem
 from ..sections import READING
 from .data import check_distinct
+from .guessing import label_column, text_columns
 from .labels import (
-    MOST_CLASSES,
     Labels,
     Mistaken,
     class_names,
@@ -25,22 +25,9 @@ from .labels import (
     namer,
     numbers,
 )
-from .reading import Column, Table, read_file
+from .reading import Table, read_file
 from .tables import check_columns
 from .tasks import Kind
-
-LABEL_NAMES = (
-    "label",
-    "labels",
-    "class",
-    "target",
-    "y",
-    "category",
-    "sentiment",
-    "rating",
-    "score",
-)
-SENTENCE_WORDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +68,18 @@ class Inspection:
     said: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def metric(self) -> str | None:
+        """A metric that sees a rare class; ``None`` where accuracy does."""
+        if not self.classes or self.classes[self.rarest] * len(self.classes) * 2 >= self.rows:
+            return None
+        return "f1" if len(self.classes) == 2 else "macro_f1"
+
+    @property
+    def rarest(self) -> str:
+        """The class with the fewest rows; empty for numbers."""
+        return min(self.classes, key=lambda name: self.classes[name], default="")
+
     def sentences(self) -> list[str]:
         """Return what was found, in plain sentences."""
         return [*self.said, *self._taken_for(), *self._doubts()]
@@ -115,6 +114,13 @@ class Inspection:
             )
         if self.contradicting:
             lines.append(f"{self.contradicting:,} texts stand with different labels.")
+        if self.metric:
+            common, count = next(iter(self.classes.items()))
+            of = f"f1 of {self.rarest!r} (data.positive)" if self.metric == "f1" else self.metric
+            lines.append(
+                f"Always {common!r} would score an accuracy of {count / self.rows:.0%}, so that "
+                f"tells little: the space searches by {of}."
+            )
         rare = [name for name, count in self.classes.items() if count < 10]
         if rare:
             lines.append(f"Fewer than 10 rows: {', '.join(rare[:8])}; these are hardly learnt.")
@@ -149,8 +155,8 @@ def inspect(
     table = read_file(path, "--data", reading)
     named = {f"--text {name}": name for name in text or ()}
     check_columns(table, {**named, **({"--label": label} if label else {})}, path.name)
-    sentences = text or _text_columns(table, label)
-    target = label or _label_column(table, sentences)
+    sentences = text or text_columns(table, label)
+    target = label or label_column(table, sentences)
     check_distinct(sentences, target, ("--text", "--label"))
     rows = _whole(table, [*sentences, target])
     if len(rows) < 10:
@@ -206,68 +212,6 @@ def _inspection(
         max_length=min(512, max(32, 16 * math.ceil((1.5 * most + 4) / 16))),
         said=table.said,
     )
-
-
-def _text_columns(table: Table, label: str | None) -> list[str]:
-    words = {
-        name: _mean_words(column)
-        for name, column in table.columns.items()
-        if name != label and _may_be_text(column)
-    }
-    sentences = [name for name, mean in words.items() if mean >= SENTENCE_WORDS]
-    longest = sorted(sentences, key=lambda name: -words[name])[:2]
-    if longest:
-        return [name for name in table.columns if name in longest]
-    # Short texts (product names, queries): the one column that varies most.
-    varied = [name for name in words if len(set(table.columns[name].cells)) > MOST_CLASSES]
-    if not varied:
-        names = listed(table.columns)
-        raise _bad("--text", f"no column holds sentences; name one of {names} with --text")
-    return [max(varied, key=lambda name: words[name])]
-
-
-def _may_be_text(column: Column) -> bool:
-    if column.declared in ("number", "boolean", "nested"):
-        return False
-    cells = _present(column)
-    return bool(cells) and (column.declared == "text" or not all(map(is_number, cells)))
-
-
-def _present(column: Column) -> list[str]:
-    return [cell for cell in column.cells if cell is not None and cell.strip()]
-
-
-def _mean_words(column: Column) -> float:
-    cells = _present(column)
-    return sum(len(cell.split()) for cell in cells) / len(cells)
-
-
-def _label_column(table: Table, text: list[str]) -> str:
-    others = [
-        name
-        for name, column in table.columns.items()
-        if name not in text and column.declared != "nested" and _present(column)
-    ]
-    for wanted in LABEL_NAMES:
-        for name in others:
-            if name.strip().lower() == wanted:
-                return name
-    fitting = [name for name in others if _may_be_label(table.columns[name])]
-    if not fitting:
-        names = listed(others) or "none is left"
-        raise _bad("--label", f"no column looks like labels; name one with --label ({names})")
-    return fitting[-1]
-
-
-def _may_be_label(column: Column) -> bool:
-    cells = _present(column)
-    distinct = len(set(cells))
-    if distinct <= MOST_CLASSES:
-        return True
-    if not all(map(is_number, cells)):
-        return False
-    # A column of whole numbers that never repeats counts the rows; of fractions, it may be scores.
-    return distinct < len(cells) or not all(float(cell).is_integer() for cell in cells)
 
 
 def _classes(labels: Labels) -> dict[str, int]:

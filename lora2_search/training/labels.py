@@ -240,6 +240,22 @@ def class_names(labels: Labels) -> tuple[str, ...]:
     return names
 
 
+def with_positive(classes: tuple[str, ...], positive: str) -> tuple[str, ...]:
+    """Return two classes with the positive one last: number 1, of which F1 is.
+
+    Raises:
+        Mistaken: There are not two, or none of that name.
+    """
+    if len(classes) != 2:
+        found = f"{len(classes)} classes" if classes else "numbers"
+        raise Mistaken(f"data.positive names one of two classes, but the labels are {found}")
+    if positive not in classes:
+        raise Mistaken(
+            f"data.positive: no class {shown(positive)}; {did_you_mean(positive, classes)}"
+        )
+    return (*(name for name in classes if name != positive), positive)
+
+
 def numbers(labels: Labels) -> list[float]:
     """Return the labels as numbers.
 

@@ -189,3 +189,28 @@ def test_columns_that_cannot_be_learnt_are_refused(
     (tmp_path / "d.csv").write_text("text,label,gone\n" + "a b c,x,\nd e f,y,\n" * 10)
     with pytest.raises(ConfigError, match=says):
         load(tmp_path / "d.csv", **{"data.text": text, "data.label": label})
+
+
+def test_the_positive_class_is_number_one(tmp_path: Path) -> None:
+    write(tmp_path / "d.csv", ["normal", "odd", "odd"] * 10)
+    plain = load(tmp_path / "d.csv")
+    turned = load(tmp_path / "d.csv", **{"data.positive": "normal"})
+    assert (plain.classes, turned.classes) == (("normal", "odd"), ("odd", "normal"))
+    assert turned.splits["test"].labels.tolist() == (1 - plain.splits["test"].labels).tolist()
+    assert (plain.commonest, turned.commonest) == ("odd", "odd")
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "says"),
+    [
+        (["normal", "odd"], "nomal", 'no class .nomal.; did you mean "normal"'),
+        (["a", "b", "c"], "a", "one of two classes, but the labels are 3 classes"),
+        (["0.5", "1.5"], "0.5", "one of two classes, but the labels are numbers"),
+    ],
+)
+def test_a_positive_class_that_cannot_be_is_refused(
+    labels: list[str], positive: str, says: str, tmp_path: Path
+) -> None:
+    write(tmp_path / "d.csv", labels * 10)
+    with pytest.raises(ConfigError, match=says):
+        load(tmp_path / "d.csv", **{"data.positive": positive})

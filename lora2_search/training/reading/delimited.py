@@ -68,22 +68,28 @@ def _declared_separator(text: str) -> tuple[str | None, str]:
 
 def _separator(text: str, usual: str, quotes: bool | None) -> str:
     """Return the usual separator, or the only other one by which all rows have equal length."""
+    first = text.lstrip("\r\n").partition("\n")[0]
+    problem = None
+    fits = False
     try:
-        cut = _cut(text, usual, quotes)
-        if cut.width > 1:
-            return usual
-        problem = None
+        fits = _cut(text, usual, quotes).width > 1
     except Unreadable as error:
         problem = error
-    fitting = [s for s in _NAMES if s != usual and _fits(text, s, quotes)]
-    first = text.lstrip("\r\n").partition("\n")[0]
+    others = [s for s in _NAMES if s != usual and s in first]
+    fitting = [s for s in others if _fits(text, s, quotes)]
+    if fits and fitting:
+        raise Unreadable(
+            f"all rows have equal length by more than one separator: {_named([usual, *fitting])}"
+        )
+    if fits:
+        return usual
     if usual in first:
         assert problem is not None
         hint = f"; by {_named(fitting)} all rows have equal length" if fitting else ""
         raise Unreadable(f"{problem}{hint}")
     if len(fitting) == 1:
         return fitting[0]
-    likely = fitting or [s for s in _NAMES if s != usual and s in first]
+    likely = fitting or others
     if likely:
         raise Unreadable(
             f"the first line holds no {_NAMES[usual]}; name the separator: {_named(likely)}"

@@ -36,6 +36,7 @@ def rows(table: Table) -> list[tuple[str | None, ...]]:
         ("d.csv", "review,verdict,review\na,x,b\n", "'review'; rename them"),
         ("d.csv", "a,b\n1,x\na,b\n2,y\n", "line 3 repeats the first line"),
         ("d.csv", "a;b,c\nx;y,z\nx;y;z\n", "line 3 has 1 field"),
+        ("d.csv", "a;b,c\nx;y,z\n", "data.separator=, or --set data.separator=;"),
         ("d.csv", "a;b\nx;y;z\n", "name the separator: --set data.separator=;"),
         ("d.csv", "a|b;c\nx|y;z\n", "--set data.separator=; or --set data.separator=bar"),
     ],
