@@ -11,7 +11,7 @@ from .ablation.suite import Suite
 from .chosen import chosen_space, chosen_suite
 from .chosen_run import chosen_run, trial_run
 from .config import RunConfig
-from .observer import Observer, RunInfo
+from .observer import Beginning, Observer, RunInfo
 from .preflight import check_inputs
 from .search.ownership import owned
 from .search.space import SPACE_FILE, Space
@@ -85,13 +85,13 @@ def tune(
     )
     tracked = Tracked(folder, parent, uri, say)
     with chosen.placing(), ended_as_failed(tracked):
-        check_inputs(plan.run_config(), say, {"objective.metric": plan.objective.metric})
+        told = check_inputs(plan.run_config(), say, {"objective.metric": plan.objective.metric})
         study = run_study(
             plan,
             resume=resume is not None,
             storage=storage,
             address=address,
-            observers=[tracked, *observers],
+            observers=[tracked, Beginning(told, say), *observers],
             also=uris.options(uri),
         )
         _finish_study(study, tracked)
@@ -201,10 +201,10 @@ def train(
     )
     tracked = Tracked(run.folder, parent, uri, say)
     with chosen.placing():
-        check_inputs(run.config, say)
+        told = check_inputs(run.config, say)
     run.folder.mkdir(parents=True, exist_ok=True)
     with owned(run.folder), ended_as_failed(tracked):
-        record = _trained(run, [tracked, *observers])
+        record = _trained(run, [tracked, Beginning(told, say), *observers])
         tracked.close("COMPLETE", winner=run)
     return record
 

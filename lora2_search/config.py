@@ -11,7 +11,15 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .errors import ConfigError, Problem, nearest
 from .mistakes import problems_of
-from .sections import AdapterConfig, AfterConfig, DataConfig, ModelConfig, Section, TrainingConfig
+from .sections import (
+    READING,
+    AdapterConfig,
+    AfterConfig,
+    DataConfig,
+    ModelConfig,
+    Section,
+    TrainingConfig,
+)
 from .source import Source
 
 Method = Literal["lora2", "lora", "dora", "adalora", "full", "head-only"]
@@ -34,7 +42,12 @@ _MARKS = {
     "designs": "an ablation suite; use ablate --suite",
 }
 
-_YOUNGER = {"adapter": ("gamma_u1", "init_lora_weights"), "training": ("score_test",)}
+# Settings that came later, by section.
+_YOUNGER = {
+    "adapter": ("gamma_u1", "init_lora_weights"),
+    "data": ("positive", *READING),
+    "training": ("score_test",),
+}
 
 Config = TypeVar("Config", bound="Section")
 

@@ -11,6 +11,8 @@ _NEAR = 0.65
 _LONGEST_KEY = 200
 _LONGEST_MESSAGE = 2_000
 _MOST_LINES = 50
+# What a message names at most, of names at most so long.
+_LISTED, _LONGEST = 40, 60
 
 
 class UserError(Exception):
@@ -71,7 +73,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
         return f'did you mean "{near}"?'
     section = name.rpartition(".")[0]
     beside = [other for other in names if section and other.rpartition(".")[0] == section]
-    return "known: " + ", ".join(beside or names)
+    return "known: " + listed(beside or names)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names as a list for a message: the first ones, and how many more there are."""
+    known = list(names)
+    more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+    return ", ".join(_short(name) for name in known[:_LISTED]) + more
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -37,6 +37,37 @@ class RunInfo:
     folder: Path
     tags: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
+
+
+class Beginning:
+    """An observer that says lines, then calls ``then``, at the first run.
+
+    Not before: what is refused (its name is in use, no cluster answers) has not begun.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[str],
+        say: Callable[[str], None],
+        then: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._lines, self._then, self._said = lines, then, False
+        self._say = say
+
+    def started(self, run: RunInfo) -> None:
+        """Say the lines, once."""
+        if self._said:
+            return
+        self._said = True
+        for line in self._lines:
+            self._say(line)
+        self._then()
+
+    def reported(self, run: RunInfo, report: Report) -> None:
+        """Do nothing."""
+
+    def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        """Do nothing."""
 
 
 class Observer(Protocol):

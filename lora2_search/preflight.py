@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .config import ModelConfig, RunConfig, with_settings
 from .errors import ConfigError, Problem, UserError
@@ -17,6 +17,9 @@ from .training.location import model_location
 from .training.packaged import TASK_ASSETS, asset
 from .training.plan import check_schedule
 
+if TYPE_CHECKING:
+    from .training.data import Data
+
 CONFIG_FILE = "config.json"
 
 
@@ -25,7 +28,7 @@ def check_inputs(
     say: Callable[[str], None] = lambda line: None,
     judged_by: Mapping[str, str | None] | None = None,
     variants: Sequence[tuple[str, RunConfig]] = (),
-) -> None:
+) -> list[str]:
     """Check model and data of a run; what is packaged is fetched.
 
     Nothing here imports torch unless target modules are named: a study's driver stays small.
@@ -37,6 +40,9 @@ def check_inputs(
             the task's own metric. Which metrics fit a file's labels is known once it is read.
         variants: Runs on the same sentences whose models and budget schedules are checked too,
             each with the key that its mistakes are told under (``arms.deep``).
+
+    Returns:
+        What is learnt from which labels, and what is cut: to be said when the run begins.
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
@@ -53,16 +59,20 @@ def check_inputs(
         _check_model(config, say)
     except ConfigError as error:
         problems += error.problems
-    examples = None
+    data = None
     try:
-        examples = _check_data(config, say, judged_by or {})
+        data = _check_data(config, say, judged_by or {})
     except ConfigError as error:
         problems += error.problems
+    examples = None if data is None else len(data.splits["train"])
     for name, variant in variants:
         found = _new_problems(variant, config, examples, say)
         problems += [replace(problem, key=f"{name}.{problem.key}") for problem in found]
-    if problems:
+    if problems or data is None:
         raise ConfigError(list(dict.fromkeys(problems)))
+    from .training.learnt import learnt
+
+    return learnt(data, config)
 
 
 def _new_problems(
@@ -87,7 +97,7 @@ def _model_settings(config: RunConfig) -> tuple[Any, ...]:
 
 def _check_data(
     config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
-) -> int:
+) -> Data:
     from .training.data import load_data
 
     data = load_data(config)
@@ -104,7 +114,7 @@ def _check_data(
     ]
     if wrong:
         raise ConfigError(wrong)
-    return len(data.splits["train"])
+    return data
 
 
 def _check_model(config: RunConfig, say: Callable[[str], None]) -> None:

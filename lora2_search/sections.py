@@ -53,6 +53,25 @@ def _known_scoring(name: str) -> str:
     return name
 
 
+def _separator(name: str) -> str:
+    separator = {"tab": "\t", "\\t": "\t", "bar": "|"}.get(name, name)
+    if len(separator) != 1 or separator in '"\r\n\0' or separator.isalnum():
+        raise ValueError(
+            f"must be one character that is no letter, digit or quote, `tab` or `bar`, got {name!r}"
+        )
+    return separator
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"no encoding of that name: {name!r}; for example utf-8, utf-16, cp1252, latin-1"
+        ) from None
+    return name
+
+
 Index = Annotated[int, Field(ge=0)]
 StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
 MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
@@ -77,13 +96,30 @@ class DataConfig(Section):
     ``split_seed`` alone decides the splits, so every seed of a suite sees the same test sentences.
     """
 
-    path: str | None = Field(None, description="csv, tsv, jsonl, parquet or GLUE-shaped folder")
+    path: str | None = Field(
+        None, description="csv, tsv, jsonl, json, parquet or GLUE-shaped folder"
+    )
     test_path: str | None = Field(None, description="held-out file; else a slice of `path`")
     revision: str | None = Field(None, description="hub commit of the data set")
     text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
     label: str | None = Field(None, description="label column")
     kind: Literal["classification", "regression"] | None = Field(
         None, description="default: told from the labels"
+    )
+    positive: str | None = Field(
+        None, description="of two classes the one that `f1` is of; default: the second by name"
+    )
+    separator: Annotated[str, AfterValidator(_separator)] | None = Field(
+        None, description="between fields: a character, `tab` or `bar`; default: told from the file"
+    )
+    quotes: bool | None = Field(
+        None, description='whether `"` encloses fields or is a letter; default: told from the file'
+    )
+    header: bool | None = Field(
+        None, description="whether the first line names the columns; else they are `0`, `1` …"
+    )
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
+        None, description="of csv, tsv and json; default: UTF-8, or what a byte order mark says"
     )
     train_size: int | None = Field(None, ge=2, description="use at most n training sentences")
     validation_size: CountOrFraction = Field(0.1, description="slice of train to choose on")
@@ -92,12 +128,18 @@ class DataConfig(Section):
     split_seed: int = Field(0, ge=0, description="decides the splits, whatever `seed` is")
 
 
+# How a file is read, where it does not tell so itself.
+READING = ("separator", "quotes", "header", "encoding")
+
 # Runs that differ in one of these are not scored on the same test sentences.
 SENTENCE_SETTINGS = (
     "task",
     *(
         f"data.{name}"
-        for name in ("path", "test_path", "revision", "text", "label", "kind", "split_seed")
+        for name in (
+            *("path", "test_path", "revision", "text", "label", "kind", "split_seed"),
+            *("positive", *READING),
+        )
     ),
     "data.test_size",
 )

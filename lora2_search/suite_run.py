@@ -13,7 +13,7 @@ from .ablation.runner import DIFFERENCES_FILE, SuiteResult, run_suite, suite_fol
 from .ablation.suite import SUITE_FILE, Suite
 from .chosen import Chosen
 from .looking import look
-from .observer import Observer
+from .observer import Beginning, Observer
 from .preflight import check_inputs
 from .tracked import Tracked, ended_as_failed
 from .tracking import uri as uris
@@ -55,13 +55,16 @@ def run_chosen_suite(
     uri = uris.resolve(tracking_uri)
     tracked = Tracked(suite_folder(plan.name, storage), parent, uri, say)
 
+    told: list[str] = []
+    beginning = Beginning(told, say)
+
     def run(suite: Suite, goes_on: bool) -> SuiteResult:
         return run_suite(
             suite,
             resume=goes_on,
             storage=storage,
             address=address,
-            observers=[tracked, *observers],
+            observers=[tracked, beginning, *observers],
             reuse=reuse,
             say=say,
             also=uris.options(uri),
@@ -69,7 +72,7 @@ def run_chosen_suite(
         )
 
     with chosen.placing(), ended_as_failed(tracked), _adoption(plan, archive) as adoption:
-        check_suite_inputs(plan, say)
+        told += check_suite_inputs(plan, say)
         if plan.until_decided:
             result = _run_looking(plan, resume, run, tracked, say)
         else:
@@ -89,8 +92,11 @@ def _adoption(suite: Suite, archive: Path | None) -> Iterator[Adoption | None]:
         yield Adoption(suite, begun, str(archive))
 
 
-def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: None) -> None:
+def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: None) -> list[str]:
     """Check model and data of every task and arm of a suite; what is packaged is fetched.
+
+    Returns:
+        What is learnt from which labels, and what is cut, on every task.
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, and arms or trials
@@ -99,10 +105,13 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = lambda line: N
     """
     seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
     tuned = [(f"tuning.arms.{run.tags['arm']}", run.config) for run in trials]
+    told = []
     for task in suite.task_names:
         arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]
         base = suite.run_config(BASE, seed, task)
-        check_inputs(base, say, {"metric": suite.metric}, [*arms, *tuned])
+        lines = check_inputs(base, say, {"metric": suite.metric}, [*arms, *tuned])
+        told += [f"{task}: {line}" if task else line for line in lines]
+    return told
 
 
 def suite_parent(suite: Suite) -> ParentInfo:

@@ -204,3 +204,27 @@ def test_runs_that_leave_younger_settings_at_their_defaults_keep_their_names() -
     for setting in ({"adapter.gamma_u1": 0.1}, {"training.score_test": False}):
         changed = with_settings(RunConfig(task="sentiment"), setting)
         assert changed.fingerprint() != "0ceb7d267260c1c2"
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "0ceb7d267260c1c2"),
+        (
+            {
+                "task": "custom",
+                "data.path": "my.csv",
+                "data.text": ["a"],
+                "data.label": "b",
+                "adapter.k": 4,
+            },
+            "d8fdccbfd0709b6c",
+        ),
+    ],
+)
+def test_settings_that_came_later_leave_the_names_of_earlier_runs_alone(
+    settings: dict[str, Any], expected: str
+) -> None:
+    run = with_settings(RunConfig(task="sentiment"), settings)
+    assert run.fingerprint() == expected
+    assert with_settings(run, {"data.separator": ";"}).fingerprint() != expected

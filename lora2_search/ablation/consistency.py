@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import RunConfig, with_settings
 from ..errors import ConfigError, Problem, did_you_mean
-from ..search.objective import unmeasured
+from ..search.objective import uncompared
 from ..source import KeyPath, Source
 from .family import family_problems
 from .parts import Parts
@@ -95,7 +95,7 @@ def _tasks(parts: Parts) -> Found:
         if twin != task:
             yield ("tasks", task), f"equals task {twin} by construction; leave one out"
         yield from _arms_on(parts, task, config)
-        unknown = unmeasured(parts.metric, config)
+        unknown = uncompared(parts.metric, config)
         if unknown is not None:
             yield ("metric",), unknown
     if parts.tasks and parts.tuning is not None:
@@ -164,6 +164,6 @@ def _seeds(parts: Parts) -> Found:
 def _metric(parts: Parts) -> Found:
     if parts.base is None or parts.tasks:
         return
-    problem = unmeasured(parts.metric, parts.base)
+    problem = uncompared(parts.metric, parts.base)
     if problem is not None:
         yield ("metric",), problem

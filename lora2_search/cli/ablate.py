@@ -15,6 +15,7 @@ from ..ablation.suite import SUITE_FILE, Suite
 from ..chosen import chosen_suite
 from ..errors import UserError
 from ..report.comparison import Analysis, analyse_tasks
+from ..report.constant import constant_line
 from ..report.suite_page import PAGE_FILE
 from ..report.tables import Row, arm_rows, equality_rows, seed_rows, suite_tables
 from ..report.verdict import headline
@@ -186,6 +187,10 @@ def print_tables(task: str, analysis: Analysis, wide: bool) -> None:
     print(f"\nTask {task}:\n" if task else "")
     # A narrow terminal keeps the first columns: scores and verdicts before what was changed.
     print_rows(*_ordered(arm_rows(analysis), last=["changes"]), wide=wide)
+    suite = analysis.suite
+    records = (run.record for run in suite.runs.values())
+    if line := constant_line(records, suite.metric, ["test"]):
+        print(f"\n{line}")
     print("\nDifferences, paired by seed, on this test set:\n")
     print_rows(seed_rows(analysis), wide=wide)
     if analysis.equivalence:

@@ -42,7 +42,8 @@ def suite_dry_run(
         UserError: The hub or the package index cannot be reached.
     """
     say = narrator(as_json)
-    check_suite_inputs(suite, say)
+    for line in check_suite_inputs(suite, say):
+        say(line)
     cpus, gpus = here_are()
     resources = suite.resources.settled(suite.training.device, bool(gpus))
     at_a_time = at_once(resources, cpus, gpus, here=here)

@@ -36,7 +36,9 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         UserError: The hub or the package index cannot be reached.
     """
     say = narrator(as_json)
-    check_inputs(space.run_config(), say, {"objective.metric": space.objective.metric})
+    told = check_inputs(space.run_config(), say, {"objective.metric": space.objective.metric})
+    for line in told:
+        say(line)
     cpus, gpus = here_are()
     resources = space.resources.settled(space.training.device, bool(gpus))
     trials_at_once = at_once(resources, cpus, gpus, here=here)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from ..config import ModelConfig
+from ..config import DataConfig, ModelConfig, RunConfig, validate
 from ..errors import ConfigError, Problem
 from ..invocation import command_line
 from ..preflight import check_model
+from ..sections import READING
+from ..source import Source, with_overrides
 from ..training.inspection import Inspection, inspect
 from ..training.location import PACKAGED_MODEL
 from ..training.tasks import Kind
@@ -27,7 +30,7 @@ data:
   text: {text}
   label: {label}
   kind: {kind}
-  validation_size: {held_out}   # chosen on
+{reading}  validation_size: {held_out}   # chosen on
   test_size: {held_out}         # only reported
   max_length: {max_length}
 
@@ -54,7 +57,7 @@ search:
   adapter.target_rank: {{type: int, low: 2, high: 8}}
   adapter.gamma: {{type: float, low: 0.01, high: 1.0, log: true}}
 
-sampler: {{name: tpe, seed: 0}}
+{objective}sampler: {{name: tpe, seed: 0}}
 scheduler: {{name: asha}}   # stops no trial before its rank budget is settled, after half a run
 trials: 20
 """
@@ -68,6 +71,7 @@ def run_init(
     label: str | None,
     kind: Kind | None,
     force: bool,
+    settings: Sequence[str] = (),
 ) -> None:
     """Look at a file, say what it was taken for, and write a space for it.
 
@@ -76,12 +80,15 @@ def run_init(
     """
     path = out or default_path(data)
     refuse_to_replace(path, force)
-    found = inspect(data, text, label, kind)
+    found = inspect(data, text, label, kind, reading(settings))
     content = space_text(found, checked_model(model), default_path(path).stem)
     write_space(content, path)
     for sentence in found.sentences():
         print(sentence)
-    print("Wrong? Say --text COLUMN (twice for pairs), --label COLUMN or --kind regression.")
+    print(
+        "Wrong? Say --text COLUMN (twice for pairs), --label COLUMN, --kind classification or "
+        "--kind regression."
+    )
     print(f"Wrote {path}. Next: {command_line('tune', '--space', str(path))}")
 
 
@@ -89,6 +96,8 @@ def space_text(found: Inspection, model: str, name: str) -> str:
     """Return a space called ``name``, its training sized to the rows that the file holds."""
     batch_size = 32 if found.rows >= 500 else 16
     held_out = 0.1 if found.rows >= 1000 else 0.2
+    positive = {"positive": found.rarest} if found.metric == "f1" else {}
+    settings = found.settings | positive
     steps_an_epoch = max(1.0, found.rows * (1 - held_out) ** 2 / batch_size)
     return TEMPLATE.format(
         file=found.path.name,
@@ -98,6 +107,8 @@ def space_text(found: Inspection, model: str, name: str) -> str:
         text=_scalar(list(found.text)),
         label=_scalar(found.label),
         kind=found.kind,
+        objective=f"objective: {{metric: {found.metric}}}\n" if found.metric else "",
+        reading="".join(f"  {name}: {_scalar(value)}\n" for name, value in settings.items()),
         held_out=held_out,
         max_length=found.max_length,
         model=_scalar(model),
@@ -105,6 +116,24 @@ def space_text(found: Inspection, model: str, name: str) -> str:
         epochs=min(20, max(2, round(300 / steps_an_epoch))),
         batch_size=batch_size,
     )
+
+
+def reading(assignments: Sequence[str]) -> DataConfig:
+    """Return how a file is to be read, from ``data.separator=;`` and the like.
+
+    Raises:
+        ConfigError: A value is wrong, or another setting is named.
+    """
+    told = with_overrides(Source({"data": {}}), assignments)
+    known = {("data", name) for name in READING}
+    others = [
+        Problem(".".join(path), f"init takes {', '.join(map('data.'.__add__, READING))}", place)
+        for path, place in told.where.items()
+        if path not in known
+    ]
+    if others:
+        raise ConfigError(others)
+    return validate(Source({**told.data, "task": "sentiment"}, told.where), RunConfig).data
 
 
 def default_path(data: Path) -> Path:

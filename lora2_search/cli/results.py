@@ -11,11 +11,13 @@ from rich.table import Table
 
 from ..chosen_run import trial_run
 from ..invocation import invocation
+from ..report.constant import always
 from ..report.standing import caveats
 from ..search.study import Study
 from ..tracking import uri as uris
 from ..tracking.ui import DEFAULT_PORT, address_of
 from ..training.record import ADAPTER_FOLDER, Flag, RunRecord
+from ..training.tasks import named_metric
 from .live import plain
 
 SPLITS = ("validation", "test")
@@ -30,6 +32,7 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
         "interrupted": study.interrupted,
         "trials": {state: states.count(state) for state in sorted(set(states))},
         "winner": None,
+        "constant": {},
         "head_only": _scores(study.reference, study.space.objective.metric),
         "report": str(study.folder / "report.html"),
         "mlflow": where_in_mlflow(study.folder, uri),
@@ -38,11 +41,13 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
     best = trial_run(study)
     record = study.best.record if study.best else None
     if best is not None and record is not None and study.best is not None:
+        result["constant"] = _constant(record, best.metric)
         result["winner"] = {
             "trial": study.best.number,
             "score": study.best.score,
             "settings": dict(best.settings),
             **_scores(record, best.metric),
+            "shown": named_metric(best.metric or record.metric, record.classes),
             "caveats": _caveats(study),
             "flags": [flag.model_dump() for flag in record.flags],
             "counts": record.counts,
@@ -66,14 +71,14 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
             console.print(f"  {reason}")
     else:
         console.print(
-            f"Winner: trial {winner['trial']}, by its {winner['metric']} on the validation split."
+            f"Winner: trial {winner['trial']}, by its {winner['shown']} on the validation split."
         )
         for caveat in winner["caveats"]:
             console.print(f"But: {caveat}")
         for flag in winner["flags"]:
             console.print(f"Health: {Flag(**flag)}")
         console.print()
-        console.print(_against_head_only(winner, result["head_only"]))
+        console.print(_against_head_only(winner, result["head_only"], result["constant"]))
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())
         console.print(f"\nSettings:    {settings}")
         console.print(f"Parameters:  {_sizes(winner['counts'])}")
@@ -102,6 +107,15 @@ def command(*words: str, storage: Path | None = None, tracking_uri: str | None =
     return shlex.join(parts)
 
 
+def _constant(record: RunRecord, metric: str | None) -> dict[str, Any]:
+    """Return what the constant answer scores; nothing where the record does not tell."""
+    if not record.constant:
+        return {}
+    name = metric or record.metric
+    scores = {split: record.constant.get(f"{split}/{name}") for split in SPLITS}
+    return {"answer": always(record), "metric": name, **scores}
+
+
 def _scores(record: RunRecord | None, metric: str | None) -> dict[str, Any]:
     if record is None:
         return {}
@@ -114,7 +128,9 @@ def _caveats(study: Study) -> list[str]:
     return caveats(scores, study.reference, study.space.objective.metric)
 
 
-def _against_head_only(winner: dict[str, Any], head_only: dict[str, Any]) -> Table:
+def _against_head_only(
+    winner: dict[str, Any], head_only: dict[str, Any], constant: dict[str, Any]
+) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(winner["metric"])
     for split in SPLITS:
@@ -127,6 +143,8 @@ def _against_head_only(winner: dict[str, Any], head_only: dict[str, Any]) -> Tab
         both = winner.get(split), head_only.get(split)
         differences.append("-" if None in both else f"{both[0] - both[1]:+z.4f}")  # type: ignore[operator]
     table.add_row("difference", *differences)
+    if constant:
+        table.add_row(constant["answer"], *(_level(constant.get(split)) for split in SPLITS))
     return table
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..invocation import command_line
+from ..report.constant import constant_line
 from ..training.record import RunRecord
 from .live import duration, number
 from .named import REFERENCE, Named, changed, everything, find
@@ -59,6 +60,9 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
     columns = ["run", "state", "metric", "validation", "test"]
     columns += ["step", "kept rank", "seconds", "peak MB", *keys, "health", "error"]
     print_rows([_shown({**row, **row["settings"]}) for row in rows], columns, wide=wide)
+    records = [record for _, record in item.records()]
+    if line := constant_line(records, item.metric):
+        print(line)
     if item.kind == "run":
         _show_closer(item, wide)
     narrator()(str(item.folder))

@@ -11,9 +11,11 @@ from ..chosen_run import chosen_run, trial_run
 from ..config import RunConfig
 from ..errors import UserError
 from ..observer import RunInfo
+from ..report.constant import always
 from ..search.study import load_study
 from ..tracking.uri import options, resolve
 from ..training.record import ADAPTER_FOLDER, RECORD_FILE, RunRecord
+from ..training.tasks import named_metric
 from .beginning import watched
 from .failures import going_on_by
 from .live import LiveView, duration
@@ -92,6 +94,7 @@ def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
         "metric": record.metric,
         "scores": record.scores,
         "majority": record.majority,
+        "constant": record.constant,
         "counts": record.counts,
         "flags": [flag.model_dump() for flag in record.flags],
         "seconds": record.seconds,
@@ -101,10 +104,10 @@ def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
 
 
 def _print(result: dict[str, Any], record: RunRecord) -> None:
-    scores = ", ".join(f"{name} {value:.4f}" for name, value in sorted(record.scores.items()))
-    print(f"\nRun {result['name']}: {scores}")
-    if record.majority is not None:
-        print(f"Always the commonest answer: {record.majority:.4f}")
+    print(f"\nRun {result['name']}: {_listed(record.scores, record)}")
+    if record.constant:
+        same = {name: record.constant[name] for name in record.scores if name in record.constant}
+        print(f"For comparison, {always(record)}: {_listed(same, record)}")
     for flag in record.flags:
         print(f"Health:   {flag}")
     if result["seconds"]:
@@ -113,3 +116,10 @@ def _print(result: dict[str, Any], record: RunRecord) -> None:
     print(f"MLflow:   {result['ui']}")
     if result["mlflow"]:
         print(f"          opens {result['mlflow']}")
+
+
+def _listed(scores: dict[str, float], record: RunRecord) -> str:
+    return ", ".join(
+        f"{named_metric(name, record.classes)} {value:.4f}"
+        for name, value in sorted(scores.items())
+    )

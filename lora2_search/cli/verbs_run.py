@@ -164,7 +164,8 @@ def train(
 
 def init(
     data: Annotated[
-        Path, typer.Option(metavar="FILE", help="csv, tsv, jsonl or parquet.", show_default=False)
+        Path,
+        typer.Option(metavar="FILE", help="csv, tsv, jsonl, json or parquet.", show_default=False),
     ],
     model: Annotated[
         str, typer.Option(metavar="DIR", help="Model folder, hub id, or the packaged minilm.")
@@ -188,10 +189,19 @@ def init(
         Literal["classification", "regression"] | None,
         typer.Option(help="What the labels are; guessed when not given.", show_default=False),
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="How to read the file: data.separator, data.quotes, data.header, data.encoding.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Look at your own file and write a search space for it."""
     with explained("init"):
         from .new_space import run_init
 
-        run_init(data, model, out, text, label, kind, force)
+        run_init(data, model, out, text, label, kind, force, settings or [])

@@ -64,7 +64,8 @@ def run_verify(
     if workers < 1:
         raise UserError(f"--workers must be at least 1, but got {workers}")
     folder = out.expanduser().absolute() if out else home() / FOLDERS["verification"] / plan.name
-    check_inputs(plan.run_config("pruned", plan.seeds[0]), say)
+    for line in check_inputs(plan.run_config("pruned", plan.seeds[0]), say):
+        say(line)
     say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     with owned(folder), _tracked(plan, folder, uri, say) as tracked:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..training.rank_pattern import rank_grid
 from ..training.record import write_text
+from .constant import constant_line
 from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
 from .document import cards, document, figure, grid, html_table
 from .expected_best import expected_best
@@ -124,6 +125,9 @@ def _winner(page: StudyTable) -> str:
         optimistic += "with protocol paper the test split is the same one, so that score is too."
     else:
         optimistic += "the test split had no part in the choice."
+    records = [page.winner_run.record] if page.winner_run else []
+    if line := constant_line(records, page.metric):
+        optimistic += f" {line}"
     return (
         f"<h2>Winner: trial {page.winner.number}</h2>{_caveats(page)}"
         f"<p><code>{escape(settings)}</code></p>"

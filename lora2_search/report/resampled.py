@@ -34,13 +34,19 @@ def scorer(metric: str, labels: Values, answers: Values, classes: int | None) ->
     # Classes of the task, or of the whole test set: a sample may lack one.
     several = (classes or count) > 2
     cells = (labels * count + answers).astype(np.int64)
+    of_table: dict[str, Callable[[Values], float]] = {
+        "accuracy": lambda table: float(np.trace(table) / table.sum()),
+        "balanced_accuracy": _balanced_accuracy,
+        "matthews": _matthews,
+        "f1": lambda table: _f1(table, several),
+        "macro_f1": lambda table: _f1(table, True),
+    }
+    score = of_table[metric]
 
     def scored(seed: int, columns: NDArray[np.int64]) -> float:
         counted = np.bincount(cells[seed, columns], minlength=count * count)
         table = counted.reshape(count, count).astype(float)
-        if metric == "accuracy":
-            return float(np.trace(table) / table.sum())
-        return _matthews(table) if metric == "matthews" else _f1(table, several)
+        return score(table)
 
     return scored
 
@@ -50,6 +56,12 @@ def _f1(table: Values, several: bool) -> float:
     right, both = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
     each = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
     return float(each[both > 0].mean()) if several else float(each[1])
+
+
+def _balanced_accuracy(table: Values) -> float:
+    """Return the mean share of right answers over the classes that occur."""
+    total = table.sum(axis=1)
+    return float((np.diag(table)[total > 0] / total[total > 0]).mean())
 
 
 def _matthews(table: Values) -> float:

@@ -10,6 +10,7 @@ from .by_hand import by_hand
 from .comparison import BASE, Analysis
 from .compute import compute_statement
 from .confusion import confusion_rows
+from .constant import constant_line
 from .disagreement import disagreement_rows
 from .evidence import Evidence
 from .health import health_lines
@@ -197,6 +198,9 @@ def _arms(evidence: Evidence) -> Section:
         "rank, which is what would be served. Seconds with set-up and evaluation."
     )
     rows = arm_rows(evidence.analysis, evidence.published)
+    records = (run.record for run in suite.runs.values())
+    if line := constant_line(records, suite.metric, ["test"]):
+        text += f" {line}"
     return Section("Arms", (text,), tables=(("", rows),))
 
 

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import DataConfig, RunConfig
-from ..errors import ConfigError, Problem
-from .seeds import named_seed
+from ..config import RunConfig
+from ..errors import ConfigError, Problem, listed
+from .labels import (
+    KIND,
+    Labels,
+    Mistaken,
+    class_names,
+    kind_of,
+    labels_of,
+    namer,
+    numbers,
+    together,
+    unseen,
+    with_positive,
+)
+from .reading import Table, shown
+from .splits import Split, hash_of, split_up
 from .tables import check_columns, read_tables
-from .tasks import CUSTOM_METRICS, TASKS, Kind, Task
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-# Whole numbers of more different values than this are taken for numbers, not classes.
-MOST_CLASSES = 20
-
-
-@dataclass(frozen=True)
-class Split:
-    """Sentences and labels.
-
-    Attributes:
-        texts: One or two columns of ``n`` strings.
-        labels: Class numbers or values, ``[n]`` float64.
-    """
-
-    texts: tuple[tuple[str, ...], ...]
-    labels: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+from .tasks import CUSTOM_METRICS, TASKS, Kind, constant_scores
 
 
 @dataclass(frozen=True)
@@ -49,6 +40,7 @@ class Data:
         splits: ``train``, ``validation``, ``test`` and the task's further test sets.
         hash: sha256 over all texts, labels and the split they are in.
         left_out: Rows that lack text or label.
+        said: What was recognised when the files were read, in plain sentences.
     """
 
     kind: Kind
@@ -57,6 +49,7 @@ class Data:
     splits: dict[str, Split]
     hash: str
     left_out: int
+    said: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
@@ -66,10 +59,29 @@ class Data:
     @property
     def majority(self) -> float:
         """Score on ``test`` of always answering the commonest training label (or the mean)."""
-        if self.kind == "regression" or self.metrics[0] == "matthews":
-            return 0.0
-        values, counts = np.unique(self.splits["train"].labels, return_counts=True)
-        return float(np.mean(self.splits["test"].labels == values[counts.argmax()]))
+        train, test = self.splits["train"].labels, self.splits["test"].labels
+        metrics = self.metrics[:1]
+        return constant_scores(metrics, train, test, len(self.classes) or None)[metrics[0]]
+
+    @property
+    def commonest(self) -> str:
+        """The commonest class of the training sentences; empty for numbers."""
+        if not self.classes:
+            return ""
+        counts = np.bincount(self.splits["train"].labels.astype(np.int64))
+        return self.classes[counts.argmax()]
+
+    @property
+    def constant(self) -> dict[str, float]:
+        """What always answering the commonest training label scores: ``test/accuracy`` ..."""
+        train = self.splits["train"].labels
+        classes = len(self.classes) or None
+        return {
+            f"{name}/{metric}": value
+            for name, split in self.splits.items()
+            if name != "train"
+            for metric, value in constant_scores(self.metrics, train, split.labels, classes).items()
+        }
 
 
 def load_data(config: RunConfig) -> Data:
@@ -83,137 +95,140 @@ def load_data(config: RunConfig) -> Data:
         UserError: The hub or the package index cannot be reached.
     """
     tables = read_tables(config.task, config.data)
-    first = next(iter(tables.values()))
-    task = _task(config, first)
-    columns = {f"data.text.{index}": name for index, name in enumerate(task.text)}
-    for name, table in tables.items():
-        check_columns(table, {**columns, "data.label": task.label}, f"the {name} table")
+    task = _task(config, tables)
+    own = config.task == "custom"
+    kept = {name: _complete(table, task, own) for name, table in tables.items()}
+    labels = {
+        name: labels_of(table, task.label, kept[name], strip=own) for name, table in tables.items()
+    }
+    try:
+        kind = task.kind or _kind(labels)
+        if own:
+            _check_test_file(labels, kind)
+        encode = _encoder(together(list(labels.values())), kind, config.data.positive)
+    except Mistaken as error:
+        raise ConfigError([Problem("data.label", str(error))]) from None
+    splits = split_up(
+        {
+            name: Split(_texts(table, task, kept[name]), encode(labels[name]))
+            for name, table in tables.items()
+        },
+        config,
+    )
     rows = sum(map(len, tables.values()))
-    tables = {name: _complete(table, task) for name, table in tables.items()}
-    left_out = rows - sum(map(len, tables.values()))
-    classes = _classes(tables, task)
-    splits = _split({name: _encode(t, task, classes) for name, t in tables.items()}, config)
-    return Data(task.kind, task.metrics, classes, splits, _hash(splits), left_out)
+    return Data(
+        kind=kind,
+        metrics=task.metrics or CUSTOM_METRICS[kind],
+        classes=encode.classes,
+        splits=splits,
+        hash=hash_of(splits),
+        left_out=rows - sum(map(len, kept.values())),
+        said=tuple(line for table in tables.values() for line in table.said),
+    )
 
 
-def guess_kind(labels: pd.Series) -> Kind:
-    """Tell classes from numbers: numbers are fractions, or of many different values."""
-    if labels.dtype.kind not in "iuf":
-        return "classification"
-    whole = bool((labels % 1 == 0).all())
-    return "classification" if whole and labels.nunique() <= MOST_CLASSES else "regression"
+@dataclass(frozen=True)
+class _Wanted:
+    """The columns of a task, and its kind and metrics where they are known beforehand."""
+
+    text: tuple[str, ...]
+    label: str
+    kind: Kind | None
+    metrics: tuple[str, ...] = ()
 
 
-def _task(config: RunConfig, table: pd.DataFrame) -> Task:
-    known = TASKS.get(config.task)
-    data = config.data
+def _task(config: RunConfig, tables: dict[str, Table]) -> _Wanted:
+    known, data = TASKS.get(config.task), config.data
     if known is not None:
         text, label = tuple(data.text or known.text), data.label or known.label
-        return Task(text, label, known.kind, known.metrics, known.extra_test)
-    missing = [key for key in ("text", "label") if getattr(data, key) is None]
-    if missing:
-        raise ConfigError(
-            [
-                Problem(f"data.{key}", f"name the {key} column(s): {', '.join(map(str, table))}")
-                for key in missing
-            ]
-        )
-    assert data.text is not None and data.label is not None
-    columns = {f"data.text.{index}": name for index, name in enumerate(data.text)}
-    check_columns(table, {**columns, "data.label": data.label}, str(data.path))
-    kind = data.kind or guess_kind(table[data.label].dropna())
-    return Task(tuple(data.text), data.label, kind, CUSTOM_METRICS[kind])
-
-
-def _complete(table: pd.DataFrame, task: Task) -> pd.DataFrame:
-    return table.dropna(subset=[*task.text, task.label]).reset_index(drop=True)
-
-
-def _classes(tables: dict[str, pd.DataFrame], task: Task) -> tuple[str, ...]:
-    if task.kind == "regression":
-        return ()
-    seen = sorted({_class_name(v) for table in tables.values() for v in table[task.label].unique()})
-    if all(name.lstrip("-").isdigit() for name in seen):
-        seen.sort(key=int)
-    if len(seen) < 2:
-        message = f"needs at least two classes, but column {task.label!r} holds only {seen}"
-        raise ConfigError([Problem("data.label", message)])
-    if len(seen) > 200:
-        message = (
-            f"column {task.label!r} holds {len(seen)} different values: too many for classes; "
-            "set data.kind: regression if they are numbers"
-        )
-        raise ConfigError([Problem("data.label", message)])
-    return tuple(seen)
-
-
-def _class_name(value: object) -> str:
-    # pandas reads a whole-number column with a gap as floats: class 1.0 is class 1.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _encode(table: pd.DataFrame, task: Task, classes: tuple[str, ...]) -> Split:
-    texts = tuple(tuple(str(value) for value in table[name]) for name in task.text)
-    if task.kind == "classification":
-        number = {name: index for index, name in enumerate(classes)}
-        labels = np.array([number[_class_name(v)] for v in table[task.label]], dtype=np.float64)
-        return Split(texts, labels)
-    try:
-        return Split(texts, table[task.label].to_numpy(dtype=np.float64))
-    except (TypeError, ValueError) as error:
-        message = f"column {task.label!r} must hold numbers for regression: {error}"
-        raise ConfigError([Problem("data.label", message)]) from None
-
-
-def _split(tables: dict[str, Split], config: RunConfig) -> dict[str, Split]:
-    data = config.data
-    if "all" in tables:
-        test, train = _cut(tables["all"], data.test_size, data.split_seed, "test", "data.test_size")
-        splits = {"train": train, "test": test}
+        wanted = _Wanted(text, label, known.kind, known.metrics)
     else:
-        splits = dict(tables)
-    if config.protocol == "clean":
-        chosen, train = _cut(
-            splits["train"],
-            data.validation_size,
-            data.split_seed,
-            "validation",
-            "data.validation_size",
+        first = next(iter(tables.values()))
+        missing = [key for key in ("text", "label") if getattr(data, key) is None]
+        if missing:
+            names = listed(map(shown, first.columns))
+            raise ConfigError(
+                [Problem(f"data.{key}", f"name the {key} column(s): {names}") for key in missing]
+            )
+        assert data.text is not None and data.label is not None
+        wanted = _Wanted(tuple(data.text), data.label, data.kind)
+    columns = {f"data.text.{index}": name for index, name in enumerate(wanted.text)}
+    for name, table in tables.items():
+        source = f"the {name} table" if known is not None else table.source
+        check_columns(table, {**columns, "data.label": wanted.label}, source)
+    check_distinct(wanted.text, wanted.label, ("data.text", "data.label"))
+    return wanted
+
+
+def check_distinct(text: Sequence[str], label: str, keys: tuple[str, str]) -> None:
+    """Raise ``ConfigError`` where one column is to be text twice, or text and label."""
+    problems = []
+    if len(set(text)) < len(text):
+        problems.append(Problem(keys[0], f"names column {text[0]!r} twice; name another column"))
+    if label in text:
+        problems.append(Problem(keys[1], f"column {label!r} is the text too; name another column"))
+    if problems:
+        raise ConfigError(problems)
+
+
+def _complete(table: Table, task: _Wanted, own: bool) -> list[int]:
+    """Return the rows that have text and label; in a file of one's own blanks are neither."""
+    columns = [table.columns[name].cells for name in (*task.text, task.label)]
+    there = str.strip if own else lambda cell: "there"
+    rows = [
+        row
+        for row, cells in enumerate(zip(*columns, strict=True))
+        if all(cell is not None and there(cell) for cell in cells)
+    ]
+    if not rows:
+        names = ", ".join(map(repr, (*task.text, task.label)))
+        message = f"no row of {table.source} has something in each of {names}"
+        raise ConfigError([Problem("data.label", message)])
+    return rows
+
+
+def _kind(labels: dict[str, Labels]) -> Kind:
+    """Tell classes from numbers over all files together."""
+    kind = kind_of(together(list(labels.values())))
+    first = kind_of(next(iter(labels.values())))
+    if first != kind:
+        words = {"classification": "classes", "regression": "numbers"}
+        raise Mistaken(
+            f"the training file's labels are {words[first]}, but with those of the test file they "
+            f"are {words[kind]}: write them alike, or set {KIND}"
         )
-        splits |= {"train": train, "validation": chosen}
-    else:
-        splits["validation"] = splits["test"]
-    splits["train"] = _head(splits["train"], data)
-    return splits
+    return kind
 
 
-def _cut(split: Split, size: int | float, seed: int, name: str, key: str) -> tuple[Split, Split]:
-    count = size if isinstance(size, int) else max(1, round(size * len(split)))
-    if count >= len(split) - 1:
-        message = f"leaves nothing to train on: {count} of {len(split)} rows; make it smaller"
-        raise ConfigError([Problem(key, message)])
-    order = np.random.default_rng(named_seed(seed, "split", name)).permutation(len(split))
-    return _take(split, np.sort(order[:count])), _take(split, np.sort(order[count:]))
+def _check_test_file(labels: dict[str, Labels], kind: Kind) -> None:
+    if kind == "regression" or "test" not in labels:
+        return
+    name = namer(together(list(labels.values())))
+    if (problem := unseen(labels["train"], labels["test"], name)) is not None:
+        raise ConfigError([Problem("data.test_path", problem)])
 
 
-def _head(train: Split, data: DataConfig) -> Split:
-    if data.train_size is None or data.train_size >= len(train):
-        return train
-    order = np.random.default_rng(named_seed(data.split_seed, "split", "train"))
-    return _take(train, np.sort(order.permutation(len(train))[: data.train_size]))
+@dataclass(frozen=True)
+class _Encoder:
+    """Turns labels into class numbers or values."""
+
+    name: Callable[[str], str]
+    classes: tuple[str, ...]
+
+    def __call__(self, labels: Labels) -> NDArray[np.float64]:
+        if not self.classes:
+            return np.array(numbers(labels), dtype=np.float64)
+        number = {name: index for index, name in enumerate(self.classes)}
+        return np.array([number[self.name(cell)] for cell in labels.cells], dtype=np.float64)
 
 
-def _take(split: Split, rows: NDArray[np.int64]) -> Split:
-    texts = tuple(tuple(column[row] for row in rows) for column in split.texts)
-    return Split(texts, split.labels[rows])
+def _encoder(labels: Labels, kind: Kind, positive: str | None) -> _Encoder:
+    classes = class_names(labels) if kind == "classification" else ()
+    if positive is not None:
+        classes = with_positive(classes, positive)
+    return _Encoder(namer(labels), classes)
 
 
-def _hash(splits: dict[str, Split]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(splits):
-        split = splits[name]
-        digest.update(name.encode() + len(split).to_bytes(8, "big"))
-        for column in split.texts:
-            digest.update("\x1f".join(column).encode() + b"\x1e")
-        digest.update(split.labels.tobytes())
-    return digest.hexdigest()
+def _texts(table: Table, task: _Wanted, rows: list[int]) -> tuple[tuple[str, ...], ...]:
+    columns = (table.columns[name].cells for name in task.text)
+    return tuple(tuple(cells[row] or "" for row in rows) for cells in columns)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from .tasks import Kind, score
+from .tasks import OF_LOGITS, Kind, score, score_logits
 from .tokens import Encoded, eval_batches
 
 
@@ -40,9 +40,14 @@ class Predictions:
         return np.where(finite, chosen, np.nan)
 
     def scores(self, metrics: tuple[str, ...]) -> dict[str, float]:
-        """Return the metrics by name; all are better when higher."""
+        """Return the metrics by name."""
         classes = self.logits.shape[1] if self.kind == "classification" else None
-        return {name: score(name, self.labels, self.values, classes) for name in metrics}
+        return {
+            name: score_logits(name, self.labels, self.logits)
+            if name in OF_LOGITS
+            else score(name, self.labels, self.values, classes)
+            for name in metrics
+        }
 
 
 @torch.no_grad()

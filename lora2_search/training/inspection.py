@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+
+from ..config import DataConfig
 from ..errors import ConfigError, Problem
-from .data import MOST_CLASSES, guess_kind
-from .tables import check_columns, read_file
-from .tasks import Kind
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-LABEL_NAMES = (
-    "label",
-    "labels",
-    "class",
-    "target",
-    "y",
-    "category",
-    "sentiment",
-    "rating",
-    "score",
+from ..sections import READING
+from .data import check_distinct
+from .guessing import label_column, text_columns
+from .labels import (
+    Labels,
+    Mistaken,
+    class_names,
+    is_number,
+    kind_of,
+    labels_of,
+    namer,
+    numbers,
 )
-SENTENCE_WORDS = 3.0
+from .reading import Table, read_file
+from .tables import check_columns
+from .tasks import Kind
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Inspection:
         repeated: Rows whose text occurred before.
         contradicting: Texts that stand with different labels.
         max_length: Tokens that hold 95 % of the rows, by experience 1.5 a word.
+        said: What was recognised when the file was read.
+        settings: The settings of ``data`` that say how to read it.
     """
 
     path: Path
@@ -62,10 +65,24 @@ class Inspection:
     repeated: int
     contradicting: int
     max_length: int
+    said: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> str | None:
+        """A metric that sees a rare class; ``None`` where accuracy does."""
+        if not self.classes or self.classes[self.rarest] * len(self.classes) * 2 >= self.rows:
+            return None
+        return "f1" if len(self.classes) == 2 else "macro_f1"
+
+    @property
+    def rarest(self) -> str:
+        """The class with the fewest rows; empty for numbers."""
+        return min(self.classes, key=lambda name: self.classes[name], default="")
 
     def sentences(self) -> list[str]:
         """Return what was found, in plain sentences."""
-        return [*self._taken_for(), *self._doubts()]
+        return [*self.said, *self._taken_for(), *self._doubts()]
 
     def _taken_for(self) -> list[str]:
         text = " and ".join(repr(name) for name in self.text)
@@ -97,6 +114,13 @@ class Inspection:
             )
         if self.contradicting:
             lines.append(f"{self.contradicting:,} texts stand with different labels.")
+        if self.metric:
+            common, count = next(iter(self.classes.items()))
+            of = f"f1 of {self.rarest!r} (data.positive)" if self.metric == "f1" else self.metric
+            lines.append(
+                f"Always {common!r} would score an accuracy of {count / self.rows:.0%}, so that "
+                f"tells little: the space searches by {of}."
+            )
         rare = [name for name, count in self.classes.items() if count < 10]
         if rare:
             lines.append(f"Fewer than 10 rows: {', '.join(rare[:8])}; these are hardly learnt.")
@@ -110,144 +134,107 @@ def inspect(
     text: list[str] | None = None,
     label: str | None = None,
     kind: Kind | None = None,
+    data: DataConfig | None = None,
 ) -> Inspection:
-    """Look at a csv, tsv, jsonl or parquet file.
+    """Look at a csv, tsv, jsonl, json or parquet file.
 
     Args:
         path: The file.
         text: Text columns; guessed when not given: the columns of sentences, two at most.
         label: Label column; guessed when not given: by name, else the last fitting column.
         kind: Classes or numbers; guessed when not given.
+        data: How to read it, where it is not told from the file.
 
     Raises:
         ConfigError: The file cannot be read, a named column is absent, none was found, the labels
             hold one class only, or too few rows are left.
     """
-    table = read_file(path, "--data")
-    table.columns = [str(name) for name in table.columns]
+    if text and len(text) > 2:
+        raise _bad("--text", f"names {len(text)} columns; one text, or two for pairs")
+    reading = (data or DataConfig()).model_copy(update={"text": text, "label": label})
+    table = read_file(path, "--data", reading)
     named = {f"--text {name}": name for name in text or ()}
     check_columns(table, {**named, **({"--label": label} if label else {})}, path.name)
-    sentences = text or _text_columns(table, label)
-    target = label or _label_column(table, sentences)
-    if target in sentences:
-        raise _bad("--label", f"column {target!r} is the text too; name another column")
-    whole = table.dropna(subset=[*sentences, target])
-    if len(whole) < 10:
-        raise _bad(
-            "--data", f"{path.name} holds {len(whole)} complete rows; at least 10 are needed"
-        )
-    return _inspection(path, table, whole, tuple(sentences), target, kind)
+    sentences = text or text_columns(table, label)
+    target = label or label_column(table, sentences)
+    check_distinct(sentences, target, ("--text", "--label"))
+    rows = _whole(table, [*sentences, target])
+    if len(rows) < 10:
+        raise _bad("--data", f"{path.name} holds {len(rows)} complete rows; at least 10 are needed")
+    try:
+        found = _inspection(path, table, rows, tuple(sentences), target, kind)
+    except Mistaken as error:
+        raise _bad("--label", str(error)) from None
+    told = reading.model_dump(include=set(READING))
+    given = {name: value for name, value in told.items() if value is not None}
+    return replace(found, settings={**given, **table.settings})
+
+
+def _whole(table: Table, names: list[str]) -> list[int]:
+    columns = [table.columns[name].cells for name in names]
+    return [
+        row
+        for row, cells in enumerate(zip(*columns, strict=True))
+        if all(cell is not None and cell.strip() for cell in cells)
+    ]
 
 
 def _inspection(
     path: Path,
-    table: pd.DataFrame,
-    whole: pd.DataFrame,
+    table: Table,
+    rows: list[int],
     text: tuple[str, ...],
     label: str,
     kind: Kind | None,
 ) -> Inspection:
-    kind = kind or guess_kind(whole[label])
-    words = _words(whole, text)
-    most = int(words.quantile(0.95))
-    repeated = whole.duplicated(list(text))
-    labels_a_text = whole.groupby(list(text))[label].nunique()
+    labels = labels_of(table, label, rows)
+    kind = kind or kind_of(labels)
+    columns = [table.columns[name].cells for name in text]
+    texts = [tuple(cells[row] or "" for cells in columns) for row in rows]
+    words = np.array([sum(len(part.split()) for part in parts) for parts in texts])
+    most = int(np.quantile(words, 0.95))
+    answers: dict[Any, set[str]] = {}
+    for parts, cell in zip(texts, labels.cells, strict=True):
+        answers.setdefault(parts, set()).add(cell)
     return Inspection(
         path=path,
-        rows=len(whole),
+        rows=len(rows),
         columns=tuple(table.columns),
         text=text,
         label=label,
         kind=kind,
-        classes=_classes(whole[label]) if kind == "classification" else {},
-        span=_span(whole[label]) if kind == "regression" else None,
-        words=(int(words.median()), most, int(words.max())),
-        missing=len(table) - len(whole),
-        repeated=int(repeated.sum()),
-        contradicting=int((labels_a_text > 1).sum()),
+        classes=_classes(labels) if kind == "classification" else {},
+        span=_span(labels) if kind == "regression" else None,
+        words=(int(np.median(words)), most, int(words.max())),
+        missing=len(table) - len(rows),
+        repeated=len(texts) - len(answers),
+        contradicting=sum(len(cells) > 1 for cells in answers.values()),
         max_length=min(512, max(32, 16 * math.ceil((1.5 * most + 4) / 16))),
+        said=table.said,
     )
 
 
-def _words(table: Any, text: tuple[str, ...]) -> Any:
-    total = 0
-    for name in text:
-        total = total + table[name].astype(str).str.split().str.len()
-    return total
-
-
-def _text_columns(table: pd.DataFrame, label: str | None) -> list[str]:
-    words = {
-        name: float(_words(table.dropna(subset=[name]), (name,)).mean())
-        for name in table.columns
-        if name != label and not _numeric(table[name]) and table[name].notna().any()
-    }
-    sentences = [name for name, mean in words.items() if mean >= SENTENCE_WORDS]
-    longest = sorted(sentences, key=lambda name: -words[name])[:2]
-    if longest:
-        return [name for name in table.columns if name in longest]
-    # Short texts (product names, queries): the one column that varies most.
-    varied = [name for name in words if table[name].nunique() > MOST_CLASSES]
-    if not varied:
-        names = ", ".join(table.columns)
-        raise _bad("--text", f"no column holds sentences; name one of {names} with --text")
-    return [max(varied, key=lambda name: words[name])]
-
-
-def _label_column(table: pd.DataFrame, text: list[str]) -> str:
-    others = [name for name in table.columns if name not in text and table[name].notna().any()]
-    for wanted in LABEL_NAMES:
-        for name in others:
-            if name.lower() == wanted:
-                return name
-    fitting = [name for name in others if _may_be_label(table[name])]
-    if not fitting:
-        names = ", ".join(others) or "none is left"
-        raise _bad("--label", f"no column looks like labels; name one with --label ({names})")
-    return fitting[-1]
-
-
-def _may_be_label(column: pd.Series) -> bool:
-    values = column.dropna()
-    distinct = values.nunique()
-    if distinct <= MOST_CLASSES:
-        return True
-    # A column of whole numbers that never repeats counts the rows; of fractions, it may be scores.
-    return _numeric(values) and not (distinct == len(values) and bool((values % 1 == 0).all()))
-
-
-def _classes(labels: pd.Series) -> dict[str, int]:
-    # pandas reads a whole-number column with a gap as floats: class 1.0 is class 1.
-    whole = labels.dtype.kind == "f" and bool((labels % 1 == 0).all())
-    named = labels.astype(int) if whole else labels
-    counts = {str(name): int(count) for name, count in named.value_counts().items()}
-    if len(counts) < 2:
+def _classes(labels: Labels) -> dict[str, int]:
+    names = class_names(labels) if len(set(labels.cells)) > 1 else ()
+    counts = Counter(map(namer(labels), labels.cells))
+    if len(names) < 2:
         message = (
-            f"column {labels.name!r} holds one class only ({next(iter(counts))}); "
+            f"column {labels.column!r} holds one class only ({next(iter(counts))}); "
             "there is nothing to tell apart: name another column"
         )
         raise _bad("--label", message)
-    if len(counts) > 200:
-        message = (
-            f"column {labels.name!r} holds {len(counts):,} different values: too many for classes; "
-            "name another column, or say --kind regression if they are numbers"
-        )
-        raise _bad("--label", message)
-    return counts
+    return dict(counts.most_common())
 
 
-def _span(labels: pd.Series) -> tuple[float, float]:
-    if not _numeric(labels):
-        message = f"column {labels.name!r} holds words, not numbers; say --kind classification"
+def _span(labels: Labels) -> tuple[float, float]:
+    if not any(map(is_number, labels.cells)):
+        message = f"column {labels.column!r} holds words, not numbers; say --kind classification"
         raise _bad("--kind", message)
-    low, high = float(labels.min()), float(labels.max())
+    values = numbers(labels)
+    low, high = min(values), max(values)
     if low == high:
-        raise _bad("--label", f"column {labels.name!r} holds one number only ({low:g})")
+        raise _bad("--label", f"column {labels.column!r} holds one number only ({low:g})")
     return low, high
-
-
-def _numeric(column: pd.Series) -> bool:
-    return column.dtype.kind in "iufb"
 
 
 def _bad(key: str, message: str) -> ConfigError:

@@ -73,6 +73,8 @@ class RunRecord(BaseModel):
             run went on from a checkpoint of other code.
         metric: Name of the primary metric, for example ``accuracy``; higher is better.
         majority: Score of always answering the most frequent training label (the mean).
+        constant: What always giving that answer scores, by split and metric, like ``scores``.
+        commonest: Name of that class; empty for numbers.
         classes: Names of the classes, in order of their numbers; empty for numbers.
         sizes: Examples per split.
         left_out: Rows that lack text or label.
@@ -115,6 +117,8 @@ class RunRecord(BaseModel):
     code_hash: str = ""
     metric: str = ""
     majority: float | None = None
+    constant: dict[str, float] = Field(default_factory=dict)
+    commonest: str = ""
     classes: list[str] = Field(default_factory=list)
     sizes: dict[str, int] = Field(default_factory=dict)
     left_out: int = 0

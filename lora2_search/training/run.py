@@ -158,7 +158,8 @@ class _Run:
         self.unreported: list[Point] = []
         self.said: dict[str, Predictions] = {}
         record.metric = self.data.metrics[0]
-        record.majority = self.data.majority
+        record.majority, record.constant = self.data.majority, self.data.constant
+        record.commonest = self.data.commonest
         record.classes, record.left_out = list(self.data.classes), self.data.left_out
         record.sizes = {name: len(split) for name, split in self.data.splits.items()}
         record.total_steps = self.trainer.plan.total

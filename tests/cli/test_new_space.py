@@ -124,3 +124,30 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(
     assert result.exit_code == 2, result.output
     assert words in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rare_class_is_searched_for_by_its_f1(model: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "rare.csv", tmp_path / "rare.yaml"
+    texts = [f"it is sentence number {i}" for i in range(40)]
+    pd.DataFrame({"text": texts, "label": ["ok"] * 37 + ["fraud"] * 3}).to_csv(data, index=False)
+    result = init("--data", data, "--model", model, "--out", out)
+    assert result.exit_code == 0, result.output
+    space = load_space(str(out))
+    assert (space.objective.metric, space.data.positive) == ("f1", "fraud")
+
+
+def test_how_a_file_was_read_stands_in_the_space(model: Path, tmp_path: Path) -> None:
+    data, out = tmp_path / "odd.csv", tmp_path / "odd.yaml"
+    lines = [f"it is{', well,' * (i % 3)} number {i};{'yes' if i % 2 else 'no'}" for i in range(40)]
+    data.write_text("\n".join(lines))
+    result = init("--data", data, "--model", model, "--out", out)
+    assert result.exit_code == 0, result.output
+    told = load_space(str(out)).data
+    assert (told.separator, told.header, told.text, told.label) == (";", False, ["0"], "1")
+    data.write_bytes("\n".join(["text;label", *lines]).replace("well", "tja").encode("utf-16-le"))
+    options = ("--data", data, "--model", model, "--out", out, "--force")
+    assert init(*options).exit_code == 2
+    assert init(*options, "--set", "data.encoding=utf-16-le").exit_code == 0
+    assert load_space(str(out)).data.encoding == "utf-16-le"
+    refused = init(*options, "--set", "adapter.k=4")
+    assert refused.exit_code == 2 and "init takes data.separator" in refused.stderr

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lora2_search.report.resampled import scorer
 from lora2_search.training.tasks import score
 
-METRICS = ["accuracy", "f1", "matthews"]
+METRICS = ["accuracy", "f1", "matthews", "macro_f1", "balanced_accuracy"]
 
 
 @pytest.mark.parametrize("metric", METRICS)

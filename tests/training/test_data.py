@@ -192,3 +192,47 @@ def test_a_quote_in_a_tsv_is_a_letter(tmp_path: Path) -> None:
 def test_whole_numbers_of_many_values_are_numbers(tmp_path: Path) -> None:
     frame(list(range(1, 61))).to_csv(tmp_path / "d.csv", index=False)
     assert load_data(config(tmp_path / "d.csv")).kind == "regression"
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ("verdict", "ec85039878a72063f2487af843804a9e786ede5d29085787faf3ee0dfa441c0e"),
+        ("stars", "79fcdedbaa77b4ee04831b6516a229acf34cb7456308fe924f24583ebc41a10c"),
+    ],
+)
+def test_the_hash_of_a_file_is_that_of_earlier_versions(
+    label: str, expected: str, reviews_csv: Path
+) -> None:
+    columns = {"data.text": ["review"], "data.label": label}
+    assert load_data(config(reviews_csv, **columns)).hash == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "expected"),
+    [
+        ("rte", "c67e154b8fb050327cc0733c994c043527d0f5de30d2d5c2a6e17a6356e95286"),
+        ("stsb", "9b325002388ed7f1037a8ff2e55c2c06fce4b626cc62f107e607ffcd2e206921"),
+        ("mnli", "c992bd2dacaeff26f0a2e21d9fbdc1e757d88f2ec655d1798cdc9c47c1e70bfd"),
+    ],
+)
+def test_the_hash_of_a_published_task_is_that_of_earlier_versions(
+    task: str, expected: str, glue_folder: Path
+) -> None:
+    chosen = with_settings(RunConfig(task=task), {"data.path": str(glue_folder)})
+    assert load_data(chosen).hash == expected
+
+
+def test_published_labels_of_single_precision_keep_their_value(glue_folder: Path) -> None:
+    path = glue_folder / "stsb" / "train-00000-of-00001.parquet"
+    kept = path.read_bytes()
+    try:
+        table = pd.read_parquet(path).astype({"label": "float32"})
+        table.to_parquet(path)
+        chosen = with_settings(RunConfig(task="stsb"), {"data.path": str(glue_folder)})
+        labels = np.concatenate(
+            [load_data(chosen).splits[name].labels for name in ("train", "validation")]
+        )
+    finally:
+        path.write_bytes(kept)
+    assert set(labels) == set(table["label"].to_numpy(dtype=np.float64))

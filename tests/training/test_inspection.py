@@ -168,3 +168,20 @@ def test_a_file_that_cannot_be_read_is_named(
     with pytest.raises(ConfigError) as caught:
         inspect(tmp_path / name)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "metric", "words"),
+    [
+        (["ok"] * 38 + ["fraud"] * 2, "f1", "Always 'ok' would score an accuracy of 95%"),
+        (["a", "b"] * 19 + ["c"] * 2, "macro_f1", "the space searches by macro_f1"),
+        (["a", "b"] * 20, None, ""),
+        ([i / 7 for i in range(40)], None, ""),
+    ],
+)
+def test_a_rare_class_wants_a_metric_that_sees_it(
+    labels: list, metric: str | None, words: str, tmp_path: Path
+) -> None:
+    found = inspect(csv(tmp_path, text=SENTENCES, label=labels))
+    assert found.metric == metric
+    assert words in " ".join(found.sentences())

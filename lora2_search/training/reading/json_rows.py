@@ -1,0 +1,106 @@
+"""JSON: one object a line, or one list of objects. Numbers keep the digits that are written."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from .table import Column, Declared, Table, Unreadable, named_twice, shown
+
+
+class _Number(str):
+    """A number as written: 1.10 stays apart from 1.1, and no digit of a long one is lost."""
+
+
+_KINDS: dict[type, Declared] = {str: "text", _Number: "number", bool: "boolean"}
+
+
+def read_json(text: str, source: str) -> Table:
+    """Return the table of a JSON file; an absent key and null are missing cells.
+
+    Raises:
+        Unreadable: A line or row is no object, is broken, or holds a key twice.
+    """
+    unit, rows = _rows(text)
+    said = (f"{source}: a JSON list of objects, not one a line.",) if unit == "row" else ()
+    if not rows:
+        raise Unreadable("it holds no rows")
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    columns = {name: _column([row.get(name) for _, row in rows]) for name in names}
+    return Table(source, columns, tuple(place for place, _ in rows), unit, said)
+
+
+def _rows(text: str) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+    if text.lstrip().startswith("["):
+        try:
+            whole = _parsed(text)
+        except json.JSONDecodeError as error:
+            if error.msg != "Extra data":
+                raise Unreadable(f"line {error.lineno}: {error.msg}") from None
+        else:
+            return "row", [(n, _object(row, f"row {n}")) for n, row in enumerate(whole, 1)]
+    return "line", list(_lines(text))
+
+
+def _lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    # Only line feeds end a line: JSON may hold other separators of Unicode inside a string.
+    for number, line in enumerate(io.StringIO(text, newline=None), 1):
+        if line.strip():
+            try:
+                row = _parsed(line)
+            except json.JSONDecodeError as error:
+                raise Unreadable(
+                    f"line {number}: {error.msg} at character {error.colno}; each line holds one "
+                    "object, or the file one list of objects"
+                ) from None
+            except Unreadable as error:
+                raise Unreadable(f"line {number}: {error}") from None
+            yield number, _object(row, f"line {number}")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(
+            text,
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_constant,
+            object_pairs_hook=_pairs,
+        )
+    except RecursionError:
+        raise Unreadable("lists and objects are nested too deep") from None
+
+
+def _constant(name: str) -> _Number | None:
+    return None if name == "NaN" else _Number(name.replace("Infinity", "inf"))
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if (problem := named_twice([name for name, _ in pairs])) is not None:
+        raise Unreadable(problem)
+    return dict(pairs)
+
+
+def _object(row: Any, place: str) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise Unreadable(
+            f'{place} is no object with column names: write {{"text": ..., "label": ...}}, '
+            f"not {shown(json.dumps(row))}"
+        )
+    return row
+
+
+def _column(values: list[Any]) -> Column:
+    cells = tuple(
+        str(value) if not isinstance(value, (list, dict)) else json.dumps(value) for value in values
+    )
+    kept = tuple(
+        cell if cell and value is not None else None
+        for cell, value in zip(cells, values, strict=True)
+    )
+    kinds = {type(value) for value, cell in zip(values, kept, strict=True) if cell is not None}
+    if kinds & {list, dict}:
+        return Column(kept, "nested")
+    return Column(kept, _KINDS[kinds.pop()] if len(kinds) == 1 else "unknown")

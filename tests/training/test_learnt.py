@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lora2_search.config import RunConfig, with_settings
+from lora2_search.training.data import load_data
+from lora2_search.training.learnt import learnt
+
+
+def said(folder: Path, labels: list[Any], model: Path | None = None, **more: Any) -> str:
+    texts = more.pop("texts", [f"text {i}" for i in range(len(labels))])
+    rows = (f"{text},{label}\n" for text, label in zip(texts, labels, strict=True))
+    (folder / "d.csv").write_text("text,label\n" + "".join(rows))
+    settings = {
+        "task": "custom",
+        "data.path": str(folder / "d.csv"),
+        "data.text": ["text"],
+        "data.label": "label",
+        "model.name_or_path": str(model or folder),
+        **more,
+    }
+    config = with_settings(RunConfig(task="sentiment"), settings)
+    return "\n".join(learnt(load_data(config), config))
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (["normal", "odd", "odd"] * 10, ["2 classes: odd 67%, normal 33%", "f1 is that of 'odd'"]),
+        (["normal", "odd", "odd"] * 10, ["Always 'odd' would score accuracy 0."]),
+        (["a", "b", "c"] * 10, ["3 classes: a 33%, b 33%, c 33%."]),
+        ([0.5, 1.5, 2.5] * 10, ["numbers from 0.5 to 2.5, mean 1.5: regression."]),
+        (list(range(28)) * 2, ["28 different whole numbers", "data.kind to classification"]),
+        (["Good", "good", "bad"] * 10, ["'Good' and 'good' differ in case or blanks alone"]),
+    ],
+)
+def test_what_is_learnt_is_said(labels: list[Any], words: list[str], tmp_path: Path) -> None:
+    told = said(tmp_path, labels)
+    for word in words:
+        assert word in told
+
+
+def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:
+    told = said(tmp_path, ["a", "b", "c"] * 10, **{"data.train_size": 2})
+    assert "Classes without a training sentence, never learnt: " in told
+
+
+def test_the_positive_class_is_the_one_that_is_named(tmp_path: Path) -> None:
+    told = said(tmp_path, ["normal", "odd"] * 15, **{"data.positive": "normal"})
+    assert "f1 is that of 'normal'" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (6, "30 of 30 texts are longer than data.max_length=6 tokens and are cut there; the long"),
+        (3, None),
+    ],
+)
+def test_texts_that_are_cut_are_counted_by_the_models_tokenizer(
+    words: int, told: str | None, tiny_bert: Path, tmp_path: Path
+) -> None:
+    texts = [" ".join(["film"] * words) for _ in range(30)]
+    more = {"data.max_length": 6, "texts": texts}
+    found = said(tmp_path, ["a", "b"] * 15, tiny_bert, **more)
+    assert ("are cut" in found) == (told is not None)
+    assert told is None or (told in found and "has 8." in found)
+
+
+def test_without_a_tokenizer_that_can_be_read_words_are_counted(tmp_path: Path) -> None:
+    texts = [" ".join(["film"] * 9) for _ in range(30)]
+    told = said(tmp_path, ["a", "b"] * 15, **{"data.max_length": 6, "texts": texts})
+    assert "At least 30 of 30 texts are longer" in told and "more than 9" in told
