@@ -17,6 +17,7 @@ from .ablation.winner import path_to_winner
 from .begun_elsewhere import begun_elsewhere
 from .errors import ConfigError, UserError
 from .invocation import command_line
+from .located import located
 from .observer import RunInfo
 from .search.progress import Progress, study_progress
 from .search.shelf import Shelf
@@ -209,6 +210,8 @@ def _chosen(
         source = with_overrides(given, assigned)
     else:
         source = kind.read(str(given), assigned)
+    source.check_size()
+    source = located(source)
     loaded = kind.check(source)
     if not _assigns(assigned, "name"):
         free = _free_name(kind, loaded.name, storage, say, also)

@@ -11,6 +11,7 @@ from .chosen import Chosen, refuse_both
 from .config import RunConfig, validate
 from .errors import UserError, did_you_mean
 from .home import home
+from .located import located
 from .mistakes import NAME_PATTERN
 from .observer import RunInfo
 from .search.proposals import trial_key
@@ -49,6 +50,8 @@ def chosen_run(
     else:
         source = read_yaml(Path(config).expanduser())
     source = with_overrides(source, overrides)
+    source.check_size()
+    source = located(source)
     chosen = validate(source, RunConfig)
     if name is not None and (run_folder(name) / RECORD_FILE).exists():
         options = shlex.join(["--resume", name, *also])

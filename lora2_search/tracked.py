@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import signals
 from .tracking.observer import ParentInfo, ParentState, SpoolObserver
 from .tracking.syncer import Handle, start_syncer
+from .tracking.uri import check_driver
 
 if TYPE_CHECKING:
     from .observer import RunInfo, State
@@ -31,11 +32,15 @@ class Tracked:
         parent: What it is as a whole.
         uri: The MLflow store, resolved.
         say: Takes a line when something could not be delivered.
+
+    Raises:
+        UserError: The store is a database whose driver is not installed.
     """
 
     def __init__(
         self, folder: Path, parent: ParentInfo, uri: str, say: Callable[[str], None]
     ) -> None:
+        check_driver(uri)
         self._folder, self._parent, self._uri, self._say = folder, parent, uri, say
         self._spool: SpoolObserver | None = None
         self._syncer: Handle | None = None

@@ -13,6 +13,7 @@ import typer
 from ..errors import ConfigError, UserError
 from ..invocation import command_line
 from ..signals import EXIT_CODES, Interrupted, signal_of
+from ..tracking.uri import redacted
 
 MISTAKE = 2
 
@@ -52,5 +53,5 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print one line about a failure on stderr; see `narration` for what is no failure."""
-    print(line, file=sys.stderr, flush=True)
+    """Print one line about a failure on stderr, no password in it; see `narration` for others."""
+    print(redacted(line), file=sys.stderr, flush=True)

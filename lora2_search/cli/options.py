@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -46,8 +48,12 @@ Address = Annotated[
 
 
 def _expanded(folder: Path | None) -> Path | None:
+    if folder is not None and re.match(r"[\w+.-]{2,}:/", str(folder)):
+        raise typer.BadParameter(
+            "must be a folder, but got a URI; the store of MLflow is --tracking-uri"
+        )
     # A shell leaves the ~ of --storage=~/studies alone.
-    return folder and folder.expanduser()
+    return folder and Path(os.path.expanduser(folder))
 
 
 Storage = Annotated[

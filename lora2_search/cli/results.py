@@ -92,7 +92,7 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
 
 def where_in_mlflow(folder: Path, uri: str) -> str | None:
     """Return the address of a folder's view, on its server or on the one that ``ui`` starts."""
-    base = uri if uris.is_server(uri) else f"http://127.0.0.1:{DEFAULT_PORT}"
+    base = uris.shown(uri) if uris.is_server(uri) else f"http://127.0.0.1:{DEFAULT_PORT}"
     return address_of(folder, uri, base)
 
 

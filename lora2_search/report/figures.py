@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..database import sqlite_url
 from ..errors import UserError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def open_study(folder: Path, name: str) -> Study:
         raise UserError(f"the study {name} has no {STUDY_FILE} in {folder}: it never began")
     with _quiet():
         try:
-            return optuna.load_study(study_name=name, storage=f"sqlite:///{path.absolute()}")
+            return optuna.load_study(study_name=name, storage=sqlite_url(path))
         except KeyError:
             raise UserError(f"{path} holds no study named {name}") from None
 

@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..database import sqlite_url
+
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.storages import RDBStorage
@@ -81,7 +83,7 @@ def _connected(path: Path) -> Iterator[RDBStorage]:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = optuna.storages.RDBStorage(
-        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": _PATIENCE_SECONDS}}
+        sqlite_url(path), engine_kwargs={"connect_args": {"timeout": _PATIENCE_SECONDS}}
     )
     try:
         yield storage

@@ -51,8 +51,9 @@ class ExperimentDeleted(Exception):
 @contextmanager
 def quiet_environment() -> Iterator[None]:
     """Set MLflow's switches for delivery, and put back what was there."""
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
+    switches = _ENVIRONMENT | uris.proxies_spared()
+    before = {name: os.environ.get(name) for name in switches}
+    os.environ.update(switches)
     try:
         yield
     finally:
@@ -222,5 +223,4 @@ def _named(uri: str) -> Iterator[None]:
 
 
 def _first_line(text: str, uri: str) -> str:
-    line = text.strip().partition("\n")[0][:500]
-    return line.replace(uri, uris.shown(uri))
+    return uris.redacted(text.strip().partition("\n")[0], uri)[:500]

@@ -31,9 +31,9 @@ class Server:
         base: Its address.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], base: str, log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], base: str, log: Path, uri: str) -> None:
         self.base = base
-        self._process, self._log = process, log
+        self._process, self._log, self._uri = process, log, uri
 
     def wait_until_ready(self) -> None:
         """Return when the server answers.
@@ -41,12 +41,14 @@ class Server:
         Raises:
             UserError: It ended, or did not answer within two minutes.
         """
+        # Not by way of an `http_proxy`, where this machine's loopback is another one.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         last = time.monotonic() + _START_SECONDS
         while time.monotonic() < last:
             if self._process.poll() is not None:
                 raise UserError(f"the MLflow server did not start; its last words:\n{self._tail()}")
             try:
-                with urllib.request.urlopen(f"{self.base}/health", timeout=5):
+                with direct.open(f"{self.base}/health", timeout=5):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.2)
@@ -68,7 +70,8 @@ class Server:
             self._process.wait()
 
     def _tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+        last = self._log.read_text(errors="replace").splitlines()[-5:]
+        return uris.redacted("\n".join(last), self._uri)
 
 
 def start_server(uri: str, port: int, log: Path) -> Server:
@@ -81,6 +84,7 @@ def start_server(uri: str, port: int, log: Path) -> Server:
     uris.prepare(uri)
     environment = {
         **os.environ,
+        **uris.proxies_spared(),
         # Not on the command line, where everyone on the machine could read a password.
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -88,6 +92,7 @@ def start_server(uri: str, port: int, log: Path) -> Server:
     }
     if folder := uris.artifact_folder(uri):
         environment["MLFLOW_ARTIFACTS_DESTINATION"] = str(folder)
+    log.touch(mode=0o600)  # MLflow may write there how it was called
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(port)],
@@ -98,7 +103,7 @@ def start_server(uri: str, port: int, log: Path) -> Server:
             cwd=Path(__file__).parents[2],
             start_new_session=True,
         )
-    return Server(process, f"http://{HOST}:{port}", log)
+    return Server(process, f"http://{HOST}:{port}", log, uri)
 
 
 def check_port(port: int) -> None:

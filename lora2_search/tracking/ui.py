@@ -49,7 +49,7 @@ def serve(
         UserError: The port is taken, or the server does not start.
     """
     if uris.is_server(uri):
-        announce(_opening(folder, uri, uri))
+        announce(_opening(folder, uri, uris.shown(uri)))
         return
     server = start_server(uri, port, home() / f"mlflow-ui-{port}.log")
     announce("starting MLflow; Ctrl-C ends it")

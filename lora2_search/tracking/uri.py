@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote
 
+from ..database import SQLITE, sqlite_path, sqlite_url
 from ..errors import UserError
 from ..home import home, writable_folder
 
@@ -18,9 +20,18 @@ ARTIFACTS = "mlartifacts"
 
 Origin = Literal["option", "environment", "default"]
 
-_SQLITE = "sqlite:///"
 _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
 _REMOTE = ("http", "https", "databricks")
+_PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+
+_SHORTEST_SECRET = 3
+_URI = re.compile(r"[\w+.-]+://\S+")
+_TOKEN = re.compile(r"^(https?://)[^:@/?#]+@")
+# Up to the last @: a password may hold one that nobody quoted.
+_PASSWORD = re.compile(r"^((?:[\w+.-]*:?//)?[^:@/?#]*):(.*)@", re.DOTALL)
+_SECRET_OPTION = re.compile(
+    r"([?&][^=&#]*(?:pass|pwd|secret|token|key|odbc_connect)[^=&#]*=)([^&#]*)", re.IGNORECASE
+)
 
 
 def resolve(given: str | None = None) -> str:
@@ -35,15 +46,18 @@ def resolve(given: str | None = None) -> str:
     if not uri:
         uri, origin = os.environ.get(VARIABLE), VARIABLE
     if not uri:
-        return _SQLITE + str(home() / DATABASE)
-    if uri.startswith(_SQLITE) and len(uri) > len(_SQLITE) and ":memory:" not in uri:
-        return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).expanduser().absolute())
+        return sqlite_url(home() / DATABASE)
+    path = sqlite_path(uri)
+    if path is not None and uri != SQLITE and ":memory:" not in uri:
+        if "?" in uri:
+            raise UserError(f"{origin} takes no options, and a ? in a path is %3F, but got {uri!r}")
+        return sqlite_url(Path(os.path.expanduser(path)))
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme == "databricks" or ("://" in uri and scheme in (*_DATABASES[:-1], *_REMOTE)):
         return uri.rstrip("/")
     raise UserError(
         f"{origin} must be a server (http://host:5000) or a database "
-        f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {uri!r}"
+        f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {shown(uri)!r}"
     )
 
 
@@ -67,12 +81,63 @@ def options(uri: str) -> list[str]:
 
 
 def shown(uri: str) -> str:
-    """Return the URI for people to read: without its password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}"))
+    """Return the URI for people to read: without its password.
+
+    Also where it is no URI, or its password holds what should have been quoted: rather too much
+    is hidden than too little.
+    """
+    uri = _TOKEN.sub(r"\1***@", uri, count=1)
+    uri = _PASSWORD.sub(r"\1:***@", uri, count=1)
+    return _SECRET_OPTION.sub(r"\1***", uri)
+
+
+def redacted(text: str, uri: str = "") -> str:
+    """Return a text for people without the passwords of URIs in it, that of ``uri`` above all.
+
+    Libraries that are given a URI may name it in their errors, whole or in parts.
+    """
+    if uri:
+        text = text.replace(uri, shown(uri))
+        found = [*_PASSWORD.findall(uri), *_SECRET_OPTION.findall(uri)]
+        for secret in {part for match in found for part in (match[1], unquote(match[1]))}:
+            if len(secret) >= _SHORTEST_SECRET:
+                text = text.replace(secret, "***")
+    return _URI.sub(lambda match: shown(match[0]), text)
+
+
+def check_driver(uri: str) -> None:
+    """Check that the Python package that opens a database is installed.
+
+    Raises:
+        UserError: It is not, or the URI is none; the message says what to do.
+    """
+    if database_path(uri) is not None or is_server(uri):
+        return
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(uri).get_dialect().import_dbapi()
+    except ImportError as error:
+        package = _PACKAGES.get(str(error.name), error.name)
+        raise UserError(
+            f"{shown(uri)} is opened by the Python package {error.name}, which is not installed: "
+            f"pip install {package}, or name another store with --tracking-uri"
+        ) from None
+    except (ArgumentError, ValueError):
+        raise UserError(
+            f"{shown(uri)} is no URI of a database: it reads postgresql://user:password@host:5432/"
+            "database, where a password has %40 for @, %3A for : and %2F for /"
+        ) from None
+
+
+def proxies_spared() -> dict[str, str]:
+    """Return the variables that keep this machine's own servers away from an ``http_proxy``."""
+    spared = {}
+    for name in ("no_proxy", "NO_PROXY"):
+        given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        spared[name] = ",".join(filter(None, [given, "localhost", "127.0.0.1"]))
+    return spared
 
 
 def is_server(uri: str) -> bool:
@@ -82,7 +147,7 @@ def is_server(uri: str) -> bool:
 
 def database_path(uri: str) -> Path | None:
     """Return the file of a SQLite URI, ``None`` for any other."""
-    return Path(uri.removeprefix(_SQLITE)) if uri.startswith(_SQLITE) else None
+    return sqlite_path(uri)
 
 
 def artifact_folder(uri: str) -> Path | None:
@@ -98,8 +163,9 @@ def prepare(uri: str) -> None:
     when killed. So one process runs them, on a file that gets its name only when it is whole.
 
     Raises:
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or the database's driver is not installed.
     """
+    check_driver(uri)
     path = database_path(uri)
     if path is None or _has_content(path):
         return
@@ -118,7 +184,7 @@ def _create(path: Path) -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
-    store = SqlAlchemyStore(_SQLITE + str(new), str(path.parent / ARTIFACTS))
+    store = SqlAlchemyStore(sqlite_url(new), str(path.parent / ARTIFACTS))
     store.engine.dispose()
     # Readers (the UI) and the syncer then do not wait for each other; the file remembers it.
     connection = sqlite3.connect(new)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.tracking.server import check_port
+from lora2_search.tracking.server import Server, check_port
 from lora2_search.tracking.ui import serve
 
 from .servers import alive, answers, free_port, group_members, wait_until
@@ -72,3 +72,27 @@ def test_a_server_that_cannot_start_is_told_with_its_last_words(tmp_path: Path) 
     (tmp_path / "mlflow.db").write_text("this is no database" * 100)
     with pytest.raises(UserError, match="did not start"):
         serve(f"sqlite:///{tmp_path}/mlflow.db", free_port())
+
+
+def test_the_address_of_somebodys_server_is_told_without_its_password() -> None:
+    told: list[str] = []
+    serve("http://ann:s3cr3t@mlflow.example:5000", announce=told.append)
+    assert told[0].startswith("http://ann:***@mlflow.example:5000/#/")
+
+
+def test_a_proxy_has_no_part_in_asking_our_own_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    port = free_port()
+    code = (
+        "import sys\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\n"
+        "class Answer(BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): self.send_response(200); self.end_headers()\n"
+        f"HTTPServer(('127.0.0.1', {port}), Answer).handle_request()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    server = Server(process, f"http://127.0.0.1:{port}", tmp_path / "log", "sqlite:////x/mlflow.db")
+    server.wait_until_ready()
+    assert process.wait(20) == 0

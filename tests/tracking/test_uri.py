@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from lora2_search.errors import UserError
 from lora2_search.home import home
 from lora2_search.tracking import uri as uris
+from lora2_search.tracking.sync import sync
 
 
 def test_the_default_is_sqlite_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,3 +78,105 @@ def test_four_processes_open_a_fresh_database_at_once(tmp_path: Path) -> None:
     )
     assert found == ("wal",)
     assert not list(tmp_path.rglob("*.new"))
+
+
+SECRETS = [
+    ("http://ann:{}@host:5000/x", "ann", "host:5000/x"),
+    ("https://tok-{}@host/x", "", "host/x"),
+    ("postgresql+psycopg2://ann:{}@host/db", "ann", "host/db"),
+    ("postgres://ann:{}@host/db", "ann", "host/db"),
+    ("ann:{}@host:5000", "ann", "host:5000"),
+    ("//ann:{}@host", "ann", "host"),
+    ("ftp://:{}@host", "", "host"),
+    ("mysql://host/db?user=ann&password={}&x=1", "ann", "x=1"),
+    ("mssql://host/db?odbc_connect=PWD%3D{}", "", "host/db"),
+    ("http://[ann:{}@host", "", "host"),
+]
+
+
+@pytest.mark.parametrize(("form", "user", "host"), SECRETS)
+@pytest.mark.parametrize("password", ["secret", "s/e#c?r@et", "s:e cr%40et", "ü日本x"])
+def test_no_part_of_a_password_is_shown_whatever_stands_in_it(
+    form: str, user: str, host: str, password: str
+) -> None:
+    if "=" in form and set(password) & set("#&"):
+        pytest.skip("such a character ends an option")
+    told = uris.shown(form.format(password))
+    assert not [part for part in re.split(r"[/#?@: ]", password) if len(part) > 1 and part in told]
+    assert user in told and host in told and "***" in told
+
+
+@pytest.mark.parametrize(("form", "user", "host"), SECRETS)
+def test_a_refused_uri_is_told_without_its_password(form: str, user: str, host: str) -> None:
+    for given in (form.format("s3cr3t"), form.format("s3cr3t").replace("://", ":/")):
+        try:
+            uris.check_driver(uris.resolve(given))
+        except UserError as error:
+            assert "s3cr3t" not in str(error)
+
+
+def test_an_error_of_a_library_is_told_without_the_password() -> None:
+    uri = "postgresql://ann:p%40ss@host/db"
+    for text in (f"cannot open {uri}", "login p@ss failed", "dsn postgresql://ann:p%40ss@h/x"):
+        assert "ss" not in uris.redacted(text, uri).replace("***", "")
+    assert uris.redacted("see https://mlflow.org/docs") == "see https://mlflow.org/docs"
+
+
+@pytest.mark.parametrize(
+    ("uri", "words"),
+    [
+        ("postgresql+nodriver://ann:s3cr3t@h/db", "is no URI of a database"),
+        ("postgresql://ann:s3cr3t@h:port/db", "is no URI of a database"),
+        ("mssql+pymssql://ann:s3cr3t@h/db", "pip install pymssql"),
+    ],
+)
+def test_a_database_without_its_driver_is_told_before_anything_begins(uri: str, words: str) -> None:
+    for opens in (uris.check_driver, uris.prepare, lambda uri: sync(Path("/nowhere"), uri)):
+        with pytest.raises(UserError) as error:
+            opens(uri)
+        assert "s3cr3t" not in str(error.value)
+    with pytest.raises(UserError, match=words):
+        uris.check_driver(uri)
+
+
+ODD = ["a b", "a#b", "a%b", "a%20b", "a%3Fb", "grün", "a?b", "a&b", "100%", "日本", "a;b=c'd"]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_database_is_where_its_folder_is_whatever_that_is_called(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlalchemy
+
+    monkeypatch.setenv("LORA2_SEARCH_HOME", str(tmp_path / name))
+    uri = uris.resolve()
+    assert uris.database_path(uri) == tmp_path / name / "mlflow.db"
+    assert uris.resolve(uri) == uri
+    sqlalchemy.create_engine(uri).connect().close()
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["mlflow.db"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "ü #1"])
+def test_optuna_and_mlflow_keep_their_databases_in_an_odd_home(tmp_path: Path, name: str) -> None:
+    from lora2_search.search.storage import opened
+    from lora2_search.tracking.client import Client
+
+    folder = tmp_path / name
+    folder.mkdir()
+    with opened(folder, "x") as (study, _):
+        study.tell(study.ask(), 1.0)
+    uri = uris.resolve(f"sqlite:///{folder}/mlflow.db".replace("%", "%25").replace("?", "%3F"))
+    Client(uri).experiment("lora2_search/studies/x", "u")
+    assert {"study.db", "mlflow.db"} <= {path.name for path in folder.iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_options_of_a_sqlite_uri_are_refused() -> None:
+    with pytest.raises(UserError, match="a . in a path is %3F"):
+        uris.resolve("sqlite:////a/b.db?timeout=3")
+
+
+def test_this_machines_own_servers_are_spared_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "intranet")
+    assert uris.proxies_spared()["NO_PROXY"] == "intranet,localhost,127.0.0.1"
