@@ -64,7 +64,7 @@ class Tuning(Section):
             grids = [grid[setting] for grid in self.arms.values() if setting in grid]
             if not grids:
                 raise ValueError(f"extend names {setting}, which no arm is tuned over")
-            if not all(_positive(value) for grid in grids for value in grid):
+            if not all(is_number(value) and value > 0 for grid in grids for value in grid):
                 raise ValueError(
                     f"extend moves on by the ratio of the last two values, so {setting} must list "
                     f"numbers above 0, but got {grids}"
@@ -89,8 +89,9 @@ class Tuning(Section):
         return self.model_copy(update={"extended": extended})
 
 
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def is_number(value: Any) -> bool:
+    """Whether a value of a grid has an order: a number, which ``true`` is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def trials_of(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

@@ -149,6 +149,43 @@ def test_a_grid_over_two_settings_moves_on_from_its_best_trial_alone(tmp_path: P
     }
 
 
+def test_a_trial_that_another_settings_end_was_moved_to_has_no_end_of_its_own(
+    tmp_path: Path,
+) -> None:
+    grid = {"adapter.lora_alpha": [8.0, 16.0], "training.lr": [0.1, 0.2]}
+    made = suite(tuning={"arms": {"narrow": grid}, "seeds": 2, "extend": {"training.lr": 1}})
+    leave_rising(made, tmp_path)
+    assert made.tuning is not None
+    moved = made.tuning.with_trials(further_trials(made, tmp_path))
+    made = made.model_copy(update={"tuning": moved})
+    leave_rising(made, tmp_path)
+    assert further_trials(made, tmp_path) == {}
+    best = {"adapter.lora_alpha": 8.0, "training.lr": 0.4}
+    assert chosen_settings(made, tmp_path) == {"narrow": best}
+    assert open_ends(made, tmp_path) == {"narrow": ["training.lr"]}
+
+
+@pytest.mark.parametrize(
+    ("written", "moved"), [([4, 8], 16), ([4, 6], 9), ([2, 3], None), ([1, 2], 4)]
+)
+def test_a_grid_of_whole_numbers_moves_on_to_whole_numbers(
+    written: list[int], moved: int | None, tmp_path: Path
+) -> None:
+    grid = {"adapter.r": written}
+    made = suite(tuning={"arms": {"narrow": grid}, "seeds": 1, "extend": {"adapter.r": 1}})
+    leave_rising(made, tmp_path, "adapter.r")
+    further = further_trials(made, tmp_path)
+    assert further == ({} if moved is None else {"narrow": {"adapter.r": moved}})
+    assert open_ends(made, tmp_path) == {"narrow": ["adapter.r"]}
+
+
+def test_what_is_on_or_off_has_no_end(tmp_path: Path) -> None:
+    grid = {"model.trust_remote_code": [False, True]}
+    made = suite(tuning={"arms": {"narrow": grid}, "seeds": 2})
+    leave_rising(made, tmp_path, "model.trust_remote_code")
+    assert open_ends(made, tmp_path) == {"narrow": []}
+
+
 def test_a_grid_that_may_not_move_on_or_whose_end_cannot_run_stays(tmp_path: Path) -> None:
     made = suite(tuning={"arms": {"narrow": {"training.lr": [0.1, 0.2]}}, "seeds": 1})
     leave_rising(made, tmp_path)
