@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _NEAR = 0.65
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What libraries make of it that keep no number: safetensors, SQLite.
+_FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 
 
 class UserError(Exception):
@@ -43,6 +47,18 @@ class ConfigError(UserError, ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that the disk, or the user's part of it, is full."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return says_disk_full(str(error))
+
+
+def says_disk_full(text: str) -> bool:
+    """Return whether a message, perhaps of another process, says so."""
+    return any(words in text for words in _FULL_IN_WORDS)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

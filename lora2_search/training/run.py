@@ -11,7 +11,7 @@ import torch
 
 from ..adapter import count_parameters
 from ..config import RunConfig
-from ..errors import UserError
+from ..errors import UserError, is_disk_full
 from .card import adapter_card
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .diagnostics import diagnose
@@ -79,6 +79,8 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
         yield from running.intervals()
         return record
     except Exception as error:
+        if is_disk_full(error):
+            raise  # the run is not at fault: with room again it goes on from its checkpoint
         record.status = "failed"
         record.error = f"{type(error).__name__}: {error}"
         record.ended_ms = now_ms()
