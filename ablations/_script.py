@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from signal import Signals
 
 
 def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
@@ -24,6 +25,7 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
 
     import lora2_search
     from lora2_search.errors import UserError
+    from lora2_search.signals import EXIT_CODES
 
     try:
         result = lora2_search.ablate(
@@ -38,7 +40,8 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
     except UserError as error:
         parser.exit(2, f"{error}\n")
     if result.interrupted:
-        parser.exit(130, f"interrupted; go on with --resume {result.name}\n")
+        code = EXIT_CODES[result.ended_by or Signals.SIGINT]
+        parser.exit(code, f"interrupted; go on with --resume {result.name}\n")
     # A plain pandas frame, one row a run: the place to go on from.
     frame = result.frame().astype({"test": float})
     arms = frame.groupby(["task", "arm"], sort=False)["test"]

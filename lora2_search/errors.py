@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -13,6 +14,9 @@ _LONGEST_MESSAGE = 2_000
 _MOST_LINES = 50
 # What a message names at most, of names at most so long.
 _LISTED, _LONGEST = 40, 60
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+# What libraries make of it that keep no number: safetensors, SQLite.
+_FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
 
 
 class UserError(Exception):
@@ -63,6 +67,18 @@ class ConfigError(UserError, ValueError):
         if len(self.problems) > _MOST_LINES:
             lines.append(f"and {len(self.problems) - _MOST_LINES:,} more")
         super().__init__("\n".join(lines))
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error says that the disk, or the user's part of it, is full."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return says_disk_full(str(error))
+
+
+def says_disk_full(text: str) -> bool:
+    """Return whether a message, perhaps of another process, says so."""
+    return any(words in text for words in _FULL_IN_WORDS)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

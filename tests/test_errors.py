@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
+
 import pytest
 
-from lora2_search.errors import ConfigError, Problem, UserError, did_you_mean
+from lora2_search.errors import ConfigError, Problem, UserError, did_you_mean, is_disk_full
 
 
 @pytest.mark.parametrize(
@@ -41,3 +43,18 @@ def test_a_config_error_is_one_line_a_problem_and_a_value_error() -> None:
     assert str(error) == "a: x\nb: y"
     assert isinstance(error, UserError)
     assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "record.json"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (OSError(errno.EIO, "Input/output error"), False),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), True),
+        (RuntimeError("(sqlite3.OperationalError) database or disk is full"), True),
+        (ValueError("full"), False),
+    ],
+)
+def test_a_full_disk_is_known_whoever_met_it(error: Exception, full: bool) -> None:
+    assert is_disk_full(error) == full

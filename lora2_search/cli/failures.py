@@ -10,7 +10,7 @@ from signal import Signals
 
 import typer
 
-from ..errors import ConfigError, UserError
+from ..errors import ConfigError, UserError, is_disk_full
 from ..invocation import command_line
 from ..signals import EXIT_CODES, Interrupted, signal_of
 from ..tracking.uri import redacted
@@ -43,13 +43,30 @@ def explained(verb: str) -> Iterator[None]:
 
 @contextmanager
 def going_on_by(again: str, begun: Path) -> Iterator[None]:
-    """Let an interruption say which command goes on, once the file ``begun`` exists."""
+    """Say which command goes on after an interruption, or once a full disk has room again.
+
+    Args:
+        again: The command.
+        begun: Where this file does not exist there is nothing to go on with.
+
+    Raises:
+        Interrupted: Instead of a plain interrupt.
+        UserError: Instead of what a library makes of a full disk.
+    """
     try:
         yield
     except KeyboardInterrupt as interrupt:
-        if not begun.is_file():
+        advice = f"go on with: {again}" if begun.is_file() else ""
+        raise Interrupted(signal_of(interrupt), advice) from None
+    except Exception as error:
+        if not is_disk_full(error):
             raise
-        raise Interrupted(signal_of(interrupt), f"go on with: {again}") from None
+        advice = f"then go on with: {again}" if begun.is_file() else "then try again"
+        raise UserError(f"the disk is full ({_first_line(error)}); make room, {advice}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -87,7 +88,7 @@ def execute(
         once, and go on from their last evaluation when they are taken up.
 
     Raises:
-        UserError: The disk is full.
+        OSError: The disk is full, here or where a run takes place.
     """
     interruption = interruption or Interruption()
     if interruption.requested:
@@ -106,6 +107,8 @@ def execute(
         except Leaving as leaving:
             if leaving.error is not None:
                 raise leaving.error from None
+        # Tune's processes end when nothing refers to them: on a Ray that goes on, too.
+        gc.collect()
     return interruption.requested
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import UserError
+from ..errors import UserError, says_disk_full
 from ..observer import Observer, RunInfo, State
 from ..training.record import CHECKPOINT_FOLDER, RunRecord, Status, read_record
 from .result import COMPLETED, FAILED, INTERVAL, SCORE, report_of, report_of_record
@@ -103,8 +104,14 @@ class Ledger:
             observer.started(self._live[trial_id].run)
 
     def reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """A result came; a failure is told when the run ends."""
+        """A result came; a failure is told when the run ends.
+
+        Raises:
+            OSError: The run's process says that its disk is full; the run is not over.
+        """
         entry = self._live[trial_id]
+        if says_disk_full(str(result[FAILED])):
+            raise OSError(errno.ENOSPC, result[FAILED], str(entry.run.folder))
         report = report_of(result)
         if report is None:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,18 +35,17 @@ def local_ray() -> Iterator[None]:
     kernel ends Ray with it.
 
     Raises:
-        UserError: The token, or its temporary files, cannot be written.
+        UserError: It does not start, or its token or temporary files cannot be written.
     """
     _private_token()
     # Ray opens its own folder to everybody, so it is inside one that is not.
-    with tempfile.TemporaryDirectory(
-        prefix="lora2-", dir=_short_folder(), ignore_cleanup_errors=True
-    ) as folder:
-        _start(f"{folder}/r")
-        try:
-            yield
-        finally:
-            _stop()
+    folder = tempfile.mkdtemp(prefix="lora2-", dir=_short_folder())
+    _start(f"{folder}/r")
+    try:
+        yield
+    finally:
+        _stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start(folder: str) -> None:
@@ -64,6 +64,12 @@ def _start(folder: str) -> None:
                 object_store_memory=_OBJECT_STORE,
                 _temp_dir=folder,
             )
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"Ray does not start on this machine ({first}); when the machine is only busy, try "
+            f"again; Ray's own words are in {folder}/session_latest/logs"
+        ) from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = many
         if before is None:

@@ -10,7 +10,7 @@ import torch
 
 from ..adapter import count_parameters
 from ..config import RunConfig
-from ..errors import BaseChanged, UserError
+from ..errors import BaseChanged, UserError, is_disk_full
 from .card import adapter_card
 from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from .code import code_hash
@@ -88,6 +88,8 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
         check_base()
         return record
     except Exception as raised:
+        if is_disk_full(raised):
+            raise  # the run is not at fault: with room again it goes on from its checkpoint
         error = _base_change() or raised
         record.status = "failed"
         record.error = f"{type(error).__name__}: {error}"

@@ -24,6 +24,7 @@ from lora2_search.source import Source
 from lora2_search.training.record import read_record
 from tests.search.spaces import space_of
 from tests.search.stand_in import STEPS, Recorder, StandIn
+from tests.support.exactly_once import assert_every_point_once
 
 from .finished import Finishing
 
@@ -235,6 +236,7 @@ def test_a_suite_whose_driver_was_killed_goes_on_and_doubles_nothing(tmp_path: P
     for run in result.runs:
         assert sorted(set(steps(run.folder))) == [str(n) for n in range(1, 7)]
         assert len(result.records[run.key].history) == 6
+    assert_every_point_once(folder)
 
 
 def _completed(folder: Path) -> int:

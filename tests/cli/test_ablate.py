@@ -16,6 +16,7 @@ import yaml
 
 from lora2_search.tracking.uri import DATABASE
 from lora2_search.training.record import read_record
+from tests.support.exactly_once import assert_every_point_once
 
 from .commands import COMMAND, run
 
@@ -80,6 +81,7 @@ def test_a_suite_that_was_killed_and_goes_on_says_the_same_bit_for_bit(
     whole, killed = numbers(suites / "whole"), numbers(suites / "killed")
     assert len(whole["predictions"]) == 9 and "one-plane" in whole["comparisons"]
     assert killed == whole
+    assert_every_point_once(suites / "killed", f"sqlite:///{home_with_store / DATABASE}")
 
 
 def completed(folder: Path) -> int:

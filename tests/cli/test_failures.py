@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import errno
+import re
+import signal
+from pathlib import Path
+
 import pytest
 import typer
 
-from lora2_search.cli.failures import explained
+from lora2_search.cli.failures import explained, going_on_by
 from lora2_search.errors import ConfigError, Problem, UserError
+from lora2_search.signals import Interrupted
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,8 @@ from lora2_search.errors import ConfigError, Problem, UserError
         ),
         (KeyboardInterrupt("go on with: lora2-search tune --resume x"), 130, ["--resume x"]),
         (KeyboardInterrupt(), 130, ["interrupted"]),
+        (Interrupted(signal.SIGTERM, "go on with: x"), 85, ["interrupted by SIGTERM; go on with"]),
+        (Interrupted(signal.SIGHUP), 129, ["interrupted by SIGHUP"]),
     ],
 )
 def test_an_end_that_is_no_bug_is_said_without_a_traceback(
@@ -35,6 +43,25 @@ def test_an_end_that_is_no_bug_is_said_without_a_traceback(
     for line in lines:
         assert line in said.err
     assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize(
+    ("error", "told", "said"),
+    [
+        (KeyboardInterrupt(), Interrupted, "go on with: again"),
+        (OSError(errno.ENOSPC, "No space left"), UserError, "the disk is full .*; make room, then"),
+    ],
+)
+def test_what_has_begun_says_how_it_goes_on(
+    error: BaseException, told: type[BaseException], said: str, begun: bool, tmp_path: Path
+) -> None:
+    if begun:
+        (tmp_path / "space.yaml").touch()
+    with pytest.raises(told) as caught, going_on_by("again", tmp_path / "space.yaml"):
+        raise error
+    assert ("go on with: again" in str(caught.value)) == begun
+    assert re.search(said, str(caught.value)) or not begun
 
 
 def test_the_help_of_a_verb_of_two_words_can_be_pasted(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -20,6 +21,20 @@ from tests.tracking.study import Stored
 
 from .commands import COMMAND, run
 
+# What the signal is sent to: the driver alone, its process group (`timeout`, a shell), or every
+# process that came from it (Slurm, systemd); and how often.
+CASES = [
+    ("SIGTERM", "driver", 1),
+    ("SIGTERM", "group", 2),
+    ("SIGTERM", "job", 1),
+    ("SIGUSR1", "driver", 1),
+    ("SIGUSR1", "group", 1),
+    ("SIGUSR2", "group", 1),
+    ("SIGHUP", "driver", 1),
+    ("SIGHUP", "group", 1),
+    ("SIGINT", "driver", 1),
+    ("SIGINT", "group", 2),
+]
 CODES = {"SIGINT": 130, "SIGHUP": 129, "SIGTERM": 85, "SIGUSR1": 85, "SIGUSR2": 85}
 SYNCER = "lora2_search.tracking.syncer"
 STEPS = 240
@@ -76,18 +91,24 @@ class Command:
         self.family = psutil.Process(self.process.pid).children(recursive=True)
         self.syncers = [child for child in self.family if SYNCER in child.cmdline()]
 
-    def leave(self, number: Signals, *, group: bool, times: int = 1) -> str:
+    def leave(self, number: Signals, target: str, times: int) -> str:
         """Send a signal and return what was said; the code and the time are checked here."""
         for _ in range(times):
-            if group:
-                os.killpg(self.process.pid, number)
-            else:
-                self.process.send_signal(number)
+            self._send(number, target)
         begun = time.monotonic()
         said = self.process.communicate(timeout=60)[1]
         assert time.monotonic() - begun < 10
         assert self.process.returncode == CODES[number.name], said
         return said
+
+    def _send(self, number: Signals, target: str) -> None:
+        if target == "group":
+            os.killpg(self.process.pid, number)
+            return
+        for process in self.family if target == "job" else []:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        self.process.send_signal(number)
 
     def assert_all_gone(self) -> None:
         """Nothing survives; the syncer alone may still deliver what is left."""
@@ -103,27 +124,55 @@ def _wait_for_the_end(processes: list[psutil.Process], seconds: float) -> None:
 
 
 def interrupted_and_taken_up(
-    verb: str, settings: dict[str, Any], home: Path, number: Signals, group: bool, times: int
+    verb: str, settings: dict[str, Any], home: Path, number: Signals, target: str, times: int = 1
 ) -> None:
     folder, uri = home / PLACES[verb] / "mine", f"sqlite:///{home / DATABASE}"
     path = home / "mine.yaml"
     path.write_text(yaml.safe_dump({**settings, **MORE[verb]}))
     command = Command(verb, OPTIONS[verb], path, "--name", "mine")
     command.wait_for_a_score(folder)
-    said = command.leave(number, group=group, times=times)
-    lines = said.strip().splitlines()
+    said = command.leave(number, target, times)
     by = "" if number == signal.SIGINT else f" by {number.name}"
-    assert lines[-1] == f"interrupted{by}; go on with: lora2-search {verb} --resume mine"
-    assert len(lines) == 1, said
+    assert said.strip() == f"interrupted{by}; go on with: lora2-search {verb} --resume mine"
     command.assert_all_gone()
-    stored = Stored(uri, "mine")
-    assert {run.info.status for run in stored.all()} == {"KILLED"}
+    assert {run.info.status for run in Stored(uri, "mine").all()} == {"KILLED"}
     run(verb, "--resume", "mine")
     assert_every_point_once(folder, uri)
 
 
-@pytest.mark.parametrize(("number", "group"), [("SIGTERM", True), ("SIGHUP", False)])
+@pytest.mark.parametrize(("number", "target"), [("SIGTERM", "group"), ("SIGHUP", "driver")])
 def test_train_leaves_at_a_signal_with_its_code_and_goes_on(
-    number: str, group: bool, settings: dict[str, Any], home_with_store: Path
+    number: str, target: str, settings: dict[str, Any], home_with_store: Path
 ) -> None:
-    interrupted_and_taken_up("train", settings, home_with_store, Signals[number], group, times=1)
+    interrupted_and_taken_up("train", settings, home_with_store, Signals[number], target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "target", "times"), CASES)
+@pytest.mark.parametrize("verb", ["train", "tune", "ablate"])
+def test_a_verb_leaves_at_a_signal_with_its_code_and_goes_on(
+    verb: str,
+    number: str,
+    target: str,
+    times: int,
+    settings: dict[str, Any],
+    home_with_store: Path,
+) -> None:
+    interrupted_and_taken_up(verb, settings, home_with_store, Signals[number], target, times)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["tune", "ablate"])
+def test_nothing_outlives_a_killed_driver_and_every_point_is_there_once(
+    verb: str, settings: dict[str, Any], home_with_store: Path
+) -> None:
+    folder = home_with_store / PLACES[verb] / "mine"
+    path = home_with_store / "mine.yaml"
+    path.write_text(yaml.safe_dump({**settings, **MORE[verb]}))
+    command = Command(verb, OPTIONS[verb], path, "--name", "mine")
+    command.wait_for_a_score(folder)
+    command.process.kill()
+    command.process.communicate()
+    command.assert_all_gone()
+    run(verb, "--resume", "mine")
+    assert_every_point_once(folder, f"sqlite:///{home_with_store / DATABASE}")

@@ -13,7 +13,9 @@ import pandas as pd
 import pytest
 
 from lora2_search import api
+from lora2_search.tracking.uri import DATABASE
 from lora2_search.training.record import read_record
+from tests.support.exactly_once import assert_every_point_once
 
 from .commands import COMMAND, run
 
@@ -90,6 +92,8 @@ def test_ctrl_c_says_how_to_go_on_and_the_study_ends_whole(
     assert "RUNNING" not in result["trials"]
     counts = json.loads(run("runs", "sync", "mine", "--json").stdout)["mine"]
     assert (counts["runs"], counts["points"], counts["refused"]) == (4, 0, 0)
+    uri = f"sqlite:///{home_with_store / DATABASE}"
+    assert_every_point_once(home_with_store / "studies" / "mine", uri)
 
 
 @pytest.fixture(params=[1, 2], ids=["this machine", "two nodes"])

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ from lora2_search.search.engine import RunList, execute
 from lora2_search.search.holding import held
 from lora2_search.search.space import Resources
 from lora2_search.training.record import read_record
+from tests.support.exactly_once import assert_every_point_once
 
-from .stand_in import STEPS, Recorder, StandIn
+from .stand_in import STEPS, Recorder, SlowStandIn, StandIn
 
 ONE = Resources(concurrent=1)
 
@@ -69,6 +72,40 @@ def test_a_list_runs_in_order_in_one_process_and_failures_stop_no_other(
     record = read_record(listed[0].folder)
     assert record is not None
     assert points == [tuple(record.history)]
+
+
+class Sender:
+    """An observer that sends a signal to this process, as soon as a run has a score."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.sent = 0.0
+
+    def started(self, run):
+        pass
+
+    def reported(self, run, report):
+        self.sent = time.monotonic()
+        os.kill(os.getpid(), self._number)
+
+    def ended(self, run, state, record, reason):
+        raise AssertionError("it was told as ended")
+
+
+# Tune takes SIGUSR1 for itself; it then ends as if all were done.
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_ends_an_execution_at_once_and_the_next_goes_on_with_the_runs(
+    tmp_path: Path, ray_here: None, number: int
+) -> None:
+    listed, sender = runs(tmp_path, [1, 2]), Sender(number)
+    assert run_all(listed, tmp_path, resources=ONE, observers=[sender], trainable=SlowStandIn)
+    assert time.monotonic() - sender.sent < 2
+    record = read_record(listed[0].folder)
+    assert record is not None and record.status == "running"
+    seen = Recorder()
+    assert not run_all(listed, tmp_path, resources=ONE, observers=[seen], trainable=SlowStandIn)
+    assert [states[0][0] for states in seen.of("ended").values()] == ["COMPLETE", "COMPLETE"]
+    assert_every_point_once(tmp_path)
 
 
 def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: None) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from lora2_search.search.space import Resources
 from lora2_search.search.study import Study, load_study
+from tests.support.exactly_once import assert_every_point_once
 
 from .stand_in import STEPS, Recorder, StandIn
 from .test_engine import run_all, runs
@@ -105,6 +106,7 @@ def assert_all_once(driver: Driver, trials: int = 10) -> None:
     trained = [(trial, interval) for trial, interval, _ in driver.steps()]
     assert sorted(set(trained)) == sorted(trained)
     assert len(trained) == trials * 5
+    assert_every_point_once(study.folder)
 
 
 def test_killed_drivers_and_a_killed_worker_lose_and_double_nothing(driver: Driver) -> None:
@@ -120,7 +122,8 @@ def test_killed_drivers_and_a_killed_worker_lose_and_double_nothing(driver: Driv
 
 
 @pytest.mark.parametrize(
-    ("number", "times"), [(signal.SIGINT, 1), (signal.SIGINT, 3), (signal.SIGTERM, 1)]
+    ("number", "times"),
+    [(signal.SIGINT, 1), (signal.SIGINT, 3), (signal.SIGTERM, 1), (signal.SIGUSR1, 1)],
 )
 def test_an_interrupted_study_returns_at_once_in_silence_and_goes_on(
     driver: Driver, number: int, times: int
@@ -236,3 +239,4 @@ def test_a_node_that_dies_loses_and_doubles_no_point(driver: Driver, cluster: An
     for trial in study.trials:
         assert trial.record is not None
         assert [point.step for point in trial.record.history] == [10, 20, 30, 40, 50]
+    assert_every_point_once(study.folder)

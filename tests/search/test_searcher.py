@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,11 @@ import pytest
 from optuna.trial import TrialState
 
 from lora2_search.config import RunConfig
-from lora2_search.errors import UserError
+from lora2_search.errors import UserError, is_disk_full
 from lora2_search.search.ledger import Ledger, Terms
 from lora2_search.search.proposals import Proposals
 from lora2_search.search.result import of_failure, of_report
-from lora2_search.search.searcher import TruthfulSearcher
+from lora2_search.search.searcher import Leaving, TruthfulSearcher
 from lora2_search.search.storage import opened
 from lora2_search.training.record import read_record
 
@@ -116,6 +117,42 @@ def test_a_trial_told_twice_counts_once(tmp_path: Path, database: Any) -> None:
     desk.searcher.on_trial_complete("a", last)
     desk.searcher.on_trial_complete("a", None, True)
     assert [trial.state.name for trial in desk.study.trials] == ["COMPLETE"]
+
+
+def test_a_run_whose_end_cannot_be_written_is_not_over(
+    tmp_path: Path, database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, database)
+    last = desk.run("a", desk.begin("a"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.source, "ended", full)
+        with pytest.raises(Leaving) as left:
+            desk.searcher.on_trial_complete("a", last)
+    assert left.value.error is not None and is_disk_full(left.value.error)
+    assert [trial.state.name for trial in desk.study.trials] == ["RUNNING"]
+    assert desk.seen.of("ended") == {}
+    desk.searcher.on_trial_complete("a", last)
+    assert [trial.state.name for trial in desk.study.trials] == ["COMPLETE"]
+    assert len(desk.seen.of("ended")["00000"]) == 1
+
+
+def test_a_full_disk_of_a_run_ends_the_execution_and_not_the_run(
+    tmp_path: Path, database: Any
+) -> None:
+    first = Desk(tmp_path, database)
+    task = first.begin("a")
+    first.run("a", task, 2)
+    with pytest.raises(OSError, match="No space left on device"):
+        first.ledger.reported("a", of_failure("OSError: [Errno 28] No space left on device", 3))
+    assert [trial.state.name for trial in first.study.trials] == ["RUNNING"]
+    second = Desk(tmp_path, database)
+    second.searcher.on_trial_complete("b", second.run("b", second.begin("b")))
+    (trial,) = second.study.trials
+    assert (trial.state.name, len(trial.intermediate_values)) == ("COMPLETE", 5)
 
 
 def test_a_study_ends_with_its_trials_or_its_time(tmp_path: Path, database: Any) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lora2_search.search.space import SPACE_FILE, load_space
 from lora2_search.search.storage import STUDY_FILE
+from lora2_search.tracking.params import clean_key
 from lora2_search.training.record import RECORD_FILE, RunRecord, read_record
 from tests.tracking.study import Stored
 
@@ -32,7 +33,7 @@ def assert_every_point_once(folder: Path, uri: str | None = None) -> None:
     if (folder / STUDY_FILE).is_file():
         _assert_in_optuna(folder, records)
     if uri is not None:
-        _assert_in_mlflow(folder, uri, records)
+        assert_in_mlflow(Stored(uri, folder.name), records)
 
 
 def records_under(folder: Path) -> Mapping[str, RunRecord]:
@@ -67,8 +68,8 @@ def _scores(record: RunRecord, metric: str | None) -> list[float]:
     return [point.metrics[name] for point in record.history if name in point.metrics]
 
 
-def _assert_in_mlflow(folder: Path, uri: str, records: Mapping[str, RunRecord]) -> None:
-    stored = Stored(uri, folder.name)
+def assert_in_mlflow(stored: Stored, records: Mapping[str, RunRecord]) -> None:
+    """Compare what MLflow holds with the records of the runs, by key."""
     runs, found = stored.runs(), stored.points()
     assert runs.keys() == records.keys()
     statuses = {run.info.status for run in [*runs.values(), stored.parent()]}
@@ -78,7 +79,7 @@ def _assert_in_mlflow(folder: Path, uri: str, records: Mapping[str, RunRecord]) 
         (key, name, point.step)
         for key, record in records.items()
         for point in record.history
-        for name in point.metrics
+        for name in map(clean_key, point.metrics)
     }
     names = {name for _, name, _ in recorded}
     assert Counter(point for point in found if point[1] in names) == Counter(recorded)

@@ -21,9 +21,10 @@ from lora2_search.tracking.observer import SpoolObserver
 from lora2_search.tracking.spool import Spool, run_path
 from lora2_search.tracking.sync import sync
 from lora2_search.tracking.syncer import LOG_FILE, main, start_syncer
+from tests.support.exactly_once import assert_in_mlflow
 
 from .servers import LossyProxy, MlflowServer, alive, free_port, wait_until
-from .study import Stored, parent, record, report, run, spooled, whole_run
+from .study import Stored, parent, points, record, report, run, spooled, whole_run
 
 RUNS = 20
 POINTS = 50
@@ -57,7 +58,8 @@ def check_exactly_once(stored: Stored, folder: Path) -> None:
     found, wanted = stored.points(), spooled(folder)
     assert found == wanted
     assert set(found.values()) == {1}
-    assert len(stored.runs()) == RUNS
+    infos = [run(folder, number) for number in range(RUNS)]
+    assert_in_mlflow(stored, {info.key: record(info, points(0, POINTS)) for info in infos})
     losses = Counter(key for key, name, _ in found if name == "train/loss")
     assert set(losses.values()) == {POINTS}
     assert {item.info.status for item in stored.runs().values()} == {"FINISHED"}
