@@ -228,7 +228,8 @@ def test_a_folder_of_another_run_is_refused(
         ({"model.name_or_path": "/nowhere/model"}, "no folder"),
         ({"adapter.t_init": 50, "adapter.t_final": 50}, "t_init"),
         ({"data.test_size": 240}, "leaves nothing to train on"),
-        ({"data.label": "review", "data.kind": "regression"}, "must hold numbers"),
+        ({"data.kind": "regression"}, "must hold numbers"),
+        ({"data.label": "review"}, "is the text too"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_words(
