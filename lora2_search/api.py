@@ -85,7 +85,8 @@ def tune(
     )
     tracked = Tracked(folder, parent, uri, say)
     with chosen.placing(), ended_as_failed(tracked):
-        told = check_inputs(plan.run_config(), say, {"objective.metric": plan.objective.metric})
+        judged_by = {"objective.metric": plan.objective.metric}
+        told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
         study = run_study(
             plan,
             resume=resume is not None,
@@ -188,6 +189,8 @@ def train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, or the loss is no longer finite.
     """
+    from .training.preparation import check_loading
+
     uri = uris.resolve(tracking_uri)
     chosen = chosen_run(
         config, overrides=overrides, name=name, resume=resume, also=uris.options(uri)
@@ -202,6 +205,7 @@ def train(
     tracked = Tracked(run.folder, parent, uri, say)
     with chosen.placing():
         told = check_inputs(run.config, say)
+        check_loading(run.config)
     run.folder.mkdir(parents=True, exist_ok=True)
     with owned(run.folder), ended_as_failed(tracked):
         record = _trained(run, [tracked, Beginning(told, say), *observers])

@@ -39,6 +39,11 @@ class Encoded:
         """Return the examples of a batch, one mapping of token lists each."""
         return [{name: column[i] for name, column in self.features.items()} for i in indices]
 
+    def only(self, index: int) -> Encoded:
+        """Return one example as a split of its own."""
+        features = {name: [column[index]] for name, column in self.features.items()}
+        return Encoded(features, self.labels[[index]], self.lengths[[index]])
+
 
 def encode(data: Data, tokenizer: Any, max_length: int) -> dict[str, Encoded]:
     """Tokenise all splits; a split tokenised before with the same tokenizer is read from disk."""
