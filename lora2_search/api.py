@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .ablation.runner import SuiteResult
 from .ablation.suite import Suite
 from .chosen import chosen_space, chosen_suite
-from .chosen_run import chosen_run, trial_run
+from .chosen_run import chosen_run, lost_checkpoint, trial_run
 from .config import RunConfig
 from .observer import Beginning, Observer, RunInfo
 from .preflight import check_inputs
@@ -20,7 +20,7 @@ from .suite_run import run_chosen_suite
 from .tracked import Tracked, ended_as_failed
 from .tracking import uri as uris
 from .tracking.observer import ParentInfo
-from .training.record import RunRecord, read_record
+from .training.record import RunRecord, damaged_records, readable_record
 
 if TYPE_CHECKING:
     from .training.reporter import Report
@@ -85,7 +85,9 @@ def tune(
     )
     tracked = Tracked(folder, parent, uri, say)
     with chosen.placing(), ended_as_failed(tracked):
-        told = check_inputs(plan.run_config(), say, {"objective.metric": plan.objective.metric})
+        _say_damaged(folder, resume, say)
+        judged_by = {"objective.metric": plan.objective.metric}
+        told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
         study = run_study(
             plan,
             resume=resume is not None,
@@ -188,6 +190,8 @@ def train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, or the loss is no longer finite.
     """
+    from .training.preparation import check_loading
+
     uri = uris.resolve(tracking_uri)
     chosen = chosen_run(
         config, overrides=overrides, name=name, resume=resume, also=uris.options(uri)
@@ -202,11 +206,19 @@ def train(
     tracked = Tracked(run.folder, parent, uri, say)
     with chosen.placing():
         told = check_inputs(run.config, say)
+        check_loading(run.config)
+    if resume is not None and (line := lost_checkpoint(run)):
+        say(line)
     run.folder.mkdir(parents=True, exist_ok=True)
     with owned(run.folder), ended_as_failed(tracked):
         record = _trained(run, [tracked, Beginning(told, say), *observers])
         tracked.close("COMPLETE", winner=run)
     return record
+
+
+def _say_damaged(folder: Path, resume: str | None, say: Callable[[str], None]) -> None:
+    for damage in damaged_records(folder) if resume is not None else ():
+        say(f"{damage.path} is damaged: {damage.why}; the study goes on without it")
 
 
 def _finish_study(study: Study, tracked: Tracked) -> None:
@@ -235,7 +247,7 @@ def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:
         record = run_to_the_end(run.config, run.folder, _Told(run, observers))
     except Exception as error:
         for observer in observers:
-            observer.ended(run, "FAIL", read_record(run.folder), str(error))
+            observer.ended(run, "FAIL", readable_record(run.folder), str(error))
         raise
     for observer in observers:
         observer.ended(run, "COMPLETE", record, "")

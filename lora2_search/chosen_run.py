@@ -17,7 +17,8 @@ from .observer import RunInfo
 from .search.proposals import trial_key
 from .search.study import Study
 from .source import Source, read_yaml, with_overrides
-from .training.record import RECORD_FILE, read_record
+from .stored import Damaged
+from .training.record import CHECKPOINT_FOLDER, RECORD_FILE, read_record
 
 RUNS_FOLDER = "runs"
 
@@ -106,9 +107,24 @@ def _run(config: RunConfig, name: str) -> RunInfo:
 
 def _stored_run(name: str) -> Source:
     record = read_record(run_folder(name))
+    if record is None and run_folder(name).is_dir():
+        remedy = f"restore it from a copy, or delete {run_folder(name)}"
+        raise Damaged(run_folder(name) / RECORD_FILE, "it is missing", remedy)
     if record is None:
         folder = home() / RUNS_FOLDER
         known = [path.parent.name for path in folder.glob(f"*/{RECORD_FILE}")]
         hint = did_you_mean(name, known) if known else "there are no runs yet"
         raise UserError(f"no run named {name} in {folder}; {hint}")
     return Source(record.config, name=str(run_folder(name) / RECORD_FILE))
+
+
+def lost_checkpoint(run: RunInfo) -> str | None:
+    """Say that a run which was measured before begins anew; ``None`` where it goes on."""
+    from .training.checkpoint import has_checkpoint
+
+    record = read_record(run.folder)
+    if record is None or record.status == "completed" or not record.history:
+        return None
+    if has_checkpoint(run.folder):
+        return None
+    return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run begins anew"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,8 @@ from .config import ModelConfig, RunConfig, with_settings
 from .errors import ConfigError, Problem, UserError
 from .model_types import TARGETS
 from .search.objective import unmeasured
+from .training.fit import files_problems, head_remark, layers, length_problem
+from .training.headers import CONFIG_FILE, read_model_config
 from .training.launch import check_launch
 from .training.location import model_location
 from .training.packaged import TASK_ASSETS, asset
@@ -19,8 +20,6 @@ from .training.plan import check_schedule
 
 if TYPE_CHECKING:
     from .training.data import Data
-
-CONFIG_FILE = "config.json"
 
 
 def check_inputs(
@@ -46,8 +45,9 @@ def check_inputs(
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
-            does not fit them, more layers than the model has, target modules that it has not, and
-            a budget schedule that does not fit the steps; all of them.
+            does not fit them, a model whose files are damaged or do not fit its ``config.json``,
+            its tokenizer or the sentences, more layers than it has, target modules that it has
+            not, and a budget schedule that does not fit the steps; all of them.
         UserError: The hub or the package index cannot be reached, or a launcher started several
             processes for one run.
     """
@@ -55,18 +55,17 @@ def check_inputs(
     problems: list[Problem] = []
     if config.task in TASK_ASSETS:
         asset(TASK_ASSETS[config.task], say)
-    try:
-        _check_model(config, say)
-    except ConfigError as error:
-        problems += error.problems
     data = None
     try:
         data = _check_data(config, say, judged_by or {})
     except ConfigError as error:
         problems += error.problems
-    examples = None if data is None else len(data.splits["train"])
+    try:
+        _check_model(config, data, say)
+    except ConfigError as error:
+        problems = error.problems + problems
     for name, variant in variants:
-        found = _new_problems(variant, config, examples, say)
+        found = _new_problems(variant, config, data, say)
         problems += [replace(problem, key=f"{name}.{problem.key}") for problem in found]
     if problems or data is None:
         raise ConfigError(list(dict.fromkeys(problems)))
@@ -76,13 +75,14 @@ def check_inputs(
 
 
 def _new_problems(
-    variant: RunConfig, config: RunConfig, examples: int | None, say: Callable[[str], None]
+    variant: RunConfig, config: RunConfig, data: Data | None, say: Callable[[str], None]
 ) -> Iterator[Problem]:
     """Yield what only the variant has wrong: what it shares with the run was told there."""
     checks: list[Callable[[], None]] = []
     if _model_settings(variant) != _model_settings(config):
-        checks.append(lambda: _check_model(variant, say))
-    if examples is not None:
+        checks.append(lambda: _check_model(variant, data, say))
+    if data is not None:
+        examples = len(data.splits["train"])
         checks.append(lambda: check_schedule(variant, examples))
     for check in checks:
         try:
@@ -92,7 +92,14 @@ def _new_problems(
 
 
 def _model_settings(config: RunConfig) -> tuple[Any, ...]:
-    return config.model, config.method, config.adapter.target_modules
+    return config.model, config.method, _named_modules(config), config.data.max_length
+
+
+def _named_modules(config: RunConfig) -> dict[str, Any]:
+    """Return what the adapter's settings say about the model's modules, where they say anything."""
+    names = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
+    told = {name: getattr(config.adapter, name) for name in names}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _check_data(
@@ -117,17 +124,24 @@ def _check_data(
     return data
 
 
-def _check_model(config: RunConfig, say: Callable[[str], None]) -> None:
-    told = json.loads(check_model(config.model, say).read_text(encoding="utf-8"))
+def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:
+    path = check_model(config.model, say)
+    told = read_model_config(path)
     problems = [*_wrong_targets(config, told.get("model_type"))]
-    layers, have = config.model.layers, _layers(told)
-    if layers is not None and have is not None and layers > have:
-        message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {layers}"
+    wanted, have = config.model.layers, layers(told)
+    if wanted is not None and have is not None and wanted > have:
+        message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {wanted}"
         problems.append(Problem("model.layers", message))
     if not problems:
         problems += _unmatched_targets(config)
+        problems += files_problems(config, told, path.parent)
+    if not problems and data is not None:
+        too_long = length_problem(config, told, path.parent, data)
+        problems += [too_long] if too_long else []
     if problems:
         raise ConfigError(problems)
+    if data is not None and (remark := head_remark(config, told, path.parent, data)):
+        say(remark)
 
 
 def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
@@ -143,8 +157,8 @@ def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Proble
 
 def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
     """Yield that no module of the model has a named target's name; the defaults always match."""
-    targets = config.adapter.target_modules
-    if targets is None or config.method in ("full", "head-only"):
+    named = _named_modules(config)
+    if not named or config.method in ("full", "head-only"):
         return
     if config.model.trust_remote_code:  # its code runs where it trains, not for a check
         return
@@ -152,15 +166,11 @@ def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
     from .training.sizes import adapter_sizes
 
     try:
-        adapter_sizes(config.model.name_or_path, k=1, r=1, target_modules=targets)
+        adapter_sizes(config.model.name_or_path, k=1, r=1, **named)
+    except ConfigError as error:
+        yield from error.problems
     except UserError as error:
-        yield Problem("adapter.target_modules", str(error))
-
-
-def _layers(told: Mapping[str, Any]) -> int | None:
-    """Return how many layers a model's ``config.json`` gives it, where it names them as usual."""
-    names = ("num_hidden_layers", "n_layers", "n_layer")
-    return next((told[name] for name in names if isinstance(told.get(name), int)), None)
+        yield Problem(f"adapter.{next(iter(named))}", str(error))
 
 
 def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: None) -> Path:

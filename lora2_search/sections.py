@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -72,10 +73,20 @@ def _encoding(name: str) -> str:
     return name
 
 
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"must be a regular expression, but got {text!r}: {error}") from None
+    return text
+
+
 Index = Annotated[int, Field(ge=0)]
 StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
 MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
 CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
+# What PEFT matches names of modules by.
+Pattern = Annotated[str, AfterValidator(_regular_expression)]
 
 
 class ModelConfig(Section):
@@ -202,17 +213,17 @@ class AdapterConfig(Section):
     delta_t: StepsOrFraction = Field(1, gt=0, description="steps between two prunings")
     beta1: float = Field(0.85, gt=0, lt=1, description="decay of the averaged sensitivity")
     beta2: float = Field(0.85, gt=0, lt=1, description="decay of the averaged uncertainty")
-    target_modules: list[str] | str | None = Field(
+    target_modules: list[str] | Pattern | None = Field(
         None, description="default: all linear layers of each block"
     )
-    exclude_modules: list[str] | str | None = Field(None, description="modules to leave alone")
+    exclude_modules: list[str] | Pattern | None = Field(None, description="modules to leave alone")
     layers_to_transform: list[Index] | Index | None = Field(
         None, description="indices of the blocks to adapt; default: all"
     )
-    layers_pattern: list[str] | str | None = Field(
+    layers_pattern: list[Pattern] | Pattern | None = Field(
         None, description="name of the list of blocks, where PEFT cannot tell it"
     )
-    rank_pattern: dict[str, Annotated[int, Field(ge=0)]] | None = Field(
+    rank_pattern: dict[Pattern, Annotated[int, Field(ge=0)]] | None = Field(
         None, description="other ranks than r, by module name"
     )
 

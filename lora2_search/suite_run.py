@@ -18,6 +18,7 @@ from .preflight import check_inputs
 from .tracked import Tracked, ended_as_failed
 from .tracking import uri as uris
 from .tracking.observer import ParentInfo
+from .training.record import damaged_records
 
 
 def run_chosen_suite(
@@ -73,6 +74,8 @@ def run_chosen_suite(
 
     with chosen.placing(), ended_as_failed(tracked), _adoption(plan, archive) as adoption:
         told += check_suite_inputs(plan, say)
+        for damage in damaged_records(suite_folder(plan.name, storage)) if resume else ():
+            say(f"{damage.path} is damaged: {damage.why}; its run is made anew")
         if plan.until_decided:
             result = _run_looking(plan, resume, run, tracked, say)
         else:

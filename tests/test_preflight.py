@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,7 @@ def test_a_budget_schedule_longer_than_the_run_is_told_before_it(
 def test_a_model_type_without_default_targets_asks_for_them(
     tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
+    shutil.copytree(tiny_bert, tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.json").write_text('{"model_type": "mpnet"}')
     with pytest.raises(ConfigError, match="'mpnet' has no defaults; bert, ") as caught:
         check_inputs(config(tmp_path, reviews_csv))

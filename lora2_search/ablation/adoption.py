@@ -11,7 +11,7 @@ from ..config import RunConfig, with_settings
 from ..errors import ConfigError, Problem
 from ..observer import RunInfo
 from ..search.space import Resources
-from ..training.record import CONFIG_FILE, PREDICTIONS_FILE, RunRecord, read_record, write_json
+from ..training.record import CONFIG_FILE, PREDICTIONS_FILE, RunRecord, readable_record, write_json
 from .difference import difference
 from .reuse import Circumstances, InputsOnce
 from .suite import TUNING_FOLDER, Suite
@@ -106,7 +106,7 @@ class Adoption:
 
 def _completed(runs: Sequence[RunInfo], *files: str) -> Iterator[_Run]:
     for run in runs:
-        record = read_record(run.folder)
+        record = readable_record(run.folder)
         whole = all((run.folder / name).is_file() for name in files)
         if record is not None and record.status == "completed" and whole:
             yield _Run(f"{run.folder.parent.name}/{run.folder.name}", record, run.config)
@@ -119,7 +119,7 @@ def _tuning(suite: Suite, begun: Path) -> Iterator[_Run]:
 def _tuned(suite: Suite, begun: Path) -> Iterator[_Run]:
     """Yield the tuning runs that have done their work: the base has other settings since."""
     for folder in sorted((begun / TUNING_FOLDER).glob("*")):
-        record = read_record(folder)
+        record = readable_record(folder)
         if record is not None and record.status in ("completed", "failed"):
             config = _moved(RunConfig.model_validate(record.config), suite)
             yield _Run(f"{TUNING_FOLDER}/{folder.name}", record, config)

@@ -23,6 +23,7 @@ from ..training.record import (
     RECORD_FILE,
     RunRecord,
     read_record,
+    readable_record,
     write_json,
 )
 from .twins import identity
@@ -114,7 +115,7 @@ def reusable(
     for folder, found_identity in _candidates(storage):
         wanted = [run for run in missing.get(found_identity, []) if run.key not in found]
         if wanted and folder.resolve() not in ours:
-            record = read_record(folder)
+            record = readable_record(folder)
             if record is not None and _is_whole(folder, record) and circumstances.made(record):
                 same = [run for run in wanted if inputs.same(run.config, record)]
                 found |= {run.key: folder for run in same}

@@ -15,7 +15,7 @@ from ..search.interruption import Interruption
 from ..search.progress import Progress, progress_of
 from ..search.shelf import Shelf
 from ..source import Source
-from ..training.record import RunRecord, read_record, write_json
+from ..training.record import RunRecord, readable_record, write_json
 from .adoption import Adoption
 from .growth import as_grown
 from .reuse import Circumstances, take_over_all
@@ -63,8 +63,11 @@ class SuiteResult:
 
     @cached_property
     def records(self) -> Mapping[str, RunRecord]:
-        """The records by the run's key (``base-seed0``); runs that never began have none."""
-        read = {run.key: read_record(run.folder) for run in self.runs}
+        """The records by the run's key (``base-seed0``).
+
+        Runs that never began have none, nor have those whose record is damaged: they run anew.
+        """
+        read = {run.key: readable_record(run.folder) for run in self.runs}
         return {key: record for key, record in read.items() if record is not None}
 
     @property

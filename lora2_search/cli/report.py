@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..home import writable_folder
 from ..invocation import command_line
+from .failures import say
 from .named import Named, find
 
 
@@ -23,7 +24,7 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
         UserError: There is none of that name, it is a single run, what is asked of it is for
             suites alone, or a folder cannot be written.
     """
-    from ..report.archive import is_archive
+    from ..report.archive import RECORDS_FILE, SUITE_FILE, is_archive
 
     folder = Path(name).expanduser()
     if is_archive(folder):
@@ -34,6 +35,11 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
             )
         print(_of_archive(folder))
         return
+    if _was_archive(folder):
+        raise UserError(
+            f"{folder} was an archive, but has lost a file: it must hold {SUITE_FILE} and "
+            f"{RECORDS_FILE}; restore it from a copy"
+        )
     item = find(name, storage)
     if item.kind == "run":
         raise UserError(
@@ -41,6 +47,8 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
         )
     if item.kind not in ("study", "suite"):
         raise UserError(f"{name} is a {item.kind}, which wrote its page when it ended")
+    for line in item.troubles():
+        say(line)
     if archive is not None:
         print(_archived(item, _writable(archive)))
     if archive is None or out is not None:
@@ -77,6 +85,13 @@ def _of_archive(folder: Path) -> Path:
     from ..report.archive import write_archived_report
 
     return write_archived_report(folder)
+
+
+def _was_archive(folder: Path) -> bool:
+    from ..report.archive import EXAMPLES_FILE, RECORDS_FILE
+
+    # Neither stands in the folder of a suite.
+    return any((folder / name).exists() for name in (RECORDS_FILE, EXAMPLES_FILE))
 
 
 def _writable(folder: Path) -> Path:

@@ -40,17 +40,21 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
     }
     best = trial_run(study)
     record = study.best.record if study.best else None
-    if best is not None and record is not None and study.best is not None:
-        result["constant"] = _constant(record, best.metric)
+    if best is not None and study.best is not None:
+        result["constant"] = _constant(record, best.metric) if record else {}
         result["winner"] = {
             "trial": study.best.number,
             "score": study.best.score,
             "settings": dict(best.settings),
+            # What Optuna knows stands where the record is damaged.
+            **{"metric": best.metric or "score", "validation": study.best.score},
             **_scores(record, best.metric),
-            "shown": named_metric(best.metric or record.metric, record.classes),
-            "caveats": _caveats(study),
-            "flags": [flag.model_dump() for flag in record.flags],
-            "counts": record.counts,
+            "shown": named_metric(best.metric or record.metric, record.classes)
+            if record
+            else best.metric or "score",
+            "caveats": [*([study.best.damage] if study.best.damage else []), *_caveats(study)],
+            "flags": [flag.model_dump() for flag in record.flags] if record else [],
+            "counts": record.counts if record else {},
             "adapter": str(best.folder / ADAPTER_FOLDER),
             "train": command("train", "--from-study", study.name, storage=storage),
         }
@@ -81,7 +85,8 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
         console.print(_against_head_only(winner, result["head_only"], result["constant"]))
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())
         console.print(f"\nSettings:    {settings}")
-        console.print(f"Parameters:  {_sizes(winner['counts'])}")
+        if winner["counts"]:
+            console.print(f"Parameters:  {_sizes(winner['counts'])}")
         console.print(f"Adapter:     {winner['adapter']}")
         console.print(f"Train it:    {winner['train']}")
     console.print(f"Report:      {result['report']}")

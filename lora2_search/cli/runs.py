@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..invocation import command_line
 from ..report.constant import constant_line
+from ..stored import Damaged
 from ..training.record import RunRecord
+from .failures import say as complain
 from .live import duration, number
-from .named import REFERENCE, Named, changed, everything, find
+from .named import REFERENCE, Lost, Named, changed, everything, find
 from .narration import narrator
 from .rows import print_json, print_rows
+
+_COLUMNS = ("name", "kind", "state", "runs", "best", "metric", "score", "begun", "go on with")
 
 
 def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
@@ -25,7 +30,7 @@ def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
         as_json: Print JSON.
         wide: Print every column, however wide the terminal is.
     """
-    rows = [_overview(item) for item in everything(storage)]
+    rows = [_overview_or_damage(item) for item in everything(storage)]
     if as_json:
         print_json(rows)
         return
@@ -50,9 +55,12 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
         return
     keys = _varied(item)
     rows = [_row(run, record, item, keys) for run, record in item.records()]
+    rows += [_lost_row(lost, item) for lost in item.lost()]
     rows += [_waiting(run, settings, item) for run, settings in item.waiting().items()]
     state = item.state()
     again = item.resumption() if state == "stopped" else None
+    for trouble in item.troubles():
+        complain(trouble)
     if as_json:
         told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
         print_json({**told, "folder": str(item.folder), "runs": rows})
@@ -74,7 +82,8 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
     """Deliver one of what was run, or all, to MLflow.
 
     Raises:
-        UserError: MLflow cannot be reached, or one of them is being delivered right now.
+        UserError: MLflow cannot be reached, one of them is being delivered right now, or files of
+            what was to be delivered are damaged: the rest was delivered.
     """
     from ..tracking.spool import parent_path
     from ..tracking.sync import sync
@@ -83,31 +92,57 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
     target, say = resolve(uri), narrator(as_json)
     items = [find(name, storage)] if name else everything(storage)
     counts = {}
+    damaged: list[str] = []
     for item in items:
-        if name or parent_path(item.folder).is_file():
-            counts[item.name] = sync(item.folder, target)
-            said = counts[item.name]
+        if name or parent_path(item.folder).exists():
+            try:
+                counts[item.name] = said = sync(item.folder, target)
+            except Damaged as damage:
+                damaged.append(str(damage))
+                continue
+            damaged += said.damaged
             refused = f", {said.refused} refused" if said.refused else ""
             say(f"{item.name}: {said.points} points delivered{refused}, {said.runs} runs there")
     if as_json:
         print_json({key: value.model_dump() for key, value in counts.items()})
-    elif not counts:
+    elif not counts and not damaged:
         say(f"nothing to deliver to {shown(target)}")
+    if damaged:
+        raise UserError("\n".join(damaged))
 
 
 def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -> None:
     """Serve MLflow until Ctrl-C, opened at a study, a suite or a verification."""
+    from ..tracking.spool import check_identity, parent_path
     from ..tracking.ui import serve
     from ..tracking.uri import resolve
 
     folder = find(name, storage).folder if name else None
+    if folder is not None and parent_path(folder).exists():
+        check_identity(folder)
     serve(resolve(uri), port, folder=folder, announce=narrator())
+
+
+def _overview_or_damage(item: Named) -> dict[str, Any]:
+    """Return the row of an item; its damaged files are named on stderr, and the rest is told."""
+    row: dict[str, Any]
+    try:
+        row, troubles = _overview(item), item.troubles(predictions=False)
+    except UserError as error:
+        row = dict.fromkeys(_COLUMNS, "")
+        row |= {"name": item.name, "kind": item.kind, "state": "damaged"}
+        row |= {"score": None, "go on with": None, "folder": str(item.folder)}
+        troubles = str(error).splitlines()
+    for line in troubles:
+        complain(line)
+    return row
 
 
 def _overview(item: Named) -> dict[str, Any]:
     records = item.records()
     extent = str(item.extent) if item.kind == "verification" else ""
     states = Counter(item.state_of(record.status) for name, record in records if name != REFERENCE)
+    states.update(item.state_of(lost.state) for lost in item.lost())
     states.update(item.state_of("running") for _ in item.waiting())
     state = item.state()
     best, score = item.best() or ("", None)
@@ -145,6 +180,16 @@ def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str
         "peak MB": record.peak_memory_mb,
         "flags": [flag.model_dump() for flag in record.flags],
         "error": record.error or "",
+    }
+
+
+def _lost_row(lost: Lost, item: Named) -> dict[str, Any]:
+    return {
+        "run": lost.name,
+        "state": item.state_of(lost.state),
+        "validation": lost.score,
+        "settings": {},
+        "error": lost.why,
     }
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError
+from ..stored import reading, stored_text
 from ..training.record import PREDICTIONS_FILE, RunRecord, read_record, write_json, write_text
 from .archive_state import state_of
 from .archived_record import lean, rebuilt, shared, without_shared
@@ -34,12 +35,13 @@ from .suite_report import TABLES_FOLDER, write_texts
 from .tuning import TUNING_FOLDER
 
 RECORDS_FILE = "records.jsonl"
+_REMEDY = "restore it from a copy of the archive"
 _FOLDERS = (RUNS_FOLDER, TUNING_FOLDER)
 
 
 def is_archive(folder: Path) -> bool:
     """Whether a folder is an archive of a suite."""
-    return (folder / RECORDS_FILE).is_file() and (folder / SUITE_FILE).is_file()
+    return (folder / RECORDS_FILE).exists() and (folder / SUITE_FILE).exists()
 
 
 def write_archive(suite_folder: Path, out: Path) -> Path:
@@ -179,9 +181,10 @@ def _write_predictions(folder: Path, records: Mapping[str, RunRecord], out: Path
     tables = []
     for name in records:
         path = folder / name / PREDICTIONS_FILE
-        if name.startswith(f"{RUNS_FOLDER}/") and path.is_file():
+        if name.startswith(f"{RUNS_FOLDER}/") and path.exists():
             columns = ["split", "example", "label", "prediction"]
-            table = pd.read_parquet(path, columns=columns).query(f"split == '{TEST}'")
+            with reading(path, "delete it to keep the evidence without it"):
+                table = pd.read_parquet(path, columns=columns).query(f"split == '{TEST}'")
             table.insert(0, "run", path.parent.name)
             tables.append(table.drop(columns="split").sort_values("example"))
     empty = pd.DataFrame({"run": [], "example": [], "label": [], "prediction": []})
@@ -215,17 +218,20 @@ def _unpack(folder: Path, suite: Path) -> None:
 
     suite.mkdir()
     for name in (SUITE_FILE, PUBLISHED_FILE, EXAMPLES_FILE):
-        if (folder / name).is_file():
+        if (folder / name).exists():
+            stored_text(folder / name, _REMEDY)
             shutil.copyfile(folder / name, suite / name)
-    lines = (folder / RECORDS_FILE).read_text(encoding="utf-8").splitlines()
-    first, *rest = (json.loads(line) for line in lines)
-    for line in rest:
-        (suite / line["run"]).mkdir(parents=True)
-        rebuilt(line, first["shared"]).write(suite / line["run"])
-    every = pd.read_parquet(folder / PREDICTIONS_FILE)
-    for name, table in every.groupby("run"):
-        run = suite / RUNS_FOLDER / str(name)
-        if run.is_dir():  # or it ended while an archive was written, which got no further
-            told = table.drop(columns="run").astype({"label": float, "prediction": float})
-            told.insert(0, "split", TEST)
-            told.to_parquet(run / PREDICTIONS_FILE, index=False)
+    with reading(folder / RECORDS_FILE, _REMEDY):
+        lines = (stored_text(folder / RECORDS_FILE, _REMEDY) or "").splitlines()
+        first, *rest = (json.loads(line) for line in lines)
+        for line in rest:
+            (suite / line["run"]).mkdir(parents=True)
+            rebuilt(line, first["shared"]).write(suite / line["run"])
+    with reading(folder / PREDICTIONS_FILE, _REMEDY):
+        every = pd.read_parquet(folder / PREDICTIONS_FILE)
+        for name, table in every.groupby("run"):
+            run = suite / RUNS_FOLDER / str(name)
+            if run.is_dir():  # or it ended while an archive was written, which got no further
+                told = table.drop(columns="run").astype({"label": float, "prediction": float})
+                told.insert(0, "split", TEST)
+                told.to_parquet(run / PREDICTIONS_FILE, index=False)

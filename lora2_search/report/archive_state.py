@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
+from ..stored import reading, stored_json
 from ..training.record import RunRecord, write_json
 
 STATE_FILE = "archive.json"
+_REMEDY = "write the archive anew, or restore it from a copy"
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,12 @@ def state_of(
 def read_state(folder: Path) -> ArchiveState | None:
     """Return the state that was written with an archive; ``None`` for one of earlier versions."""
     path = folder / STATE_FILE
-    if not path.is_file():
+    told = stored_json(path, _REMEDY)
+    if told is None:
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
-    runs, tuning = (Count(**told[name]) for name in ("runs", "tuning_runs"))
-    return ArchiveState(told["suite"], runs, tuning, tuple(told["made_by"]))
+    with reading(path, _REMEDY):
+        runs, tuning = (Count(**told[name]) for name in ("runs", "tuning_runs"))
+        return ArchiveState(told["suite"], runs, tuning, tuple(told["made_by"]))
 
 
 def _planned(tuning: Mapping[str, Any]) -> int:

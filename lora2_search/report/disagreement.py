@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from ..config import RunConfig
 from ..errors import UserError
 from ..home import home
+from ..stored import reading, stored_json
 from .confusion import class_names, named
 from .contrasts import common_predictions
 from .records import SuiteRuns
@@ -109,9 +109,10 @@ def example_texts(suite: SuiteRuns) -> Texts:
     it is on this machine and still the one that was trained on; nothing is fetched.
     """
     stored = suite.folder / EXAMPLES_FILE
-    if stored.is_file():
-        told = json.loads(stored.read_text(encoding="utf-8"))
-        return {int(number): str(text) for number, text in told.get(suite.task, {}).items()}
+    if stored.exists():
+        with reading(stored, "delete it: the texts are then read from the data, if it is here"):
+            told = stored_json(stored)
+            return {int(number): str(text) for number, text in told.get(suite.task, {}).items()}
     run = next((run for run in suite.runs.values() if run.record.data_hash), None)
     if run is None or not _is_here(run.record.config):
         return {}

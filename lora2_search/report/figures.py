@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..database import sqlite_url
 from ..errors import UserError
+from ..stored import reading_database
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -46,11 +47,13 @@ def open_study(folder: Path, name: str) -> Study:
     import optuna
 
     path = folder / STUDY_FILE
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"the study {name} has no {STUDY_FILE} in {folder}: it never began")
-    with _quiet():
+    with _quiet(), reading_database(path, "restore it from a copy"):
         try:
-            return optuna.load_study(study_name=name, storage=sqlite_url(path))
+            study = optuna.load_study(study_name=name, storage=sqlite_url(path))
+            study.get_trials(deepcopy=False)  # what is damaged shows when it is read
+            return study
         except KeyError:
             raise UserError(f"{path} holds no study named {name}") from None
 

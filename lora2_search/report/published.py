@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError, did_you_mean
+from ..stored import stored_text
 from ..training.record import write_text
 from ..training.tasks import METRICS
 
@@ -48,9 +49,10 @@ def read_published(
             none; says which and in which line.
     """
     path = folder / PUBLISHED_FILE
-    if not path.is_file():
+    text = stored_text(path, "delete it: an empty one is then written to fill in")
+    if text is None:
         return {}
-    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig")))
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
     missing = [name for name in COLUMNS[:3] if name not in (reader.fieldnames or [])]
     if missing:
         raise UserError(

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..source import read_yaml
+from ..stored import Damaged, reading, stored_text
 from ..training.record import PREDICTIONS_FILE, RunRecord, read_record
 
 SUITE_FILE = "suite.yaml"
 SPACE_FILE = "space.yaml"
 RUNS_FOLDER = "runs"
+TEST = "test"
+_REMEDY = "restore it from a copy"
+_NEEDED = {
+    "study": ("name", "task", "search"),
+    "suite": ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+}
 TRIALS_FOLDER = "trials"
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
 _DIVERGED = "diverged:"
@@ -95,6 +102,7 @@ class SuiteRuns:
         metric: The metric that is compared.
         runs: Runs with a record, by (arm, seed).
         unreadable: Folders whose record is broken.
+        troubles: Which of its records are damaged, and how.
         contrasts: Weights by arm of every named contrast, summing to 0; in Holm's family too.
         cells: Level by factor of every cell, by arm, by block of the design.
         equivalence: Claims of equality named before the run.
@@ -111,6 +119,7 @@ class SuiteRuns:
     metric: str
     runs: Mapping[tuple[str, int], Run]
     unreadable: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
     contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     cells: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
     equivalence: tuple[Margin, ...] = ()
@@ -132,6 +141,7 @@ class StudyRuns:
         trials: Runs with a record, by trial number.
         reference: The head-only run, when it was made.
         unreadable: Folders whose record is broken.
+        troubles: Which of its records are damaged, and how.
     """
 
     folder: Path
@@ -139,6 +149,7 @@ class StudyRuns:
     trials: Mapping[int, Run]
     reference: Run | None
     unreadable: tuple[str, ...] = field(default=())
+    troubles: tuple[str, ...] = field(default=())
 
 
 def read_suite(folder: Path) -> SuiteRuns:
@@ -162,9 +173,11 @@ def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
     Raises:
         UserError: The folder holds no suite.
     """
-    plan = _read_plan(folder / SUITE_FILE, "suite")
-    tasks = plan.get("tasks") or {"": {}}
-    return {str(task): _read_task(folder, plan, str(task), tasks[task]) for task in tasks}
+    path = folder / SUITE_FILE
+    plan = read_plan(path, "suite")
+    with reading(path, _REMEDY):
+        tasks = plan.get("tasks") or {"": {}}
+        return {str(task): _read_task(folder, plan, str(task), tasks[task]) for task in tasks}
 
 
 def _read_task(
@@ -174,7 +187,7 @@ def _read_task(
     seeds = tuple(int(seed) for seed in plan["seeds"])
     prefix = f"{task}." if task else ""
     runs: dict[tuple[str, int], Run] = {}
-    unreadable: list[str] = []
+    unreadable: list[Damaged] = []
     for arm in arms:
         for seed in seeds:
             run = _read_run(folder / RUNS_FOLDER / f"{prefix}{arm}-seed{seed}", unreadable)
@@ -190,7 +203,8 @@ def _read_task(
         floor=plan["floor"],
         metric=plan["metric"] or _metric(runs.values()),
         runs=runs,
-        unreadable=tuple(unreadable),
+        unreadable=tuple(damage.path.parent.name for damage in unreadable),
+        troubles=tuple(map(str, unreadable)),
         contrasts=plan.get("contrasts") or {},
         cells=plan.get("cells") or {},
         equivalence=tuple(Margin(**claim) for claim in plan.get("equivalence") or ()),
@@ -204,24 +218,40 @@ def read_study(folder: Path) -> StudyRuns:
     Raises:
         UserError: The folder holds no study.
     """
-    space = _read_plan(folder / SPACE_FILE, "study")
-    unreadable: list[str] = []
+    space = read_plan(folder / SPACE_FILE, "study")
+    unreadable: list[Damaged] = []
     trials = {}
     for path in sorted((folder / TRIALS_FOLDER).glob("*")):
         run = _read_run(path, unreadable) if path.name.isdigit() else None
         if run is not None:
             trials[int(path.name)] = run
     reference = _read_run(folder / REFERENCE_FOLDER, unreadable)
-    return StudyRuns(folder, space, trials, reference, tuple(unreadable))
+    names = tuple(damage.path.parent.name for damage in unreadable)
+    return StudyRuns(folder, space, trials, reference, names, tuple(map(str, unreadable)))
 
 
 def read_predictions(run: Run, split: str) -> Predictions | None:
-    """Return the predictions of a run on a split, ``None`` when it left none."""
+    """Return the predictions of a run on a split, ``None`` when it left none that can be read.
+
+    What is damaged is told by `damaged_predictions`.
+    """
+    try:
+        return _predictions(run, split)
+    except Damaged:
+        return None
+
+
+def _predictions(run: Run, split: str) -> Predictions | None:
+    path = run.folder / PREDICTIONS_FILE
+    if not path.exists():
+        return None
+    with reading(path):
+        return _parsed_predictions(path, split)
+
+
+def _parsed_predictions(path: Path, split: str) -> Predictions:
     import pyarrow.parquet as parquet
 
-    path = run.folder / PREDICTIONS_FILE
-    if not path.is_file():
-        return None
     table = parquet.read_table(path, columns=["split", "example", "label", "prediction"])
     chosen = np.asarray(table["split"].to_pylist(), dtype=object) == split
     examples = table["example"].to_numpy()[chosen].astype(np.int64)
@@ -231,10 +261,34 @@ def read_predictions(run: Run, split: str) -> Predictions | None:
     return Predictions(examples[order], labels[order], predictions[order])
 
 
-def _read_plan(path: Path, kind: str) -> dict[str, Any]:
-    if not path.is_file():
+def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
+    """Yield what is wrong with the predictions of complete runs; their scores still stand."""
+    for run in runs:
+        path = run.folder / PREDICTIONS_FILE
+        try:
+            found = _predictions(run, TEST)
+            if found is not None and not len(found.examples):
+                yield Damaged(path, f"it holds no predictions of {TEST}")
+            if found is None and run.record.status == "completed":
+                yield Damaged(path, "it is missing")
+        except Damaged as damage:
+            yield damage
+
+
+def read_plan(path: Path, kind: str) -> dict[str, Any]:
+    """Return what a study or suite was begun from, as plain values.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    if not path.exists():
         raise UserError(f"{path.parent} holds no {kind}: it has no {path.name}")
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+    stored_text(path, _REMEDY)
+    plan = read_yaml(path).data
+    # Half a YAML file is a whole one with less in it.
+    if missing := [key for key in _NEEDED[kind] if key not in plan]:
+        raise Damaged(path, f"it holds no {missing[0]}", _REMEDY)
+    return plan
 
 
 def _with_settings(plan: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -248,11 +302,11 @@ def _with_settings(plan: Mapping[str, Any], settings: Mapping[str, Any]) -> dict
     return result
 
 
-def _read_run(folder: Path, unreadable: list[str]) -> Run | None:
+def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:
     try:
         record = read_record(folder)
-    except ValueError:
-        unreadable.append(folder.name)
+    except Damaged as damage:
+        unreadable.append(damage)
         return None
     return None if record is None else Run(folder, record)
 

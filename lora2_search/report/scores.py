@@ -7,9 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..training.tasks import score
-from .records import Predictions, Run, SuiteRuns, read_predictions
-
-TEST = "test"
+from .records import TEST, Predictions, Run, SuiteRuns, read_predictions
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..stored import set_aside, stored_json
 from ..training.record import write_json, write_text
 
 ATTEMPT_FILE = "attempt.json"
@@ -36,7 +36,7 @@ class Attempt:
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / ATTEMPT_FILE
         self._token = uuid.uuid4().hex
-        self.number = int(_read(self._path).get("number", 0)) + 1
+        self.number = _last(self._path) + 1
         owner = {"host": platform.node(), "pid": os.getpid(), "token": self._token}
         write_json(self._path, {"number": self.number, **owner})
 
@@ -77,7 +77,7 @@ def take_overdue(folder: Path) -> str | None:
     marker = folder / OVERDUE_FILE
     if not marker.is_file():
         return None
-    text = marker.read_text(encoding="utf-8")
+    text = marker.read_text(encoding="utf-8", errors="replace")
     marker.unlink()
     return text
 
@@ -96,8 +96,15 @@ def _give_up(folder: Path, seconds: float) -> None:
     os._exit(OVERDUE_EXIT_CODE)
 
 
-def _read(path: Path) -> dict[str, str | int]:
+def _last(path: Path) -> int:
+    """Return the number of the last attempt; 0 where the file is damaged: a token tells them."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+        return int(_read(path).get("number", 0))
+    except (TypeError, ValueError):
+        if path.exists():
+            set_aside(path)
+        return 0
+
+
+def _read(path: Path) -> dict[str, str | int]:
+    return stored_json(path, "delete it: the run then counts its attempts anew") or {}

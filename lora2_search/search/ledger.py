@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from ..errors import UserError, says_disk_full
 from ..observer import Observer, RunInfo, State
-from ..training.record import CHECKPOINT_FOLDER, RunRecord, Status, read_record
+from ..stored import Damaged, set_aside
+from ..training.record import CHECKPOINT_FOLDER, RunRecord, Status, read_record, readable_record
 from .result import COMPLETED, FAILED, INTERVAL, SCORE, report_of, report_of_record
 from .roles import is_reference
 from .trainable import Task
@@ -86,7 +87,7 @@ class Ledger:
         A run whose record is final already (the driver died before it was told) is told now.
         """
         while (run := self._source.next()) is not None:
-            record = read_record(run.folder)
+            record = _sound_record(run.folder)
             if record is not None and record.fingerprint != run.config.fingerprint():
                 raise UserError(
                     f"{run.folder} holds a run with other settings than {run.name}; "
@@ -192,7 +193,7 @@ class Ledger:
         """Keep the evaluations that a dead driver never received: the record has them."""
         if interval <= entry.last + 1:
             return
-        record = read_record(entry.run.folder)
+        record = readable_record(entry.run.folder)
         known = self._source.past(entry.run)
         for earlier, score in enumerate(_measured(entry.run, record) if record else [], start=1):
             if earlier < interval and earlier not in known:
@@ -213,6 +214,15 @@ class Ledger:
         )
 
 
+def _sound_record(folder: Path) -> RunRecord | None:
+    """Return the record of a run; a damaged one is set aside, and the run goes on without it."""
+    try:
+        return read_record(folder)
+    except Damaged as damage:
+        set_aside(damage.path)
+        return None
+
+
 def _measured(run: RunInfo, record: RunRecord) -> list[float]:
     name = f"validation/{run.metric or record.metric}"
     return [point.metrics[name] for point in record.history if name in point.metrics]
@@ -220,7 +230,7 @@ def _measured(run: RunInfo, record: RunRecord) -> list[float]:
 
 def _mark(run: RunInfo, state: State, reason: str) -> RunRecord:
     """Make the record say how the run ended, where its own process could not."""
-    record = read_record(run.folder) or RunRecord(
+    record = readable_record(run.folder) or RunRecord(
         fingerprint=run.config.fingerprint(), config=run.config.model_dump(mode="json")
     )
     if state == "COMPLETE" or (state == "FAIL" and record.status == "failed"):

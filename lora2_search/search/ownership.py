@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import UserError
+from ..stored import Damaged, stored_json
 from ..training.record import write_json
 
 LOCK_FILE = "lock"
@@ -30,6 +30,8 @@ def owned(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / LOCK_FILE, timeout=_PATIENCE_SECONDS)
     try:
         lock.acquire()
+    except IsADirectoryError:
+        raise Damaged(folder / LOCK_FILE, "it is a folder", "delete it") from None
     except Timeout:
         raise UserError(
             f"{folder.name} is being run by {_owner(folder)}; wait for it, or end it first"
@@ -60,7 +62,11 @@ def is_owned(folder: Path) -> bool:
 
 def _owner(folder: Path) -> str:
     try:
-        owner = json.loads((folder / OWNER_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return "another process"
-    return f"process {owner['pid']} on {owner['host']}"
+        owner = stored_json(folder / OWNER_FILE) or {}
+    except Damaged:
+        owner = {}
+    return (
+        f"process {owner['pid']} on {owner['host']}"
+        if {"pid", "host"} <= owner.keys()
+        else "another process"
+    )

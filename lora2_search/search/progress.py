@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..source import read_yaml
-from ..training.record import read_record
+from ..training.record import RECORD_FILE, readable_record
 from .ownership import is_owned
 from .space import SPACE_FILE
 from .storage import stored_trials
@@ -51,9 +51,11 @@ def study_progress(folder: Path) -> Progress:
     plan = read_yaml(folder / SPACE_FILE).data
     trials = stored_trials(folder, folder.name)
     done = sum(trial.state.is_finished() for trial in trials)
-    reference = read_record(reference_folder(folder))
+    reference = readable_record(reference_folder(folder))
     # Whatever stops a driver early leaves a trial under way, except before the first one.
     whole = 0 < done == len(trials) and (reference is None or reference.status != "running")
+    # A resume makes the head-only run anew where its record is damaged.
+    whole &= reference is not None or not reference_folder(folder).joinpath(RECORD_FILE).exists()
     total = plan.get("trials")
     enough = total is None or plan.get("hours") is not None or done >= total
     return progress_of(folder, "trials", done, total, whole and enough)

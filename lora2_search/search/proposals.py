@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING
 from ..config import RunConfig
 from ..errors import ConfigError
 from ..observer import RunInfo, State
-from ..training.record import Status, read_record
+from ..training.record import Status, readable_record
 from .distribution import Value
 from .space import Space
-from .storage import make_sampler
+from .storage import TRIALS_FOLDER, make_sampler
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
-TRIALS_FOLDER = "trials"
 _RUN, _REASON, _SECONDS = "run", "reason", "seconds"
 _ALIKE = 3
 
@@ -105,7 +104,7 @@ class Proposals:
         number = self._numbers.get(run.key)
         if number is None:
             return
-        record = read_record(run.folder)
+        record = readable_record(run.folder)
         if record is not None and record.seconds is not None:
             self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
         self._tell(number, state, score, reason)

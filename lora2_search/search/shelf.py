@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import UserError, did_you_mean
 from ..home import home
+from ..stored import Damaged
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Shelf:
             UserError: There is none of that name; the message lists those there are.
         """
         path = self.folder(name, storage) / self.file
+        if path.is_dir() or (not path.exists() and any(path.parent.glob("*/*"))):
+            why = "it is a folder" if path.is_dir() else "it is missing"
+            raise Damaged(path, why, "restore it from a copy")
         if not path.is_file():
             shelf = path.parent.parent
             known = sorted(item.parent.name for item in shelf.glob(f"*/{self.file}"))

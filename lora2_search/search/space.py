@@ -119,6 +119,18 @@ class Space(RunConfig):
         """
         return with_settings(self.plain(), dict(params or {}))
 
+    def other_models(self) -> list[tuple[str, RunConfig]]:
+        """Return runs for every searched model and what must fit one, for `check_inputs`."""
+        runs = []
+        for name, item in self.search.items():
+            if name.startswith(("model.", "adapter.")) or name == "data.max_length":
+                for value in item.endpoints():
+                    try:
+                        runs.append(("search", self.run_config({name: value})))
+                    except ConfigError:
+                        continue  # only with other values of what else is searched
+        return runs
+
     def write(self, folder: Path) -> Path:
         """Write ``space.yaml`` with every key spelled out, and return its path."""
         path = folder / SPACE_FILE

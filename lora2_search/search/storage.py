@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..database import sqlite_url
+from ..stored import Damaged, reading_database
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STUDY_FILE = "study.db"
+TRIALS_FOLDER = "trials"
+_REMEDY = "restore it from a copy; the records of its trials are whole and stay"
 _PATIENCE_SECONDS = 60
 
 
@@ -32,11 +35,16 @@ def opened(
         name: The study's name.
         shared: Whether the folder may be on a network file system. SQLite's write-ahead log needs
             memory that all its users share, so it is for a local disk alone.
+
+    Raises:
+        Damaged: It cannot be read.
     """
     import optuna
 
-    _set_journal(folder / STUDY_FILE, "DELETE" if shared else "WAL")
-    with _connected(folder / STUDY_FILE) as storage:
+    path = folder / STUDY_FILE
+    with reading_database(path, _REMEDY):
+        _set_journal(path, "DELETE" if shared else "WAL")
+    with _connected(path) as storage:
         if not shared:
             _spare_syncs(storage)
         study = optuna.create_study(
@@ -46,16 +54,26 @@ def opened(
 
 
 def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
-    """Return the trials of a study, running or not; none where it has not begun."""
+    """Return the trials of a study, running or not; none where it has not begun.
+
+    Raises:
+        Damaged: The database cannot be read, or trials have left folders that it knows nothing of.
+    """
     import optuna
 
     path = folder / STUDY_FILE
-    if not path.is_file():
+    begun = any((folder / TRIALS_FOLDER).glob("*/"))
+    if not path.exists():
+        if begun:
+            raise Damaged(path, f"it is missing, but {TRIALS_FOLDER}/ holds trials", _REMEDY)
         return []
-    with _connected(path) as storage:
+    with reading_database(path, _REMEDY), _connected(path) as storage:
         try:
             study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
+            if begun:
+                why = f"it holds no study {name}, but {TRIALS_FOLDER}/ holds trials"
+                raise Damaged(path, why, _REMEDY) from None
             return []
         return study.get_trials(deepcopy=False)
 

@@ -13,14 +13,14 @@ from ..config import with_settings
 from ..errors import UserError
 from ..observer import Observer, RunInfo
 from ..source import Source
-from ..training.record import RunRecord, read_record
+from ..training.record import RunRecord, readable_record
 from . import early_stopping
 from .interruption import Interruption
 from .proposals import Proposals, seconds_spent
 from .roles import REFERENCE_TAGS
 from .shelf import Shelf
 from .space import SPACE_FILE, Space, load_space, validate_space
-from .storage import opened
+from .storage import opened, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ class Study:
 
     @property
     def reference(self) -> RunRecord | None:
-        """The record of the head-only run, ``None`` when the study has none."""
-        return read_record(reference_folder(self.folder))
+        """The record of the head-only run, ``None`` when the study has none that can be read."""
+        return readable_record(reference_folder(self.folder))
 
     @property
     def notes(self) -> list[str]:
@@ -129,6 +129,8 @@ def run_study(
     if resume:
         stored = stored_space(space.name, storage)
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
+        # Without its database it would begin anew, over the folders of the trials that it had.
+        stored_trials(folder, space.name)
     else:
         STUDIES.check_free(space.name, storage, also)
     interruption = Interruption()
@@ -236,4 +238,4 @@ def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:
     for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):
         row[name] = record.counts.get(name) if record else None
     row["seconds"] = record.seconds if record else None
-    return row | {"reason": trial.reason, "folder": str(trial.folder)}
+    return row | {"reason": trial.reason or trial.damage or "", "folder": str(trial.folder)}

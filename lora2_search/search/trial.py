@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..training.record import RunRecord, read_record
+from ..stored import Damaged
+from ..training.record import RECORD_FILE, RunRecord, read_record, readable_record
 from .proposals import TRIALS_FOLDER, reason_of, trial_key
 from .storage import stored_trials
 
@@ -40,8 +41,19 @@ class StudyTrial:
 
     @cached_property
     def record(self) -> RunRecord | None:
-        """The run's record, ``None`` if it never began."""
-        return read_record(self.folder)
+        """The run's record, ``None`` if it never began, or where none can be read (`damage`)."""
+        return readable_record(self.folder)
+
+    @cached_property
+    def damage(self) -> str | None:
+        """Why a trial that ended has no record, ``None`` where it has one or never began."""
+        try:
+            record = read_record(self.folder)
+        except Damaged as damage:
+            return str(damage)
+        if record is None and self.state in ("COMPLETE", "PRUNED"):
+            return f"{self.folder / RECORD_FILE} is missing"
+        return None
 
 
 def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:

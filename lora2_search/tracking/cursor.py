@@ -8,8 +8,20 @@ from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
 
+from ..stored import Damaged, set_aside
 from ..training.record import write_text
-from .spool import PARENT_FILE, TRACKING_FOLDER, Metrics, parent_path, read, run_paths
+from .spool import (
+    PARENT_FILE,
+    TRACKING_FOLDER,
+    Metrics,
+    damage,
+    parent_path,
+    read,
+    run_path,
+    run_paths,
+)
+
+_REMEDY = "MLflow lacks what it held; the record of the run is another file, and has it"
 
 
 class Position(BaseModel):
@@ -47,11 +59,15 @@ class Cursor(BaseModel):
 
 
 class Pending(BaseModel):
-    """What still waits in the spool: values, runs that hold any record, and refused pieces."""
+    """What still waits in the spool: values, runs that hold any record, and refused pieces.
+
+    Of files that are damaged nobody knows what they held.
+    """
 
     points: int = 0
     runs: int = 0
     refused: int = 0
+    damaged: list[str] = Field(default_factory=list)
 
 
 def cursor_path(folder: Path, uri: str) -> Path:
@@ -68,12 +84,14 @@ def load(path: Path) -> Cursor:
     """Return the cursor, a new one where the file is absent or broken."""
     try:
         return Cursor.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return Cursor()
 
 
 def save(cursor: Cursor, path: Path) -> None:
     """Write the cursor in one piece."""
+    if path.is_dir():
+        set_aside(path)
     write_text(path, cursor.model_dump_json())
 
 
@@ -83,11 +101,26 @@ def pending(folder: Path, uri: str) -> Pending:
     files = [(PARENT_FILE, parent_path(folder), cursor.parent)]
     files += [(k, p, cursor.runs.get(k, Position())) for k, p, _ in run_paths(folder)]
     result = Pending(refused=sum(position.refused for position in cursor.positions()))
+    result.damaged = damaged_spools(folder, cursor)
     for _, path, position in files:
-        records = read(path, position.offset).records
+        try:
+            records = read(path, position.offset).records
+        except Damaged:
+            continue
         result.runs += bool(records)
         result.points += sum(len(r.values) for r in records if isinstance(r, Metrics))
     return result
+
+
+def damaged_spools(folder: Path, cursor: Cursor) -> list[str]:
+    """Return which files of a spool cannot be read, or not whole, one sentence each."""
+    files = [(parent_path(folder), cursor.parent.offset)]
+    known = {key: path for key, path, _ in run_paths(folder)}
+    for key in sorted(known.keys() | cursor.runs.keys()):
+        delivered = cursor.runs.get(key, Position()).offset
+        files.append((known.get(key, run_path(folder, key)), delivered))
+    found = ((path, damage(path, delivered)) for path, delivered in files)
+    return [str(Damaged(path, why, _REMEDY)) for path, why in found if why]
 
 
 def _short(uri: str) -> str:

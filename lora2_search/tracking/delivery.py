@@ -9,6 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from ..stored import Damaged
 from .batch import Batch
 from .client import KEY_TAG, PARENT_TAG, Client, ExperimentDeleted, Refused, Unavailable
 from .cursor import Cursor, Position, cursor_path, dead_letter_path, load, save
@@ -106,7 +107,10 @@ class Delivery:
         for key, path, size in run_paths(self._folder):
             position = self.cursor.runs.setdefault(key, Position())
             if size != position.offset:
-                self._deliver(client, key, path, position, everything)
+                try:
+                    self._deliver(client, key, path, position, everything)
+                except Damaged as damage:  # of one run: the others are delivered
+                    _log.warning("%s", damage)
                 self._save(_SAVE_SECONDS)
 
     def _connected(self, study: Identity) -> Client:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..training.rank_pattern import RANK_PATTERN_FILE
-from ..training.record import ADAPTER_FOLDER, RECORD_FILE, read_record
+from ..training.record import ADAPTER_FOLDER, RECORD_FILE, readable_record
 from .durability import Flusher
 from .params import clean_key, clean_tags, flat
 from .spool import (
@@ -198,7 +198,7 @@ class SpoolObserver:
         self._flusher.close()
 
     def _keep_winner(self, winner: RunInfo, time_ms: int) -> None:
-        record = read_record(winner.folder)
+        record = readable_record(winner.folder)
         adapter = winner.folder / ADAPTER_FOLDER
         if adapter.is_dir():
             self.artifact(None, adapter, f"winner/{ADAPTER_FOLDER}")

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from ..stored import Damaged
 from .durability import Flusher
 
 TRACKING_FOLDER = "tracking"
@@ -132,6 +133,9 @@ def read(path: Path, start: int = 0) -> Chunk:
 
     A last line without its newline is left for the next reading, blank lines are passed over.
     A missing file is empty; one shorter than ``start`` was replaced and is read from its beginning.
+
+    Raises:
+        Damaged: Something else than a file stands there.
     """
     try:
         with path.open("rb") as file:
@@ -140,6 +144,8 @@ def read(path: Path, start: int = 0) -> Chunk:
             data = file.read()
     except FileNotFoundError:
         return Chunk((), start)
+    except IsADirectoryError:
+        raise Damaged(path, "it is a folder", "delete it") from None
     whole = data[: data.rfind(b"\n") + 1]
     records: list[Record] = []
     broken: list[bytes] = []
@@ -151,6 +157,40 @@ def read(path: Path, start: int = 0) -> Chunk:
         except ValidationError:
             broken.append(line)
     return Chunk(records, start + len(whole), broken)
+
+
+def check_identity(folder: Path) -> None:
+    """Make sure that the spool says whose runs it holds, without which none can be delivered.
+
+    Raises:
+        Damaged: It does not: the file was emptied, cut or overwritten.
+    """
+    path = parent_path(folder)
+    if not any(isinstance(record, Identity) for record in read(path).records):
+        why = "it does not say whose runs these are (its first line is lost)"
+        raise Damaged(path, why, "restore it from a copy")
+
+
+def damage(path: Path, delivered: int = 0) -> str | None:
+    """Return what is wrong with a spool file, of which so many bytes are delivered, else ``None``.
+
+    Every file begins with a whole line, and ends with one once its writer is gone.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        return "it is missing"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    if not data.strip():
+        return "it is empty"
+    if len(data) < delivered:
+        return f"it has {len(data):,} bytes, but {delivered:,} were delivered before"
+    broken = len(read(path).broken)
+    if broken:
+        return f"{broken} of its lines cannot be read"
+    return None if data.endswith(b"\n") else "it ends within a line"
 
 
 class Spool:
@@ -165,9 +205,12 @@ class Spool:
     """
 
     def __init__(self, path: Path, flusher: Flusher) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path, self._flusher = path, flusher
-        self._file = path.open("ab", buffering=0)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab", buffering=0)
+        except (IsADirectoryError, FileExistsError, NotADirectoryError) as error:
+            raise Damaged(path, str(error.strerror), "delete what stands there") from None
         self._torn = False
         if os.fstat(self._file.fileno()).st_size:
             # Ends the line that a killed writer may have left open.

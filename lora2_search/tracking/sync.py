@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ..errors import UserError
 from ..home import home
 from ..invocation import invocation
 from . import uri as uris
-from .spool import Identity, parent_path, read
+from .spool import Identity, check_identity, parent_path, read
 
 _WAIT_SECONDS = 5.0
 
@@ -23,11 +23,13 @@ class Counts(BaseModel):
         runs: Runs that MLflow holds of this study, its parent left out.
         points: Values delivered now.
         refused: Pieces that MLflow would not take, listed in ``tracking/refused-*.jsonl``.
+        damaged: Which files of the spool cannot be read, or not whole: what they held is not there.
     """
 
     runs: int
     points: int
     refused: int
+    damaged: list[str] = Field(default_factory=list)
 
 
 def sync_command(folder: Path, uri: str) -> str:
@@ -66,19 +68,23 @@ def sync(folder: Path, uri: str) -> Counts:
     What was refused before is offered again: a deleted run may have been restored.
 
     Raises:
+        Damaged: The file that says whose runs they are cannot be read, so none can be delivered.
         UserError: There is nothing to deliver, MLflow cannot be reached, its experiment was
             deleted, or a syncer is at work on this study.
     """
-    if not parent_path(folder).is_file():
+    if not parent_path(folder).exists():
         raise UserError(f"no tracked runs under {folder}: expected {parent_path(folder)}")
     from filelock import Timeout
 
     from .client import ExperimentDeleted, Unavailable, quiet_environment
+    from .cursor import damaged_spools
     from .delivery import Delivery, delivery_lock
 
     try:
         with delivery_lock(folder).acquire(timeout=_WAIT_SECONDS), quiet_environment():
             delivery = Delivery(folder, uri)
+            damaged = damaged_spools(folder, delivery.cursor)
+            check_identity(folder)
             delivery.retry_refused()
             delivery.round(everything=True)
     except Timeout:
@@ -94,6 +100,7 @@ def sync(folder: Path, uri: str) -> Counts:
         runs=sum(position.run_id is not None for position in positions),
         points=delivery.points,
         refused=sum(position.refused for position in delivery.cursor.positions()),
+        damaged=damaged,
     )
 
 

@@ -125,6 +125,7 @@ def outcome(folder: Path, uri: str) -> Outcome:
         )
     if left.refused:
         parts.append(f"MLflow refused {left.refused} pieces, see {folder / TRACKING_FOLDER}")
+    parts += left.damaged
     return Outcome(left.points, left.runs, left.refused, "; ".join(parts))
 
 

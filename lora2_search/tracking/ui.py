@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from ..home import home
+from ..stored import Damaged
 from . import uri as uris
 from .cursor import cursor_path, load
 from .server import start_server
@@ -24,7 +25,10 @@ def address_of(folder: Path, uri: str, base: str) -> str | None:
     ``None`` while the store at ``uri`` has nothing of it. Imports no MLflow.
     """
     experiment_id = load(cursor_path(folder, uri)).experiment_id
-    known = [r for r in read(parent_path(folder)).records if isinstance(r, Identity)]
+    try:
+        known = [r for r in read(parent_path(folder)).records if isinstance(r, Identity)]
+    except Damaged:
+        return None
     return address(base, experiment_id, known[-1].what) if experiment_id and known else None
 
 

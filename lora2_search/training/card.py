@@ -23,7 +23,10 @@ with torch.no_grad():
 """
 
 
-_BASE = "model = AutoModelForSequenceClassification.from_pretrained(base, num_labels={})"
+# The base may have a head for other classes: the trained one takes its place below.
+_BASE = """model = AutoModelForSequenceClassification.from_pretrained(
+    base, num_labels={}, ignore_mismatched_sizes=True
+)"""
 _REGISTER = "import lora2_search.adapter  # registers LoRA² with PEFT"
 _PEFT = "from peft import PeftModel"
 _ADAPTER = 'model = PeftModel.from_pretrained(model, ".")'

@@ -13,10 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..stored import Damaged
 from .methods import Adaptive
 from .record import CHECKPOINT_FOLDER
 
 _KEEP = 2
+# What `save_checkpoint` is given beside the schedule; see `training.run`.
+_PLAIN = ("step", "history", "timings")
 
 
 @dataclass
@@ -87,19 +90,20 @@ def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
         tensors = load_file(found[-1] / "state.safetensors")
         state: dict[str, Any] = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
         _restore(tensors, progress)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        _restore_schedule(state, progress)
+        if lost := [key for key in _PLAIN if key not in state]:
+            raise ValueError(f"state.json holds no {lost[0]}")
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"the checkpoint {found[-1]} cannot be taken up: {error}; "
             "delete it to go on from the one before, or its parent folder to start over"
         ) from None
-    progress.scheduler.load_state_dict(state["scheduler"])
-    # A schedule hands the next step its rate when it steps, not when it is loaded.
-    rates = progress.scheduler.get_last_lr()
-    for group, rate in zip(progress.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
-    if progress.scaler and state["scaler"]:
-        progress.scaler.load_state_dict(state["scaler"])
     return state
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Return whether a run has a checkpoint to go on from, damaged or not."""
+    return bool(_steps(folder / CHECKPOINT_FOLDER))
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -108,7 +112,19 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _steps(root: Path) -> list[Path]:
-    return sorted(path for path in root.glob("[0-9]*") if path.is_dir()) if root.is_dir() else []
+    if root.exists() and not root.is_dir():
+        raise Damaged(root, "it is no folder", "delete it to start the run over")
+    return sorted(root.glob("[0-9]*"))
+
+
+def _restore_schedule(state: dict[str, Any], progress: Progress) -> None:
+    progress.scheduler.load_state_dict(state["scheduler"])
+    # A schedule hands the next step its rate when it steps, not when it is loaded.
+    rates = progress.scheduler.get_last_lr()
+    for group, rate in zip(progress.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    if progress.scaler and state["scaler"]:
+        progress.scaler.load_state_dict(state["scaler"])
 
 
 def _tensors(progress: Progress) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import UserError
+from ..stored import Damaged, reading
 from .card import adapter_card
 from .record import RunRecord, write_text
 from .tasks import TASKS
@@ -16,6 +17,7 @@ from .tasks import TASKS
 Form = Literal["lora", "pruned"]
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
+_REMEDY = "train the run anew, or restore it from a copy"
 PLAIN_CARD = """# {what}
 
 Made by lora2_search from {source}. With the base model and head that it was trained on:
@@ -135,7 +137,7 @@ def read_adapter(source: Path) -> tuple[dict[str, Any], Any]:
     """Return the tensors and the configuration of a saved adapter.
 
     Raises:
-        UserError: One of its files cannot be read.
+        Damaged: One of its files cannot be read.
     """
     from peft import PeftConfig
     from safetensors import SafetensorError
@@ -144,9 +146,11 @@ def read_adapter(source: Path) -> tuple[dict[str, Any], Any]:
     from .. import adapter  # noqa: F401 - PEFT then knows LoRA²
 
     try:
-        return load_file(source / WEIGHTS_FILE), PeftConfig.from_pretrained(str(source))
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
-        raise UserError(f"the adapter in {source} cannot be read: {error}") from None
+        state = load_file(source / WEIGHTS_FILE)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise Damaged(source / WEIGHTS_FILE, str(error), _REMEDY) from None
+    with reading(source / CONFIG_FILE, _REMEDY):
+        return state, PeftConfig.from_pretrained(str(source))
 
 
 def check_new(out: Path) -> None:

@@ -28,7 +28,8 @@ def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line
         return str(asset(PACKAGED_MODEL, say))
     path = Path(name).expanduser()
     if path.is_dir():
-        return str(path)
+        # Absolute: it is written into adapters, which are loaded from other folders.
+        return str(path.absolute())
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         message = f"no folder {name}; name a folder with a transformers model, or a hub id"
         raise ConfigError([Problem("model.name_or_path", message)])

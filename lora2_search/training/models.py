@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from torch import nn
 
 from ..config import ModelConfig
 from ..errors import BaseChanged, ConfigError, Problem, UserError
-from ..model_types import MODULES_TO_SAVE
 from .checksum import checksums
+from .fit import unembedded
+from .heads import heads_of
 from .location import model_location
 from .seeds import named_seed
 
@@ -24,7 +26,8 @@ class Base:
 
     Attributes:
         model: The module; its weights are shared by every copy and never trained.
-        fresh: Names of the weights that the files did not hold (the head; DeBERTa's pooler).
+        fresh: Names of the weights that the files did not hold (the head; DeBERTa's pooler), or in
+            another shape (a head for other classes).
         model_type: ``config.model_type``: ``bert``, ``deberta-v2`` ...
         checksums: Of every weight and buffer as loaded, by name.
     """
@@ -36,13 +39,8 @@ class Base:
 
     @property
     def heads(self) -> list[str]:
-        """Names of the modules that are trained whole, whatever the method: pooler, classifier.
-
-        For a model type that is not known, those that the files did not hold.
-        """
-        if self.model_type in MODULES_TO_SAVE:
-            return list(MODULES_TO_SAVE[self.model_type])
-        return sorted({name.partition(".")[0] for name in self.fresh})
+        """Names of the modules that are trained whole, whatever the method: pooler, classifier."""
+        return heads_of(self.model, self.model_type)
 
 
 _bases: dict[tuple[Any, ...], Base] = {}
@@ -53,7 +51,8 @@ def load_base(config: ModelConfig, outputs: int, regression: bool) -> Base:
     """Return the pretrained model with a head of ``outputs`` logits, from memory if it is there.
 
     Raises:
-        ConfigError: The folder is missing or holds no such model.
+        ConfigError: The folder is missing, or what it holds cannot be loaded as the model that its
+            ``config.json`` describes.
         UserError: The hub cannot be reached.
     """
     key = (
@@ -152,13 +151,39 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
             config=shape,
             dtype=torch.float32,
             output_loading_info=True,
+            # A head for other classes is drawn anew; any other weight is refused below.
+            ignore_mismatched_sizes=True,
         )
     if model.config.pad_token_id is None:
         # A decoder reads its answer off the last token that is no padding: it must know which is.
         model.config.pad_token_id = load_tokenizer(config).pad_token_id
     model.requires_grad_(False)
-    fresh = tuple(sorted(info["missing_keys"]))
-    return Base(model, fresh, model.config.model_type, checksums(model))
+    fresh = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+    base = Base(model, tuple(sorted(fresh)), model.config.model_type, checksums(model))
+    _check_loaded(base, config, info["unexpected_keys"])
+    return base
+
+
+def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) -> None:
+    """Refuse a model that trains, but on weights that are not those of its files."""
+    where, problems = model_location(config), []
+    if lost := [name for name in base.fresh if not _inside(name, base.heads)]:
+        held = sorted(name for name in unexpected if not _inside(name, base.heads))
+        end = f"; the files hold {held[0]}, which has no place in it" if held else ""
+        problems.append(
+            f"the files of {where} lack {len(lost)} of the model's weights, or have them in "
+            f"another shape ({lost[0]} ...){end}"
+        )
+    broken = [n for n, p in base.model.named_parameters() if not bool(torch.isfinite(p).all())]
+    if broken:
+        problems.append(f"the files of {where} hold NaN or infinity, in {broken[0]}")
+    highest = max(load_tokenizer(config).get_vocab().values())
+    embeddings: Any = base.model.get_input_embeddings
+    rows = embeddings().num_embeddings
+    if highest >= rows:
+        problems.append(unembedded(where, highest, rows))
+    if problems:
+        raise ConfigError([Problem("model.name_or_path", problem) for problem in problems])
 
 
 def _padded(tokenizer: Any, config: ModelConfig) -> Any:
@@ -183,8 +208,11 @@ def _from_pretrained(loader: Any, source: ModelConfig, **settings: Any) -> Any:
             trust_remote_code=source.trust_remote_code,
             **settings,
         )
-    except (OSError, ValueError) as error:
-        text = str(error).strip().splitlines()[0]
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Of damaged files transformers says whatever comes: EOFError, SafetensorError, TypeError.
+        text = (str(error).strip() or type(error).__name__).splitlines()[0]
         if Path(location).is_dir():
             message = f"{location} cannot be loaded: {text}"
             raise ConfigError([Problem("model.name_or_path", message)]) from None

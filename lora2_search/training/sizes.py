@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..config import ModelConfig
-from ..errors import UserError
-from ..model_types import MODULES_TO_SAVE
+from ..errors import ConfigError, Problem, UserError, did_you_mean
+from .heads import heads_of
 from .location import PACKAGED_MODEL, model_location
 from .rank_pattern import block_and_kind
 
@@ -89,6 +90,7 @@ def adapter_sizes(
     r: int,
     target_modules: list[str] | str | None = None,
     labels: int = 2,
+    **placed: Any,
 ) -> Sizes:
     """Count the parameters of a LoRA² adapter on the meta device.
 
@@ -99,6 +101,7 @@ def adapter_sizes(
         target_modules: Suffixes, a regular expression or ``all-linear``; ``None`` takes all linear
             layers of each block, which is known for the common model types.
         labels: Logits of the classification head.
+        placed: ``exclude_modules``, ``layers_to_transform`` and ``layers_pattern`` of the adapter.
 
     Raises:
         ConfigError: A folder was named and is not there.
@@ -111,10 +114,12 @@ def adapter_sizes(
     from ..adapter import Lora2Config, count_parameters, default_targets
 
     try:
-        config = Lora2Config(task_type="SEQ_CLS", k=k, r=r)  # a wrong k is told before any model
+        # A wrong k is told before any model is.
+        config = Lora2Config(task_type="SEQ_CLS", k=k, r=r, **placed)
         base, model_type = _empty_model(model, labels)
+        _check_excluded(base, config.exclude_modules)
         total = sum(parameter.numel() for parameter in base.parameters())
-        heads = _heads(base, model_type)
+        heads = heads_of(base, model_type)
         targets = default_targets(model_type) if target_modules is None else target_modules
         config.target_modules = set(targets) if isinstance(targets, list) else targets
         config.modules_to_save = list(heads)  # PEFT adds names of its own to it
@@ -166,15 +171,24 @@ def _empty_model(name: str, labels: int) -> tuple[Any, str]:
     return empty.requires_grad_(False), shape.model_type
 
 
-def _heads(base: Any, model_type: str) -> list[str]:
-    """Return what is trained whole; for an unknown type, all that stands beside the encoder."""
-    if model_type in MODULES_TO_SAVE:
-        return list(MODULES_TO_SAVE[model_type])
-    return [
-        name
-        for name, module in base.named_children()
-        if name != base.base_model_prefix and any(True for _ in module.parameters())
-    ]
+def _check_excluded(base: Any, excluded: Collection[str] | str | None) -> None:
+    """Refuse exclusions that exclude nothing, which PEFT does not tell where a head is trained."""
+    names = [name for name, _ in base.named_modules()]
+    if isinstance(excluded, str):
+        idle = [] if any(re.fullmatch(excluded, name) for name in names) else [excluded]
+    else:
+        idle = [
+            suffix
+            for suffix in sorted(excluded or ())
+            if not any(name == suffix or name.endswith(f".{suffix}") for name in names)
+        ]
+    if idle:
+        message = f"no module of the model is called so: {', '.join(idle)}; {_near(idle[0], names)}"
+        raise ConfigError([Problem("adapter.exclude_modules", message)])
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    return did_you_mean(name, {part.rpartition(".")[2] for part in names if part})
 
 
 def _kinds(adapted: Any) -> tuple[KindSize, ...]:

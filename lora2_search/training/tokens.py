@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..home import home
+from ..stored import set_aside
 from .data import Data, Split
 from .seeds import named_seed
 
@@ -38,6 +39,11 @@ class Encoded:
     def rows(self, indices: list[int]) -> list[dict[str, list[int]]]:
         """Return the examples of a batch, one mapping of token lists each."""
         return [{name: column[i] for name, column in self.features.items()} for i in indices]
+
+    def only(self, index: int) -> Encoded:
+        """Return one example as a split of its own."""
+        features = {name: [column[index]] for name, column in self.features.items()}
+        return Encoded(features, self.labels[[index]], self.lengths[[index]])
 
 
 def encode(data: Data, tokenizer: Any, max_length: int) -> dict[str, Encoded]:
@@ -82,7 +88,7 @@ def _encode(split: Split, tokenizer: Any, max_length: int, identity: str) -> Enc
     for column in split.texts:
         digest.update("\x1f".join(column).encode() + b"\x1e")
     path = home() / "tokens" / f"{digest.hexdigest()[:32]}.parquet"
-    features = _read(path)
+    features = _read(path, len(split))
     if features is None:
         output = tokenizer(*map(list, split.texts), truncation=True, max_length=max_length)
         features = {name: [list(row) for row in rows] for name, rows in output.items()}
@@ -91,12 +97,15 @@ def _encode(split: Split, tokenizer: Any, max_length: int, identity: str) -> Enc
     return Encoded(features, split.labels, lengths)
 
 
-def _read(path: Path) -> dict[str, list[list[int]]] | None:
+def _read(path: Path, rows: int) -> dict[str, list[list[int]]] | None:
     import pyarrow.parquet
 
-    if not path.is_file():
+    try:
+        table = pyarrow.parquet.read_table(path) if path.is_file() else None
+    except (OSError, ValueError):  # damaged: it is written anew
         return None
-    table = pyarrow.parquet.read_table(path)
+    if table is None or table.num_rows != rows or "input_ids" not in table.column_names:
+        return None
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
@@ -106,6 +115,8 @@ def _write(path: Path, features: dict[str, list[list[int]]]) -> None:
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     pyarrow.parquet.write_table(pyarrow.table(features), temporary)
+    if path.is_dir():
+        set_aside(path)
     os.replace(temporary, path)
 
 

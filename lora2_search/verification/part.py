@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..stored import Damaged, set_aside, stored_json
 from ..training.record import write_json
 
 PARTS_FOLDER = "parts"
@@ -36,10 +36,12 @@ class Part:
         return folder / PARTS_FOLDER / f"{self.arm}-seed{self.seed}.json"
 
     def read(self, folder: Path) -> dict[str, Any] | None:
-        """Return its results by probe; ``None`` where they were not all measured yet."""
-        try:
-            found: dict[str, Any] = json.loads(self.path(folder).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        """Return its results by probe; ``None`` where they were not all measured yet.
+
+        A damaged file counts as not measured: `damage` says so.
+        """
+        found = _read(self.path(folder))
+        if found is None:
             return None
         whole = "diverged" in found or set(self.probes) <= found.keys()
         return found if whole else None
@@ -48,8 +50,23 @@ class Part:
         """Keep results, beside those of other probes that an earlier run of it measured."""
         path = self.path(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            earlier = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            earlier = {}
+        earlier = _read(path) or {}
+        if self.damage(folder):
+            set_aside(path)
         write_json(path, earlier | results)
+
+    def damage(self, folder: Path) -> str | None:
+        """Return what is wrong with the file of its results, ``None`` where nothing is."""
+        try:
+            stored_json(self.path(folder), "it is measured anew by the same `verify` command")
+        except Damaged as damage:
+            return str(damage)
+        return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] | None = stored_json(path)
+    except Damaged:
+        return None
+    return found

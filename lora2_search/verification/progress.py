@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..stored import Damaged, reading, stored_json
+from .part import Part
 from .plan import parts_of
 
 PLAN_FILE = "verification.json"
 ROWS_FILE = "rows.json"
+_REMEDY = "measure anew in another folder"
 
 
 def parts_done(folder: Path) -> tuple[int, int]:
@@ -19,17 +20,30 @@ def parts_done(folder: Path) -> tuple[int, int]:
     Raises:
         UserError: Its ``verification.json`` is broken.
     """
-    path = folder / PLAN_FILE
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        parts = parts_of(told["checks"], told["seeds"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is broken: {error!r}; measure anew in another folder") from None
+    parts = _parts(folder)
     return sum(part.read(folder) is not None for part in parts), len(parts)
 
 
+def damaged_parts(folder: Path) -> list[str]:
+    """Return which files of parts are damaged, one sentence each."""
+    return [damage for part in _parts(folder) if (damage := part.damage(folder))]
+
+
 def told_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of its table as plain values; none while it has not ended once."""
-    path = folder / ROWS_FILE
-    rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.is_file() else []
+    """Return the rows of its table as plain values; none while it has not ended once.
+
+    Raises:
+        Damaged: The file of the rows cannot be read.
+    """
+    remedy = "the same `verify` command writes it anew"
+    rows: list[dict[str, Any]] = stored_json(folder / ROWS_FILE, remedy, kind=list) or []
     return rows
+
+
+def _parts(folder: Path) -> list[Part]:
+    path = folder / PLAN_FILE
+    told = stored_json(path, _REMEDY)
+    if told is None:
+        raise Damaged(path, "it is missing", _REMEDY)
+    with reading(path, _REMEDY):
+        return list(parts_of(told["checks"], told["seeds"]))

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
+from ..stored import reading, stored_json
 from ..training.record import write_json
 from .markdown import write_markdown
 from .page import write_page
 from .plan import Plan
 from .pool import measure_parts
-from .progress import PLAN_FILE, ROWS_FILE
+from .progress import PLAN_FILE, ROWS_FILE, damaged_parts
 from .results import read_results
 from .row import Row
 from .verdicts import rows
@@ -61,6 +61,8 @@ def verify(
             was killed.
     """
     _take(folder, plan)
+    for line in damaged_parts(folder):
+        say(line)
     measure_parts(plan, folder, workers, say)
     results = read_results(plan, folder)
     for name, why in results.diverged(*{part.arm for part in plan.parts()}).items():
@@ -76,7 +78,9 @@ def _take(folder: Path, plan: Plan) -> None:
     path = folder / PLAN_FILE
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        other = json.loads(path.read_text(encoding="utf-8"))["fingerprint"]
+        remedy = "take another folder by --out, or delete this one"
+        with reading(path, remedy):
+            other = stored_json(path, remedy)["fingerprint"]
         if other != plan.fingerprint():
             raise UserError(
                 f"{folder} holds verification {other}, but this is {plan.fingerprint()}: its "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,8 @@ def space(model: Path, data: Path, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "bert"}')
-    return folder
+def model(tiny_bert: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny_bert, tmp_path / "model")
 
 
 def tune(path: Path, *more: str) -> Result:

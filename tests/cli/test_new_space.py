@@ -62,6 +62,19 @@ def test_the_space_is_sized_to_the_data(
     assert steps >= 200 or training.epochs == 20
 
 
+def test_no_more_tokens_are_proposed_than_the_model_has_positions(
+    model: Path, tmp_path: Path
+) -> None:
+    table = pd.DataFrame({"text": ["some words " * 60] * 40, "label": [0, 1] * 20})
+    table.to_csv(tmp_path / "long.csv", index=False)
+    (model / "config.json").write_text('{"max_position_embeddings": 40}')
+    out = tmp_path / "mine.yaml"
+    result = init("--data", tmp_path / "long.csv", "--model", model, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "inputs are cut at 40 tokens" in result.stdout
+    assert load_space(str(out)).data.max_length == 40
+
+
 def test_odd_column_names_survive(model: Path, tmp_path: Path) -> None:
     data = tmp_path / "odd names: #1.csv"
     texts = [f"it is sentence number {i}" for i in range(30)]
