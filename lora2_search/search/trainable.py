@@ -132,7 +132,12 @@ class TrialTrainable(tune.Trainable):
         report = self._advance(self._run)
         self._interval = report.interval
         if self._task.metric is not None:
-            report = replace(report, score=self._score(report))
+            error = report.standard_errors.get(self._task.metric, math.nan)
+            report = replace(
+                report,
+                score=self._score(report),
+                standard_errors={self._task.metric: error},
+            )
         if math.isnan(report.score):
             self._drop()
             return of_failure(f"diverged: the score is NaN at step {report.step}", report.interval)

@@ -23,7 +23,7 @@ from .inputs import inputs_with
 from .location import model_location
 from .loop import Diverged, now_ms
 from .models import check_base
-from .noise import standard_error
+from .noise import standard_error, standard_errors
 from .preparation import Prepared, prepare
 from .rank_pattern import write_rank_pattern
 from .record import (
@@ -271,6 +271,7 @@ class _Run:
             kept_rank=record.kept_rank,
             points=points,
             done=done,
+            standard_errors=standard_errors(self.said["validation"], self.data.metrics),
         )
 
     def _cut(self) -> None:
