@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from ..source import read_yaml
-from ..training.record import read_record
 from .ownership import is_owned
+from .references import reference_records
 from .space import SPACE_FILE
 from .storage import stored_trials
-from .study import reference_folder
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,9 @@ def study_progress(folder: Path) -> Progress:
     plan = read_yaml(folder / SPACE_FILE).data
     trials = stored_trials(folder, folder.name)
     done = sum(trial.state.is_finished() for trial in trials)
-    reference = read_record(reference_folder(folder))
+    beside = any(record.status == "running" for record in reference_records(folder).values())
     # Whatever stops a driver early leaves a trial under way, except before the first one.
-    whole = 0 < done == len(trials) and (reference is None or reference.status != "running")
+    whole = 0 < done == len(trials) and not beside
     total = plan.get("trials")
     enough = total is None or plan.get("hours") is not None or done >= total
     return progress_of(folder, "trials", done, total, whole and enough)
