@@ -11,7 +11,7 @@ from .effects import FactorEffect, effect_of
 from .equality import Equality
 from .power import reach, seeds_for_margin
 from .statistics import BOOTSTRAPS, LEVEL, Paired, rejects
-from .tables import changes, in_points, interval, p_value, signed
+from .tables import changes, in_points, interval, level, p_value, signed
 
 ON_THIS_SET = "On this test set, over new seeds"
 ON_NEW_SENTENCES = "On new sentences too"
@@ -31,11 +31,27 @@ def paragraph(item: Comparison, analysis: Analysis) -> str:
     """Return what the tests say of a named comparison or contrast, both questions apart."""
     words = _words(item, analysis)
     lines = [f"*{words.question}*{words.about}."]
+    if item.unlearnt:
+        return f"{lines[0]} {barred(item, analysis)}"
     lines += _over_seeds(item, analysis)
     lines += _over_sentences(item, analysis)
     if item.paired.ties:
         lines.append(f"{item.paired.ties} of {item.paired.n} seeds tie.")
     return " ".join(lines + _power(item, analysis))
+
+
+def barred(item: Comparison, analysis: Analysis) -> str:
+    """Return that a comparison carries no verdict, because an arm of it has learnt nothing."""
+    metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
+    told = " and ".join(
+        f"{name} ({level(arms[name].mean, metric)}) does no better than the constant answer "
+        f"({level(arms[name].constant, metric)})"
+        for name in item.unlearnt
+    )
+    return (
+        f"No verdict on {item.name}: {told}, so its difference of "
+        f"{signed(item.paired.mean, metric)} tells of its settings, not of what it changes."
+    )
 
 
 def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
@@ -44,6 +60,8 @@ def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
     told = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
     if test.p is None or test.mean is None:
         return f"{told} It cannot be told: {test.note}."
+    if item.unlearnt:
+        return f"{told} {barred(item, analysis)}"
     return (
         f"{told} {signed(test.mean, metric)} (95 % {test.method} interval "
         f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "
@@ -56,6 +74,9 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
     claim, metric = item.claim, analysis.suite.metric
     margin = f"±{signed(claim.margin, metric).removeprefix('+')}"
     lines = [f"*{claim.arm} the same as {claim.reference} within {margin}?*"]
+    if item.unlearnt:
+        names = " and ".join(item.unlearnt)
+        return f"{lines[0]} No verdict: no better than the constant answer: {names}."
     both = "two one-sided tests" if in_points(metric) else "two-way bootstrap"
     for question, test, corrected, how in (
         (ON_THIS_SET, item.on_this_set, item.on_this_set_holm, "two one-sided tests"),
@@ -273,6 +294,9 @@ def _against_base(arm: str, analysis: Analysis) -> str:
         for part in key.split("."):
             before = before.get(part) if isinstance(before, dict) else None
         parts.append(f"{changes({key: value})} instead of {before}")
+    found = next(item for item in analysis.arms if item.name == arm)
+    if found.untuned is not None:
+        parts.append(f"untuned: at the base's training.lr, {found.untuned}")
     return ", ".join(parts)
 
 
