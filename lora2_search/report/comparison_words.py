@@ -9,9 +9,10 @@ from typing import Any
 from .comparison import BASE, Analysis, Comparison
 from .effects import FactorEffect, effect_of
 from .equality import Equality
+from .no_verdict import no_verdict
 from .power import reach, seeds_for_margin
 from .statistics import BOOTSTRAPS, LEVEL, Paired, rejects
-from .tables import changes, in_points, interval, level, p_value, signed
+from .tables import changes, in_points, interval, p_value, signed
 
 ON_THIS_SET = "On this test set, over new seeds"
 ON_NEW_SENTENCES = "On new sentences too"
@@ -32,26 +33,12 @@ def paragraph(item: Comparison, analysis: Analysis) -> str:
     words = _words(item, analysis)
     lines = [f"*{words.question}*{words.about}."]
     if item.unlearnt:
-        return f"{lines[0]} {barred(item, analysis)}"
+        return f"{lines[0]} {no_verdict(item, analysis)}"
     lines += _over_seeds(item, analysis)
     lines += _over_sentences(item, analysis)
     if item.paired.ties:
         lines.append(f"{item.paired.ties} of {item.paired.n} seeds tie.")
     return " ".join(lines + _power(item, analysis))
-
-
-def barred(item: Comparison, analysis: Analysis) -> str:
-    """Return that a comparison carries no verdict, because an arm of it has learnt nothing."""
-    metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
-    told = " and ".join(
-        f"{name} ({level(arms[name].mean, metric)}) does no better than the constant answer "
-        f"({level(arms[name].constant, metric)})"
-        for name in item.unlearnt
-    )
-    return (
-        f"No verdict on {item.name}: {told}, so its difference of "
-        f"{signed(item.paired.mean, metric)} tells of its settings, not of what it changes."
-    )
 
 
 def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
@@ -61,7 +48,7 @@ def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
     if test.p is None or test.mean is None:
         return f"{told} It cannot be told: {test.note}."
     if item.unlearnt:
-        return f"{told} {barred(item, analysis)}"
+        return f"{told} {no_verdict(item, analysis)}"
     return (
         f"{told} {signed(test.mean, metric)} (95 % {test.method} interval "
         f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "

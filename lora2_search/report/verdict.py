@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 from .comparison import BASE, Analysis, Comparison
 from .comparison_words import (
-    barred,
     equality_paragraph,
     exploratory_paragraph,
     floor_numbers,
@@ -20,6 +19,7 @@ from .comparison_words import (
 )
 from .equality import Equality
 from .next_step import next_step
+from .no_verdict import no_verdict
 from .statistics import LEVEL
 from .tables import level, looks_taken, signed
 
@@ -53,7 +53,7 @@ def _differences(analysis: Analysis) -> str:
         nothing = "nothing else was tested" if not analysis.equivalence else "none was tested"
         return f"The suite names no comparison, so {nothing}."
     family = [item for item in analysis.family if not item.unlearnt]
-    told = [barred(item, analysis) for item in analysis.family if item.unlearnt]
+    told = [no_verdict(item, analysis) for item in analysis.family if item.unlearnt]
     return " ".join([*([_found(family, analysis)] if family else []), *told])
 
 
