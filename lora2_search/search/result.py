@@ -22,12 +22,12 @@ REPORT = "report"
 def of_report(report: Report) -> dict[str, Any]:
     """Return the result of an evaluation interval; the run is complete when the report is.
 
-    Its score, which Tune compares, is the report's; its standard error that of the first metric.
+    Its score, which Tune compares, is the report's, and so is its standard error.
     """
     # One string: Tune flattens and copies nested values, and keeps them in its own state.
     text = json.dumps({**asdict(report), "points": [point.model_dump() for point in report.points]})
     told = _result(report.score, report.interval, completed=report.done, failed="", report=text)
-    return told | {STANDARD_ERROR: next(iter(report.standard_errors.values()), math.nan)}
+    return told | {STANDARD_ERROR: report.standard_error}
 
 
 def of_failure(reason: str, interval: int) -> dict[str, Any]:

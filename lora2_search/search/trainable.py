@@ -99,7 +99,7 @@ class TrialTrainable(tune.Trainable):
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
         """Begin the run, or go on from its checkpoint."""
-        return _prepare(self._task.threads)(config, folder)
+        return _prepare(self._task.threads)(config, folder, self._task.metric)
 
     def _take(self, config: dict[str, Any]) -> None:
         self._task = Task(**config)
@@ -132,12 +132,7 @@ class TrialTrainable(tune.Trainable):
         report = self._advance(self._run)
         self._interval = report.interval
         if self._task.metric is not None:
-            error = report.standard_errors.get(self._task.metric, math.nan)
-            report = replace(
-                report,
-                score=self._score(report),
-                standard_errors={self._task.metric: error},
-            )
+            report = replace(report, score=self._score(report))
         if math.isnan(report.score):
             self._drop()
             return of_failure(f"diverged: the score is NaN at step {report.step}", report.interval)
@@ -164,7 +159,7 @@ class TrialTrainable(tune.Trainable):
 
 
 @cache
-def _prepare(threads: int) -> Callable[[RunConfig, Path], Run]:
+def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None], Run]:
     """Import the training loop, once in a process, and hold torch to its threads."""
     import torch
 

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 import numpy as np
 
 from .evaluation import Predictions
 
 _GROUPS = 20
-
-
-def standard_errors(said: Predictions, metrics: Iterable[str]) -> dict[str, float]:
-    """Return the standard error of each metric over the examples of a split, by its name."""
-    return {metric: standard_error(said, metric) for metric in metrics}
 
 
 def standard_error(said: Predictions, metric: str) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 from typing import Protocol
 
 from .record import Point
@@ -22,8 +22,8 @@ class Report:
         kept_rank: Singular values still alive in all matrices; ``None`` for methods without them.
         points: The points of this interval; the whole history in the first report after a resume.
         done: Whether the run is complete.
-        standard_errors: Of each metric on the validation split, over its sentences; see ``noise``.
-            The primary one is first; empty where nothing was predicted.
+        standard_error: Of the metric that the run is judged by, over the validation sentences; see
+            ``noise``. NaN where it is not known.
     """
 
     interval: int
@@ -34,7 +34,7 @@ class Report:
     kept_rank: int | None
     points: tuple[Point, ...]
     done: bool
-    standard_errors: Mapping[str, float] = field(default_factory=dict)
+    standard_error: float = math.nan
 
 
 class Reporter(Protocol):
