@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import mistyped
+from ..dotted import dotted
 from ..errors import did_you_mean
 from ..source import KeyPath
-from .varied import arm_problem, known_settings
+from .varied import arm_problem
 
 DESIGNS = ("leave-one-out", "one-at-a-time", "crossed", "nested", "grid")
 # The designs whose cells are every combination of levels.
@@ -151,16 +152,3 @@ def _word(value: Any) -> str:
     return (
         "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )
-
-
-def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings as dotted ones: ``{"adapter": {"k": 4}}`` is ``adapter.k: 4``.
-
-    A setting that is a mapping itself (``adapter.rank_pattern``) stays one.
-    """
-    result: dict[str, Any] = {}
-    for key, value in nested.items():
-        name = f"{prefix}{key}"
-        inner = isinstance(value, dict) and name not in known_settings()
-        result |= dotted(value, f"{name}.") if inner else {name: value}
-    return result

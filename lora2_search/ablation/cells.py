@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import RunConfig, with_settings
+from ..dotted import dotted
 from ..errors import ConfigError
 from ..source import KeyPath
-from .blocks import COMBINED, Block, dotted
+from .blocks import COMBINED, Block
 from .factorial import Cell
 from .reserved import BASE
 from .twins import identity, why_equal

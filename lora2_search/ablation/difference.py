@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import RunConfig
-from .blocks import dotted
+from ..dotted import dotted
 
 Difference = dict[str, tuple[Any, Any]]
 

@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from ..config import RunConfig, misplaced, mistyped, validate, with_settings
+from ..dotted import dotted
 from ..errors import ConfigError, Problem, did_you_mean
 from ..home import find_file
 from ..mistakes import NAME_PATTERN
@@ -18,7 +19,6 @@ from ..observer import RunInfo
 from ..search.space import Resources
 from ..source import Source, read_yaml, with_overrides
 from ..training.record import write_text
-from .blocks import dotted
 from .consistency import semantic_problems
 from .design import KEYS, expand
 from .difference import Difference, difference

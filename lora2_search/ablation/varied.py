@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any
 
-from ..config import RunConfig, setting_names
+from ..dotted import known_settings
 from ..errors import ConfigError, did_you_mean
 from ..sections import SENTENCE_SETTINGS
 from ..source import KeyPath
@@ -33,12 +32,6 @@ def arm_problem(setting: str) -> str | None:
 def task_problem(setting: str) -> str | None:
     """Say why a task of a suite cannot change a setting; ``None`` where it can."""
     return _problem(setting, "a task", _FIXED_IN_A_TASK)
-
-
-@cache
-def known_settings() -> tuple[str, ...]:
-    """Return the dotted names of all settings of a run."""
-    return tuple(setting_names(RunConfig))
 
 
 def broken(

@@ -78,7 +78,7 @@ def forecast(
     at_once: int,
 ) -> dict[str, Any]:
     """Return the cost of a study as plain values, every trial counted as if it ran to its end."""
-    runs = None if space.trials is None else space.trials + int(space.method != "head-only")
+    runs = space.runs
     seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
     if space.hours is not None:
         seconds = min(seconds or math.inf, space.hours * 3600)
@@ -92,6 +92,7 @@ def forecast(
         "seconds_per_trial": estimate.seconds,
         "parameters": estimate.counts,
         "trials": space.trials,
+        "references": space.outside,
         "at_once": at_once,
         "seconds": seconds,
         "disk_mb": disk,
@@ -164,7 +165,8 @@ def _told(result: dict[str, Any]) -> list[str]:
     lines.append(f"One trial:   {duration(result['seconds_per_trial'])}")
     if result["seconds"] is not None:
         less = ", less what early stopping saves" if result["early_stopping"] else ""
-        trials = f"{result['trials']} trials and head-only" if result["trials"] else "its hours"
+        many = [f"{result['trials']} trials", *result["references"]]
+        trials = " and ".join(many) if result["trials"] else "its hours"
         lines.append(
             f"In all:      about {duration(result['seconds'])} for {trials}, "
             f"{result['at_once']} at a time{less}"

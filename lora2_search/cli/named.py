@@ -190,6 +190,7 @@ class Named:
             return [(run.name, run.record) for task in self._tasks for run in task.runs.values()]
         study = read_study(self.folder)
         rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
+        rows += [(name, run.record) for name, run in study.references.items()]
         return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
 
     def lost(self) -> list[Lost]:

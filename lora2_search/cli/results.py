@@ -12,13 +12,14 @@ from rich.table import Table
 from ..chosen_run import trial_run
 from ..invocation import invocation
 from ..report.constant import always
+from ..report.edges import edges
 from ..report.standing import caveats
 from ..search.study import Study
 from ..tracking import uri as uris
 from ..tracking.ui import DEFAULT_PORT, address_of
 from ..training.record import ADAPTER_FOLDER, Flag, RunRecord
 from ..training.tasks import named_metric
-from .live import plain
+from .live import plain, short
 
 SPLITS = ("validation", "test")
 
@@ -26,6 +27,7 @@ SPLITS = ("validation", "test")
 def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]:
     """Return a study's result as plain values; ``winner`` is ``None`` when no trial completed."""
     states = [trial.state for trial in study.trials]
+    metric = study.space.objective.metric
     result: dict[str, Any] = {
         "name": study.name,
         "folder": str(study.folder),
@@ -33,7 +35,11 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
         "trials": {state: states.count(state) for state in sorted(set(states))},
         "winner": None,
         "constant": {},
-        "head_only": _scores(study.reference, study.space.objective.metric),
+        "head_only": _scores(study.reference, metric),
+        "references": {
+            name: {"settings": study.space.references[name], **_scores(record, metric)}
+            for name, record in study.references.items()
+        },
         "report": str(study.folder / "report.html"),
         "mlflow": where_in_mlflow(study.folder, uri),
         "ui": command("ui", study.name, storage=storage, tracking_uri=uri),
@@ -82,7 +88,7 @@ def print_study(study: Study, result: dict[str, Any]) -> None:
         for flag in winner["flags"]:
             console.print(f"Health: {Flag(**flag)}")
         console.print()
-        console.print(_against_head_only(winner, result["head_only"], result["constant"]))
+        console.print(_against(winner, _beside(result), result["constant"]))
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner["settings"].items())
         console.print(f"\nSettings:    {settings}")
         if winner["counts"]:
@@ -124,33 +130,49 @@ def _constant(record: RunRecord, metric: str | None) -> dict[str, Any]:
 def _scores(record: RunRecord | None, metric: str | None) -> dict[str, Any]:
     if record is None:
         return {}
+    if record.status != "completed":
+        return {"metric": metric or record.metric, "status": record.status}
     scores = {split: record.score(split, metric) for split in SPLITS}
     return {"metric": metric or record.metric, **scores}
 
 
 def _caveats(study: Study) -> list[str]:
     scores = {trial.number: trial.score for trial in study.trials}
-    return caveats(scores, study.reference, study.space.objective.metric)
+    metric = study.space.objective.metric
+    said = caveats(scores, study.reference, metric, study.references)
+    return said + (edges(study.space.model_dump(), study.best.params) if study.best else [])
 
 
-def _against_head_only(
-    winner: dict[str, Any], head_only: dict[str, Any], constant: dict[str, Any]
+def _beside(result: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what the winner is compared with, by what it is called in the table."""
+    rows = {}
+    for name, told in result["references"].items():
+        own = {key: value for key, value in told["settings"].items() if value != name}
+        settings = ", ".join(f"{short(key)}={plain(value)}" for key, value in own.items())
+        rows[f"{name} ({settings})" if settings else name] = told
+    return {**rows, "head only": result["head_only"]}
+
+
+def _against(
+    winner: dict[str, Any], beside: dict[str, dict[str, Any]], constant: dict[str, Any]
 ) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column(winner["metric"])
     for split in SPLITS:
         table.add_column(split, justify="right")
-    rows = {f"winner (trial {winner['trial']})": winner, "head only": head_only}
+    rows = {f"winner (trial {winner['trial']})": winner, **beside}
     for name, scores in rows.items():
         table.add_row(name, *(_level(scores.get(split)) for split in SPLITS))
-    differences = []
-    for split in SPLITS:
-        both = winner.get(split), head_only.get(split)
-        differences.append("-" if None in both else f"{both[0] - both[1]:+z.4f}")  # type: ignore[operator]
-    table.add_row("difference", *differences)
+    for name, scores in beside.items():
+        title = "difference" if len(beside) == 1 else f"winner − {name.partition(' (')[0]}"
+        table.add_row(title, *(_difference(winner.get(s), scores.get(s)) for s in SPLITS))
     if constant:
         table.add_row(constant["answer"], *(_level(constant.get(split)) for split in SPLITS))
     return table
+
+
+def _difference(ours: float | None, theirs: float | None) -> str:
+    return "-" if ours is None or theirs is None else f"{ours - theirs:+z.4f}"
 
 
 def _level(score: float | None) -> str:

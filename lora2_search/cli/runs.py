@@ -174,7 +174,7 @@ def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str
         "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
         "kept rank": record.kept_rank,
         "seconds": record.seconds,
-        "settings": changed(record, keys) if name != REFERENCE else {},
+        "settings": _settings(name, record, item, keys),
         "scores": record.scores,
         "counts": record.counts,
         "peak MB": record.peak_memory_mb,
@@ -191,6 +191,14 @@ def _lost_row(lost: Lost, item: Named) -> dict[str, Any]:
         "settings": {},
         "error": lost.why,
     }
+
+
+def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
+    """Return the settings that vary; of a study's runs outside the search, those they set."""
+    beside = item.plan.get("references") or {} if item.kind == "study" else {}
+    if name == REFERENCE or name in beside:
+        keys = [key for key in keys if key in beside.get(name, {})]
+    return changed(record, keys)
 
 
 def _show_closer(item: Named, wide: bool) -> None:

@@ -61,7 +61,7 @@ def run_tune(
     stream = sys.stderr if as_json else sys.stdout
     # Trials that have ended are not told again on a resume.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
-    view = LiveView(_runs(plan), stream=stream, earlier=earlier)
+    view = LiveView(plan.runs, stream=stream, earlier=earlier)
     again = command("tune", "--resume", plan.name, storage=storage, tracking_uri=uri)
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
@@ -88,10 +88,6 @@ def run_tune(
         print_study(study, result)
     if result["winner"] is None:
         raise typer.Exit(1)
-
-
-def _runs(space: Space) -> int | None:
-    return None if space.trials is None else space.trials + int(space.method != "head-only")
 
 
 def _beginning(space: Space, resumed: bool) -> str:

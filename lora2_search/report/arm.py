@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..training.record import RunRecord
 from .contrasts import Scores
-from .records import SuiteRuns
+from .records import Run, SuiteRuns
 
 COUNTS = ("trained_adapter", "trained_head", "kept_adapter", "compressed_adapter")
 
@@ -29,6 +30,10 @@ class Arm:
         counts: Mean numbers of parameters.
         seconds: Mean seconds a run, set-up and evaluation included.
         records: The records of all its runs, whatever became of them.
+        constant: Mean score of always answering the commonest training class (or the mean);
+            ``None`` where the records do not say.
+        noise: Standard error of that score over the test sentences, 0 where it is not known.
+        untuned: The base's learning rate, where the arm has another method and yet that rate.
     """
 
     name: str
@@ -40,6 +45,16 @@ class Arm:
     counts: Mapping[str, float]
     seconds: float | None
     records: tuple[RunRecord, ...]
+    constant: float | None = None
+    noise: float = 0.0
+    untuned: float | None = None
+
+    @property
+    def unlearnt(self) -> bool:
+        """Whether its mean does not exceed the constant answer's by more than its noise."""
+        if self.mean is None or self.constant is None:
+            return False
+        return self.mean <= self.constant + self.noise
 
     @property
     def mean(self) -> float | None:
@@ -68,6 +83,7 @@ def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
         for key in COUNTS
         if ended and all(key in record.counts for record in ended)
     }
+    constant, noise = _constant_answer(suite, runs.values())
     seconds = [record.seconds for record in ended if record.seconds is not None]
     return Arm(
         name=name,
@@ -79,4 +95,36 @@ def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
         counts=counts,
         seconds=float(np.mean(seconds)) if seconds else None,
         records=tuple(run.record for run in runs.values()),
+        constant=constant,
+        noise=noise,
+        untuned=_untuned_rate(suite, name),
     )
+
+
+def _constant_answer(suite: SuiteRuns, runs: Iterable[Run]) -> tuple[float | None, float]:
+    """Return the score of the constant answer and its standard error over the test sentences."""
+    told_by = [(_constant_score(run.record, suite.metric), run.record) for run in runs]
+    known = [(value, record) for value, record in told_by if value is not None]
+    if not known:
+        return None, 0.0
+    share = float(np.mean([value for value, _ in known]))
+    size = float(np.mean([record.sizes.get("test", 0) for _, record in known]))
+    told = suite.metric == "accuracy" and size > 0 and 0 < share < 1
+    return share, math.sqrt(share * (1 - share) / size) if told else 0.0
+
+
+def _constant_score(record: RunRecord, metric: str) -> float | None:
+    # Older records tell the primary metric's alone.
+    older = record.majority if record.metric == metric else None
+    return record.constant.get(f"test/{metric}", older)
+
+
+def _untuned_rate(suite: SuiteRuns, name: str) -> float | None:
+    plan, changes = suite.plan, suite.arms[name]
+    if changes.get("method", plan.get("method")) in (plan.get("method"), "head-only"):
+        return None
+    rate: float | None = (plan.get("training") or {}).get("lr")
+    tuned = ((plan.get("tuning") or {}).get("arms") or {}).get(name, {})
+    if "training.lr" in tuned or changes.get("training.lr", rate) != rate:
+        return None
+    return rate

@@ -55,6 +55,7 @@ class Comparison:
         crossed_holm: p of ``crossed`` after Holm's correction over the family.
         sign_flip_holm: p of the sign-flip test after it, where that test has the seeds to reject.
         sign_flip_seeds: Fewest seeds with which the exact test could say "different".
+        unlearnt: Its arms that do no better than the constant answer: then it carries no verdict.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Comparison:
     crossed_holm: float | None = None
     sign_flip_holm: float | None = None
     sign_flip_seeds: int = 2
+    unlearnt: tuple[str, ...] = ()
 
     @property
     def sign_flip(self) -> float | None:
@@ -76,8 +78,8 @@ class Comparison:
 
     @property
     def differs(self) -> bool:
-        """Whether the corrected paired test says that it differs."""
-        return rejects(self.paired_holm)
+        """Whether the corrected paired test says that it differs, of arms that have learnt."""
+        return rejects(self.paired_holm) and not self.unlearnt
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,16 @@ class Analysis:
 
     @property
     def told(self) -> bool:
-        """Whether verdicts are told: the base beats head-only, or the suite goes without that."""
-        return self.suite.floor is None or self.trained is True
+        """Whether verdicts are told: the base beats head-only, or the suite goes without that.
+
+        Never where the base does no better than the constant answer.
+        """
+        return BASE not in self.unlearnt and (self.suite.floor is None or self.trained is True)
+
+    @property
+    def unlearnt(self) -> tuple[str, ...]:
+        """The arms that do no better than the constant answer; the head alone may."""
+        return _unlearnt(self.suite, self.arms)
 
 
 def analyse(suite: SuiteRuns) -> Analysis:
@@ -140,21 +150,33 @@ def analyse_tasks(folder: Path) -> dict[str, Analysis]:
 def _measured(suite: SuiteRuns) -> Analysis:
     scores = test_scores(suite)
     looks = looks_of(suite)
-    compare = partial(_compare, suite, scores, looks)
+    arms = tuple(arm_of(suite, name, scores) for name in suite.arms)
+    unlearnt = _unlearnt(suite, arms)
+    compare = partial(_compare, suite, scores, looks, unlearnt)
     return Analysis(
         suite,
-        arms=tuple(arm_of(suite, name, scores) for name in suite.arms),
+        arms=arms,
         family=tuple(compare(item) for item in named_contrasts(suite)),
         floor=None if suite.floor is None else compare(pair(BASE, suite.floor)),
-        equivalence=tuple(equality_of(suite, scores, looks, claim) for claim in suite.equivalence),
+        equivalence=tuple(
+            equality_of(suite, scores, looks, claim, unlearnt) for claim in suite.equivalence
+        ),
         exploratory=tuple(compare(item) for item in exploratory_contrasts(suite)),
         looks=() if looks is None else tuple(len(seeds) for seeds in looks.seeds),
         scores=scores,
     )
 
 
+def _unlearnt(suite: SuiteRuns, arms: Sequence[Arm]) -> tuple[str, ...]:
+    return tuple(arm.name for arm in arms if arm.unlearnt and arm.name != suite.floor)
+
+
 def _compare(
-    suite: SuiteRuns, scores: Scores, looks: Looks | None, contrast: Contrast
+    suite: SuiteRuns,
+    scores: Scores,
+    looks: Looks | None,
+    unlearnt: Sequence[str],
+    contrast: Contrast,
 ) -> Comparison:
     differences = seed_contrasts(scores, contrast.weights)
 
@@ -170,6 +192,7 @@ def _compare(
         crossed=over_both(suite.seeds) if looks is None else crossed_at(looks, over_both),
         arm=contrast.arm,
         reference=contrast.reference,
+        unlearnt=tuple(arm for arm in unlearnt if contrast.weights.get(arm)),
     )
 
 

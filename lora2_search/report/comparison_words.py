@@ -9,6 +9,7 @@ from typing import Any
 from .comparison import BASE, Analysis, Comparison
 from .effects import FactorEffect, effect_of
 from .equality import Equality
+from .no_verdict import no_verdict
 from .power import reach, seeds_for_margin
 from .statistics import BOOTSTRAPS, LEVEL, Paired, rejects
 from .tables import changes, in_points, interval, p_value, signed
@@ -31,6 +32,8 @@ def paragraph(item: Comparison, analysis: Analysis) -> str:
     """Return what the tests say of a named comparison or contrast, both questions apart."""
     words = _words(item, analysis)
     lines = [f"*{words.question}*{words.about}."]
+    if item.unlearnt:
+        return f"{lines[0]} {no_verdict(item, analysis)}"
     lines += _over_seeds(item, analysis)
     lines += _over_sentences(item, analysis)
     if item.paired.ties:
@@ -44,6 +47,8 @@ def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
     told = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
     if test.p is None or test.mean is None:
         return f"{told} It cannot be told: {test.note}."
+    if item.unlearnt:
+        return f"{told} {no_verdict(item, analysis)}"
     return (
         f"{told} {signed(test.mean, metric)} (95 % {test.method} interval "
         f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "
@@ -56,6 +61,9 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
     claim, metric = item.claim, analysis.suite.metric
     margin = f"±{signed(claim.margin, metric).removeprefix('+')}"
     lines = [f"*{claim.arm} the same as {claim.reference} within {margin}?*"]
+    if item.unlearnt:
+        names = " and ".join(item.unlearnt)
+        return f"{lines[0]} No verdict: no better than the constant answer: {names}."
     both = "two one-sided tests" if in_points(metric) else "two-way bootstrap"
     for question, test, corrected, how in (
         (ON_THIS_SET, item.on_this_set, item.on_this_set_holm, "two one-sided tests"),
@@ -273,6 +281,9 @@ def _against_base(arm: str, analysis: Analysis) -> str:
         for part in key.split("."):
             before = before.get(part) if isinstance(before, dict) else None
         parts.append(f"{changes({key: value})} instead of {before}")
+    found = next(item for item in analysis.arms if item.name == arm)
+    if found.untuned is not None:
+        parts.append(f"untuned: at the base's training.lr, {found.untuned}")
     return ", ".join(parts)
 
 

@@ -37,6 +37,7 @@ class Equality:
             none.
         on_this_set_holm: p after Holm's correction over all claims of equality.
         on_new_sentences_holm: The same of the second test.
+        unlearnt: Its arms that do no better than the constant answer: then it carries no verdict.
     """
 
     name: str
@@ -48,15 +49,25 @@ class Equality:
     stricter: Equivalence | None = None
     on_this_set_holm: float | None = None
     on_new_sentences_holm: float | None = None
+    unlearnt: tuple[str, ...] = ()
 
     @property
     def shown(self) -> bool:
-        """Whether the corrected test shows equality on this test set."""
-        return rejects(self.on_this_set_holm)
+        """Whether the corrected test shows equality on this test set, of arms that have learnt."""
+        return rejects(self.on_this_set_holm) and not self.unlearnt
 
 
-def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Margin) -> Equality:
-    """Return a claim of equality tested at the last of ``looks``, not corrected yet."""
+def equality_of(
+    suite: SuiteRuns,
+    scores: Scores,
+    looks: Looks | None,
+    claim: Margin,
+    unlearnt: Sequence[str] = (),
+) -> Equality:
+    """Return a claim of equality tested at the last of ``looks``, not corrected yet.
+
+    ``unlearnt`` are the arms that do no better than the constant answer.
+    """
     compared = pair(claim.arm, claim.reference)
     differences = seed_contrasts(scores, compared.weights)
 
@@ -77,6 +88,7 @@ def equality_of(suite: SuiteRuns, scores: Scores, looks: Looks | None, claim: Ma
         on_this_set=test(partial(over_seeds, claim.margin)),
         on_new_sentences=test(over_both),
         stricter=None if claim.stricter is None else test(partial(over_seeds, claim.stricter)),
+        unlearnt=tuple(arm for arm in unlearnt if arm in (claim.arm, claim.reference)),
     )
 
 

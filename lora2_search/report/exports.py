@@ -10,8 +10,11 @@ from typing import Any
 from .comparison import Analysis
 from .equality import Equality
 from .records import SuiteRuns
+from .tables import comparison_remarks
 
 Cell = str | float | int | None
+# With these a spreadsheet takes a text for a formula.
+_FORMULA = ("=", "+", "-", "@")
 
 
 def run_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
@@ -57,7 +60,10 @@ def comparison_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
                     "new_sentences_high": both.high,
                     "new_sentences_p": both.p,
                     "new_sentences_p_holm": item.crossed_holm if role == "named" else None,
-                    "note": seeds.note or both.note,
+                    "note": "; ".join(
+                        [note for note in (seeds.note or both.note,) if note]
+                        + comparison_remarks(analysis, item)
+                    ),
                 }
             )
         rows += [_claim(task, item, analysis.suite.metric) for item in analysis.equivalence]
@@ -88,15 +94,32 @@ def _claim(task: str, item: Equality, metric: str) -> dict[str, Cell]:
 
 
 def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
-    """Return rows as CSV; the columns of all rows, in the order in which they come up."""
+    """Return rows as CSV; the columns of all rows, in the order in which they come up.
+
+    A text that a spreadsheet would run as a formula begins with an apostrophe; numbers stay.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(
-        {key: "" if value is None else value for key, value in row.items()} for row in rows
-    )
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _cell(value: Cell) -> Cell:
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.lstrip().startswith(_FORMULA) and not _is_number(value):
+        return f"'{value}"
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _run(analysis: Analysis, arm: str, seed: int, counted: float | None) -> dict[str, Cell]:

@@ -7,11 +7,21 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from .comparison import BASE, Analysis
+from .comparison import BASE, Analysis, Comparison
 from .intervals import t_reach
 from .published import Published
-from .statistics import LEVEL, rejects
-from .tables import NONE, changes, count, in_points, interval, looks_taken, p_value, signed
+from .statistics import LEVEL
+from .tables import (
+    NONE,
+    arm_remarks,
+    changes,
+    count,
+    in_points,
+    interval,
+    looks_taken,
+    p_value,
+    signed,
+)
 
 _ESCAPES = str.maketrans(
     {
@@ -91,7 +101,7 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     for place, arm in enumerate(analysis.arms):
         row = {
             "arm": arm.name,
-            "changes": changes(arm.changes),
+            "changes": "; ".join([changes(arm.changes), *arm_remarks(analysis, arm)]),
             shown: mean_and_reach(list(arm.scores.values()), metric),
             "seeds": str(len(arm.scores)),
             "compressed": count(arm.counts.get("compressed_adapter")),
@@ -128,7 +138,7 @@ def effects_table(analysis: Analysis) -> str:
                 "n": str(test.n),
             }
         )
-        if _stands(analysis, item.paired_holm, test.low, test.high):
+        if _stands(analysis, item):
             bold.add((place, "difference"))
     caption = (
         f"{_titled(analysis)}: differences over new seeds on this test set, paired by seed. Bold: "
@@ -159,14 +169,15 @@ def _better(analysis: Analysis) -> set[str]:
         if item.reference == BASE
         and item.arm
         and (item.paired.mean or 0.0) > 0
-        and _stands(analysis, item.paired_holm, item.paired.low, item.paired.high)
+        and _stands(analysis, item)
     }
 
 
-def _stands(analysis: Analysis, p: float | None, low: float | None, high: float | None) -> bool:
+def _stands(analysis: Analysis, item: Comparison) -> bool:
+    low, high = item.paired.low, item.paired.high
     if not analysis.told or low is None or high is None:
         return False
-    return rejects(p) and not low <= 0 <= high
+    return item.differs and not low <= 0 <= high
 
 
 def _titled(analysis: Analysis) -> str:

@@ -11,8 +11,10 @@ from ..training.record import write_text
 from .constant import constant_line
 from .curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
 from .document import cards, document, figure, grid, html_table
+from .edges import edges
 from .expected_best import expected_best
 from .figures import Panel, history_panel, importance_panel, slice_panels
+from .records import Run
 from .standing import caveats
 from .study import (
     StudyTable,
@@ -96,19 +98,31 @@ def _cards(page: StudyTable) -> str:
     if page.winner is None:
         return "<p class='note'>No trial is complete yet, so there is no winner.</p>"
     record = page.winner_run.record if page.winner_run else None
-    reference = page.runs.reference.record if page.runs.reference else None
-    ours, theirs = value_of(record, "test", page.metric), value_of(reference, "test", page.metric)
-    gain = None if ours is None or theirs is None else ours - theirs
+    ours = value_of(record, "test", page.metric)
     size = (record.sizes if record else {}).get("test")
     where = f"{size:,} test sentences" if size else "the test sentences"
     shown = [
         (level(page.winner.value, page.metric), f"winner, validation {page.metric} (chosen on)"),
         (level(ours, page.metric), f"winner, {where} (only reported)"),
-        (level(theirs, page.metric), "head-only, the same sentences"),
-        (signed(gain, page.metric), "winner − head-only, one seed each"),
+        *(card for name, run in _beside(page).items() for card in _against(page, ours, name, run)),
         (count_of(record, "compressed_adapter"), "adapter parameters, compressed"),
     ]
     return cards(shown)
+
+
+def _beside(page: StudyTable) -> dict[str, Run | None]:
+    return {**page.runs.references, "head-only": page.runs.reference}
+
+
+def _against(
+    page: StudyTable, ours: float | None, name: str, run: Run | None
+) -> list[tuple[str, str]]:
+    theirs = value_of(run.record if run else None, "test", page.metric)
+    gain = None if ours is None or theirs is None else ours - theirs
+    return [
+        (level(theirs, page.metric), f"{name}, the same sentences"),
+        (signed(gain, page.metric), f"winner − {name}, one seed each"),
+    ]
 
 
 def _winner(page: StudyTable) -> str:
@@ -139,7 +153,9 @@ def _winner(page: StudyTable) -> str:
 def _caveats(page: StudyTable) -> str:
     scores = {t.number: t.value for t in page.trials if t.state.name == "COMPLETE"}
     reference = page.runs.reference.record if page.runs.reference else None
-    said = caveats(scores, reference, page.metric)
+    others = {name: run.record for name, run in page.runs.references.items()}
+    said = caveats(scores, reference, page.metric, others)
+    said += edges(page.runs.space, page.winner.params) if page.winner else []
     if page.winner_run:
         said += [f"Health flag {flag}." for flag in page.winner_run.record.flags]
     return "".join(f"<p class='note'>{escape(line)}</p>" for line in said)

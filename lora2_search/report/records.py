@@ -28,7 +28,7 @@ _NEEDED = {
 TRIALS_FOLDER = "trials"
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
 _DIVERGED = "diverged:"
-REFERENCE_FOLDER = "reference/head-only"
+REFERENCES_FOLDER, HEAD_ONLY = "reference", "head-only"
 
 Values = NDArray[np.float64]
 
@@ -140,6 +140,7 @@ class StudyRuns:
         space: ``space.yaml`` as plain values.
         trials: Runs with a record, by trial number.
         reference: The head-only run, when it was made.
+        references: The other runs outside the search, by name, in the order of the space.
         unreadable: Folders whose record is broken.
         troubles: Which of its records are damaged, and how.
     """
@@ -150,6 +151,7 @@ class StudyRuns:
     reference: Run | None
     unreadable: tuple[str, ...] = field(default=())
     troubles: tuple[str, ...] = field(default=())
+    references: Mapping[str, Run] = field(default_factory=dict)
 
 
 def read_suite(folder: Path) -> SuiteRuns:
@@ -225,9 +227,15 @@ def read_study(folder: Path) -> StudyRuns:
         run = _read_run(path, unreadable) if path.name.isdigit() else None
         if run is not None:
             trials[int(path.name)] = run
-    reference = _read_run(folder / REFERENCE_FOLDER, unreadable)
+    outside = {
+        name: _read_run(folder / REFERENCES_FOLDER / name, unreadable)
+        for name in (HEAD_ONLY, *(space.get("references") or {}))
+    }
+    reference = outside.pop(HEAD_ONLY)
+    found = {name: run for name, run in outside.items() if run is not None}
     names = tuple(damage.path.parent.name for damage in unreadable)
-    return StudyRuns(folder, space, trials, reference, names, tuple(map(str, unreadable)))
+    troubles = tuple(map(str, unreadable))
+    return StudyRuns(folder, space, trials, reference, names, troubles, found)
 
 
 def read_predictions(run: Run, split: str) -> Predictions | None:

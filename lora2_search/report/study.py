@@ -71,8 +71,12 @@ def trial_rows(table: StudyTable) -> list[Row]:
 
 
 def winner_rows(table: StudyTable) -> list[Row]:
-    """Return the winner beside head-only: scores and numbers of parameters."""
-    shown = {"winner": table.winner_run, "head-only": table.runs.reference}
+    """Return the winner beside the runs outside the search: scores, numbers of parameters."""
+    shown = {
+        "winner": table.winner_run,
+        **{name: table.runs.references[name] for name in table.runs.references},
+        "head-only": table.runs.reference,
+    }
     rows = []
     for name, run in shown.items():
         record = run.record if run else None

@@ -36,5 +36,6 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
 
 
 def _compute(table: StudyTable) -> str:
-    reference = [table.runs.reference.record] if table.runs.reference else []
-    return compute_statement([run.record for run in table.runs.trials.values()] + reference)
+    outside = [*table.runs.references.values()]
+    outside += [table.runs.reference] if table.runs.reference else []
+    return compute_statement([run.record for run in [*table.runs.trials.values(), *outside]])

@@ -59,9 +59,38 @@ def arm_rows(
             "compressed": count(arm.counts.get("compressed_adapter")),
             "s a run": NONE if arm.seconds is None else f"{arm.seconds:.0f}",
             "flags": flag_counts(arm.records) or NONE,
+            **_remarks({a.name: arm_remarks(analysis, a) for a in analysis.arms}, arm.name),
         }
         for arm in analysis.arms
     ]
+
+
+def arm_remarks(analysis: Analysis, arm: Arm) -> list[str]:
+    """Return what must stand beside an arm's score; nothing of most arms."""
+    metric, said = analysis.suite.metric, []
+    if arm.name in analysis.unlearnt:
+        said.append(f"no better than the constant answer ({level(arm.constant, metric)})")
+    if arm.untuned is not None:
+        said.append(f"untuned: the base's training.lr, {arm.untuned}")
+    return said
+
+
+def comparison_remarks(analysis: Analysis, item: Comparison) -> list[str]:
+    """Return what must stand beside a difference: that it is no verdict, that an arm is untuned."""
+    said = [f"no verdict: {_no_better(item.unlearnt)}"] if item.unlearnt else []
+    untuned = [arm.name for arm in analysis.arms if arm.untuned is not None]
+    found = [name for name in untuned if item.weights.get(name)]
+    return [*said, *(f"{name} untuned (the base's training.lr)" for name in found)]
+
+
+def _no_better(arms: Sequence[str]) -> str:
+    verb = "does" if len(arms) == 1 else "do"
+    return f"{' and '.join(arms)} {verb} no better than the constant answer"
+
+
+def _remarks(said: Mapping[str, Sequence[str]], name: str) -> Row:
+    """Return the column of remarks, only where there are any."""
+    return {"remarks": "; ".join(said[name]) or NONE} if any(said.values()) else {}
 
 
 def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> list[Row]:
@@ -71,9 +100,10 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
         analysis: The suite's numbers.
         items: What to show; by default the family, and the floor check last.
     """
-    metric = analysis.suite.metric
+    metric, items = analysis.suite.metric, _all(analysis) if items is None else items
+    said = {item.name: comparison_remarks(analysis, item) for item in items}
     rows = []
-    for item in _all(analysis) if items is None else items:
+    for item in items:
         test, named = item.paired, item in analysis.family
         rows.append(
             {
@@ -86,6 +116,7 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
                 "p (sign-flip, Holm)": p_value(item.sign_flip_holm) if named else NONE,
                 "n": str(test.n),
                 "ties": str(test.ties),
+                **_remarks(said, item.name),
             }
         )
     return rows
@@ -93,9 +124,10 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
 
 def sentence_rows(analysis: Analysis) -> list[Row]:
     """Return the crossed tests, over new seeds and new sentences; the floor check is last."""
-    metric = analysis.suite.metric
+    metric, items = analysis.suite.metric, _all(analysis)
+    said = {item.name: comparison_remarks(analysis, item) for item in items}
     rows = []
-    for item in _all(analysis):
+    for item in items:
         test = item.crossed
         shares = [f"{share:.0%}" for share in test.shares]
         known = any(test.shares)
@@ -110,6 +142,7 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
                 "chance: seeds": shares[0] if known else NONE,
                 "sentences": shares[1] if known else NONE,
                 "both": shares[2] if known else NONE,
+                **_remarks(said, item.name),
             }
         )
     return rows
@@ -120,10 +153,12 @@ def equality_rows(analysis: Analysis) -> list[Row]:
 
     No verdict where the suite is not known to be trained enough: untrained, all arms look alike.
     """
-    metric, told = analysis.suite.metric, analysis.told
+    metric = analysis.suite.metric
     rows = []
     for item in analysis.equivalence:
         here, new = item.on_this_set, item.on_new_sentences
+        told = analysis.told and not item.unlearnt
+        why = _no_better(item.unlearnt) if analysis.told else "not shown to be trained enough"
         rows.append(
             {
                 "claim": f"{item.claim.arm} equals {item.claim.reference}",
@@ -134,9 +169,7 @@ def equality_rows(analysis: Analysis) -> list[Row]:
                 "on this test set": _shown(item.on_this_set_holm) if told else NONE,
                 "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if told else NONE,
                 "on new sentences": _shown(item.on_new_sentences_holm) if told else NONE,
-                "remarks": (here.note or new.note or NONE)
-                if told
-                else "not shown to be trained enough",
+                "remarks": (here.note or new.note or NONE) if told else why,
             }
         )
     return rows

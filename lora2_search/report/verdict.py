@@ -7,9 +7,9 @@ sentences) are answered apart; what nothing named before the run is marked as ex
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from .comparison import BASE, Analysis
+from .comparison import BASE, Analysis, Comparison
 from .comparison_words import (
     equality_paragraph,
     exploratory_paragraph,
@@ -18,8 +18,10 @@ from .comparison_words import (
     short,
 )
 from .equality import Equality
+from .next_step import next_step
+from .no_verdict import no_verdict
 from .statistics import LEVEL
-from .tables import looks_taken, signed
+from .tables import level, looks_taken, signed
 
 
 def headline(analysis: Analysis) -> str:
@@ -39,9 +41,10 @@ def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
     if not analysis.told:
-        known = "Not" if analysis.trained is False else "Not known to be"
+        sure = analysis.trained is False or BASE in analysis.unlearnt
+        known = "Not" if sure else "Not known to be"
         why = f"{known} trained enough to tell: {_floor(analysis)}"
-        return f"{why} So there is no verdict on any part."
+        return f"{why} So there is no verdict on any part. {next_step(analysis)}"
     return " ".join([_floor(analysis), _differences(analysis), *_equalities(analysis)])
 
 
@@ -49,19 +52,25 @@ def _differences(analysis: Analysis) -> str:
     if not analysis.family:
         nothing = "nothing else was tested" if not analysis.equivalence else "none was tested"
         return f"The suite names no comparison, so {nothing}."
-    found = [item for item in analysis.family if item.differs]
+    family = [item for item in analysis.family if not item.unlearnt]
+    told = [no_verdict(item, analysis) for item in analysis.family if item.unlearnt]
+    return " ".join([*([_found(family, analysis)] if family else []), *told])
+
+
+def _found(family: Sequence[Comparison], analysis: Analysis) -> str:
+    found = [item for item in family if item.differs]
     test = _test(analysis)
-    untested = [item.paired.note for item in analysis.family if item.paired.p is None]
-    if len(untested) == len(analysis.family):
+    untested = [item.paired.note for item in family if item.paired.p is None]
+    if len(untested) == len(family):
         return f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
     left = f"; {len(untested)} could not be tested" if untested else ""
     if not found:
         return (
-            f"None of {len(analysis.family)} comparison(s) shows a difference ({test}{left}). "
+            f"None of {len(family)} comparison(s) shows a difference ({test}{left}). "
             "That is no proof that the parts do nothing: read the intervals."
         )
     told = " ".join(short(item, analysis) for item in found)
-    return f"{told} ({len(found)} of {len(analysis.family)} comparisons, {test}{left}.)"
+    return f"{told} ({len(found)} of {len(family)} comparisons, {test}{left}.)"
 
 
 def _test(analysis: Analysis) -> str:
@@ -197,6 +206,8 @@ def notes(analysis: Analysis) -> list[str]:
 
 def _floor(analysis: Analysis) -> str:
     floor = analysis.floor
+    if BASE in analysis.unlearnt:
+        return _constant_base(analysis)
     if floor is None:
         return "Whether the base was trained enough is not known: the suite has no head-only arm."
     test = floor.paired
@@ -206,6 +217,14 @@ def _floor(analysis: Analysis) -> str:
     if analysis.trained:
         return f"Trained enough to tell: the base beats {floor.reference} ({numbers})."
     return f"the base does not beat {floor.reference} by test ({numbers})."
+
+
+def _constant_base(analysis: Analysis) -> str:
+    metric, base = analysis.suite.metric, analysis.arms[0]
+    return (
+        f"the base ({level(base.mean, metric)}) does no better than the constant answer "
+        f"({level(base.constant, metric)})."
+    )
 
 
 def _seeds(seeds: tuple[int, ...]) -> str:

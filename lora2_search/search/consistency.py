@@ -14,6 +14,7 @@ from .corners import corner_problems, problems_with
 from .distribution import Distribution, Value
 from .early_stopping import shortest_grace
 from .objective import unmeasured
+from .references import reference_problems
 
 if TYPE_CHECKING:
     from .space import Scheduler
@@ -27,6 +28,7 @@ _REFUSED = {
     "model.trust_remote_code": "it permits code and decides no result",
     "training.device": "it decides no result",
 }
+_FIXED = {name: why for name, why in _REFUSED.items() if why == _OTHER_EXAMPLES}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Parts:
         names: Every searched setting, as written.
         search: The distributions that are right in themselves.
         base: The fixed settings, ``None`` if they cannot run.
+        references: What each run outside the search sets, by name, dotted.
         metric: What is maximised; ``None`` for the task's own, or where the task is wrong.
         scheduler: ``None`` if it is wrong.
         bounded: Whether ``trials`` or ``hours`` is given.
@@ -45,6 +48,7 @@ class Parts:
     names: list[str]
     search: Mapping[str, Distribution]
     base: RunConfig | None
+    references: Mapping[str, Mapping[str, Any]]
     metric: str | None
     scheduler: Scheduler | None
     bounded: bool
@@ -65,12 +69,17 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
         sound = {name: d for name, d in sound.items() if set(d.when or {}) <= set(sound)}
         wrong += [(f"search.{key}", why) for key, why in corner_problems(parts.base, sound)]
         wrong += _grace(parts.base, sound, parts.scheduler)
+        wrong += reference_problems(parts.references, parts.base, _FIXED)
     found += wrong
     return [Problem(key, message, _place(source, key)) for key, message in found]
 
 
 def _place(source: Source, key: str) -> str:
     head, _, setting = key.partition(".")
+    if head == "references":
+        name, _, setting = setting.partition(".")
+        nested = source.place((head, name, *setting.split(".")))
+        return source.where.get((head, name, setting), nested)
     return source.place((head, setting) if head == "search" else tuple(key.split(".")))
 
 

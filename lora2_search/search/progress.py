@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from ..source import read_yaml
-from ..training.record import RECORD_FILE, readable_record
 from .ownership import is_owned
+from .references import begun_references, reference_records
 from .space import SPACE_FILE
 from .storage import stored_trials
-from .study import reference_folder
 
 
 @dataclass(frozen=True)
@@ -51,11 +50,11 @@ def study_progress(folder: Path) -> Progress:
     plan = read_yaml(folder / SPACE_FILE).data
     trials = stored_trials(folder, folder.name)
     done = sum(trial.state.is_finished() for trial in trials)
-    reference = readable_record(reference_folder(folder))
+    beside = reference_records(folder)
     # Whatever stops a driver early leaves a trial under way, except before the first one.
-    whole = 0 < done == len(trials) and (reference is None or reference.status != "running")
-    # A resume makes the head-only run anew where its record is damaged.
-    whole &= reference is not None or not reference_folder(folder).joinpath(RECORD_FILE).exists()
+    whole = 0 < done == len(trials) and all(item.status != "running" for item in beside.values())
+    # A resume makes those anew whose record is damaged.
+    whole &= len(beside) == len(begun_references(folder))
     total = plan.get("trials")
     enough = total is None or plan.get("hours") is not None or done >= total
     return progress_of(folder, "trials", done, total, whole and enough)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,8 @@ class Proposals:
         storage: The same study's storage.
         space: Says what is searched, and when the study ends.
         folder: The study's folder.
-        reference: A run outside the search. It goes first: it is the shortest, so that no process
-            waits for it at the end.
+        references: The runs outside the search. They go first, so that no process waits for one
+            of them at the end.
         over: Returns whether the time is up.
     """
 
@@ -47,13 +47,13 @@ class Proposals:
         storage: BaseStorage,
         space: Space,
         folder: Path,
-        reference: RunInfo | None,
+        references: Sequence[RunInfo],
         over: Callable[[], bool],
     ) -> None:
         from optuna.trial import TrialState
 
         self._study, self._storage, self._space, self._folder = study, storage, space, folder
-        self._reference, self._over = reference, over
+        self._references, self._over = list(references), over
         self._id = storage.get_study_id_from_name(study.study_name)
         trials = study.get_trials(deepcopy=False)
         self._orphans = [trial for trial in trials if trial.state == TrialState.RUNNING]
@@ -61,21 +61,27 @@ class Proposals:
         self._values = {trial.number: dict(trial.intermediate_values) for trial in self._orphans}
         self._numbers: dict[str, int] = {}
         self._outcomes: list[str] = []
+        self._proven = any(trial.state == TrialState.COMPLETE for trial in trials)
         self._spent, self._begun = seconds_spent(study), time.monotonic()
 
     @property
     def hopeless(self) -> str | None:
-        """Why every trial seems to fail: the reason that the first three of them share."""
+        """Why every trial seems to fail: the reason that the first three of them share.
+
+        ``None`` where a trial of the study is complete, or one under way has a score: then it is
+        not the set-up that is at fault.
+        """
         reasons = set(self._outcomes[:_ALIKE])
         if len(self._outcomes) < _ALIKE or len(reasons) > 1:
+            return None
+        if self._proven or any(self._values.values()):
             return None
         return reasons.pop() or None
 
     def next(self) -> RunInfo | None:
         """Return the next run, ``None`` when trials or time are used up."""
-        if self._reference is not None:
-            reference, self._reference = self._reference, None
-            return reference
+        if self._references:
+            return self._references.pop(0)
         if self._orphans:
             return self._taken_up(self._orphans.pop(0))
         while self._asked < (self._space.trials or self._asked + 1):
@@ -109,6 +115,7 @@ class Proposals:
             self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
         self._tell(number, state, score, reason)
         self._outcomes.append(reason if state == "FAIL" else "")
+        self._proven |= state == "COMPLETE"
         self._values.pop(number, None)
         spent = self._spent + time.monotonic() - self._begun
         self._study.set_user_attr(_SECONDS, round(spent, 1))

@@ -12,6 +12,7 @@ from ..training.record import Point, RunRecord
 from ..training.reporter import Report
 
 SCORE = "score"
+STANDARD_ERROR = "standard_error"
 INTERVAL = "training_iteration"
 COMPLETED = "completed"
 FAILED = "failed"
@@ -21,11 +22,12 @@ REPORT = "report"
 def of_report(report: Report) -> dict[str, Any]:
     """Return the result of an evaluation interval; the run is complete when the report is.
 
-    Its score, which Tune compares, is the report's.
+    Its score, which Tune compares, is the report's, and so is its standard error.
     """
     # One string: Tune flattens and copies nested values, and keeps them in its own state.
     text = json.dumps({**asdict(report), "points": [point.model_dump() for point in report.points]})
-    return _result(report.score, report.interval, completed=report.done, failed="", report=text)
+    told = _result(report.score, report.interval, completed=report.done, failed="", report=text)
+    return told | {STANDARD_ERROR: report.standard_error}
 
 
 def of_failure(reason: str, interval: int) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def _result(
 ) -> dict[str, Any]:
     return {
         SCORE: score,
+        STANDARD_ERROR: math.nan,
         INTERVAL: interval,
         COMPLETED: completed,
         FAILED: failed,

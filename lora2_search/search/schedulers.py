@@ -1,31 +1,38 @@
-"""Ray's schedulers, made ready for studies that are resumed.
+"""Early stopping as Tune asks for it, made ready for studies that are resumed.
 
 ASHA stops a trial whose score is not among the best at a rung: evaluation ``grace``, then
-``grace * reduction_factor`` and so on. Its grace period covers the end of LoRA²'s budget schedule,
-because before step ``T - t_final`` target ranks cannot be told apart; see `early_stopping`.
+``grace * reduction_factor`` and so on; by which rule says `rungs`. Its grace period covers the end
+of LoRA²'s budget schedule, because before step ``T - t_final`` target ranks cannot be told apart;
+see `early_stopping`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from .result import FAILED, INTERVAL, SCORE
+from .result import FAILED, INTERVAL, SCORE, STANDARD_ERROR
+from .rungs import goes_on, rungs
 
 PAST = "past"
 JUDGED = "judged"
 
 
-class ResumableASHA(AsyncHyperBandScheduler):
+class ResumableASHA(FIFOScheduler):
     """ASHA whose rungs are rebuilt from the scores that the study has stored.
 
-    Tune leaves a scheduler's rungs out of its snapshots, and a scheduler's own `save` is a pickle.
-    The scores themselves are in the study already: those of ended trials are fed in at the start,
-    those of a trial that is taken up again when it is added, so that no trial counts twice.
-    NaN never enters a rung, nor does a run outside the search, which is never stopped either.
+    Not Ray's own: that one stops a trial that ties with one that goes on, whatever the noise of a
+    score, and keeps its rungs in a pickle. The scores themselves are in the study already: those of
+    ended trials are fed in at the start, those of a trial that is taken up again when it is added,
+    so that no trial counts twice. NaN never enters a rung, nor does a run outside the search, which
+    is never stopped either.
+
+    Attributes:
+        rungs: The scores of the trials that reached each rung, by trial, by evaluation.
 
     Args:
         last: Evaluations of a whole run.
@@ -37,39 +44,54 @@ class ResumableASHA(AsyncHyperBandScheduler):
     def __init__(
         self, last: int, grace: int, reduction_factor: int, past: Iterable[Mapping[int, float]] = ()
     ) -> None:
-        super().__init__(
-            time_attr=INTERVAL,
-            metric=SCORE,
-            mode="max",
-            max_t=last,
-            grace_period=grace,
-            reduction_factor=reduction_factor,
-        )
+        super().__init__()
+        self._factor = reduction_factor
+        self.rungs: dict[int, dict[str, float]] = {}
+        self._went_on: dict[int, set[float]] = {}
+        for at in rungs(last, grace, reduction_factor):
+            self.rungs[at], self._went_on[at] = {}, set()
         for number, scores in enumerate(past):
-            trial = Trial("past", trial_id=f"past-{number}", stub=True)
-            pairs = [[interval, score] for interval, score in scores.items()]
-            trial.config = {PAST: pairs, JUDGED: True}
-            self.on_trial_add(None, trial)
-            self.on_trial_remove(None, trial)
+            for interval, score in sorted(scores.items()):
+                self._judge(f"past-{number}", interval, score)
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Take a trial in, with the scores it had before a resume."""
-        super().on_trial_add(tune_controller, trial)
         for interval, score in sorted(trial.config[PAST]):
-            self.on_trial_result(tune_controller, trial, {INTERVAL: interval, SCORE: score})
+            self._judge(trial.trial_id, interval, score)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Return whether a trial goes on."""
         if not trial.config[JUDGED]:
             return TrialScheduler.CONTINUE
-        return super().on_trial_result(tune_controller, trial, result)
+        error = result.get(STANDARD_ERROR, math.nan)
+        on = self._judge(trial.trial_id, result[INTERVAL], result[SCORE], error)
+        return TrialScheduler.CONTINUE if on else TrialScheduler.STOP
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         """Take the last score of a trial, unless it failed."""
-        if result.get(FAILED) or not trial.config[JUDGED]:
-            self.on_trial_remove(tune_controller, trial)
+        if SCORE in result and not result[FAILED] and trial.config[JUDGED]:
+            self._judge(trial.trial_id, result[INTERVAL], result[SCORE])
+
+    def debug_string(self) -> str:
+        """Return how many trials have reached each rung."""
+        return f"ASHA, trials by rung: { {at: len(scores) for at, scores in self.rungs.items()} }"
+
+    def _judge(
+        self, trial: str, interval: int, score: float, standard_error: float = math.nan
+    ) -> bool:
+        """Enter a score at the last rung that it has reached; say whether the trial goes on."""
+        reached = [at for at in self.rungs if at <= interval]
+        if math.isnan(score) or not reached:
+            return True
+        others, went_on = self.rungs[reached[-1]], self._went_on[reached[-1]]
+        if trial in others:
+            on = True  # it was judged there, and here it is
         else:
-            super().on_trial_complete(tune_controller, trial, result)
+            on = goes_on(score, standard_error, others.values(), self._factor, went_on)
+            others[trial] = score
+        if on:
+            went_on.add(others[trial])
+        return on
 
 
 def make_scheduler(

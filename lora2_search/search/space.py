@@ -18,6 +18,7 @@ from ..source import Source, merge, read_yaml, with_overrides
 from ..training.record import write_text
 from .consistency import Parts, semantic_problems
 from .distribution import Distribution, Value, in_order
+from .references import HEAD_ONLY, References
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -84,20 +85,38 @@ class Resources(Section):
         return min(by_cpu, math.floor(gpus / self.gpus_per_trial))
 
 
+class _Compared(Section):
+    references: References = {}
+
+
 class Space(RunConfig):
     """A run configuration whose ``search`` says which settings vary.
 
     ``trials`` and ``hours`` bound the study; with both, the first one reached ends it.
+    ``references`` are run once, outside the search, to compare the winner with: by name, what each
+    one sets over the space's own settings.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     search: dict[str, Distribution]
+    references: References = {}
     objective: Objective = Objective()
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()
     trials: int | None = Field(None, ge=1)
     hours: float | None = Field(None, gt=0)
     resources: Resources = Resources()
+
+    @property
+    def outside(self) -> list[str]:
+        """The runs outside the search by name: the head alone, then those of ``references``."""
+        head_only = [] if self.method == HEAD_ONLY else [HEAD_ONLY]
+        return [*head_only, *self.references]
+
+    @property
+    def runs(self) -> int | None:
+        """How many runs there will be in all; ``None`` where hours alone bound the study."""
+        return None if self.trials is None else self.trials + len(self.outside)
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the searched settings as Optuna distributions, conditional ones included."""
@@ -208,11 +227,13 @@ def _parts(data: dict[str, Any]) -> Parts:
             base[key] = filled[key]
     run = _tolerant(base, RunConfig)
     objective = _tolerant(data.get("objective", {}), Objective)
+    compared = _tolerant({"references": data.get("references", {})}, _Compared)
     task_known = run is not None and ("task" in base or "task" not in filled)
     return Parts(
         names=names,
         search=good,
         base=run or _tolerant({**base, **_WHATEVER}, RunConfig),
+        references=compared.references if compared else {},
         metric=objective.metric if objective and task_known else None,
         scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
         bounded=data.get("trials") is not None or data.get("hours") is not None,

@@ -9,15 +9,14 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from ..config import with_settings
 from ..errors import UserError
-from ..observer import Observer, RunInfo
+from ..observer import Observer
 from ..source import Source
-from ..training.record import RunRecord, readable_record
+from ..training.record import RunRecord
 from . import early_stopping
 from .interruption import Interruption
 from .proposals import Proposals, seconds_spent
-from .roles import REFERENCE_TAGS
+from .references import HEAD_ONLY, reference_records, reference_runs
 from .shelf import Shelf
 from .space import SPACE_FILE, Space, load_space, validate_space
 from .storage import opened, stored_trials
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from .trainable import TrialTrainable
 
-HEAD_ONLY = "head-only"
 STUDIES = Shelf("study", "studies", SPACE_FILE, "tune")
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
@@ -68,7 +66,13 @@ class Study:
     @property
     def reference(self) -> RunRecord | None:
         """The record of the head-only run, ``None`` when the study has none that can be read."""
-        return readable_record(reference_folder(self.folder))
+        return reference_records(self.folder).get(HEAD_ONLY)
+
+    @property
+    def references(self) -> dict[str, RunRecord]:
+        """The records of the space's ``references``, by name; those that have one."""
+        read = reference_records(self.folder)
+        return {name: read[name] for name in self.space.references if name in read}
 
     @property
     def notes(self) -> list[str]:
@@ -109,7 +113,8 @@ def run_study(
         storage: Where ``studies/`` is; by default the home folder. On a cluster, a shared folder.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         observers: Told in this process what happens.
-        reference: Also train the head alone, outside the search, to compare with.
+        reference: Also train the head alone and the space's ``references``, outside the search,
+            to compare with.
         trainable: The class that runs one run.
         also: Options that a command which goes on with the study needs beside name and storage,
             for messages.
@@ -187,11 +192,6 @@ def study_folder(name: str, storage: Path | None = None) -> Path:
     return STUDIES.folder(name, storage)
 
 
-def reference_folder(folder: Path) -> Path:
-    """Return where a study's head-only run is."""
-    return folder / "reference" / HEAD_ONLY
-
-
 def _source(
     space: Space,
     folder: Path,
@@ -202,8 +202,8 @@ def _source(
 ) -> Proposals:
     if space.hours is not None:
         interruption.end_in(space.hours * 3600 - seconds_spent(study))
-    extra = _reference(space, folder) if reference else None
-    return Proposals(study, storage, space, folder, extra, lambda: interruption.overdue)
+    outside = reference_runs(space, folder) if reference else []
+    return Proposals(study, storage, space, folder, outside, lambda: interruption.overdue)
 
 
 def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
@@ -218,15 +218,6 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
         reduction_factor=early.reduction_factor,
         past=[trial.intermediate_values for trial in ended],
     )
-
-
-def _reference(space: Space, folder: Path) -> RunInfo | None:
-    if space.method == HEAD_ONLY:
-        return None
-    settings = {"method": HEAD_ONLY}
-    config, place = with_settings(space.run_config(), settings), reference_folder(folder)
-    metric = space.objective.metric
-    return RunInfo(HEAD_ONLY, "head only", config, settings, place, REFERENCE_TAGS, metric)
 
 
 def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:

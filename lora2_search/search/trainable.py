@@ -99,7 +99,7 @@ class TrialTrainable(tune.Trainable):
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
         """Begin the run, or go on from its checkpoint."""
-        return _prepare(self._task.threads)(config, folder)
+        return _prepare(self._task.threads)(config, folder, self._task.metric)
 
     def _take(self, config: dict[str, Any]) -> None:
         self._task = Task(**config)
@@ -159,7 +159,7 @@ class TrialTrainable(tune.Trainable):
 
 
 @cache
-def _prepare(threads: int) -> Callable[[RunConfig, Path], Run]:
+def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None], Run]:
     """Import the training loop, once in a process, and hold torch to its threads."""
     import torch
 

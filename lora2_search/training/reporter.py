@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,8 @@ class Report:
         kept_rank: Singular values still alive in all matrices; ``None`` for methods without them.
         points: The points of this interval; the whole history in the first report after a resume.
         done: Whether the run is complete.
+        standard_error: Of the metric that the run is judged by, over the validation sentences; see
+            ``noise``. NaN where it is not known.
     """
 
     interval: int
@@ -31,6 +34,7 @@ class Report:
     kept_rank: int | None
     points: tuple[Point, ...]
     done: bool
+    standard_error: float = math.nan
 
 
 class Reporter(Protocol):

@@ -68,10 +68,14 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
             return record
 
 
-def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecord]:
+def iterate(
+    config: RunConfig, folder: Path, metric: str | None = None
+) -> Generator[Report, None, RunRecord]:
     """Train one configuration, yielding after every evaluation interval; see :func:`run`.
 
     ``record.json`` is rewritten at every interval, so whoever stops early leaves a true record.
+    ``metric`` is what the run is judged by, the task's primary one by default: the reports tell
+    its standard error.
     """
     record = _begin(config, folder)
     if record.status == "completed":
@@ -83,7 +87,7 @@ def iterate(config: RunConfig, folder: Path) -> Generator[Report, None, RunRecor
             reset_peak_memory()
             prepared = prepare(config)
             inputs_with(prepared.data, config).note(record)
-            running = _Run(prepared, record, folder, clock)
+            running = _Run(prepared, record, folder, clock, metric)
         yield from running.intervals()
         check_base()
         return record
@@ -152,9 +156,16 @@ def _finished(config: RunConfig, record: RunRecord) -> Report:
 class _Run:
     """A prepared run, from its checkpoint (if there is one) to its end."""
 
-    def __init__(self, prepared: Prepared, record: RunRecord, folder: Path, clock: Clock) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        record: RunRecord,
+        folder: Path,
+        clock: Clock,
+        metric: str | None,
+    ) -> None:
         self.prepared, self.record, self.folder = prepared, record, folder
-        self.clock = clock
+        self.clock, self.metric = clock, metric
         self.trainer, self.data = prepared.trainer, prepared.data
         self.done = 0
         self.unreported: list[Point] = []
@@ -271,6 +282,7 @@ class _Run:
             kept_rank=record.kept_rank,
             points=points,
             done=done,
+            standard_error=standard_error(self.said["validation"], self.metric or record.metric),
         )
 
     def _cut(self) -> None:

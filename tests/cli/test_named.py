@@ -270,3 +270,10 @@ def test_a_verification_is_delivered_by_its_name(home_with_store: Path) -> None:
     assert json.loads(synced.stdout)[folder.name]["points"] == 1
     uri = f"sqlite:///{home_with_store / DATABASE}"
     assert "viewStateShareKey=verification" in str(address_of(folder, uri, "http://here"))
+
+
+def test_a_reference_is_shown_with_what_it_sets(full: Path) -> None:
+    record(full / "studies" / "quick" / "reference" / "lora", 0.8)
+    rows = json.loads(CliRunner().invoke(app, ["runs", "show", "quick", "--json"]).stdout)["runs"]
+    assert [row["run"] for row in rows][3:] == ["lora", "head only"]
+    assert set(rows[3]["settings"]) == {"training.lr"}

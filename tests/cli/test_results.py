@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,3 +208,48 @@ def test_no_difference_is_not_written_as_minus_zero(
     text = told(study(tmp_path, ("COMPLETE", 0.67 - 1e-9)), capsys)
     assert "-0.0000" not in text
     assert ["difference", "+0.0000", "+0.0000"] in [line.split() for line in text.splitlines()]
+
+
+def test_a_reference_stands_between_the_winner_and_head_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.78))
+    record(tmp_path / "reference" / "lora", 0.80, 0.79)
+    text = told(item, capsys)
+    rows = [line.split() for line in text.splitlines()]
+    shown = rows[rows.index(["accuracy", "validation", "test"]) + 1 :][:5]
+    assert shown == [
+        ["winner", "(trial", "0)", "0.7800", "0.7700"],
+        ["lora", "(lr=0.001)", "0.8000", "0.7900"],
+        ["head", "only", "0.6700", "0.6600"],
+        ["winner", "−", "lora", "-0.0200", "-0.0200"],
+        ["winner", "−", "head", "only", "+0.1100", "+0.1100"],
+    ]
+    assert "But: The winner is no better than lora on the validation split." in text
+    lora = study_result(item, None, "sqlite:////x/mlflow.db")["references"]["lora"]
+    assert lora["settings"] == {"method": "lora", "training.lr": 1e-3}
+    assert (lora["validation"], lora["test"]) == (0.80, 0.79)
+
+
+def test_a_reference_that_failed_has_no_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.78))
+    place = tmp_path / "reference" / "lora"
+    record(place, 0.80, 0.79)
+    read = read_record(place)
+    assert read is not None
+    read.model_copy(update={"status": "failed"}).write(place)
+    rows = [line.split() for line in told(item, capsys).splitlines()]
+    assert ["lora", "(lr=0.001)", "-", "-"] in rows
+    assert ["winner", "−", "lora", "-", "-"] in rows
+
+
+def test_a_winner_at_the_edge_of_its_range_is_said_with_what_to_widen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.78))
+    best = replace(item.trials[0], params={**PARAMS, "training.lr": 0.0181})
+    text = told(replace(item, trials=(best,)), capsys)
+    assert "But: The winner's training.lr, 0.0181, is at the upper end of its range" in text
+    assert "widen training.lr." in text

@@ -69,3 +69,25 @@ def test_cells_with_commas_quotes_and_lines_come_back_as_they_were() -> None:
     rows = [{"a": 'x, "y"\nz', "b": None}, {"a": 1.5, "c": "–"}]
     back = list(csv.DictReader(csv_text(rows).splitlines(keepends=True)))
     assert back == [{"a": 'x, "y"\nz', "b": "", "c": ""}, {"a": "1.5", "b": "", "c": "–"}]
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd", "'+cmd"),
+        ("-x", "'-x"),
+        ("@sum", "'@sum"),
+        (" \t=1", "' \t=1"),
+        ("lora − base", "lora − base"),
+        ("-0.5", "-0.5"),  # a number, whoever wrote it
+        (-0.5, "-0.5"),
+        (-3, "-3"),
+        (None, ""),
+    ],
+)
+def test_texts_that_a_spreadsheet_would_run_are_escaped_and_numbers_never(
+    cell: str | float | None, written: str
+) -> None:
+    [row] = csv.DictReader(csv_text([{"note": cell}, {"note": "x"}][:1]).splitlines())
+    assert row["note"] == written

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+import yaml
 
 from lora2_search.config import RunConfig, with_settings
 from lora2_search.errors import UserError
@@ -124,6 +125,21 @@ def test_the_winner_stands_beside_head_only(tmp_path: Path) -> None:
     rows = winner_rows(read_study_table(write_study(tmp_path, MIXED)))
     assert [row["test accuracy"] for row in rows] == ["63.00 %", "50.00 %"]
     assert rows[0]["compressed"] == "300"
+
+
+def test_other_references_stand_between_the_winner_and_head_only(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, MIXED)
+    space = yaml.safe_load((folder / "space.yaml").read_text())
+    lora = {"method": "lora"}
+    (folder / "space.yaml").write_text(yaml.safe_dump(space | {"references": {"lora": lora}}))
+    scores = {"validation/accuracy": 0.7, "test/accuracy": 0.68}
+    config = RunConfig(task="sentiment", method="lora")
+    write_run(folder / "reference" / "lora", config, scores=scores)
+    rows = winner_rows(read_study_table(folder))
+    assert [row[""] for row in rows] == ["winner", "lora", "head-only"]
+    html = write_study_page(folder).read_text(encoding="utf-8")
+    assert "lora, the same sentences" in html and "-5.00 points" in html
+    assert "The winner is no better than lora on the validation split." in html
 
 
 def test_without_a_reference_the_page_shows_a_gap_for_it(tmp_path: Path) -> None:

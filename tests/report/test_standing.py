@@ -39,3 +39,12 @@ def test_a_head_only_run_that_goes_on_is_no_floor_yet() -> None:
     config = RunConfig(task="rte", method="head-only")
     running = record(config, scores={"validation/accuracy": 0.9}, status="running")
     assert caveats({0: 0.5}, running, None) == []
+
+
+def test_a_reference_that_is_not_beaten_is_said_by_its_name() -> None:
+    config = RunConfig(task="rte", method="lora")
+    lora = record(config, scores={"validation/accuracy": 0.8})
+    failed = record(config, scores={"validation/accuracy": 0.9}, status="failed")
+    said = caveats({0: 0.75}, None, "accuracy", {"lora": lora, "broken": failed})
+    assert said == ["The winner is no better than lora on the validation split."]
+    assert caveats({0: 0.85}, None, "accuracy", {"lora": lora}) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ray.tune.experiment import Trial
 
-from lora2_search.search.result import FAILED, INTERVAL, SCORE
+from lora2_search.search.result import FAILED, INTERVAL, SCORE, STANDARD_ERROR
 from lora2_search.search.schedulers import ResumableASHA, make_scheduler
 
 
@@ -46,8 +46,7 @@ def test_a_trial_taken_up_again_stands_in_a_rung_once() -> None:
     asha.on_trial_add(None, again)  # its process died: Tune adds it once more
     verdict(asha, again, 3, 0.9)
     asha.on_trial_add(None, weak)
-    (rung,) = [recorded for at, recorded in asha._brackets[0]._rungs if at == 3]
-    assert rung == {"again": 0.9}
+    assert asha.rungs[3] == {"again": 0.9}
     assert verdict(asha, weak, 3, 0.8) == "STOP"
 
 
@@ -60,9 +59,31 @@ def test_failures_and_references_enter_no_rung() -> None:
     asha.on_trial_complete(None, failed, result(1, math.nan, failed="diverged"))
     asha.on_trial_complete(None, reference, result(9, 0.99))
     assert verdict(asha, good, 1, 0.1) == "CONTINUE"
-    assert all(set(recorded) <= {"good"} for _, recorded in asha._brackets[0]._rungs)
+    assert all(set(recorded) <= {"good"} for recorded in asha.rungs.values())
 
 
 def test_without_a_scheduler_everything_goes_on() -> None:
     scheduler = make_scheduler("none", 9, 1, 3, PAST)
     assert scheduler.on_trial_result(None, trial("weak"), result(3, 0.0)) == "CONTINUE"
+
+
+def test_a_trial_within_noise_of_one_that_goes_on_is_not_stopped() -> None:
+    asha = ResumableASHA(last=4, grace=2, reduction_factor=3)
+    verdicts = {}
+    for name, score in (("a", 0.762), ("b", 0.760), ("c", 0.758), ("d", 0.646)):
+        item = trial(name)
+        asha.on_trial_add(None, item)
+        noise = {STANDARD_ERROR: math.sqrt(score * (1 - score) / 500)}
+        verdicts[name] = asha.on_trial_result(None, item, result(2, score, **noise))
+    assert verdicts == {"a": "CONTINUE", "b": "CONTINUE", "c": "CONTINUE", "d": "STOP"}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_trial_that_ties_with_one_that_went_on_goes_on(resumed: bool) -> None:
+    scores = [{2: 0.70, 4: 0.72}, {2: 0.80, 4: 0.82}, {2: 0.60}]
+    asha = ResumableASHA(4, 2, 3, past=scores if resumed else ())
+    if not resumed:
+        for number, past in enumerate(scores):
+            verdict(asha, trial(f"t{number}"), 2, past[2])
+    assert verdict(asha, trial("as the first"), 2, 0.70) == "CONTINUE"
+    assert verdict(asha, trial("as the stopped"), 2, 0.60) == "STOP"

@@ -29,7 +29,7 @@ class Desk:
         self.study, storage = database
         self.seen = Recorder()
         over = space.pop("over", lambda: False)
-        source = Proposals(self.study, storage, space_of(**space), folder, None, over)
+        source = Proposals(self.study, storage, space_of(**space), folder, (), over)
         terms = Terms(threads=1, gpu=False, interval_seconds=None)
         self.ledger = Ledger(source, [self.seen], terms, lambda at: f"stopped at {at}")
         self.searcher = TruthfulSearcher(self.ledger)
@@ -247,6 +247,35 @@ def test_three_later_trials_that_fail_alike_do_not(tmp_path: Path, database: Any
         desk.searcher.on_trial_complete(name, of_failure("unlucky", 1))
     assert desk.source.hopeless is None
     desk.begin("e")
+
+
+def test_a_streak_of_divergence_does_not_end_a_study_that_has_complete_trials(
+    tmp_path: Path, database: Any
+) -> None:
+    first = Desk(tmp_path, database, trials=2)
+    first.searcher.on_trial_complete("a", first.run("a", first.begin("a")))
+    resumed = Desk(tmp_path, database, trials=9)
+    for name in "bcd":
+        resumed.begin(name)
+        resumed.searcher.on_trial_complete(name, of_failure("Diverged: the loss is NaN", 1))
+    assert resumed.source.hopeless is None
+    resumed.begin("e")
+
+
+@pytest.mark.parametrize("end", ["COMPLETE", "FAIL"])
+def test_a_trial_under_way_that_has_a_score_is_waited_for(
+    tmp_path: Path, database: Any, end: str
+) -> None:
+    desk = Desk(tmp_path, database, trials=9)
+    good = desk.begin("good")
+    desk.run("good", good, intervals=1)
+    for name in "abc":
+        desk.begin(name)
+        desk.searcher.on_trial_complete(name, of_failure("Diverged: the loss is NaN", 1))
+    assert desk.source.hopeless is None
+    last = desk.run("good", good) if end == "COMPLETE" else of_failure("Diverged: also", 2)
+    desk.searcher.on_trial_complete("good", last)
+    assert (desk.source.hopeless is None) == (end == "COMPLETE")
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path: Path, database: Any) -> None:
