@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner
-from torch import nn
+from torch import Tensor, nn
 
 
 class BudgetWatch:
-    """Remembers whether an adapter was trained, and whether its budget was applied."""
+    """Remembers whether an adapter was trained, and whether its budget was applied.
 
-    def __init__(self) -> None:
-        self._trained = self._applied = False
+    Args:
+        values: Its singular values as training begins, `[r]` a matrix.
+    """
 
-    def trained(self) -> None:
-        """Note a forward of training."""
-        self._trained = True
+    def __init__(self, values: Sequence[Tensor]) -> None:
+        self._start = _copied(values)
+        self._applied = False
 
     def applied(self) -> None:
         """Note a step of the budget, or that an earlier process made some."""
         self._applied = True
 
-    def warn(self, rank: int, target_rank: float) -> None:
-        """Warn, once, where training came to its end and the budget was never applied.
+    def warn(self, values: Sequence[Tensor], target_rank: float) -> None:
+        """Warn, once, where the values were trained and the budget was never applied.
 
         Args:
-            rank: Singular values that all matrices keep.
+            values: The singular values now.
             target_rank: Mean rank that was to be left.
         """
-        if not self._trained or self._applied:
+        if self._applied or all(map(torch.equal, self._start, _copied(values))):
             return
         self._applied = True  # said once
+        kept = sum(int(item.count_nonzero()) for item in values)
         warnings.warn(
-            f"This LoRA² adapter was trained, but its rank budget was never applied: it keeps all "
-            f"{rank} singular values, not {target_rank} a matrix. Give Trainer "
-            "`callbacks=[Lora2Callback()]`, or call `set_total_steps(T)` before a loop of your "
-            "own and `update_and_allocate(step)` in it.",
+            f"This LoRA² adapter was trained, but its rank budget was never applied: it keeps "
+            f"{kept} singular values in {len(values)} matrices, not {target_rank} in each. Give "
+            "Trainer `callbacks=[Lora2Callback()]`, or call `set_total_steps(T)` before a loop of "
+            "your own and `update_and_allocate(step)` in it.",
             stacklevel=3,
         )
 
@@ -46,21 +49,17 @@ class BudgetWatch:
 class WatchedTuner(BaseTuner):
     """A tuner that warns at the end of a training in which its rank budget was never applied.
 
-    Nobody says that training ends: evaluation mode, saving and merging tell.
+    Nobody says when training begins and ends: training mode tells the one, evaluation mode,
+    saving and merging the other.
     """
 
     _watches: dict[str, BudgetWatch] | None = None
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model, and note whether that is training."""
-        if self.training and torch.is_grad_enabled():
-            for watch in self._watched().values():
-                watch.trained()
-        return super().forward(*args, **kwargs)
-
     def train(self, mode: bool = True) -> WatchedTuner:
-        """Set the mode; evaluation may be the end of the training."""
-        if not mode:
+        """Set the mode."""
+        if mode:
+            self._watch()
+        else:
             self._warn_of_ranks()
         super().train(mode)
         return self
@@ -76,17 +75,29 @@ class WatchedTuner(BaseTuner):
         return super().merge_and_unload(*args, **kwargs)
 
     def _budget_is_applied(self) -> None:
-        for watch in self._watched().values():
+        if (watch := self._watch()) is not None:
             watch.applied()
 
-    def _watched(self) -> dict[str, BudgetWatch]:
-        """Return the watches of the active adapters that are to be pruned."""
+    def _watch(self) -> BudgetWatch | None:
+        """Return the watch of the active adapter, ``None`` where nothing is to be pruned."""
+        if len(self.active_adapters) != 1:
+            return None
+        (name,) = self.active_adapters
+        if not self.peft_config[name].prunes:
+            return None
         self._watches = {} if self._watches is None else self._watches
-        names = [name for name in self.active_adapters if self.peft_config[name].prunes]
-        return {name: self._watches.setdefault(name, BudgetWatch()) for name in names}
+        if name not in self._watches:
+            self._watches[name] = BudgetWatch(self._values())
+        return self._watches[name]
 
     def _warn_of_ranks(self) -> None:
-        if not self._watches or len(self.active_adapters) != 1:
-            return
-        for name, watch in self._watched().items():
-            watch.warn(self.kept_rank(), self.peft_config[name].target_rank)
+        if self._watches and (watch := self._watch()) is not None:
+            (name,) = self.active_adapters
+            watch.warn(self._values(), self.peft_config[name].target_rank)
+
+    def _values(self) -> list[Tensor]:
+        return [matrix.values for matrix in self.matrices()]
+
+
+def _copied(values: Sequence[Tensor]) -> list[Tensor]:
+    return [item.detach().cpu().clone() for item in values]
