@@ -94,6 +94,7 @@ def tune(
             storage=storage,
             address=address,
             observers=[tracked, Beginning(told, say), *observers],
+            say=say,
             also=uris.options(uri),
         )
         _finish_study(study, tracked)

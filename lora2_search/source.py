@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError, Problem
+from .home import shipped
 from .plain_yaml import MOST_BYTES, MOST_DEPTH, MOST_DIGITS, MOST_KEYS, MOST_VALUES, parse
 from .plain_yaml import KeyPath as KeyPath
 
@@ -18,6 +19,7 @@ from .plain_yaml import KeyPath as KeyPath
 _MOST_EXTENDED = 20
 _MOST_SHOWN = 200
 _ASSIGNED = "--set "
+_SHIPPED = ("search_spaces", "ablations")
 
 
 @dataclass
@@ -95,6 +97,7 @@ def _blamed(problem: Problem, assigned: Mapping[str, str]) -> Problem:
 def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
     """Read a YAML mapping with its ``extends:`` chain resolved.
 
+    ``extends`` names a file from the folder of the one that says so, else a shipped space or suite.
     The file's own keys win over those of the file it extends; mappings merge key by key.
 
     Raises:
@@ -113,9 +116,12 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
         return own
     if not isinstance(parent, str):
         raise ConfigError([Problem("extends", f"must be a file name, but got {parent!r}", place)])
-    target = path.parent / parent
-    if not os.path.isfile(target):  # unlike Path.is_file, never fails
-        message = f"no file {target}; name a YAML file beside {path.name}"
+    target = _extended(path, parent)
+    if target is None:
+        message = (
+            f"no file {path.parent / parent}, and none of that name ships; name a YAML file beside "
+            f"{path.name}, or a shipped one such as quickstart.yaml"
+        )
         raise ConfigError([Problem("extends", message, place)])
     if len(_seen) >= _MOST_EXTENDED:
         message = f"more than {_MOST_EXTENDED} files extend each other in a row; write them as one"
@@ -125,6 +131,18 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
     base.check_size()
     data = merge(base.data, own.data)
     return Source(data, _laid_over(base.where, own.where, own.data, data), own.name)
+
+
+def _extended(path: Path, name: str) -> Path | None:
+    """Return the file that ``path`` extends, ``None`` where there is none."""
+    beside = path.parent / name
+    there = [beside] if os.path.isfile(beside) else []  # unlike Path.is_file, never fails
+    # A bare name alone: a path says where to look.
+    bare = os.path.basename(name) == name
+    also = [shipped(kind) / name for kind in _SHIPPED] if bare else []
+    candidates = there + [item for item in also if os.path.isfile(item)]
+    others = [item for item in candidates if item != path]
+    return next(iter(others or candidates), None)
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora2_search.errors import ConfigError, UserError
+from lora2_search.home import find_file
 from lora2_search.search.space import load_space
 from lora2_search.source import Source, merge, read_yaml, with_overrides
 
@@ -121,6 +122,21 @@ def test_a_searched_setting_replaces_the_inherited_one_whole(tmp_path: Path) -> 
     write(tmp_path, "search:\n  adapter.k: {low: 1, high: 8}\n", "base.yaml")
     top = write(tmp_path, "extends: base.yaml\nsearch:\n  adapter.k: {choices: [1, 2]}\n")
     assert read_yaml(top).data == {"search": {"adapter.k": {"choices": [1, 2]}}}
+
+
+@pytest.mark.parametrize("name", ["mine.yaml", "quickstart.yaml"])
+def test_a_shipped_file_can_be_extended_from_anywhere(name: str, tmp_path: Path) -> None:
+    top = write(tmp_path, "extends: quickstart.yaml\ntrials: 3\n", name)
+    shipped = find_file("quickstart", "search_spaces")
+    source, theirs = read_yaml(top), read_yaml(shipped)
+    assert source.data == {**theirs.data, "trials": 3}
+    assert source.place(("search",)) == theirs.place(("search",))
+    assert source.place(("search",)).startswith(f"{shipped}:")
+
+
+def test_a_file_beside_wins_over_a_shipped_one(tmp_path: Path) -> None:
+    write(tmp_path, "task: rte\n", "quickstart.yaml")
+    assert read_yaml(write(tmp_path, "extends: quickstart.yaml\n")).data == {"task": "rte"}
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])

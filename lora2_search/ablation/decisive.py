@@ -5,22 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from ..config import AdapterConfig, AfterConfig, RunConfig, TrainingConfig
+from ..used import NOT_LORA2, USED
 
 _SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
 _PRUNING = (*_SCHEDULE, "scoring", "score_loss", "allocation", "budget", "beta1", "beta2")
-_PEFT = (
-    *("r", "lora_alpha", "lora_dropout"),
-    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
-)
 _SOFT = ("gamma", "gamma_u1", "gamma_cross", "penalty")
-# What each method but LoRA² looks at.
-_USED = {
-    "head-only": (),
-    "full": (),
-    "lora": (*_PEFT, "rank_pattern", "init_lora_weights"),
-    "dora": (*_PEFT, "rank_pattern", "init_lora_weights"),
-    "adalora": (*_PEFT, *_SCHEDULE, "beta1", "beta2", "gamma"),
-}
 # What a scoring leaves aside.
 _NO_AVERAGES = ("beta1", "beta2", "score_loss")
 _UNSCORED = {"random": _NO_AVERAGES, "magnitude": _NO_AVERAGES, "sensitivity": ("beta2",)}
@@ -47,15 +36,16 @@ def decisive(config: RunConfig) -> dict[str, Any]:
 
 def _other(config: RunConfig) -> dict[str, Any]:
     adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
-    used = {name: adapter[name] for name in _USED[config.method]}
-    if config.method == "adalora" and adapter["orthogonality"] != "soft":
+    used = {name: adapter[name] for name in USED[config.method]}
+    # AdaLoRA asks of it alone whether γ counts.
+    if used.pop("orthogonality", "soft") != "soft":
         used["gamma"] = 0.0
     return {**default, **used}
 
 
 def _lora2(config: RunConfig) -> dict[str, Any]:
     adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
-    unused: tuple[str, ...] = ("init_lora_weights",) + (() if config.prunes else _PRUNING)
+    unused: tuple[str, ...] = NOT_LORA2 + (() if config.prunes else _PRUNING)
     unused += _UNSCORED.get(adapter["scoring"], ())
     if adapter["init"] != "gaussian":
         unused += ("init_std",)

@@ -121,7 +121,7 @@ def run_suite(
         observers: Told in this process what happens.
         trainable: The class that runs one run.
         reuse: Take over runs that other suites and studies of the same storage have completed.
-        say: Takes a line about what is taken over, and about what was tuned.
+        say: Takes a line about what begins, what is taken over, and what was tuned.
         also: Options that a command which goes on with the suite needs beside name and storage,
             for messages.
         adoption: Finished runs of this suite from elsewhere, to begin with; not with ``resume``.
@@ -151,6 +151,7 @@ def run_suite(
                 device=_device(suite.runs(folder)),
                 resume=resume,
                 address=address,
+                say=say,
                 check=adoption.check if adoption else _unchecked,
             )
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.error import NoMatchingPeftModuleError
 from peft.utils.other import get_pattern_key
 from torch import Tensor, nn
@@ -20,9 +20,10 @@ from .retraction import retract
 from .schedule import schedule_for
 from .scoring import Scoring, ScoringContext, new_scoring
 from .task_gradient import penalty_gradients, without_penalty
+from .unapplied import WatchedTuner
 
 
-class Lora2Model(BaseTuner):
+class Lora2Model(WatchedTuner):
     """A model whose linear layers carry LoRA² increments; `get_peft_model(...).base_model`.
 
     Beyond PEFT's interface, for the one active adapter, in the order of a training loop:
@@ -114,6 +115,7 @@ class Lora2Model(BaseTuner):
             retract(self.matrices(), config.outer_norm)
         if config.prunes:
             self._allocator().step(step, self._scored(grad_scale))
+            self._budget_is_applied()
 
     def matrices(self) -> list[Factors]:
         """The factors of every adapted matrix, as they are (not copied), in the model's order."""
@@ -190,13 +192,15 @@ class Lora2Model(BaseTuner):
         """
         if self._active()[1].prunes:
             self._allocator().load_state(state)
+            self._budget_is_applied()
         else:
             check_keys(state, expected={})
 
     def delete_adapter(self, adapter_name: str) -> None:
         """Delete an adapter together with its averages and mask."""
         super().delete_adapter(adapter_name)
-        for kept in (self._layers, self._factors, self._allocators, self._penalties):
+        known = (self._layers, self._factors, self._allocators, self._penalties, self._watches)
+        for kept in known:
             if kept:
                 kept.pop(adapter_name, None)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from .. import signals
+from .. import __version__, signals
 from . import verbs_look, verbs_method, verbs_run
 
 app = typer.Typer(
@@ -41,6 +43,27 @@ runs_app.command("sync")(verbs_look.runs_sync)
 
 # A scheduler that says it wants the machine often takes it by force ten seconds later.
 _SECONDS_TO_LEAVE = 9.5
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lora2-search {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_the_verb(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,  # it needs no verb
+            help="Print the version and leave.",
+        ),
+    ] = False,
+) -> None:
+    """Take what stands before a verb."""
 
 
 def main() -> None:

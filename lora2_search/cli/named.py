@@ -16,6 +16,7 @@ from ..search.progress import Progress, progress_of, study_progress
 from ..search.trial import best_trial, read_trials
 from ..stored import Damaged, stored_json
 from ..training.record import RECORD_FILE, RunRecord, read_record
+from ..used import is_used
 
 if TYPE_CHECKING:
     from ..report.records import SuiteRuns
@@ -283,9 +284,15 @@ def find(name: str, storage: Path | None) -> Named:
 
 
 def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:
-    """Return the values of dotted settings in a record's configuration."""
-    values = {}
+    """Return the values of dotted settings in a record's configuration.
+
+    Those that the run's method does not look at are ``None``.
+    """
+    values: dict[str, Any] = {}
     for key in keys:
+        if not is_used(key, record.config["method"]):
+            values[key] = None
+            continue
         node: Any = record.config
         for part in key.split("."):
             node = node.get(part) if isinstance(node, dict) else None

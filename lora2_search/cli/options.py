@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UserError
+
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -25,6 +27,10 @@ Name = Annotated[
         "is in use.",
         show_default=False,
     ),
+]
+File = Annotated[
+    str | None,
+    typer.Argument(metavar="FILE", help="As the option for it below.", show_default=False),
 ]
 RunName = Annotated[
     str | None,
@@ -45,6 +51,17 @@ Address = Annotated[
         show_default=False,
     ),
 ]
+
+
+def named_file(file: str | None, option: str | None, name: str) -> str | None:
+    """Return the file that a verb was given, as its argument or by an option.
+
+    Raises:
+        UserError: It was given both ways.
+    """
+    if file is not None and option is not None:
+        raise UserError(f"two files are named, {file} and {name} {option}; leave one out")
+    return file or option
 
 
 def _expanded(folder: Path | None) -> Path | None:

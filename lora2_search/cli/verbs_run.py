@@ -8,10 +8,23 @@ from typing import Annotated, Literal
 import typer
 
 from .failures import explained
-from .options import Address, Json, Name, Resume, RunName, Set, Storage, TrackingUri, Wide
+from .options import (
+    Address,
+    File,
+    Json,
+    Name,
+    Resume,
+    RunName,
+    Set,
+    Storage,
+    TrackingUri,
+    Wide,
+    named_file,
+)
 
 
 def tune(
+    file: File = None,
     space: Annotated[
         str | None,
         typer.Option(
@@ -38,7 +51,7 @@ def tune(
 
         assigned = [*(settings or ()), *([f"trials={trials}"] if trials is not None else [])]
         run_tune(
-            space=space,
+            space=named_file(file, space, "--space"),
             overrides=tuple(assigned),
             name=name,
             resume=resume,
@@ -51,6 +64,7 @@ def tune(
 
 
 def ablate(
+    file: File = None,
     suite: Annotated[
         str | None,
         typer.Option(
@@ -107,7 +121,7 @@ def ablate(
         from .ablate import run_ablate
 
         run_ablate(
-            suite=suite,
+            suite=named_file(file, suite, "--suite"),
             from_study=from_study,
             overrides=tuple(settings or ()),
             name=name,
@@ -126,6 +140,7 @@ def ablate(
 
 
 def train(
+    file: File = None,
     config: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A run's settings in YAML.", show_default=False),
@@ -150,7 +165,7 @@ def train(
         from .train import run_train
 
         run_train(
-            config=config,
+            config=named_file(file, config, "--config"),
             from_study=from_study,
             trial=trial,
             overrides=tuple(settings or ()),

@@ -40,18 +40,33 @@ def write_figures(
         folder: Where they go; made if absent.
         ends: ``svg``, ``pdf``.
     """
+    for task, item in evidence.items():
+        for title, (size, draw) in _drawings(item).items():
+            save_figure(draw, size, folder / _file_name(task, title), ends)
+
+
+def save_figure(
+    draw: Draw, size: tuple[float, float], stem: Path, ends: Sequence[str] = ("svg", "pdf")
+) -> list[Path]:
+    """Draw a figure, write it once for each of ``ends``, and return the paths.
+
+    Args:
+        draw: Draws into an empty figure.
+        size: Width and height in inches.
+        stem: The path without its end; its folder is made if absent.
+        ends: ``svg``, ``pdf``.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
-    for task, item in evidence.items():
-        for title, (size, draw) in _drawings(item).items():
-            folder.mkdir(parents=True, exist_ok=True)
-            stem = _file_name(task, title)
-            with matplotlib.rc_context(_SETTINGS):
-                figure = Figure(figsize=size, layout="constrained")
-                draw(figure)
-                for end in ends:
-                    figure.savefig(folder / f"{stem}.{end}", metadata=_ENDS[end])
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_name(f"{stem.name}.{end}") for end in ends]
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        for path, end in zip(paths, ends, strict=True):
+            figure.savefig(path, metadata=_ENDS[end])
+    return paths
 
 
 def figure_links(evidence: Mapping[str, Evidence], end: str = "svg") -> dict[str, dict[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import RunConfig, setting_names, with_settings
 from ..errors import ConfigError, Problem
-from .distribution import Distribution, Value, in_order
+from .distribution import Distribution, Value, in_order, is_searched
 
 # Of each setting at least so many values are tried with those of each other one.
 _FEWEST_TRIED = 10
@@ -107,6 +107,6 @@ def _value(base: RunConfig, name: str) -> Any:
 def _active(search: Mapping[str, Distribution], values: dict[str, Value]) -> dict[str, Value]:
     chosen: dict[str, Value] = {}
     for name, item in in_order(search):
-        if item.applies(chosen):
+        if is_searched(name, item, chosen):
             chosen[name] = values[name]
     return chosen

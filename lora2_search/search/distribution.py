@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ..config import Section
 from ..errors import did_you_mean
+from ..used import is_used
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _MOST_STEPS = 2**53
 
 Value = str | int | float | bool | None
+
+METHOD = "method"
 
 
 def _plain(value: Any) -> Any:
@@ -165,9 +168,29 @@ class Distribution(Section):
 
     def applies(self, params: Mapping[str, Value]) -> bool:
         """Return whether ``when`` holds for the settings chosen so far."""
-        return all(params[other] in values for other, values in self.conditions())
+        return all(
+            other in params and params[other] in values for other, values in self.conditions()
+        )
 
 
 def in_order(search: Mapping[str, Distribution]) -> list[tuple[str, Distribution]]:
-    """Return the searched settings so that no condition comes before the setting it looks at."""
-    return sorted(search.items(), key=lambda item: item[1].when is not None)
+    """Return the searched settings so that none comes before one that it depends on."""
+    return sorted(search.items(), key=lambda item: (item[1].when is not None, item[0] != METHOD))
+
+
+def is_searched(name: str, item: Distribution, params: Mapping[str, Value]) -> bool:
+    """Return whether a trial with these values searches a setting.
+
+    Its ``when`` holds; and where the method is searched too, the trial's method looks at the
+    setting, or ``when`` says that this method shall.
+    """
+    if not item.applies(params):
+        return False
+    return METHOD not in params or METHOD in (item.when or {}) or is_used(name, str(params[METHOD]))
+
+
+def is_conditional(search: Mapping[str, Distribution]) -> bool:
+    """Return whether some trials search fewer settings than others."""
+    methods = [str(method) for method in search[METHOD].endpoints()] if METHOD in search else []
+    unused = any(not is_used(name, method) for name in search for method in methods)
+    return unused or any(item.when for item in search.values())

@@ -20,6 +20,7 @@ def held(
     device: str,
     resume: bool,
     address: str | None,
+    say: Callable[[str], None] = lambda line: None,
     check: Callable[[Resources], None] = lambda terms: None,
 ) -> Iterator[Resources]:
     """Hold a folder of runs and a connection to Ray while the block runs.
@@ -32,6 +33,7 @@ def held(
         device: ``training.device`` of the runs.
         resume: Whether the folder is there already.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
+        say: Takes a line for people, before the seconds in which Ray starts.
         check: Refuses more, by an exception, of what is known once the resources are settled.
 
     Yields:
@@ -46,6 +48,7 @@ def held(
             stack.enter_context(owned(folder))
         else:
             writable_folder(folder.parent, "name another folder with --storage")
+        say("starting Ray" if address is None else f"joining Ray at {address}")
         stack.enter_context(connected(address, folder if resume else folder.parent))
         terms = settled(resources, device)
         capacity(terms)

@@ -11,7 +11,7 @@ from ..config import RunConfig
 from ..errors import ConfigError
 from ..observer import RunInfo, State
 from ..training.record import Status, readable_record
-from .distribution import Value
+from .distribution import Value, is_conditional
 from .space import Space
 from .storage import TRIALS_FOLDER, make_sampler
 
@@ -163,9 +163,11 @@ class Proposals:
 
     def _use_sampler(self, number: int) -> None:
         sampler = self._space.sampler
-        conditional = any(item.when for item in self._space.search.values())
         self._study.sampler = make_sampler(
-            sampler.name, sampler.seed + number, sampler.startup_trials, conditional
+            sampler.name,
+            sampler.seed + number,
+            sampler.startup_trials,
+            is_conditional(self._space.search),
         )
 
     def _trial_id(self, number: int) -> int:

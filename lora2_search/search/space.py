@@ -17,7 +17,7 @@ from ..mistakes import NAME_PATTERN
 from ..source import Source, merge, read_yaml, with_overrides
 from ..training.record import write_text
 from .consistency import Parts, semantic_problems
-from .distribution import Distribution, Value, in_order
+from .distribution import Distribution, Value, in_order, is_searched
 from .references import HEAD_ONLY, References
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ class Space(RunConfig):
         return {name: item.to_optuna() for name, item in in_order(self.search)}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Value]:
-        """Let an Optuna trial choose every setting that applies, conditions considered."""
+        """Let an Optuna trial choose every setting that it searches; see ``is_searched``."""
         params: dict[str, Value] = {}
         for name, item in in_order(self.search):
-            if item.applies(params):
+            if is_searched(name, item, params):
                 params[name] = item.suggest(trial, name)
         return params
 

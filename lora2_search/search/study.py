@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +102,7 @@ def run_study(
     observers: Sequence[Observer] = (),
     reference: bool = True,
     trainable: type[TrialTrainable] | None = None,
+    say: Callable[[str], None] = lambda line: None,
     also: Sequence[str] = (),
 ) -> Study:
     """Run a study, or go on with one.
@@ -116,6 +117,7 @@ def run_study(
         reference: Also train the head alone and the space's ``references``, outside the search,
             to compare with.
         trainable: The class that runs one run.
+        say: Takes a line for people, while Ray starts.
         also: Options that a command which goes on with the study needs beside name and storage,
             for messages.
 
@@ -142,7 +144,7 @@ def run_study(
     with interruption.listening(), ExitStack() as stack:
         device = space.training.device
         terms = stack.enter_context(
-            held(folder, space.resources, device=device, resume=resume, address=address)
+            held(folder, space.resources, device=device, resume=resume, address=address, say=say)
         )
         space.write(folder)
         database = stack.enter_context(opened(folder, space.name, shared=storage is not None))

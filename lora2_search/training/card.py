@@ -13,7 +13,7 @@ base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # decoders bring none
 {load}
-model.config.pad_token_id = tokenizer.pad_token_id
+{names}model.config.pad_token_id = tokenizer.pad_token_id
 model.eval()
 
 options = dict(truncation=True, max_length={max_length}, padding=True, return_tensors="pt")
@@ -23,6 +23,9 @@ with torch.no_grad():
 """
 
 
+_NAMES = """model.config.id2label = dict(enumerate({}))
+model.config.label2id = {{name: index for index, name in model.config.id2label.items()}}
+"""
 # The base may have a head for other classes: the trained one takes its place below.
 _BASE = """model = AutoModelForSequenceClassification.from_pretrained(
     base, num_labels={}, ignore_mismatched_sizes=True
@@ -106,6 +109,7 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
         imports="".join(f"{line}\n" for line in imports),
         base=base,
         load="\n".join(line.format(shape) for line in load),
+        names=_NAMES.format(record.classes) if record.classes else "",
         texts='["a sentence"], ["another"]' if pair else '["a sentence"]',
         max_length=config["data"]["max_length"],
         read="print(model(**batch).logits.argmax(-1))"

@@ -64,6 +64,7 @@ def prepare(config: RunConfig) -> Prepared:
     check_schedule(config, len(encoded["train"]))
     steps = plan(config.training, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
+    _name_classes(model, data.classes)
     check_cut(config.after, model)
     adaptive.set_total_steps(steps.total)
     optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
@@ -101,6 +102,13 @@ def check_loading(config: RunConfig) -> None:
         except (IndexError, RuntimeError, TypeError) as error:
             message = f"{config.model.name_or_path} cannot read a sentence of the data: {error}"
             raise ConfigError([Problem("model.name_or_path", message)]) from error
+
+
+def _name_classes(model: Any, classes: tuple[str, ...]) -> None:
+    """Tell the model's configuration what its logits are called; numbers have no classes."""
+    if classes:
+        model.config.id2label = dict(enumerate(classes))
+        model.config.label2id = {name: index for index, name in enumerate(classes)}
 
 
 def _load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:

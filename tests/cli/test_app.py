@@ -6,6 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+import lora2_search
 from lora2_search.cli.app import app
 
 VERBS = {
@@ -87,3 +88,27 @@ def test_the_module_runs_as_a_program() -> None:
 def test_train_says_how_a_run_without_a_name_is_called() -> None:
     result = CliRunner().invoke(app, ["train", "--help"])
     assert "default: its task, method and fingerprint" in " ".join(result.stdout.split())
+
+
+def test_the_version_needs_no_verb() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"lora2-search {lora2_search.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "option", "words"),
+    [
+        ("tune", "--space", "no file nowhere.yaml"),
+        ("ablate", "--suite", "no file nowhere.yaml"),
+        ("train", "--config", "nowhere.yaml: cannot be read"),
+    ],
+)
+def test_a_verb_takes_its_file_with_or_without_the_option_but_not_both(
+    verb: str, option: str, words: str
+) -> None:
+    for given in (["nowhere.yaml"], [option, "nowhere.yaml"]):
+        result = CliRunner().invoke(app, [verb, *given])
+        assert result.exit_code == 2 and words in result.stderr
+    both = CliRunner().invoke(app, [verb, "one.yaml", option, "two.yaml"])
+    assert both.exit_code == 2
+    assert f"two files are named, one.yaml and {option} two.yaml" in both.stderr

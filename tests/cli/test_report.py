@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
 
 from lora2_search.cli.report import run_report
 from lora2_search.errors import UserError
+from lora2_search.report.study import read_study_table
 
 from ..report.designs import RATES
 from ..report.factories import draws, suite, write_suite
@@ -41,9 +43,24 @@ def test_an_archive_is_kept_and_its_report_made_again_from_it_alone(
     assert (kept / "report.md").read_text() == first
 
 
-def test_a_study_gets_its_page_and_the_appendix_of_a_paper(tmp_path: Path) -> None:
+def test_a_study_gets_its_page_tables_figures_csv_and_the_appendix_of_a_paper(
+    tmp_path: Path,
+) -> None:
     one_of_each(tmp_path)
     run_report("study", tmp_path, tmp_path / "out", None)
+    rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").open()))
+    trials = read_study_table(tmp_path / "studies" / "study").trials
+    assert [row["trial"] for row in rows] == [str(trial.number) for trial in trials]
+    assert [row["state"] for row in rows] == [trial.state.name for trial in trials]
+    scores = [
+        (float(r["validation/accuracy"]), t.value)
+        for r, t in zip(rows, trials, strict=True)
+        if t.state.name == "COMPLETE"
+    ]
+    assert scores and all(ours == pytest.approx(theirs) for ours, theirs in scores)
+    assert r"\toprule" in (tmp_path / "out" / "trials.tex").read_text()
+    figures = {path.name for path in (tmp_path / "out" / "figures").iterdir()}
+    assert {"learning-curves.svg", "learning-curves.pdf", "expected-best-score.svg"} <= figures
     assert r"\toprule" in (tmp_path / "out" / "search_space.tex").read_text()
     assert "seconds in all" in (tmp_path / "out" / "compute.md").read_text()
     assert "Expected best score" in (tmp_path / "out" / "report.html").read_text()

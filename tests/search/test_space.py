@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import FixedTrial
 
 from lora2_search.errors import ConfigError, UserError
+from lora2_search.search.distribution import is_conditional
 from lora2_search.search.space import Space, load_space, validate_space
 from lora2_search.source import Source
 
@@ -248,3 +250,30 @@ def test_what_is_written_reads_back_as_the_same_space(tmp_path: Path) -> None:
 def test_python_values_pass_the_same_checks() -> None:
     with pytest.raises(ConfigError, match="no setting of that name"):
         validate_space(Source(Space(**written(search={"adapter.q": rank(1, 2)})).model_dump()))
+
+
+@pytest.mark.parametrize(
+    ("method", "searched"),
+    [
+        ("lora2", {"method", "adapter.k", "adapter.r", "adapter.gamma", "training.lr"}),
+        ("adalora", {"method", "adapter.r", "adapter.gamma", "training.lr"}),
+        ("lora", {"method", "adapter.r", "adapter.init_lora_weights", "training.lr"}),
+        ("head-only", {"method", "training.lr"}),
+    ],
+)
+def test_a_trial_searches_only_what_its_method_looks_at(method: str, searched: set[str]) -> None:
+    search = {
+        **K,
+        "adapter.r": rank(4, 8),
+        "adapter.gamma": FLOAT,
+        "adapter.init_lora_weights": {"type": "categorical", "choices": ["default", "gaussian"]},
+        "training.lr": FLOAT,
+        "method": {"type": "categorical", "choices": ["lora2", "adalora", "lora", "head-only"]},
+    }
+    space = space_of(search=search, adapter={"target_rank": 2})
+    values = {"adapter.k": 4, "adapter.r": 4, "adapter.gamma": 1e-3, "training.lr": 1e-3}
+    trial = FixedTrial({**values, "adapter.init_lora_weights": "default", "method": method})
+    params = space.suggest(trial)
+    assert set(params) == searched
+    assert space.run_config(params).method == method
+    assert is_conditional(space.search)

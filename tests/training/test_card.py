@@ -44,11 +44,15 @@ def test_so_does_the_code_of_the_other_methods(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    run(settings(tiny_bert, reviews_csv, method=method), tmp_path)
+    record = run(settings(tiny_bert, reviews_csv, method=method), tmp_path)
     readme = (tmp_path / "adapter" / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     assert "lora2_search" not in code and ("PeftModel" in code) == (method != "full")
     monkeypatch.chdir(tmp_path / "adapter")
-    exec(code, {})
+    made: dict[str, Any] = {}
+    exec(code, made)
+    config = made["model"].config
+    assert [config.id2label[index] for index in range(2)] == record.classes
+    assert config.label2id == {name: index for index, name in enumerate(record.classes)}
     assert capsys.readouterr().out.startswith("tensor([")
     assert ("newly initialised" in readme) == (method != "full")

@@ -1,0 +1,103 @@
+"""Draw docs/img/screen-*.svg: what terminals of 80 and of 140 columns show of an archived suite.
+
+``python docs/screens.py`` prints the records of docs/results/cheaper-scoring as ``runs show`` and
+``ablate`` do, and tells the live table of its first runs what they reported, at their pace.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from lora2_search.cli.ablate import print_tables
+from lora2_search.cli.live import LiveView
+from lora2_search.cli.runs import show
+from lora2_search.config import RunConfig
+from lora2_search.observer import RunInfo
+from lora2_search.report.archive import archived
+from lora2_search.report.archived_record import rebuilt
+from lora2_search.training.record import RunRecord
+from lora2_search.training.reporter import Report
+
+DOCS = Path(__file__).parent
+SUITE = DOCS / "results" / "cheaper-scoring"
+WIDTHS = (80, 140)
+LINES = 22
+
+
+def records() -> dict[str, RunRecord]:
+    """Return the suite's records by ``runs/base-seed20``."""
+    lines = (SUITE / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    first, *rest = map(json.loads, lines)
+    return {line["run"]: rebuilt(line, first["shared"]) for line in rest}
+
+
+def live_table(found: dict[str, RunRecord], width: int) -> Console:
+    """Return the live table while the first runs are under way, two at a time."""
+    now = 0.0
+    view = LiveView(len(found), io.StringIO(), lambda: now, width=width, terminal=True)
+    for place, (name, record) in enumerate(list(found.items())[:8]):
+        arm, _, seed = name.removeprefix("runs/").rpartition("-seed")
+        run = RunInfo(name, f"{arm}, seed {seed}", RunConfig(task="sentiment"), {}, Path(name))
+        view.started(run)
+        points = [p for p in record.history if f"validation/{record.metric}" in p.metrics]
+        for interval, point in enumerate(points[: None if place < 6 else 2], start=1):
+            now += (record.seconds or 0.0) / len(points)
+            score = point.metrics[f"validation/{record.metric}"]
+            steps = (interval, len(points), point.step, record.total_steps)
+            view.reported(run, Report(*steps, score, record.kept_rank, (), False))
+        if place < 6:
+            view.ended(run, "COMPLETE", record, "")
+    console = Console(record=True, width=width, file=io.StringIO())
+    console.print(view.table())
+    return console
+
+
+def printed(width: int, prints: Callable[[], None]) -> Console:
+    """Return what is printed into a terminal of ``width`` columns, its first lines."""
+    os.environ |= {"COLUMNS": str(width), "FORCE_COLOR": "1"}
+    with redirect_stdout(io.StringIO()) as stream:
+        prints()
+    lines = stream.getvalue().strip("\n").splitlines()
+    kept = lines if len(lines) <= LINES else [*lines[: LINES - 3], "...", *lines[-2:]]
+    console = Console(record=True, width=width, file=io.StringIO())
+    console.print(Text.from_ansi("\n".join(kept)))
+    return console
+
+
+def main() -> None:
+    """Draw every screen at every width."""
+    found = records()
+    with tempfile.TemporaryDirectory() as storage, archived(SUITE) as evidence:
+        folder = Path(storage) / "suites" / SUITE.name
+        for name, record in found.items():
+            (folder / name).mkdir(parents=True)
+            record.write(folder / name)
+        shutil.copyfile(SUITE / "suite.yaml", folder / "suite.yaml")
+        for width in WIDTHS:
+            screens = {
+                "live": live_table(found, width),
+                "runs-show": printed(width, lambda: show(SUITE.name, Path(storage), False)),
+                "suite-end": printed(
+                    width,
+                    lambda: [print_tables(t, e.analysis, False) for t, e in evidence.items()],
+                ),
+            }
+            for name, console in screens.items():
+                path = DOCS / "img" / f"screen-{name}-{width}.svg"
+                svg = console.export_svg(title=f"{width} columns", unique_id=f"{name}-{width}")
+                path.write_text(svg, encoding="utf-8")
+                print(path)
+
+
+if __name__ == "__main__":
+    main()
