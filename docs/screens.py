@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.text import Text
 
@@ -31,7 +32,7 @@ from lora2_search.training.reporter import Report
 DOCS = Path(__file__).parent
 SUITE = DOCS / "results" / "cheaper-scoring"
 WIDTHS = (80, 140)
-LINES = 22
+LINES = 36
 
 
 def records() -> dict[str, RunRecord]:
@@ -45,12 +46,15 @@ def live_table(found: dict[str, RunRecord], width: int) -> Console:
     """Return the live table while the first runs are under way, two at a time."""
     now = 0.0
     view = LiveView(len(found), io.StringIO(), lambda: now, width=width, terminal=True)
-    for place, (name, record) in enumerate(list(found.items())[:8]):
+    arms = yaml.safe_load((SUITE / "suite.yaml").read_text(encoding="utf-8"))["arms"]
+    seed_by_seed = sorted(found.items(), key=lambda item: item[0].rpartition("-seed")[2])
+    for place, (name, record) in enumerate(seed_by_seed[:8]):
         arm, _, seed = name.removeprefix("runs/").rpartition("-seed")
-        run = RunInfo(name, f"{arm}, seed {seed}", RunConfig(task="sentiment"), {}, Path(name))
+        told, config = f"{arm}, seed {seed}", RunConfig(task="sentiment")
+        run = RunInfo(name, told, config, arms[arm], Path(name))
         view.started(run)
         points = [p for p in record.history if f"validation/{record.metric}" in p.metrics]
-        for interval, point in enumerate(points[: None if place < 6 else 2], start=1):
+        for interval, point in enumerate(points[: None if place < 6 else 1], start=1):
             now += (record.seconds or 0.0) / len(points)
             score = point.metrics[f"validation/{record.metric}"]
             steps = (interval, len(points), point.step, record.total_steps)
@@ -67,7 +71,9 @@ def printed(width: int, prints: Callable[[], None]) -> Console:
     os.environ |= {"COLUMNS": str(width), "FORCE_COLOR": "1"}
     with redirect_stdout(io.StringIO()) as stream:
         prints()
-    lines = stream.getvalue().strip("\n").splitlines()
+    # The last line of `runs show` is the folder, here a passing one.
+    written = stream.getvalue().strip("\n").splitlines()
+    lines = [line for line in written if not line.startswith(tempfile.gettempdir())]
     kept = lines if len(lines) <= LINES else [*lines[: LINES - 3], "...", *lines[-2:]]
     console = Console(record=True, width=width, file=io.StringIO())
     console.print(Text.from_ansi("\n".join(kept)))

@@ -6,7 +6,7 @@ import importlib.metadata
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,12 +24,15 @@ _MODE = "RAY_AUTH_MODE"
 
 
 @contextmanager
-def connected(address: str | None, folder: Path) -> Iterator[None]:
+def connected(
+    address: str | None, folder: Path, say: Callable[[str], None] = lambda line: None
+) -> Iterator[None]:
     """Connect to Ray while the block runs; a connection that exists already is used and kept.
 
     Args:
         address: ``None`` starts Ray on this machine; ``auto`` or ``host:port`` joins a cluster.
         folder: The folder of the study or suite, which every node of a cluster must see.
+        say: Takes a line for people, before the seconds in which a connection is made.
 
     Raises:
         UserError: The address is wrong or nothing answers there, a node lacks the folder or
@@ -43,6 +46,7 @@ def connected(address: str | None, folder: Path) -> Iterator[None]:
             )
         yield
         return
+    say("starting Ray" if address is None else f"joining Ray at {address}")
     _silence()
     with _own_mode():
         if address is None:

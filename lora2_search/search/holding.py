@@ -48,8 +48,8 @@ def held(
             stack.enter_context(owned(folder))
         else:
             writable_folder(folder.parent, "name another folder with --storage")
-        say("starting Ray" if address is None else f"joining Ray at {address}")
-        stack.enter_context(connected(address, folder if resume else folder.parent))
+        place = folder if resume else folder.parent
+        stack.enter_context(connected(address, place, say))
         terms = settled(resources, device)
         capacity(terms)
         check(terms)
