@@ -165,10 +165,8 @@ def _told(result: dict[str, Any]) -> list[str]:
     lines.append(f"One trial:   {duration(result['seconds_per_trial'])}")
     if result["seconds"] is not None:
         less = ", less what early stopping saves" if result["early_stopping"] else ""
-        many = [f"{result['trials']} trials", *result["references"]]
-        trials = " and ".join(many) if result["trials"] else "its hours"
         lines.append(
-            f"In all:      about {duration(result['seconds'])} for {trials}, "
+            f"In all:      about {duration(result['seconds'])} for {_runs(result)}, "
             f"{result['at_once']} at a time{less}"
         )
     if result["disk_mb"] is not None:
@@ -179,3 +177,11 @@ def _told(result: dict[str, Any]) -> list[str]:
         told = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
         lines.append(f"  trial {number}: {told}")
     return lines
+
+
+def _runs(result: dict[str, Any]) -> str:
+    """Return what is run in words: ``8 trials, head-only and lora``."""
+    if not result["trials"]:
+        return "its hours"
+    *first, last = f"{result['trials']} trials", *result["references"]
+    return f"{', '.join(first)} and {last}" if first else last

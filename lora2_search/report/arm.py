@@ -12,6 +12,7 @@ import numpy as np
 from ..training.record import RunRecord
 from .contrasts import Scores
 from .records import Run, SuiteRuns
+from .scores import Scored
 
 COUNTS = ("trained_adapter", "trained_head", "kept_adapter", "compressed_adapter")
 
@@ -83,7 +84,7 @@ def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
         for key in COUNTS
         if ended and all(key in record.counts for record in ended)
     }
-    constant, noise = _constant_answer(suite, runs.values())
+    constant = _constant_score(suite, runs.values())
     seconds = [record.seconds for record in ended if record.seconds is not None]
     return Arm(
         name=name,
@@ -96,27 +97,28 @@ def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
         seconds=float(np.mean(seconds)) if seconds else None,
         records=tuple(run.record for run in runs.values()),
         constant=constant,
-        noise=noise,
+        noise=_noise(suite, constant, counted.values()),
         untuned=_untuned_rate(suite, name),
     )
 
 
-def _constant_answer(suite: SuiteRuns, runs: Iterable[Run]) -> tuple[float | None, float]:
-    """Return the score of the constant answer and its standard error over the test sentences."""
-    told_by = [(_constant_score(run.record, suite.metric), run.record) for run in runs]
-    known = [(value, record) for value, record in told_by if value is not None]
-    if not known:
-        return None, 0.0
-    share = float(np.mean([value for value, _ in known]))
-    size = float(np.mean([record.sizes.get("test", 0) for _, record in known]))
-    told = suite.metric == "accuracy" and size > 0 and 0 < share < 1
-    return share, math.sqrt(share * (1 - share) / size) if told else 0.0
+def _constant_score(suite: SuiteRuns, runs: Iterable[Run]) -> float | None:
+    """Return the mean score of the constant answer, ``None`` where no record tells it."""
+    found = []
+    for record in (run.record for run in runs):
+        # Older records tell the primary metric's alone.
+        older = record.majority if record.metric == suite.metric else None
+        score = record.constant.get(f"test/{suite.metric}", older)
+        found += [] if score is None else [score]
+    return float(np.mean(found)) if found else None
 
 
-def _constant_score(record: RunRecord, metric: str) -> float | None:
-    # Older records tell the primary metric's alone.
-    older = record.majority if record.metric == metric else None
-    return record.constant.get(f"test/{metric}", older)
+def _noise(suite: SuiteRuns, share: float | None, scored: Iterable[Scored]) -> float:
+    """Return the standard error of a share of the test sentences, 0 of any other score."""
+    sizes = [len(item.predictions.examples) for item in scored if item.predictions is not None]
+    if suite.metric != "accuracy" or share is None or not sizes:
+        return 0.0
+    return math.sqrt(share * (1 - share) / max(sizes))
 
 
 def _untuned_rate(suite: SuiteRuns, name: str) -> float | None:

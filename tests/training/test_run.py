@@ -15,7 +15,10 @@ import pytest
 
 from lora2_search.config import RunConfig, with_settings
 from lora2_search.errors import ConfigError, UserError
+from lora2_search.search.result import STANDARD_ERROR, of_report
+from lora2_search.training.evaluation import Predictions
 from lora2_search.training.loop import Diverged
+from lora2_search.training.noise import standard_error
 from lora2_search.training.record import Point, read_record
 from lora2_search.training.run import iterate, run
 
@@ -284,3 +287,18 @@ def test_a_run_that_is_not_to_score_the_test_split_leaves_it_alone(
     assert record.status == "completed" and record.score("test") is None
     assert record.score("validation") is not None and record.sizes["test"] > 0
     assert set(pd.read_parquet(tmp_path / "predictions.parquet").split) == {"validation"}
+
+
+@pytest.mark.parametrize("metric", [None, "f1"])
+def test_reports_tell_the_standard_error_of_what_the_run_is_judged_by(
+    metric: str | None, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny_bert, reviews_csv, **{"training.steps": 2, "training.evaluations": 1})
+    (report,) = iterate(config, tmp_path, metric)
+    said = pd.read_parquet(tmp_path / "predictions.parquet").query("split == 'validation'")
+    predictions = Predictions(
+        said["label"].to_numpy(), said.filter(like="score_").to_numpy(), "classification"
+    )
+    expected = standard_error(predictions, metric or "accuracy")
+    assert report.standard_error == pytest.approx(expected)
+    assert of_report(report)[STANDARD_ERROR] == report.standard_error
