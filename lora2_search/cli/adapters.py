@@ -78,5 +78,8 @@ def _of_run(what: str, folder: Path) -> Found:
         raise UserError(f"{what} is not complete ({record.status}): it left no adapter yet")
     if not (adapter / _CONFIG_FILE).is_file():
         method = record.config["method"] if record else "unknown"
+        if method not in ("full", "head-only"):
+            lost = adapter / _CONFIG_FILE
+            raise UserError(f"{what} has lost its adapter: {lost} is missing, or is no file")
         raise UserError(f"{what} left no adapter: its method is {method}")
     return Found(what, adapter, record)
