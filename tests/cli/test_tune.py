@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from lora2_search import api
-from lora2_search.tracking.uri import DATABASE
 from lora2_search.search.storage import stored_trials
+from lora2_search.tracking.uri import DATABASE
 from lora2_search.training.record import read_record
 from tests.support.exactly_once import assert_every_point_once
 
