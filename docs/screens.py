@@ -24,8 +24,9 @@ from lora2_search.cli.live import LiveView
 from lora2_search.cli.runs import show
 from lora2_search.config import RunConfig
 from lora2_search.observer import RunInfo
-from lora2_search.report.archive import archived
+from lora2_search.report.archive import unpacked
 from lora2_search.report.archived_record import rebuilt
+from lora2_search.report.evidence import gather
 from lora2_search.training.record import RunRecord
 from lora2_search.training.reporter import Report
 
@@ -83,12 +84,10 @@ def printed(width: int, prints: Callable[[], None]) -> Console:
 def main() -> None:
     """Draw every screen at every width."""
     found = records()
-    with tempfile.TemporaryDirectory() as storage, archived(SUITE) as evidence:
+    with tempfile.TemporaryDirectory() as storage, unpacked(SUITE) as suite:
         folder = Path(storage) / "suites" / SUITE.name
-        for name, record in found.items():
-            (folder / name).mkdir(parents=True)
-            record.write(folder / name)
-        shutil.copyfile(SUITE / "suite.yaml", folder / "suite.yaml")
+        shutil.copytree(suite, folder)
+        evidence = gather(folder)
         for width in WIDTHS:
             screens = {
                 "live": live_table(found, width),

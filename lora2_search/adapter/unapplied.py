@@ -87,7 +87,10 @@ class WatchedTuner(BaseTuner):
             return None
         self._watches = {} if self._watches is None else self._watches
         if name not in self._watches:
-            self._watches[name] = BudgetWatch(self._values())
+            values = self._values()
+            if any(item.is_meta for item in values):
+                return None  # a shape without weights
+            self._watches[name] = BudgetWatch(values)
         return self._watches[name]
 
     def _warn_of_ranks(self) -> None:

@@ -35,6 +35,8 @@ RUN, STATE, STEP, RANK, LEFT, SETTINGS = (
 # Between two columns: a space, the rule and a space; two of them and a half stand at the edges.
 GAP, EDGES = 3, 4
 LEAST_SETTINGS = 12
+# A name up to this long stays on one line.
+WHOLE_NAME = 20
 STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
 
 
@@ -249,6 +251,8 @@ def _widths(cells: dict[str, list[Text]], room: int) -> dict[str, int]:
     metric = next(name for name in cells if name not in (RUN, STATE, STEP, RANK, LEFT, SETTINGS))
     order = (RUN, STATE, metric, STEP, LEFT, RANK, SETTINGS)
     extents = [extent(name, [cell.plain for cell in cells[name]]) for name in order]
+    name = extents[0]
+    extents[0] = Extent(max(name.least, min(name.natural, WHOLE_NAME)), name.natural)
     # Settings are cut off anyhow, so a few characters of them will do.
     extents[-1] = Extent(LEAST_SETTINGS, max(LEAST_SETTINGS, extents[-1].natural))
     return dict(zip(order, fitting(extents, room - EDGES, GAP), strict=False))

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from lora2_search import api
+from lora2_search.search.storage import stored_trials
 from lora2_search.tracking.uri import DATABASE
 from lora2_search.training.record import read_record
 from tests.support.exactly_once import assert_every_point_once
@@ -60,11 +61,13 @@ def test_a_file_of_ones_own_is_looked_at_tuned_and_its_winner_trained(
     assert best is not None
     assert trained["fingerprint"] == best.fingerprint
     assert trained["scores"] == pytest.approx(best.scores)
-    assert len(study.frame()) == 3
+    assert len(study.frame()) == 3 and study.frame()["seconds"].notna().all()
+    seconds = [trial.user_attrs["seconds"] for trial in stored_trials(study.folder, "mine")]
+    assert seconds == list(study.frame()["seconds"])
 
     again = run("tune", "--space", space, *SHORT, "--trials", 1)
     assert "Study mine-2: 1 trials" in again.stdout
-    assert "head only" in again.stdout
+    assert "head only" in again.stdout and "starting Ray\n" in again.stdout
     listed = json.loads(run("runs", "list", "--json").stdout)
     assert [row["name"] for row in listed][:2] == ["mine", "mine-2"]
 
