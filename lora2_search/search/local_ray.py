@@ -65,6 +65,7 @@ def _start(folder: str) -> None:
                 _temp_dir=folder,
             )
     except Exception as error:
+        _end_half_started(folder)
         first = str(error).strip().partition("\n")[0]
         raise UserError(
             f"Ray does not start on this machine ({first}); when the machine is only busy, try "
@@ -94,6 +95,13 @@ def _stop() -> None:
     for process in everything:
         with suppress(psutil.NoSuchProcess):
             process.kill()
+
+
+def _end_half_started(folder: str) -> None:
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if any(folder in word for word in process.cmdline()):
+                process.kill()
 
 
 def _family(pid: int) -> list[psutil.Process]:
