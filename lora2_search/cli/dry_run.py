@@ -183,5 +183,5 @@ def _runs(result: dict[str, Any]) -> str:
     """Return what is run in words: ``8 trials, head-only and lora``."""
     if not result["trials"]:
         return "its hours"
-    *first, last = f"{result['trials']} trials", *result["references"]
-    return f"{', '.join(first)} and {last}" if first else last
+    runs: list[str] = [f"{result['trials']} trials", *result["references"]]
+    return f"{', '.join(runs[:-1])} and {runs[-1]}" if len(runs) > 1 else runs[0]

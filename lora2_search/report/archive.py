@@ -15,8 +15,8 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -33,6 +33,9 @@ from .records import RUNS_FOLDER, SUITE_FILE
 from .scores import TEST
 from .suite_report import TABLES_FOLDER, write_texts
 from .tuning import TUNING_FOLDER
+
+if TYPE_CHECKING:
+    import pandas
 
 RECORDS_FILE = "records.jsonl"
 _REMEDY = "restore it from a copy of the archive"
@@ -87,7 +90,7 @@ def write_archived_report(folder: Path) -> Path:
     """Write the report of an archive into it, from the archive alone; return its path.
 
     Raises:
-        UserError: The folder is no archive.
+        UserError: The folder is no archive, or a damaged one.
     """
     with archived(folder) as evidence:
         return write_texts(evidence, folder, ends=("svg",))
@@ -98,7 +101,7 @@ def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
     """Read and analyse an archive as ``gather`` does a suite's folder, for the time of a block.
 
     Raises:
-        UserError: The folder is no archive.
+        UserError: The folder is no archive, or a damaged one.
     """
     with unpacked(folder) as suite:
         yield {
@@ -118,7 +121,7 @@ def unpacked(folder: Path) -> Iterator[Path]:
     Of a run it holds what the archive does: its record, and its test predictions.
 
     Raises:
-        UserError: The folder is no archive.
+        UserError: The folder is no archive, or a damaged one.
     """
     check_archive(folder)
     with tempfile.TemporaryDirectory() as scratch:
@@ -214,24 +217,74 @@ def _small(values: Any) -> Any:
 
 
 def _unpack(folder: Path, suite: Path) -> None:
-    import pandas as pd
-
     suite.mkdir()
     for name in (SUITE_FILE, PUBLISHED_FILE, EXAMPLES_FILE):
         if (folder / name).exists():
             stored_text(folder / name, _REMEDY)
             shutil.copyfile(folder / name, suite / name)
-    with reading(folder / RECORDS_FILE, _REMEDY):
-        lines = (stored_text(folder / RECORDS_FILE, _REMEDY) or "").splitlines()
-        first, *rest = (json.loads(line) for line in lines)
-        for line in rest:
-            (suite / line["run"]).mkdir(parents=True)
-            rebuilt(line, first["shared"]).write(suite / line["run"])
-    with reading(folder / PREDICTIONS_FILE, _REMEDY):
-        every = pd.read_parquet(folder / PREDICTIONS_FILE)
-        for name, table in every.groupby("run"):
-            run = suite / RUNS_FOLDER / str(name)
-            if run.is_dir():  # or it ended while an archive was written, which got no further
-                told = table.drop(columns="run").astype({"label": float, "prediction": float})
-                told.insert(0, "split", TEST)
-                told.to_parquet(run / PREDICTIONS_FILE, index=False)
+    for name, record in _stored_records(folder / RECORDS_FILE).items():
+        (suite / name).mkdir(parents=True)
+        record.write(suite / name)
+    for name, table in _stored_predictions(folder / PREDICTIONS_FILE):
+        run = suite / RUNS_FOLDER / name
+        if run.is_dir():  # or it ended while an archive was written, which got no further
+            table.to_parquet(run / PREDICTIONS_FILE, index=False)
+
+
+def _stored_records(path: Path) -> dict[str, RunRecord]:
+    """Return the records of an archive by ``runs/base-seed0``.
+
+    Raises:
+        UserError: A line holds no record of a run.
+    """
+    found, common = {}, {}
+    text = stored_text(path, _REMEDY) or ""
+    for number, line in enumerate(text.splitlines() or [""], start=1):
+        try:
+            told = json.loads(line)
+            if number == 1:
+                common = told["shared"]
+            else:
+                found[_place(told["run"])] = rebuilt(told, common)
+        # Whatever a file holds that was cut short, merged by git or written by hand.
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _damaged(path, f"line {number} is no record of a run") from error
+    return found
+
+
+def _place(name: str) -> str:
+    """Return where a run is below its suite's folder; an archive from elsewhere may say any place.
+
+    Raises:
+        ValueError: It is elsewhere.
+    """
+    parts = PurePosixPath(name).parts
+    if len(parts) != 2 or parts[0] not in _FOLDERS or parts[1] == ".." or "\\" in name:
+        raise ValueError(name)
+    return "/".join(parts)
+
+
+def _stored_predictions(path: Path) -> Iterator[tuple[str, pandas.DataFrame]]:
+    """Yield the test predictions of each run, as the run left them.
+
+    Raises:
+        UserError: The file is missing or holds no predictions.
+    """
+    import pandas as pd
+
+    try:
+        every = pd.read_parquet(path).astype({"run": str, "label": float, "prediction": float})
+        every["example"]
+    # Parquet that cannot be read is an OSError or a ValueError, whatever is wrong with it.
+    except (OSError, ValueError, LookupError) as error:
+        raise _damaged(path, "it holds no predictions") from error
+    every.insert(0, "split", TEST)
+    for name, table in every.groupby("run"):
+        yield str(name), table.drop(columns="run")
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(
+        f"{path}: {what}; the archive is damaged, or a later version of this package wrote it: "
+        "take a whole copy, or write it again by `report SUITE --archive FOLDER`"
+    )

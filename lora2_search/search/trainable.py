@@ -20,7 +20,7 @@ from ray import tune
 
 from ..config import RunConfig
 from ..errors import BaseChanged, ConfigError, UserError
-from ..training.record import RunRecord
+from ..training.record import RunRecord, read_record
 from ..training.reporter import Report
 from .attempt import Attempt, Superseded, leave_word, take_overdue, time_limit
 from .result import of_failure, of_report, report_of_record
@@ -151,6 +151,10 @@ class TrialTrainable(tune.Trainable):
 
     def _score(self, report: Report) -> float:
         name = f"validation/{self._task.metric}"
+        # In the end the record tells: a cut adapter scores otherwise than the last evaluation.
+        record = read_record(Path(self._task.folder)) if report.done else None
+        if record is not None and name in record.scores:
+            return record.scores[name]
         for point in reversed(report.points):
             if name in point.metrics:
                 return point.metrics[name]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from lora2_search.config import RunConfig
 from lora2_search.errors import UserError
-from lora2_search.report.archive import archived, write_archive
+from lora2_search.report.archive import archived, unpacked, write_archive
 from lora2_search.report.archive_state import read_state
 from lora2_search.report.archived_record import lean, rebuilt, shared, without_shared
 from lora2_search.report.comparison import analyse_tasks
@@ -144,6 +145,59 @@ def test_predictions_of_a_run_whose_record_was_not_written_yet_are_left_aside(
     (tmp_path / "later" / "predictions.parquet").replace(archive / "predictions.parquet")
     with archived(archive) as evidence:
         assert numbers(evidence[""].analysis) == before
+
+
+def _first_run(text: str, name: str) -> str:
+    return text.replace('{"run":"runs/base-seed0"', '{"run":' + json.dumps(name))
+
+
+DAMAGES: dict[str, tuple[str, Callable[[str], str], str]] = {
+    "nothing": ("records.jsonl", lambda text: "", "line 1 is no record of a run"),
+    "cut short": ("records.jsonl", lambda text: text[:-40], "line 21 is no record of a run"),
+    "a list": ("records.jsonl", lambda text: text + "[]\n", "line 22 is no record of a run"),
+    "no such field": (
+        "records.jsonl",
+        lambda text: text + '{"run":"runs/x","own":{},"lacks":[["no","such"]]}\n',
+        "line 22 is no record of a run",
+    ),
+    "a state of later versions": (
+        "records.jsonl",
+        lambda text: text + '{"run":"runs/x","own":{"status":"paused"}}\n',
+        "line 22 is no record of a run",
+    ),
+    "no parquet": ("predictions.parquet", lambda text: "PAR1", "it holds no predictions"),
+    **{
+        f"a run in {name}": (
+            "records.jsonl",
+            lambda text, name=name: _first_run(text, name),
+            "line 2 is no record of a run",
+        )
+        for name in ("../../gone", "/gone", "runs/..", "runs/../../../gone", "runs", "", "x/y")
+    },
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_archive_is_refused_and_writes_nowhere(tmp_path: Path, damage: str) -> None:
+    name, change, message = DAMAGES[damage]
+    write_crossed(tmp_path / "suite")
+    archive = write_archive(tmp_path / "suite", tmp_path / "archive").parent
+    text = (archive / name).read_text(errors="replace")
+    assert change(text) != text
+    (archive / name).write_text(change(text))
+    with pytest.raises(UserError, match=f"{name}: {message}; the archive is damaged"):
+        with unpacked(archive):
+            pass
+    assert not list(tmp_path.parent.rglob("gone")) and not Path("/gone").exists()
+
+
+def test_an_archive_without_predictions_is_refused(tmp_path: Path) -> None:
+    write_crossed(tmp_path / "suite")
+    archive = write_archive(tmp_path / "suite", tmp_path / "archive").parent
+    (archive / "predictions.parquet").unlink()
+    with pytest.raises(UserError, match="predictions.parquet: it holds no predictions"):
+        with archived(archive):
+            pass
 
 
 def test_an_archive_of_an_earlier_version_has_no_state(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from lora2_search.config import RunConfig, with_settings
 from lora2_search.search import result as results
 from lora2_search.search.attempt import ATTEMPT_FILE, OVERDUE_FILE, Superseded
-from lora2_search.search.trainable import Task
+from lora2_search.search.trainable import Run, Task
 from lora2_search.training.record import read_record
 
 from .stand_in import STEPS, StandIn, score_at
@@ -114,6 +114,28 @@ def test_another_objective_is_taken_from_the_measured_metrics(tmp_path: Path) ->
     told = results.report_of(last)
     assert told is not None
     assert told.score == last["score"]
+
+
+class Cutting(StandIn):
+    """A run whose adapter is cut once it is trained: it scores less than its last evaluation."""
+
+    def _start(self, config: RunConfig, folder: Path) -> Run:
+        for report in super()._start(config, folder):
+            record = read_record(folder)
+            assert record is not None
+            if report.done:
+                record.scores = {name: score / 2 for name, score in record.scores.items()}
+                record.write(folder)
+            yield report
+        return record
+
+
+def test_a_run_that_is_cut_in_the_end_is_judged_by_what_is_left(tmp_path: Path) -> None:
+    made = Cutting.__new__(Cutting)
+    made.setup(task(tmp_path, metric="f1"))
+    first, *_, last = drain(made)
+    config = RunConfig.model_validate_json(task(tmp_path)["config"])
+    assert (first["score"], last["score"]) == (score_at(config, 1) / 2, score_at(config, 5) / 4)
 
 
 @pytest.mark.parametrize("gpu", [True, False])
