@@ -44,6 +44,12 @@ def shipped(kind: str) -> Path:
     return inside if inside.is_dir() else package.parent / kind
 
 
+def told(path: str | Path) -> str:
+    """Return a path for people: a relative one with the folder that it was looked for in."""
+    known = Path(path).is_absolute() or str(path).startswith("~")
+    return str(path) if known else f"{path} in {Path.cwd()}"
+
+
 def find_file(name: str, kind: str) -> Path:
     """Resolve a space or suite given by path, by file name or by bare name.
 
@@ -69,4 +75,4 @@ def find_file(name: str, kind: str) -> Path:
     end = given.suffix if given.suffix == ".yaml" else ""
     listed = ", ".join(f"{stem}{end}" for stem in known)
     hint = f'did you mean "{near}{end}"?' if near else f"shipped: {listed}"
-    raise UserError(f"no file {name}, and none of that name ships; {hint}")
+    raise UserError(f"no file {told(name)}, and none of that name ships; {hint}")

@@ -8,15 +8,14 @@ from typing import Any
 
 from .source import Source
 
-_DATA = ("data.path", "data.test_path")
-_MODEL = "model.name_or_path"
+_NAMES = (".data.path", ".data.test_path", ".model.name_or_path")
 
 
 def located(source: Source) -> Source:
     """Return a run, space or suite whose paths no longer depend on the working folder.
 
-    Those of sentences, and of a model where there is such a folder (else it is a name on the hub),
-    wherever they are written: as settings, in an arm, a task, a level, a grid or a list of choices.
+    Those of sentences and of models that are there (else it is a name on the hub), wherever they
+    are written: as settings, in an arm, a task, a level, a grid or a list of choices.
     """
     return replace(source, data=_located(source.data, ""))
 
@@ -29,7 +28,7 @@ def _located(value: Any, name: str) -> Any:
     setting = name.removesuffix(".choices")
     if isinstance(value, str) and value:
         path = os.path.expanduser(value)
-        is_model = setting.endswith(f".{_MODEL}") and os.path.isdir(path)
-        if is_model or setting.endswith(tuple(f".{key}" for key in _DATA)):
+        # What is not there is refused later, by the name that was given.
+        if setting.endswith(_NAMES) and os.path.exists(path):
             return os.path.abspath(path)
     return value

@@ -15,12 +15,14 @@ def test_paths_are_absolute_wherever_they_are_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bert").mkdir()
+    for name in ("d.csv", "t.csv"):
+        (tmp_path / name).touch()
     monkeypatch.setenv("HOME", str(tmp_path))
     data = {
         "data": {"path": "d.csv", "test_path": "~/t.csv", "label": "d.csv", "text": ["d.csv"]},
         "model": {"name_or_path": "bert"},
         "arms": {"other": {"model.name_or_path": "./bert", "adapter.k": 4}},
-        "tasks": {"b": {"data": {"path": "/abs/b.csv"}}},
+        "tasks": {"b": {"data": {"path": "absent.csv"}}},
         "factors": {"model.name_or_path": ["bert", "org/bert"]},
         "search": {"model.name_or_path": {"type": "categorical", "choices": ["bert", "minilm"]}},
     }
@@ -32,7 +34,7 @@ def test_paths_are_absolute_wherever_they_are_written(
         },
         "model": {"name_or_path": bert},
         "arms": {"other": {"model.name_or_path": bert, "adapter.k": 4}},
-        "tasks": {"b": {"data": {"path": "/abs/b.csv"}}},
+        "tasks": {"b": {"data": {"path": "absent.csv"}}},
         "factors": {"model.name_or_path": [bert, "org/bert"]},
         "search": {"model.name_or_path": {"type": "categorical", "choices": [bert, "minilm"]}},
     }
@@ -42,6 +44,7 @@ def test_what_is_stored_of_a_request_leads_to_its_files_from_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.csv").touch()
     run = "data: {path: d.csv}\n"
     more = {
         "space": "trials: 4\nsearch: {adapter.k: {type: int, low: 1, high: 8}}\n",

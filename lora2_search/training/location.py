@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from ..config import ModelConfig
 from ..errors import ConfigError, Problem
+from ..home import told
 from .packaged import asset
 
 PACKAGED_MODEL = "minilm"
@@ -26,11 +28,11 @@ def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line
     name = config.name_or_path
     if name == PACKAGED_MODEL:
         return str(asset(PACKAGED_MODEL, say))
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):
         # Absolute: it is written into adapters, which are loaded from other folders.
         return str(path.absolute())
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        message = f"no folder {name}; name a folder with a transformers model, or a hub id"
+        message = f"no folder {told(name)}; name a folder with a transformers model, or a hub id"
         raise ConfigError([Problem("model.name_or_path", message)])
     return name

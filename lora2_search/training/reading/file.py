@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...config import DataConfig
 from ...errors import ConfigError, Problem
+from ...home import told
 from .delimited import read_delimited
 from .encoding import decode
 from .json_rows import read_json
@@ -35,7 +36,7 @@ def read_file(path: Path, key: str = "data.path", data: DataConfig | None = None
         message = f"must be one of {', '.join(READERS)}, got {path.name!r}"
         raise ConfigError([Problem(key, message)])
     if not path.is_file():
-        raise ConfigError([Problem(key, f"no file {path}")])
+        raise ConfigError([Problem(key, f"no file {told(path)}")])
     try:
         return checked(_read(path, suffix, data or DataConfig()))
     except (Unreadable, OSError) as error:
