@@ -31,7 +31,7 @@ class Tuning(Section):
 
     Attributes:
         arms: The values of each setting that is searched, by arm and dotted setting. Every arm is
-            given the same number of trials, unless ``unequal``.
+            given the same number of trials to begin with, unless ``unequal``; ``extend`` adds some.
         seeds: How many, counted from 1000, or a list; none of the suite's.
         unequal: Arms may be given different numbers of trials; the report says which had how many.
         extend: How often the end of a grid may move on, by dotted setting: where the best trial

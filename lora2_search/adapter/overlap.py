@@ -65,11 +65,13 @@ def mean_overlap(matrices: Sequence[Factors], weights: Tensor | None = None) -> 
 def outer_growth(matrices: Sequence[Factors], outer_norm: float = 1.0) -> Tensor:
     """How far u₁ of every matrix has grown to its norm, `[n]`: `min(1, ‖u₁‖²_F / (c² · k₁))`.
 
+    Where k₁ exceeds d_out its rows are held at that norm, not its columns: d_out in place of k₁.
+
     Args:
         matrices: the factors of n matrices, on one device.
         outer_norm: c, the norm that u₁'s columns are held at.
     """
-    sizes = [m.left[0].float().square().sum() / max(1, m.left[0].shape[1]) for m in matrices]
+    sizes = [m.left[0].float().square().sum() / max(1, min(m.left[0].shape)) for m in matrices]
     return (torch.stack(sizes) / outer_norm**2).clamp(max=1)
 
 

@@ -28,8 +28,9 @@ def start_planes(
     are fewer directions than columns, and for planes that widen, it draws orthonormal factors.
     `lora` is the orthonormal start with u₁ = 0; from the first inner plane that widens (r > k)
     inward, right factors are the left ones transposed, or the product of both would lose gain (at
-    k = 8, r = 16 its singular values would lie between 0.2 and 1): U V = I. With λ = 1 the gradient
-    of u₁ at the first step is that of LoRA's B beside A = (u₂ … u_P v_P … v₂) v₁, all others are 0.
+    k = 8, r = 16 its singular values would lie between 0.2 and 1): U V = I, unless a plane further
+    in narrows again. With λ = 1 the gradient of u₁ at the first step is that of LoRA's B beside
+    A = (u₂ … u_P v_P … v₂) v₁, all others are 0.
     Hard orthogonality cannot begin at a Gaussian start: it begins at the orthonormal one, which is
     distributed as the retracted Gaussian is.
 

@@ -211,8 +211,9 @@ def _cross_gradient(model: nn.Module, size: float) -> float:
     return float(functools.reduce(torch.add, [g.norm() for g in gradients]))
 
 
-def test_growth_is_the_share_of_its_norm_that_u1_has_reached() -> None:
-    matrices = factors_of(adapted_bert(k=4, r=3, init="orthonormal"))
+@pytest.mark.parametrize("k", [4, 100], ids=["tall", "wider than the layer"])
+def test_growth_is_the_share_of_its_norm_that_u1_has_reached(k: int) -> None:
+    matrices = factors_of(adapted_bert(k=k, r=3, init="orthonormal"))
     matrices[0].left[0].data.mul_(0.5)
     growth = outer_growth(matrices)
     assert growth[0].item() == pytest.approx(0.25, rel=1e-5)
