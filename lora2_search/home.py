@@ -75,4 +75,4 @@ def find_file(name: str, kind: str) -> Path:
     end = given.suffix if given.suffix == ".yaml" else ""
     listed = ", ".join(f"{stem}{end}" for stem in known)
     hint = f'did you mean "{near}{end}"?' if near else f"shipped: {listed}"
-    raise UserError(f"no file {told(name)}, and none of that name ships; {hint}")
+    raise UserError(f"no file {name}, and none of that name ships; {hint}")
