@@ -20,6 +20,7 @@ from .suite_run import run_chosen_suite
 from .tracked import Tracked, ended_as_failed
 from .tracking import uri as uris
 from .tracking.observer import ParentInfo
+from .training.inputs import check_kept
 from .training.record import RunRecord, read_record
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def train(
     tracked = Tracked(run.folder, parent, uri, say)
     with chosen.placing():
         check_inputs(run.config, say)
+        check_kept([run.folder])
     run.folder.mkdir(parents=True, exist_ok=True)
     with owned(run.folder), ended_as_failed(tracked):
         record = _trained(run, [tracked, *observers])

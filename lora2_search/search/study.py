@@ -114,9 +114,10 @@ def run_study(
     Raises:
         ConfigError: The space is wrong, or a run of it asks for more than any node has.
         UserError: The name is in use, or unknown on resume, or the space is another one than
-            before; another process runs the study; the cluster cannot be reached; or the first
-            trials all fail for the same reason.
+            before, or its data or model are; another process runs the study; the cluster cannot be
+            reached; or the first trials all fail for the same reason.
     """
+    from ..training.inputs import check_kept
     from .engine import execute
     from .holding import held
     from .trainable import TrialTrainable
@@ -126,6 +127,7 @@ def run_study(
     if resume:
         stored = stored_space(space.name, storage)
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
+        check_kept([*folder.glob("trials/*"), *folder.glob("reference/*")])
     else:
         STUDIES.check_free(space.name, storage, also)
     interruption = Interruption()
