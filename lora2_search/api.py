@@ -20,6 +20,7 @@ from .suite_run import run_chosen_suite
 from .tracked import Tracked, ended_as_failed
 from .tracking import uri as uris
 from .tracking.observer import ParentInfo
+from .training.inputs import check_kept
 from .training.record import RunRecord, damaged_records, readable_record
 
 if TYPE_CHECKING:
@@ -207,6 +208,7 @@ def train(
     tracked = Tracked(run.folder, parent, uri, say)
     with chosen.placing():
         told = check_inputs(run.config, say)
+        check_kept([run.folder])
         check_loading(run.config)
     if resume is not None and (line := lost_checkpoint(run)):
         say(line)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import RunConfig, with_settings
 from ..errors import ConfigError, Problem
@@ -13,9 +14,12 @@ from ..observer import RunInfo
 from ..search.space import Resources
 from ..training.record import CONFIG_FILE, PREDICTIONS_FILE, RunRecord, readable_record, write_json
 from .difference import difference
-from .reuse import Circumstances, InputsOnce
+from .reuse import Circumstances
 from .suite import TUNING_FOLDER, Suite
 from .twins import identity
+
+if TYPE_CHECKING:
+    from ..training.inputs import InputsOnce
 
 # What others published, filled in by hand: `report.published`, of which this package knows nothing.
 _PUBLISHED = "published.csv"
@@ -62,6 +66,8 @@ class Adoption:
             ConfigError: Other code, libraries, device, threads, settings, data or model made them;
                 names what differs, and in how many runs.
         """
+        from ..training.inputs import InputsOnce
+
         circumstances, inputs = Circumstances.here(terms), InputsOnce()
         found: dict[tuple[str, str], list[str]] = {}
         for run in self._taken:

@@ -111,13 +111,15 @@ def reusable(
         return {}
     found: dict[str, Path] = {}
     ours = {run.folder.resolve() for run in runs}
+    from ..training.inputs import InputsOnce
+
     inputs = InputsOnce()
     for folder, found_identity in _candidates(storage):
         wanted = [run for run in missing.get(found_identity, []) if run.key not in found]
         if wanted and folder.resolve() not in ours:
             record = readable_record(folder)
             if record is not None and _is_whole(folder, record) and circumstances.made(record):
-                same = [run for run in wanted if inputs.same(run.config, record)]
+                same = [run for run in wanted if _same_inputs(inputs.of(run.config), record)]
                 found |= {run.key: folder for run in same}
     return found
 
@@ -160,28 +162,10 @@ def take_over_all(
         say(f"{len(found)} of {len(runs)} runs are taken over, not trained again: {told}")
 
 
-class InputsOnce:
-    """What runs read, each data set and model looked at once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Inputs] = {}
-
-    def of(self, config: RunConfig) -> Inputs:
-        """Return what a run would read; see ``inputs_of``."""
-        key = RunConfig(
-            task=config.task, data=config.data, model=config.model, protocol=config.protocol
-        ).fingerprint()
-        if key not in self._known:
-            from ..training.inputs import inputs_of
-
-            self._known[key] = inputs_of(config)
-        return self._known[key]
-
-    def same(self, config: RunConfig, record: RunRecord) -> bool:
-        """Whether a run would see the sentences and the model that the record's run has seen."""
-        ours = self.of(config)
-        theirs = (record.data_hash, record.model_hash)
-        return bool(record.model_hash) and theirs == (ours.data_hash, ours.model_hash)
+def _same_inputs(ours: Inputs, record: RunRecord) -> bool:
+    """Whether a run would see the sentences and the model that the record's run has seen."""
+    theirs = (record.data_hash, record.model_hash)
+    return bool(record.model_hash) and theirs == (ours.data_hash, ours.model_hash)
 
 
 def _other_code(record: RunRecord) -> str:

@@ -19,7 +19,7 @@ from ..training.record import RunRecord, readable_record, write_json
 from .adoption import Adoption
 from .growth import as_grown
 from .reuse import Circumstances, take_over_all
-from .suite import SUITE_FILE, Suite, load_suite, validate_suite
+from .suite import RUNS_FOLDER, SUITE_FILE, TUNING_FOLDER, Suite, load_suite, validate_suite
 from .tuning import chosen_settings, further_trials, open_ends, told_choices
 
 if TYPE_CHECKING:
@@ -130,16 +130,21 @@ def run_suite(
         ConfigError: The suite is wrong, a run of it asks for more than any node has, or the runs
             from elsewhere would come out otherwise here.
         UserError: The name is in use, or unknown on resume, or the suite is another one than
-            before; another process runs it; or the cluster cannot be reached.
+            before, or its data or model are; another process runs it; or the cluster cannot be
+            reached.
     """
     from ..search.engine import RunList, execute
     from ..search.holding import held
     from ..search.trainable import TrialTrainable
+    from ..training.inputs import check_kept
 
     suite = validate_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
         suite = _gone_on(suite, stored_suite(suite.name, storage))
+        check_kept(
+            path for kind in (TUNING_FOLDER, RUNS_FOLDER) for path in folder.glob(f"{kind}/*")
+        )
     else:
         SUITES.check_free(suite.name, storage, also)
     interruption = Interruption()

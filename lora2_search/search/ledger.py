@@ -80,6 +80,7 @@ class Ledger:
         self._terms = terms
         self._stopped = stopped
         self._live: dict[str, _Entry] = {}
+        self._read: dict[str, RunRecord] = {}
 
     def next(self, trial_id: str) -> Task | None:
         """Return the task of a new trial, ``None`` when there are no more runs.
@@ -141,6 +142,8 @@ class Ledger:
         if entry is None:
             return
         state, reason = self._verdict(entry, result, error)
+        if state != "FAIL" and (changed := self._other_inputs(entry.run)):
+            state, reason = "FAIL", changed
         score = result[SCORE] if state == "COMPLETE" and result is not None else None
         self._tell(entry.run, state, score, reason)
         # Last: what could not be written is not over.
@@ -163,6 +166,20 @@ class Ledger:
             return "COMPLETE", ""
         return "PRUNED", self._stopped(int(result.get(INTERVAL, 0)) if result else 0)
 
+    def _other_inputs(self, run: RunInfo) -> str:
+        """Return what a run read that differs from what the first one like it read, or nothing.
+
+        The data or the model were changed while runs that are compared were under way.
+        """
+        record = read_record(run.folder)
+        if record is None or not record.data_hash:
+            return ""
+        from ..training.inputs import changes_between, reading
+
+        first = self._read.setdefault(reading(run.config), record)
+        told = [f"{setting}: {words}" for setting, words in changes_between(first, record)]
+        return f"{'; '.join(told)} since the runs before" if told else ""
+
     def _tell(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         record = _mark(run, state, reason)
         self._source.ended(run, state, score, reason)
@@ -170,6 +187,8 @@ class Ledger:
             observer.ended(run, state, record, reason)
 
     def _settle(self, run: RunInfo, record: RunRecord) -> None:
+        if record.status == "completed":
+            self._other_inputs(run)
         for observer in self._observers:
             observer.started(run)
         if record.status == "failed":

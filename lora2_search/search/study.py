@@ -124,9 +124,10 @@ def run_study(
     Raises:
         ConfigError: The space is wrong, or a run of it asks for more than any node has.
         UserError: The name is in use, or unknown on resume, or the space is another one than
-            before; another process runs the study; the cluster cannot be reached; or the first
-            trials all fail for the same reason.
+            before, or its data or model are; another process runs the study; the cluster cannot be
+            reached; or the first trials all fail for the same reason.
     """
+    from ..training.inputs import check_kept
     from .engine import execute
     from .holding import held
     from .trainable import TrialTrainable
@@ -138,6 +139,7 @@ def run_study(
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
+        check_kept([*folder.glob("trials/*"), *folder.glob("reference/*")])
     else:
         STUDIES.check_free(space.name, storage, also)
     interruption = Interruption()

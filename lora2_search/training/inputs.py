@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ..config import RunConfig
+from ..errors import ConfigError, Problem
 from .data import Data, load_data
 from .model_files import model_files, model_hash
-from .record import RunRecord
+from .record import RunRecord, read_record
 
 _WORDS = {
-    "texts": "its texts are others",
-    "labels": "its labels are others",
-    "split": "its rows are split otherwise into train, validation and test",
+    "texts": "its texts changed",
+    "labels": "its labels changed",
+    "split": "its split changed",
 }
 
 
@@ -43,21 +46,44 @@ class Inputs:
         record.data_hash, record.data_parts = self.data_hash, dict(self.data_parts)
         record.model_hash, record.model_files = self.model_hash, dict(self.model_files)
 
-    def changes(self, record: RunRecord) -> Iterator[tuple[str, str]]:
-        """Yield what differs from what the run of a record has read, as (setting, words).
+    def check_same(self, record: RunRecord) -> None:
+        """Make sure that a run which goes on reads what it read when it began.
 
-        What the record does not know (nothing was read yet, or an earlier version of this package
-        wrote it) does not differ.
+        Raises:
+            ConfigError: It does not; says what has changed.
         """
-        if record.data_hash and record.data_hash != self.data_hash:
-            known = [part for part in self.data_parts if part in record.data_parts]
-            changed = [p for p in known if record.data_parts[p] != self.data_parts[p]]
-            words = _WORDS[changed[0]] if changed else "its texts, labels or split are others"
-            yield _where(RunConfig.model_validate(record.config)), words
-        if record.model_hash and record.model_hash != self.model_hash:
-            names = sorted({*record.model_files, *self.model_files})
-            changed = [n for n in names if record.model_files.get(n) != self.model_files.get(n)]
-            yield "model.name_or_path", f"other contents of {', '.join(changed)}"
+        if found := [_problem(*change, "this run") for change in self.changes(record)]:
+            raise ConfigError(found)
+
+    def changes(self, record: RunRecord) -> Iterator[tuple[str, str]]:
+        """Yield what differs from what the run of a record has read; see ``changes_between``."""
+        now = record.model_copy()
+        self.note(now)
+        return changes_between(record, now)
+
+
+def changes_between(before: RunRecord, after: RunRecord) -> Iterator[tuple[str, str]]:
+    """Yield what two runs whose settings make them read the same have read otherwise.
+
+    What a record does not know (nothing was read yet, or an earlier version of this package wrote
+    it) does not differ.
+
+    Yields:
+        The setting that names it, and words for people, to be followed by "since ...".
+    """
+    if before.data_hash and after.data_hash and before.data_hash != after.data_hash:
+        changed = _differing(before.data_parts, after.data_parts)
+        known = [part for part in _WORDS if part in changed and part in before.data_parts]
+        what = _WORDS[known[0]] if known else "its texts, labels or split changed"
+        setting, name = _source(after.config)
+        yield setting, f"{name}: {what}"
+    if before.model_hash and after.model_hash and before.model_hash != after.model_hash:
+        files = ", ".join(_differing(before.model_files, after.model_files))
+        yield "model.name_or_path", f"{after.config['model']['name_or_path']}: {files} changed"
+
+
+def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    return [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
 
 
 def inputs_of(config: RunConfig) -> Inputs:
@@ -70,9 +96,59 @@ def inputs_of(config: RunConfig) -> Inputs:
     return inputs_with(load_data(config), config)
 
 
+class InputsOnce:
+    """What several runs read, each data set and model looked at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Inputs] = {}
+
+    def of(self, config: RunConfig) -> Inputs:
+        """Return what a run would read; see ``inputs_of``."""
+        key = reading(config)
+        if key not in self._known:
+            self._known[key] = inputs_of(config)
+        return self._known[key]
+
+
+def check_kept(folders: Iterable[Path]) -> None:
+    """Make sure that runs which were begun would read the same today: data, split, model.
+
+    Args:
+        folders: Of the runs; those without a readable record are passed over.
+
+    Raises:
+        ConfigError: Something has changed; says what, and since which run.
+        UserError: The hub or the package index cannot be reached.
+    """
+    once, found = InputsOnce(), dict[tuple[str, str], str]()
+    for folder in folders:
+        try:
+            record = read_record(folder)
+            config = RunConfig.model_validate(record.config) if record else None
+        except ValueError:
+            continue  # damaged, or of another version of this package
+        if record is not None and config is not None and record.data_hash:
+            for change in once.of(config).changes(record):
+                found.setdefault(change, folder.name)
+    if found:
+        raise ConfigError([_problem(*change, name) for change, name in found.items()])
+
+
+def reading(config: RunConfig) -> str:
+    """Return a text that runs share whose settings make them read the same."""
+    return RunConfig(
+        task=config.task, data=config.data, model=config.model, protocol=config.protocol
+    ).fingerprint()
+
+
 def inputs_with(data: Data, config: RunConfig) -> Inputs:
     """Return what a run reads, whose sentences were read already."""
     return Inputs(data.hash, _parts(data), model_files(config.model))
+
+
+def _problem(setting: str, words: str, run: str) -> Problem:
+    remedy = "put it back as it was, or begin anew under another name"
+    return Problem(setting, f"{words} since {run} began; {remedy}")
 
 
 def _parts(data: Data) -> dict[str, str]:
@@ -95,5 +171,8 @@ def _digest(lines: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _where(config: RunConfig) -> str:
-    return "data.path" if config.data.path else "task"
+def _source(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Return which setting names the sentences of a run, and what they are called."""
+    data = config["data"]
+    named = [data[key] for key in ("path", "test_path") if data.get(key)]
+    return ("data.path", ", ".join(named)) if named else ("task", config["task"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..config import ModelConfig
 from .location import model_location
+from .stamps import Stamp, stamp
 
 # The first of these that is there is what transformers loads.
 _WEIGHTS = (
@@ -33,7 +34,7 @@ def model_files(config: ModelConfig) -> dict[str, str]:
 
     These are its configuration, its weights and its tokenizer; with ``trust_remote_code`` its
     Python files too. Other files of the folder (a README, weights in a format that is not used)
-    change nothing. A file is read once in a process while its size and time stay.
+    change nothing. A file is read once in a process while its ``stamp`` stays.
 
     Returns:
         Empty for a model of the hub of which nothing is in the cache.
@@ -73,11 +74,10 @@ def _loaded(folder: Path, config: ModelConfig) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    state = path.stat()
-    return _sha256_of(path.resolve(), state.st_size, state.st_mtime_ns)
+    return _sha256_of(path, stamp(path))
 
 
 @cache
-def _sha256_of(path: Path, size: int, mtime_ns: int) -> str:
+def _sha256_of(path: Path, stamp: Stamp) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,6 +17,7 @@ from .checksum import checksums
 from .fit import unembedded
 from .heads import heads_of
 from .location import model_location
+from .model_files import model_files, model_hash
 from .seeds import named_seed
 
 
@@ -50,15 +51,15 @@ _tokenizers: dict[tuple[Any, ...], Any] = {}
 def load_base(config: ModelConfig, outputs: int, regression: bool) -> Base:
     """Return the pretrained model with a head of ``outputs`` logits, from memory if it is there.
 
+    It is loaded anew when its files have other contents than those that were loaded.
+
     Raises:
         ConfigError: The folder is missing, or what it holds cannot be loaded as the model that its
             ``config.json`` describes.
         UserError: The hub cannot be reached.
     """
-    key = (
-        *(config.name_or_path, config.revision, config.layers, config.classifier_dropout),
-        *(outputs, regression),
-    )
+    shape = (config.layers, config.classifier_dropout, outputs, regression)
+    key = (*_contents(config), *shape)
     if key not in _bases:
         # One model at a time: a second pretrained model would double the memory of a worker.
         _bases.clear()
@@ -97,8 +98,9 @@ def load_tokenizer(config: ModelConfig) -> Any:
     """
     from transformers import AutoTokenizer
 
-    key = (config.name_or_path, config.revision)
+    key = _contents(config)
     if key not in _tokenizers:
+        _tokenizers.clear()
         _tokenizers[key] = _padded(_from_pretrained(AutoTokenizer, config), config)
     return _tokenizers[key]
 
@@ -127,6 +129,11 @@ def fresh_copy(base: Base, trained: list[str], seed: int) -> Any:
         if name in base.fresh:
             _draw(name, parameter, spread, seed)
     return model
+
+
+def _contents(config: ModelConfig) -> tuple[str, str | None, str]:
+    # Of the hub's model before it has come: nothing. It is then loaded once more than it need be.
+    return config.name_or_path, config.revision, model_hash(model_files(config))
 
 
 def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
@@ -158,6 +165,9 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
         # A decoder reads its answer off the last token that is no padding: it must know which is.
         model.config.pad_token_id = load_tokenizer(config).pad_token_id
     model.requires_grad_(False)
+    for tensor in (*model.parameters(), *model.buffers()):
+        # Off the mapped file: what is written into it from now on would change the weights.
+        tensor.data = tensor.data.clone()
     fresh = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
     base = Base(model, tuple(sorted(fresh)), model.config.model_type, checksums(model))
     _check_loaded(base, config, info["unexpected_keys"])

@@ -11,11 +11,15 @@ from .accelerators import new_accelerator
 from .checkpoint import Progress
 from .cutting import check_cut
 from .data import Data, load_data
+from .data_files import data_files
 from .evaluation import Predictions, predict
+from .inputs import reading
 from .loop import Trainer, named_dropout, optimizer_for, schedule_for
 from .methods import attach
+from .model_files import model_files, model_hash
 from .models import load_base, load_tokenizer
 from .plan import check_schedule, plan
+from .stamps import stamps
 from .tokens import Encoded, encode
 
 
@@ -47,7 +51,7 @@ class Prepared:
         )
 
 
-_inputs: dict[str, tuple[Data, dict[str, Encoded]]] = {}
+_inputs: dict[Any, tuple[Data, dict[str, Encoded]]] = {}
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -58,7 +62,7 @@ def prepare(config: RunConfig) -> Prepared:
         ValueError: The schedule does not fit the number of steps.
         UserError: The hub cannot be reached.
     """
-    data, encoded, collate = _load_inputs(config)
+    data, encoded, collate = load_inputs(config)
     base = load_base(config.model, data.outputs, data.kind == "regression")
     accelerator = new_accelerator(config.training)
     check_schedule(config, len(encoded["train"]))
@@ -93,7 +97,7 @@ def check_loading(config: RunConfig) -> None:
         ConfigError: They cannot be loaded, or do not go together.
         UserError: The hub cannot be reached.
     """
-    data, encoded, collate = _load_inputs(config)
+    data, encoded, collate = load_inputs(config)
     base = load_base(config.model, data.outputs, data.kind == "regression")
     for split in encoded.values():
         longest = int(split.lengths.argmax())
@@ -111,13 +115,20 @@ def _name_classes(model: Any, classes: tuple[str, ...]) -> None:
         model.config.label2id = {name: index for index, name in enumerate(classes)}
 
 
-def _load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
+def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
+    """Return the sentences of a run, the same tokenised, and what makes batches of them.
+
+    From memory, unless a file of the data or of the model has other contents than when it was read.
+
+    Raises:
+        ConfigError: Data, columns or model are missing.
+        UserError: The hub cannot be reached.
+    """
     from transformers import DataCollatorWithPadding
 
     tokenizer = load_tokenizer(config.model)
-    key = RunConfig(
-        task=config.task, data=config.data, model=config.model, protocol=config.protocol
-    ).fingerprint()
+    # Before they are read: files that change meanwhile are read again the next time.
+    key = (reading(config), stamps(data_files(config)), model_hash(model_files(config.model)))
     if key not in _inputs:
         data = load_data(config)
         _inputs.clear()

@@ -24,7 +24,7 @@ from .location import model_location
 from .loop import Diverged, now_ms
 from .models import check_base
 from .noise import standard_error
-from .preparation import Prepared, prepare
+from .preparation import Prepared, load_inputs, prepare
 from .rank_pattern import write_rank_pattern
 from .record import (
     ADAPTER_FOLDER,
@@ -54,7 +54,7 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
 
     Raises:
         BaseChanged: The run wrote into weights that other runs share (the record says so too).
-        ConfigError: Data, columns or model are missing.
+        ConfigError: Data, columns or model are missing, or have changed since the run began.
         Diverged: The loss or a gradient is no longer finite (the record says so too).
         UserError: The folder holds another run, or the hub cannot be reached.
     """
@@ -85,8 +85,11 @@ def iterate(
     try:
         with Timer(record, "setup"):
             reset_peak_memory()
+            data, *_ = load_inputs(config)
+            inputs = inputs_with(data, config)
+            inputs.check_same(record)
+            inputs.note(record)
             prepared = prepare(config)
-            inputs_with(prepared.data, config).note(record)
             running = _Run(prepared, record, folder, clock, metric)
         yield from running.intervals()
         check_base()
@@ -134,6 +137,10 @@ def _begin(config: RunConfig, folder: Path) -> RunRecord:
         started_ms=earlier.started_ms if earlier else now_ms(),
         threads=torch.get_num_threads(),
     )
+    if earlier is not None:
+        # Until it is known that the run reads the same again.
+        record.data_hash, record.data_parts = earlier.data_hash, earlier.data_parts
+        record.model_hash, record.model_files = earlier.model_hash, earlier.model_files
     write_json(folder / CONFIG_FILE, record.config)
     record.write(folder)
     return record

@@ -11,6 +11,7 @@ from lora2_search.config import RunConfig
 from lora2_search.search.space import Resources
 from lora2_search.search.trainable import Run, TrialTrainable
 from lora2_search.training.data import load_data
+from lora2_search.training.inputs import inputs_of
 from lora2_search.training.model_files import model_files, model_hash
 from lora2_search.training.record import RunRecord, read_record, write_json
 from tests.search.stand_in import iterate
@@ -60,11 +61,9 @@ class Finishing(TrialTrainable):
             assert record is not None
             (folder / "adapter").mkdir(exist_ok=True)
             (folder / "predictions.parquet").write_text("")
-            inputs = {
-                "data_hash": load_data(config).hash,
-                "model_hash": model_hash(model_files(config.model)),
-            }
-            record.model_copy(update={**_machine(here), **inputs}).write(folder)
+            record = record.model_copy(update=_machine(here))
+            inputs_of(config).note(record)
+            record.write(folder)
             yield report
 
 

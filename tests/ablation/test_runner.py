@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,10 @@ from lora2_search.ablation.runner import (
     suite_folder,
 )
 from lora2_search.ablation.suite import Suite, validate_suite
+from lora2_search.config import RunConfig
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.search.study import run_study
+from lora2_search.search.trainable import Run
 from lora2_search.source import Source
 from lora2_search.training.record import read_record
 from tests.search.spaces import space_of
@@ -121,12 +124,13 @@ def test_added_seeds_alone_are_run_and_noted(tmp_path: Path, ray_here: None) -> 
 @pytest.fixture
 def of_a_file(reviews_csv: Path, tmp_path: Path) -> dict:
     """Settings of runs whose sentences and model are there."""
+    data = shutil.copy(reviews_csv, tmp_path / "reviews.csv")
     model = tmp_path / "model"
     model.mkdir()
     (model / "config.json").write_text("{}")
     return {
         "task": "custom",
-        "data": {"path": str(reviews_csv), "text": ["review"], "label": "verdict"},
+        "data": {"path": str(data), "text": ["review"], "label": "verdict"},
         "model": {"name_or_path": str(model)},
     }
 
@@ -159,6 +163,61 @@ def test_two_suites_that_share_arms_train_them_once(
     assert trained == {run.key for run in result.runs} - taken
     # MLflow is told of them all the same.
     assert recorder.of("ended").keys() == {run.key for run in result.runs}
+
+
+def _another_word(of_a_file: dict) -> None:
+    path = Path(of_a_file["data"]["path"])
+    path.write_text(path.read_text().replace("film", "book"))
+
+
+def test_a_suite_goes_on_with_its_data_alone_also_for_seeds_that_are_added(
+    of_a_file: dict, tmp_path: Path, ray_here: None
+) -> None:
+    run_suite(suite(**of_a_file), storage=tmp_path, trainable=Finishing)
+    text = Path(of_a_file["data"]["path"]).read_text()
+    _another_word(of_a_file)
+    stored = stored_suite("tiny", tmp_path)
+    for plan in (stored, with_more_seeds(stored, 1)):
+        with pytest.raises(ConfigError, match="reviews.csv: its texts changed since .*-seed"):
+            run_suite(plan, resume=True, storage=tmp_path, trainable=Finishing)
+    assert stored_suite("tiny", tmp_path).seed_list == [0, 1]
+    Path(of_a_file["data"]["path"]).write_text(text)
+    grown = run_suite(
+        with_more_seeds(stored, 1), resume=True, storage=tmp_path, trainable=Finishing
+    )
+    assert grown.complete and not grown.failed
+
+
+class Changing(Finishing):
+    """Changes a word of the data before the last run of the suite."""
+
+    def _start(self, config: RunConfig, folder: Path) -> Run:
+        if folder.name == "head-only-seed1":
+            _another_word({"data": {"path": config.data.path}})
+        return super()._start(config, folder)
+
+
+def test_a_run_that_read_other_data_than_those_before_it_fails(
+    of_a_file: dict, tmp_path: Path, ray_here: None
+) -> None:
+    plan = suite(**of_a_file, resources={"concurrent": 1})
+    result = run_suite(plan, storage=tmp_path, trainable=Changing)
+    assert list(result.failed) == ["head-only-seed1"]
+    assert (
+        "reviews.csv: its texts changed since the runs before" in result.failed["head-only-seed1"]
+    )
+
+
+@pytest.mark.slow
+def test_a_study_goes_on_with_its_data_alone(
+    of_a_file: dict, tmp_path: Path, ray_here: None
+) -> None:
+    space = space_of(trials=2, scheduler={"name": "none"}, training={"evaluations": 2}, **of_a_file)
+    run_study(space, storage=tmp_path, trainable=Finishing)
+    _another_word(of_a_file)
+    more = space.model_copy(update={"trials": 4})
+    with pytest.raises(ConfigError, match="its texts changed since"):
+        run_study(more, resume=True, storage=tmp_path, trainable=Finishing)
 
 
 @pytest.mark.slow
