@@ -237,7 +237,8 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
     Raises:
         UserError: A line holds no record of a run.
     """
-    found, common = {}, {}
+    found: dict[str, RunRecord] = {}
+    common: dict[str, Any] = {}
     text = stored_text(path, _REMEDY) or ""
     for number, line in enumerate(text.splitlines() or [""], start=1):
         try:
