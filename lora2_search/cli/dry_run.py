@@ -37,11 +37,12 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     """
     say = narrator(as_json)
     judged_by = {"objective.metric": space.objective.metric}
-    for line in check_inputs(space.run_config(), say, judged_by, space.other_models()):
-        say(line)
+    told = check_inputs(space.run_config(), say, judged_by, space.other_models())
     cpus, gpus = here_are()
     resources = space.resources.settled(space.training.device, bool(gpus))
     trials_at_once = at_once(resources, cpus, gpus, here=here)
+    for line in told:
+        say(line)
     samples = sampled(space, SAMPLES)
     say("measuring a few steps of the first trial")
     estimate = measured(space.run_config(samples[0]), resources)

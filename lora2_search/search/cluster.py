@@ -46,15 +46,15 @@ def connected(
             )
         yield
         return
-    say("starting Ray" if address is None else f"joining Ray at {address}")
     _silence()
     with _own_mode():
         if address is None:
+            say("starting Ray")
             with local_ray():
                 yield
             return
         with signals.kept():
-            _join(address)
+            _join(address, say)
         try:
             check_nodes(folder)
             yield
@@ -123,11 +123,12 @@ def check_nodes(folder: Path) -> None:
             )
 
 
-def _join(address: str) -> None:
+def _join(address: str, say: Callable[[str], None]) -> None:
     if address != "auto":
         _knock(address)
         if not _admits(address):
             _present_token(address)
+    say(f"joining Ray at {address}")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:

@@ -90,4 +90,4 @@ def test_what_is_refused_nowhere_is_accepted_by_both(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump({"task": "sentiment", "adapter": settings}))
     config = validate(read_yaml(file), RunConfig)
-    Lora2Config(**config.adapter.model_dump())
+    Lora2Config(**config.adapter.lora2_settings())
