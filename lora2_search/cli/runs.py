@@ -220,6 +220,8 @@ def _show_verification(item: Named, as_json: bool) -> None:
     from ..verification.progress import told_rows
 
     rows, state = told_rows(item.folder), item.state()
+    for trouble in item.troubles():
+        complain(trouble)
     again = item.resumption() if state == "stopped" else None
     if as_json:
         told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
