@@ -27,6 +27,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
 
 
 def _settings_by_name(value: Any) -> Any:
+    # In a file that extends another one, null takes away what stands there.
+    if value is None:
+        return {}
     if not isinstance(value, dict):
         return value
     return {

@@ -53,6 +53,7 @@ def test_settings_of_a_reference_are_dotted_or_nested(written: dict[str, Any]) -
 
 def test_a_space_without_references_compares_with_the_head_alone() -> None:
     assert space_of().outside == ["head-only"]
+    assert load_space("quickstart", ["references=null"]).outside == ["head-only"]
     assert space_of(method="head-only").outside == []
 
 
