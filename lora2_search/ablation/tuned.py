@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from .seeds import Seeds, listed
 
 # Far from the seeds of any suite, also when more are added later.
 FIRST_SEED = 1000
+_MOST_TRIALS = 500
 
 
 def _values(values: list[Any]) -> list[Any]:
@@ -29,7 +31,7 @@ class Tuning(Section):
 
     Attributes:
         arms: The values of each setting that is searched, by arm and dotted setting. Every arm is
-            given the same number of trials, unless ``unequal``.
+            given the same number of trials to begin with, unless ``unequal``; ``extend`` adds some.
         seeds: How many, counted from 1000, or a list; none of the suite's.
         unequal: Arms may be given different numbers of trials; the report says which had how many.
         extend: How often the end of a grid may move on, by dotted setting: where the best trial
@@ -42,12 +44,16 @@ class Tuning(Section):
     arms: dict[str, Annotated[dict[str, Values], Field(min_length=1)]] = Field(min_length=1)
     seeds: Seeds = 2
     unequal: bool = False
-    extend: dict[str, Annotated[int, Field(ge=1)]] = {}
+    extend: dict[str, Annotated[int, Field(ge=1, le=10)]] = {}
     extended: dict[str, list[dict[str, Any]]] = {}
 
     @model_validator(mode="after")
     def _check(self) -> Tuning:
-        counts = {arm: len(trials_of(grid)) for arm, grid in self.arms.items()}
+        counts = {arm: math.prod(map(len, grid.values())) for arm, grid in self.arms.items()}
+        if max(counts.values()) > _MOST_TRIALS:
+            raise ValueError(
+                f"a grid has at most {_MOST_TRIALS} trials, but got {max(counts.values()):,}"
+            )
         if len(set(counts.values())) > 1 and not self.unequal:
             told = ", ".join(f"{arm} {count}" for arm, count in counts.items())
             raise ValueError(
@@ -58,7 +64,7 @@ class Tuning(Section):
             grids = [grid[setting] for grid in self.arms.values() if setting in grid]
             if not grids:
                 raise ValueError(f"extend names {setting}, which no arm is tuned over")
-            if not all(_positive(value) for grid in grids for value in grid):
+            if not all(is_number(value) and value > 0 for grid in grids for value in grid):
                 raise ValueError(
                     f"extend moves on by the ratio of the last two values, so {setting} must list "
                     f"numbers above 0, but got {grids}"
@@ -83,8 +89,9 @@ class Tuning(Section):
         return self.model_copy(update={"extended": extended})
 
 
-def _positive(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def is_number(value: Any) -> bool:
+    """Whether a value of a grid has an order: a number, which ``true`` is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def trials_of(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:

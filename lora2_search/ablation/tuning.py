@@ -13,7 +13,7 @@ from ..errors import ConfigError, UserError
 from ..observer import RunInfo
 from ..training.record import read_record
 from .suite import Suite
-from .tuned import Tuning
+from .tuned import Tuning, is_number
 
 Settings = dict[str, Any]
 
@@ -117,10 +117,15 @@ class _Grid:
         return max(means, key=lambda number: means[number])
 
     def at_end(self, setting: str) -> bool:
-        """Whether the best trial stands at an end of the numbers tried, all else equal."""
+        """Whether the best trial stands at an end of the numbers tried, all else equal.
+
+        A trial that another setting's end was moved to has nothing beside it: that is no end.
+        """
         values = [self.trials[number][setting] for number in self._line(setting)]
-        return all(isinstance(value, int | float) for value in values) and (
-            self.trials[self.best][setting] in (min(values), max(values))
+        return (
+            len(values) > 1
+            and all(map(is_number, values))
+            and self.trials[self.best][setting] in (min(values), max(values))
         )
 
     def end_counts(self, setting: str) -> bool:
@@ -147,8 +152,7 @@ class _Grid:
             return None
         best = self.trials[self.best]
         end, inner = best[setting], self.trials[self._neighbour(setting)][setting]
-        # 0.008 · 0.008 / 0.004 is 0.016 for people, and so it is in the file.
-        return {**best, setting: float(f"{end * end / inner:.6g}")}
+        return {**best, setting: _next(end, inner)}
 
     def _neighbour(self, setting: str) -> int:
         """Return the number of the trial next to the best one in a setting, all else equal."""
@@ -164,6 +168,15 @@ class _Grid:
             for number, trial in enumerate(self.trials)
             if {**trial, setting: best[setting]} == best
         ]
+
+
+def _next(end: float, inner: float) -> float:
+    """Return what follows the end of a grid in the ratio of its last two values."""
+    # 0.008 · 0.008 / 0.004 is 0.016 for people, and so it is in the file.
+    value = float(f"{end * end / inner:.6g}")
+    # A setting that takes whole numbers alone takes no 16.0.
+    whole = isinstance(end, int) and isinstance(inner, int) and value.is_integer()
+    return int(value) if whole else value
 
 
 def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
