@@ -239,8 +239,9 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
     """
     found: dict[str, RunRecord] = {}
     common: dict[str, Any] = {}
-    text = stored_text(path, _REMEDY) or ""
-    for number, line in enumerate(text.splitlines() or [""], start=1):
+    with reading(path, _REMEDY):
+        lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines or [b""], start=1):
         try:
             told = json.loads(line)
             if number == 1:

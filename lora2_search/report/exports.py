@@ -15,8 +15,6 @@ from .tables import comparison_remarks
 Cell = str | float | int | None
 # With these a spreadsheet takes a text for a formula.
 _FORMULA = ("=", "+", "-", "@")
-# What every score and difference is of.
-_SPLIT = "test"
 
 
 def run_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
@@ -49,7 +47,6 @@ def comparison_table(analyses: Mapping[str, Analysis]) -> list[dict[str, Cell]]:
                     "task": task,
                     "comparison": item.name,
                     "role": role,
-                    "split": _SPLIT,
                     "metric": analysis.suite.metric,
                     "seeds": seeds.n,
                     "difference": seeds.mean,
@@ -79,7 +76,6 @@ def _claim(task: str, item: Equality, metric: str) -> dict[str, Cell]:
         "task": task,
         "comparison": item.name,
         "role": "equality",
-        "split": _SPLIT,
         "metric": metric,
         "seeds": seeds.n,
         "difference": item.paired.mean,
@@ -130,7 +126,6 @@ def _run(analysis: Analysis, arm: str, seed: int, counted: float | None) -> dict
     suite = analysis.suite
     run = suite.runs.get((arm, seed))
     row: dict[str, Cell] = {"task": suite.task, "arm": arm, "seed": seed}
-    row |= {"split": _SPLIT, "metric": suite.metric}
     row |= {f"factor.{name}": level for name, level in _levels(suite, arm).items()}
     if run is None:
         return row | {"status": "missing", "score": None}

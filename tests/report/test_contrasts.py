@@ -161,7 +161,8 @@ def until_decided(folder: Path, seeds: int, answers: Answers) -> Analysis:
 def test_what_looking_often_leaves_is_what_the_looks_give_one_by_one(tmp_path: Path) -> None:
     analysis = until_decided(tmp_path, 8, draws({**RATES, "unregularised": 0.74}, 60, 0.03))
     assert analysis.looks == (4, 6, 8)
-    assert all(item.differs for item in analysis.family) and not analysis.equivalence[0].shown
+    assert all((item.paired_holm or 1) <= 0.05 for item in analysis.family)
+    assert not analysis.equivalence[0].shown
     p_values = [item.paired.p for item in analysis.family]
     assert [item.paired_holm for item in analysis.family] == holm(p_values)
     claim = analysis.equivalence[0]
