@@ -16,7 +16,7 @@ from .test_run import settings
 @pytest.mark.parametrize("method", ["lora2", "lora", "head-only"])
 @pytest.mark.parametrize(
     "change",
-    [{}, {"data.label": "stars"}, {"data.text": ["review", "review"], "model.layers": 1}],
+    [{}, {"data.label": "stars"}, {"data.text": ["review", "stars"], "model.layers": 1}],
     ids=["classes", "numbers", "pairs"],
 )
 def test_the_code_in_an_adapters_readme_loads_it_in_a_fresh_process(
