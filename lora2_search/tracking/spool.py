@@ -209,8 +209,8 @@ class Spool:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab", buffering=0)
-        except (IsADirectoryError, FileExistsError, NotADirectoryError) as error:
-            raise Damaged(path, str(error.strerror), "delete what stands there") from None
+        except IsADirectoryError:
+            raise Damaged(path, "it is a folder", "delete what stands there") from None
         self._torn = False
         if os.fstat(self._file.fileno()).st_size:
             # Ends the line that a killed writer may have left open.

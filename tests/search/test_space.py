@@ -146,7 +146,7 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
         (
             {"objective": {"metric": "f2"}, "task": "custom", "data": {"path": "x.csv"}},
             "objective.metric",
-            "known: accuracy, f1",
+            "known: accuracy, balanced_accuracy, f1",
         ),
         (
             {

@@ -16,7 +16,7 @@ from lora2_search.training.record import read_record
 
 from .stand_in import STEPS, StandIn, score_at
 
-KEYS = {"score", "training_iteration", "completed", "failed", "report", "done"}
+KEYS = {"standard_error", "score", "training_iteration", "completed", "failed", "report", "done"}
 
 
 def task(
