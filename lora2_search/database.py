@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -11,13 +12,12 @@ SQLITE = "sqlite:///"
 def sqlite_url(path: Path) -> str:
     """Return the URL of a SQLite file, whatever characters its folders have.
 
-    In a URL ``?`` begins the options and ``%`` a quoted character: a folder with one of them would
-    be another folder, or another file. ``#`` ends it for some readers.
+    In a URL ``?`` begins the options, and ``%`` with two digits is a character: a folder with one
+    of them would be another folder, or another file. No more is quoted than that, for MLflow makes
+    the folder of the URL as it is written, an empty one beside the real one where they differ.
     """
-    text = str(path.absolute())
-    for character in "%?#":
-        text = text.replace(character, f"%{ord(character):02X}")
-    return SQLITE + text
+    text = re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", str(path.absolute()))
+    return SQLITE + text.replace("?", "%3F")
 
 
 def sqlite_path(url: str) -> Path | None:
