@@ -24,7 +24,7 @@ class Damaged(UserError, ValueError):
 
     def __init__(self, path: Path, why: str, remedy: str = "") -> None:
         self.path, self.why = path, why
-        super().__init__(f"{path} is damaged: {why}" + (f"; {remedy}" if remedy else ""))
+        super().__init__(f"{path} is broken: {why}" + (f"; {remedy}" if remedy else ""))
 
 
 def stored_text(path: Path, remedy: str = "") -> str | None:

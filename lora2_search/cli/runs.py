@@ -29,11 +29,21 @@ def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
         storage: Where studies and suites are; by default the home.
         as_json: Print JSON.
         wide: Print every column, however wide the terminal is.
+
+    Raises:
+        UserError: Some of them cannot be read; those that can are printed before.
     """
-    rows = [_overview_or_damage(item) for item in everything(storage)]
+    broken: list[str] = []
+    rows = [_overview_or_damage(item, broken) for item in everything(storage)]
     if as_json:
         print_json(rows)
-        return
+    else:
+        _print_list(rows, wide)
+    if broken:
+        raise UserError("\n".join(broken))
+
+
+def _print_list(rows: list[dict[str, Any]], wide: bool) -> None:
     if not rows:
         narrator()(
             f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start"
@@ -123,18 +133,18 @@ def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -
     serve(resolve(uri), port, folder=folder, announce=narrator())
 
 
-def _overview_or_damage(item: Named) -> dict[str, Any]:
-    """Return the row of an item; its damaged files are named on stderr, and the rest is told."""
+def _overview_or_damage(item: Named, broken: list[str]) -> dict[str, Any]:
+    """Return the row of an item; what keeps it from being read is added to ``broken``."""
     row: dict[str, Any]
     try:
-        row, troubles = _overview(item), item.troubles(predictions=False)
+        row = _overview(item)
+        for line in item.troubles(predictions=False):
+            complain(line)
     except UserError as error:
         row = dict.fromkeys(_COLUMNS, "")
         row |= {"name": item.name, "kind": item.kind, "state": "damaged"}
         row |= {"score": None, "go on with": None, "folder": str(item.folder)}
-        troubles = str(error).splitlines()
-    for line in troubles:
-        complain(line)
+        broken += str(error).splitlines()
     return row
 
 

@@ -116,22 +116,22 @@ SEEN = "verifications/seen/"
 LIST, SHOW, REPORT = "runs list", "runs show", "report"
 # By file: the verbs that read it, and how each ends.
 READ = {
-    RUN + "record.json": {LIST: 0, "runs show one": 2, "train --resume one": 2},
+    RUN + "record.json": {LIST: 2, "runs show one": 2, "train --resume one": 2},
     RUN + "adapter/adapter_config.json": {"export one --out OUT": 2},
     RUN + "adapter/adapter_model.safetensors": {"export one --out OUT": 2},
     RUN + "tracking/parent.jsonl": {"runs sync one": 2, "ui one": 2},
     STUDY + "space.yaml": {
-        LIST: 0, "runs show mine": 2, "report mine": 2, "tune --resume mine": 2,
+        LIST: 2, "runs show mine": 2, "report mine": 2, "tune --resume mine": 2,
         "export mine --out OUT": 2, "train --from-study mine": 2, "ablate --from-study mine": 2,
     },
     STUDY + "study.db": {
-        LIST: 0, "runs show mine": 2, "report mine": 2, "export mine --out OUT": 2,
+        LIST: 2, "runs show mine": 2, "report mine": 2, "export mine --out OUT": 2,
         "train --from-study mine": 2,
     },
     STUDY + "trials/00001/record.json": {LIST: 0, "runs show mine": 0, "report mine": 0},
     STUDY + "reference/head-only/record.json": {LIST: 0, "runs show mine": 0, "report mine": 0},
     SUITE + "suite.yaml": {
-        LIST: 0, "runs show arms": 2, "report arms": 2, "ablate --resume arms": 2,
+        LIST: 2, "runs show arms": 2, "report arms": 2, "ablate --resume arms": 2,
     },
     SUITE + "runs/base-seed0/record.json": {LIST: 0, "runs show arms": 0, "report arms": 0},
     SUITE + "runs/base-seed0/predictions.parquet": {
@@ -142,9 +142,9 @@ READ = {
     ARCHIVE + "predictions.parquet": {"report HOME/archive": 2},
     ARCHIVE + "suite.yaml": {"report HOME/archive": 2},
     ARCHIVE + "examples.json": {"report HOME/archive": 2},
-    SEEN + "verification.json": {LIST: 0, "runs show seen": 2},
+    SEEN + "verification.json": {LIST: 2, "runs show seen": 2},
     SEEN + "parts/pruned-seed0.json": {LIST: 0, "runs show seen": 0},
-    SEEN + "rows.json": {LIST: 0, "runs show seen": 2},
+    SEEN + "rows.json": {LIST: 2, "runs show seen": 2},
 }  # fmt: skip
 # What is not there was never made, or is made anew: nothing to say.
 NOT_MISSED = {
