@@ -142,7 +142,8 @@ class Ledger:
         if entry is None:
             return
         state, reason = self._verdict(entry, result, error)
-        if state != "FAIL" and (changed := self._other_inputs(entry.run)):
+        record = readable_record(entry.run.folder)
+        if state != "FAIL" and record and (changed := self._other_inputs(entry.run, record)):
             state, reason = "FAIL", changed
         score = result[SCORE] if state == "COMPLETE" and result is not None else None
         self._tell(entry.run, state, score, reason)
@@ -166,13 +167,12 @@ class Ledger:
             return "COMPLETE", ""
         return "PRUNED", self._stopped(int(result.get(INTERVAL, 0)) if result else 0)
 
-    def _other_inputs(self, run: RunInfo) -> str:
+    def _other_inputs(self, run: RunInfo, record: RunRecord) -> str:
         """Return what a run read that differs from what the first one like it read, or nothing.
 
         The data or the model were changed while runs that are compared were under way.
         """
-        record = read_record(run.folder)
-        if record is None or not record.data_hash:
+        if not record.data_hash:
             return ""
         from ..training.inputs import changes_between, reading
 
@@ -188,7 +188,7 @@ class Ledger:
 
     def _settle(self, run: RunInfo, record: RunRecord) -> None:
         if record.status == "completed":
-            self._other_inputs(run)
+            self._other_inputs(run, record)
         for observer in self._observers:
             observer.started(run)
         if record.status == "failed":

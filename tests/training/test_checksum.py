@@ -68,9 +68,9 @@ def test_a_check_of_the_packaged_models_size_takes_milliseconds() -> None:
     model = torch.nn.ModuleList([torch.nn.Embedding(30_522, 384)])
     model.extend(torch.nn.Linear(1536, 384) for _ in range(18))
     checksums(model)
-    start = time.perf_counter()
+    start = time.process_time()
     checksums(model)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 class Vandal:
