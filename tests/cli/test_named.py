@@ -256,7 +256,7 @@ def test_a_broken_verification_and_one_that_is_asked_for_an_adapter_are_told_in_
     )
     (folder / "verification.json").write_text("{}")
     result = CliRunner().invoke(app, ["runs", "list"])
-    assert result.exit_code == 2 and "verification.json is damaged" in result.stderr
+    assert result.exit_code == 2 and "verification.json is broken" in result.stderr
 
 
 def test_a_verification_is_delivered_by_its_name(home_with_store: Path) -> None:
