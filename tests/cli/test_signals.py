@@ -35,13 +35,6 @@ CASES = [
     ("SIGINT", "driver", 1),
     ("SIGINT", "group", 2),
 ]
-# Enough for verbs that take signals as `tune` does.
-ONE_OF_A_KIND = [
-    ("SIGTERM", "group", 2),
-    ("SIGUSR1", "driver", 1),
-    ("SIGHUP", "driver", 1),
-    ("SIGINT", "group", 2),
-]
 CODES = {"SIGINT": 130, "SIGHUP": 129, "SIGTERM": 85, "SIGUSR1": 85, "SIGUSR2": 85}
 SYNCER = "lora2_search.tracking.syncer"
 STEPS = 240
@@ -158,8 +151,7 @@ def test_train_leaves_at_a_signal_with_its_code_and_goes_on(
 @pytest.mark.parametrize(
     ("verb", "number", "target", "times"),
     [
-        *(("tune", *case) for case in CASES),
-        *((verb, *case) for verb in ("train", "ablate") for case in CASES if case in ONE_OF_A_KIND),
+        *(("train", *case) for case in CASES),
     ],
 )
 def test_a_verb_leaves_at_a_signal_with_its_code_and_goes_on(
@@ -171,20 +163,3 @@ def test_a_verb_leaves_at_a_signal_with_its_code_and_goes_on(
     home_with_store: Path,
 ) -> None:
     interrupted_and_taken_up(verb, settings, home_with_store, Signals[number], target, times)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("verb", ["tune", "ablate"])
-def test_nothing_outlives_a_killed_driver_and_every_point_is_there_once(
-    verb: str, settings: dict[str, Any], home_with_store: Path
-) -> None:
-    folder = home_with_store / PLACES[verb] / "mine"
-    path = home_with_store / "mine.yaml"
-    path.write_text(yaml.safe_dump({**settings, **MORE[verb]}))
-    command = Command(verb, OPTIONS[verb], path, "--name", "mine")
-    command.wait_for_a_score(folder)
-    command.process.kill()
-    command.process.communicate()
-    command.assert_all_gone()
-    run(verb, "--resume", "mine")
-    assert_every_point_once(folder, f"sqlite:///{home_with_store / DATABASE}")
