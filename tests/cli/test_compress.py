@@ -134,4 +134,4 @@ def test_a_broken_file_is_told_in_words(file: str, mine: Path, tmp_path: Path) -
     (mine / "adapter" / file).write_text('{"peft_type": "LORA2", "k": 0}')
     for verb in ("compress", "export"):
         result = cli(verb, mine, "--out", tmp_path / "out")
-        assert result.exit_code == 2 and "is damaged" in result.stderr
+        assert result.exit_code == 2 and f"{file} is broken" in result.stderr
