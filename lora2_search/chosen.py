@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from .ablation.anew import begun_anew, refuse_written
 from .ablation.decided import begun
 from .ablation.growth import with_more_seeds
 from .ablation.runner import SUITES, suite_progress
@@ -168,8 +169,8 @@ def chosen_suite(
         )
     plan, is_new = chosen.plan, resume is None and resume_from is None
     if is_new:
-        # A file may be the copy of a suite that ran: what happened to that one has not to this.
-        plan = plan.model_copy(update={"tuned": None, "added_seeds": []})
+        refuse_written(chosen.source)
+        plan = begun_anew(plan)
     elif plan.until_decided and _assigns(overrides, "seeds"):
         raise _own_seeds(plan)
     if add_seeds is not None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lora2_search.ablation.suite import load_suite
 from lora2_search.chosen import chosen_space, chosen_suite
@@ -184,6 +185,54 @@ def test_the_copy_of_a_suite_that_ran_begins_anew(tmp_path: Path) -> None:
     stored = load_suite("quick", ["seed=6", "seeds=3", "added_seeds=[8]", "tuned={}"])
     plan = chosen_suite(stored.write(tmp_path), storage=tmp_path).plan
     assert plan.seed_list == [6, 7, 8] and not plan.added_seeds and plan.tuned is None
+
+
+GRID = {"arms": {"base": {"training.lr": [0.1, 0.2]}}, "extend": {"training.lr": 1}}
+TRIAL = {"base": [{"training.lr": 0.4}]}
+
+
+def by_hand(folder: Path, **more: object) -> Path:
+    path = folder / "mine.yaml"
+    arms = {"flat": {"adapter.gamma": 0}, "head-only": {"method": "head-only"}}
+    path.write_text(yaml.safe_dump({"task": "sentiment", "arms": arms, "tuning": GRID, **more}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ({"tuning": {**GRID, "extended": TRIAL}}, "tuning.extended"),
+        ({"tuned": {"base": {"training.lr": 0.2}}}, "tuned"),
+        ({"open_ends": {"base": ["training.lr"]}}, "open_ends"),
+        ({"added_seeds": [5]}, "added_seeds"),
+    ],
+)
+def test_what_a_suite_writes_of_itself_is_refused_in_a_file_of_ones_own(
+    more: dict, key: str, tmp_path: Path
+) -> None:
+    path = by_hand(tmp_path, **more)
+    with pytest.raises(ConfigError, match="leave it out") as caught:
+        chosen_suite(path, storage=tmp_path)
+    (problem,) = caught.value.problems
+    line = path.read_text()[: path.read_text().index(key.rpartition(".")[2] + ":")].count("\n") + 1
+    assert (problem.key, problem.where) == (key, f"{path}:{line}")
+
+
+def test_what_a_suite_writes_of_itself_is_refused_in_an_assignment(tmp_path: Path) -> None:
+    assigned = "tuning.extended={base: [{training.lr: 0.4}]}"
+    with pytest.raises(ConfigError, match="--set tuning.extended=.* leave it out; `extend`"):
+        chosen_suite(by_hand(tmp_path), overrides=[assigned], storage=tmp_path)
+
+
+def test_trials_that_a_suite_added_stay_with_it_and_not_with_its_copy(tmp_path: Path) -> None:
+    folder = tmp_path / "suites" / "mine"
+    folder.mkdir(parents=True)
+    ran = load_suite(str(by_hand(tmp_path, tuning={**GRID, "extended": TRIAL})))
+    stored = ran.write(folder)
+    going_on = chosen_suite(None, resume="mine", storage=tmp_path).plan.tuning
+    assert going_on is not None and going_on.extended == TRIAL
+    copy = chosen_suite(stored, storage=tmp_path).plan.tuning
+    assert copy is not None and copy.extended == {}
 
 
 def test_overrides_reach_the_space_and_fix_what_was_searched() -> None:

@@ -23,9 +23,9 @@ import yaml
 from ..errors import UserError
 from ..stored import reading, stored_text
 from ..training.record import PREDICTIONS_FILE, RunRecord, read_record, write_json, write_text
-from .archive_state import state_of
+from .archive_state import STATE_FILE, read_state, state_of
 from .archived_record import lean, rebuilt, shared, without_shared
-from .disagreement import EXAMPLES_FILE
+from .disagreement import EXAMPLES_FILE, stored_texts
 from .evidence import Evidence, gather
 from .paper_figures import FIGURES_FOLDER
 from .published import PUBLISHED_FILE
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 RECORDS_FILE = "records.jsonl"
 _REMEDY = "restore it from a copy of the archive"
+_FILES = {SUITE_FILE, RECORDS_FILE, EXAMPLES_FILE, PREDICTIONS_FILE, PUBLISHED_FILE, STATE_FILE}
+# So many of them tell one that has lost some from a folder with a file of the same name.
+_MOST_OF_AN_ARCHIVE = 3
 _FOLDERS = (RUNS_FOLDER, TUNING_FOLDER)
 
 
@@ -62,19 +65,21 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
         The path of ``report.md`` in it.
 
     Raises:
-        UserError: The folder holds no suite, or the archive would overwrite the suite.
+        UserError: The folder holds no suite, or the archive would overwrite the suite, or lie among
+            files that are of no archive.
     """
     evidence = gather(suite_folder)
     if out.resolve() == suite_folder.resolve():
         raise UserError(f"the archive must go elsewhere than into the suite's own folder, {out}")
-    if is_archive(out):
-        _clear(out)
+    _refuse_foreign(out)
+    _clear(out)
     out.mkdir(parents=True, exist_ok=True)
     # Read once: a run that ends in between is left to the next time. The records come last.
     records, plan = _records(suite_folder), (suite_folder / SUITE_FILE).read_text(encoding="utf-8")
+    # First: by it, one that was stopped before it had records is known again.
+    write_json(out / EXAMPLES_FILE, {task: _shown(item) for task, item in evidence.items()})
     if any(item.published for item in evidence.values()):
         shutil.copyfile(suite_folder / PUBLISHED_FILE, out / PUBLISHED_FILE)
-    write_json(out / EXAMPLES_FILE, {task: _shown(item) for task, item in evidence.items()})
     _write_predictions(suite_folder, records, out)
     write_text(out / SUITE_FILE, plan)
     _write_records(records, out)
@@ -124,6 +129,9 @@ def unpacked(folder: Path) -> Iterator[Path]:
         UserError: The folder is no archive, or a damaged one.
     """
     check_archive(folder)
+    # Neither is needed for every use, but a damaged archive is one at each.
+    read_state(folder)
+    stored_texts(folder / EXAMPLES_FILE)
     with tempfile.TemporaryDirectory() as scratch:
         suite = Path(scratch) / "suite"
         _unpack(folder, suite)
@@ -140,6 +148,24 @@ def check_archive(folder: Path) -> None:
         raise UserError(
             f"{folder} is no archive of a suite: it must hold {SUITE_FILE} and {RECORDS_FILE}; "
             "`report SUITE --archive FOLDER` writes one"
+        )
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Make sure that a folder is absent, empty, or an archive: whole, damaged or just begun.
+
+    Raises:
+        UserError: It holds other files, which an archive would overwrite or lie among.
+    """
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    found -= {name for name in found if name.startswith(".") and name.endswith(".tmp")}
+    ours = found & _FILES
+    begun = EXAMPLES_FILE in found and ours == found
+    if found and not is_archive(out) and not begun and len(ours) < _MOST_OF_AN_ARCHIVE:
+        named = ", ".join(sorted(found)[:3]) + (" ..." if len(found) > 3 else "")
+        raise UserError(
+            f"{out} is no archive and is not empty (it holds {named}): an archive would lie among "
+            "files that are not its own, and overwrite some; name a new folder"
         )
 
 

@@ -102,8 +102,18 @@ def read_state(folder: Path) -> ArchiveState | None:
     if told is None:
         return None
     with reading(path, _REMEDY):
-        runs, tuning = (Count(**told[name]) for name in ("runs", "tuning_runs"))
-        return ArchiveState(told["suite"], runs, tuning, tuple(told["made_by"]))
+        runs, tuning = (_stored_count(told[name], name) for name in ("runs", "tuning_runs"))
+        made_by = told["made_by"]
+        if not isinstance(made_by, list) or not all(isinstance(entry, dict) for entry in made_by):
+            raise ValueError(f"made_by must list commits and code hashes, got {made_by!r:.80}")
+        return ArchiveState(str(told["suite"]), runs, tuning, tuple(made_by))
+
+
+def _stored_count(told: Any, name: str) -> Count:
+    numbers = told.values() if isinstance(told, dict) else ()
+    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError(f"{name} must hold whole numbers of runs, got {told!r:.80}")
+    return Count(**{key: told[key] for key in ("completed", "failed", "expected")})
 
 
 def _planned(tuning: Mapping[str, Any]) -> int:

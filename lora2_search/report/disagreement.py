@@ -11,7 +11,7 @@ import numpy as np
 from ..config import RunConfig
 from ..errors import UserError
 from ..home import home
-from ..stored import reading, stored_json
+from ..stored import Damaged, stored_json
 from .confusion import class_names, named
 from .contrasts import common_predictions
 from .records import SuiteRuns
@@ -22,6 +22,9 @@ from .tables import NONE, Row
 # Texts that lie beside the records, so that a reader needs no data set to see the same page.
 EXAMPLES_FILE = "examples.json"
 _LONGEST = 160
+_REMEDY = (
+    "restore it from a copy, or delete it: the texts are then read from the data, if it is here"
+)
 
 Texts = Mapping[int, str]
 
@@ -110,9 +113,7 @@ def example_texts(suite: SuiteRuns) -> Texts:
     """
     stored = suite.folder / EXAMPLES_FILE
     if stored.exists():
-        with reading(stored, "delete it: the texts are then read from the data, if it is here"):
-            told = stored_json(stored)
-            return {int(number): str(text) for number, text in told.get(suite.task, {}).items()}
+        return stored_texts(stored).get(suite.task, {})
     run = next((run for run in suite.runs.values() if run.record.data_hash), None)
     if run is None or not _is_here(run.record.config):
         return {}
@@ -126,6 +127,24 @@ def example_texts(suite: SuiteRuns) -> Texts:
         return {}
     pairs = zip(*data.splits["test"].texts, strict=True)
     return {number: _short(" ‖ ".join(parts)) for number, parts in enumerate(pairs)}
+
+
+def stored_texts(path: Path) -> Mapping[str, Texts]:
+    """Read ``examples.json``: by task, the texts of examples by number; nothing where it is not.
+
+    Raises:
+        Damaged: It holds something else.
+    """
+    told = stored_json(path, _REMEDY) or {}
+    for task, texts in told.items():
+        of = f"of task {task!r} " if task else ""
+        if not isinstance(texts, dict):
+            raise Damaged(path, f"{of}it holds no texts by number, but {texts!r:.80}", _REMEDY)
+        for number, text in texts.items():
+            if not (number.isascii() and number.isdecimal() and isinstance(text, str)):
+                what = f"{of}it holds no text by a number, but {number!r:.80}: {text!r:.80}"
+                raise Damaged(path, what, _REMEDY)
+    return {task: {int(number): text for number, text in of.items()} for task, of in told.items()}
 
 
 def _is_here(config: Mapping[str, object]) -> bool:

@@ -32,7 +32,8 @@ def connected(
     Args:
         address: ``None`` starts Ray on this machine; ``auto`` or ``host:port`` joins a cluster.
         folder: The folder of the study or suite, which every node of a cluster must see.
-        say: Takes a line for people, before the seconds in which a connection is made.
+        say: Takes a line for people, before the seconds in which a connection is made, and one
+            where Ray's files are elsewhere than was asked for.
 
     Raises:
         UserError: The address is wrong or nothing answers there, a node lacks the folder or
@@ -50,7 +51,7 @@ def connected(
     with _own_mode():
         if address is None:
             say("starting Ray")
-            with local_ray():
+            with local_ray(say):
                 yield
             return
         with signals.kept():

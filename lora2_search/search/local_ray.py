@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,19 +27,22 @@ _LONGEST = 107 - 64 - 17
 
 
 @contextmanager
-def local_ray() -> Iterator[None]:
+def local_ray(say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     """Run Ray on this machine while the block runs.
 
     Nothing of it listens outside 127.0.0.1. A signal to the whole process group, or to all
     processes of a job, ends the driver alone, which then ends Ray; when the driver is killed the
     kernel ends Ray with it.
 
+    Args:
+        say: Takes a line for people where Ray's files are in another folder than was asked for.
+
     Raises:
         UserError: It does not start, or its token or temporary files cannot be written.
     """
     _private_token()
     # Ray opens its own folder to everybody, so it is inside one that is not.
-    folder = tempfile.mkdtemp(prefix="lora2-", dir=_short_folder())
+    folder = tempfile.mkdtemp(prefix="lora2-", dir=_short_folder(say))
     _start(f"{folder}/r")
     try:
         yield
@@ -131,14 +134,30 @@ def _private_token() -> None:
         ) from None
 
 
-def _short_folder() -> str:
-    named = os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp"
-    short = [name for name in named if name and len(os.fsencode(name)) <= _LONGEST]
-    for name in short:
-        if os.path.isdir(name) and os.access(name, os.W_OK):
+def _short_folder(say: Callable[[str], None]) -> str:
+    """Return the first folder that fits Ray's sockets; say why, where it is not the one asked for.
+
+    Raises:
+        UserError: None does.
+    """
+    named = (os.environ.get("RAY_TMPDIR"), tempfile.gettempdir(), "/tmp")
+    passed: list[str] = []
+    for name in dict.fromkeys(filter(None, named)):
+        if not (why := _unfit(name)):
+            if passed:
+                say(f"Ray's temporary files are in {name}, for {' and '.join(passed)}")
             return name
+        passed.append(f"{name} {why}")
     raise UserError(
-        f"Ray needs a folder for its sockets whose name has at most {_LONGEST} bytes, and none of "
-        f"{', '.join(filter(None, named))} is one that can be written to; name one in the "
+        f"Ray has no folder for its sockets: {', '.join(passed)}; name another one in the "
         "environment variable RAY_TMPDIR"
     )
+
+
+def _unfit(folder: str) -> str:
+    """Return why Ray cannot have its sockets in a folder; nothing where it can."""
+    if (size := len(os.fsencode(folder))) > _LONGEST:
+        return f"has a name of {size} bytes where Ray's sockets leave room for {_LONGEST}"
+    if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        return "is no folder that can be written to"
+    return ""

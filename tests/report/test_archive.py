@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from lora2_search.report.archive import archived, unpacked, write_archive
 from lora2_search.report.archive_state import read_state
 from lora2_search.report.archived_record import lean, rebuilt, shared, without_shared
 from lora2_search.report.comparison import analyse_tasks
+from lora2_search.stored import Damaged
 from lora2_search.training.record import Point, RunRecord
 
 from .designs import STATES, crossed_answers, crossed_suite, in_disrepair, write_crossed
@@ -200,6 +202,102 @@ def test_an_archive_without_predictions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="predictions.parquet: it holds no predictions"):
         with archived(archive):
             pass
+
+
+_COUNTS = {"completed": 1, "failed": 0, "expected": 2}
+_STATE = {"suite": "s", "runs": _COUNTS, "tuning_runs": _COUNTS, "made_by": []}
+WRONG_JSON = {
+    "empty": "",
+    "half": '{"": {"4": "a te',
+    "a list": "[]",
+    "a number": "3",
+    "null": "null",
+    "too deep": "[" * 50_000,
+}
+WRONG_EXAMPLES = WRONG_JSON | {
+    "a task is a list": '{"": []}',
+    "a task is a text": '{"": "fine"}',
+    "a task is null": '{"": null}',
+    "a text is a list": '{"": {"3": ["fine"]}}',
+    "a number is a word": '{"": {"three": "fine"}}',
+    "a number is no digit of ours": '{"": {"²": "fine"}}',
+}
+WRONG_STATES = WRONG_JSON | {
+    "runs are a list": json.dumps(_STATE | {"runs": []}),
+    "runs are empty": json.dumps(_STATE | {"runs": {}}),
+    "a count is a text": json.dumps(_STATE | {"runs": _COUNTS | {"failed": "0"}}),
+    "a count is null": json.dumps(_STATE | {"tuning_runs": _COUNTS | {"failed": None}}),
+    "a count is missing": json.dumps(_STATE | {"runs": {"completed": 1, "failed": 0}}),
+    "made by a number": json.dumps(_STATE | {"made_by": 3}),
+    "made by numbers": json.dumps(_STATE | {"made_by": [3]}),
+    "no suite": json.dumps({key: value for key, value in _STATE.items() if key != "suite"}),
+}
+
+
+@pytest.mark.parametrize("use", [archived, unpacked])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        *(("examples.json", how) for how in WRONG_EXAMPLES),
+        *(("archive.json", how) for how in WRONG_STATES),
+    ],
+)
+def test_what_lies_beside_the_records_is_named_when_it_is_damaged(
+    name: str, how: str, use: Any, a_whole_archive: Path, tmp_path: Path
+) -> None:
+    archive = shutil.copytree(a_whole_archive, tmp_path / "archive")
+    wrong = WRONG_EXAMPLES if name == "examples.json" else WRONG_STATES
+    (archive / name).write_text(wrong[how])
+    with pytest.raises(Damaged, match="is broken: .*; .*from a copy") as caught, use(archive):
+        pass
+    assert caught.value.path == archive / name
+
+
+@pytest.fixture(scope="module")
+def a_whole_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    write_crossed(root / "suite")
+    return write_archive(root / "suite", root / "archive").parent
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "examples.json", "suite.yaml", ".git"])
+def test_an_archive_is_not_written_among_files_that_are_not_its_own(
+    name: str, tmp_path: Path
+) -> None:
+    write_crossed(tmp_path / "suite")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for file in {name, "thesis.tex"} if name == "examples.json" else {name}:
+        (mine / file).write_text("mine")
+    before = _files(mine)
+    with pytest.raises(UserError, match=f"{mine} is no archive and is not empty .*{name}"):
+        write_archive(tmp_path / "suite", mine)
+    assert _files(mine) == before
+
+
+@pytest.mark.parametrize("left", [(), ("examples.json",), ("examples.json", "suite.yaml")])
+def test_an_archive_that_was_only_begun_is_written_whole(
+    left: tuple[str, ...], a_whole_archive: Path, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    for name in left:
+        shutil.copyfile(a_whole_archive / name, begun / name)
+    (begun / ".suite.yaml.123.tmp").write_text("half")
+    write_crossed(tmp_path / "suite")
+    write_archive(tmp_path / "suite", begun)
+    assert (begun / "report.md").read_text() == (a_whole_archive / "report.md").read_text()
+
+
+@pytest.mark.parametrize("lost", ["records.jsonl", "suite.yaml", "archive.json", "examples.json"])
+def test_an_archive_that_lost_a_file_is_written_again(
+    lost: str, a_whole_archive: Path, tmp_path: Path
+) -> None:
+    archive = shutil.copytree(a_whole_archive, tmp_path / "archive")
+    (archive / lost).unlink()
+    write_crossed(tmp_path / "suite")
+    write_archive(tmp_path / "suite", archive)
+    assert _files(archive) == _files(a_whole_archive)
 
 
 def test_an_archive_of_an_earlier_version_has_no_state(tmp_path: Path) -> None:

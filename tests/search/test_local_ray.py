@@ -105,14 +105,49 @@ def test_a_home_that_cannot_be_written_is_named(
         local_ray._private_token()
 
 
-def test_a_temporary_folder_whose_name_is_too_long_for_a_socket_is_passed_over(
+def test_a_temporary_folder_whose_name_is_too_long_for_a_socket_is_passed_over_aloud(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     deep = tmp_path / ("d" * 60)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
-    assert local_ray._short_folder() == "/tmp"
+    said: list[str] = []
+    assert local_ray._short_folder(said.append) == "/tmp"
+    (line,) = said
+    assert line.startswith(f"Ray's temporary files are in /tmp, for {deep} has a name of ")
+
+
+def test_a_named_folder_that_is_not_there_is_passed_over_aloud(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/no/such")
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
+    said: list[str] = []
+    assert local_ray._short_folder(said.append) == "/tmp"
+    assert said == [
+        "Ray's temporary files are in /tmp, for /no/such is no folder that can be written to"
+    ]
+
+
+def test_of_the_folder_that_was_asked_for_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")
+    # Never looked at: too long, but not asked for.
+    monkeypatch.setattr("tempfile.tempdir", "/" + "d" * 60)
+    said: list[str] = []
+    assert local_ray._short_folder(said.append) == "/tmp"
+    assert said == []
+
+
+def test_where_no_folder_fits_each_is_named_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/no/such")
+    monkeypatch.setattr("tempfile.tempdir", "/" + "d" * 60)
+    monkeypatch.setattr(local_ray, "_LONGEST", 3)
+    words = "/no/such is no folder.*, /ddd.* has a name of .*, /tmp has a name of 4 .*RAY_TMPDIR"
+    with pytest.raises(UserError, match=words):
+        local_ray._short_folder(print)
 
 
 def _blocked(pid: int) -> int:
