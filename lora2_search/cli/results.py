@@ -157,7 +157,7 @@ def _against(
     winner: dict[str, Any], beside: dict[str, dict[str, Any]], constant: dict[str, Any]
 ) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(winner["metric"])
+    table.add_column(winner["shown"])
     for split in SPLITS:
         table.add_column(split, justify="right")
     rows = {f"winner (trial {winner['trial']})": winner, **beside}

@@ -13,13 +13,14 @@ from ..invocation import command_line
 from ..report.constant import constant_line
 from ..stored import Damaged
 from ..training.record import RunRecord
+from ..training.tasks import named_metric
 from .failures import say as complain
 from .live import duration, number
 from .named import REFERENCE, Lost, Named, changed, everything, find
 from .narration import narrator
 from .rows import print_json, print_rows
 
-_COLUMNS = ("name", "kind", "state", "runs", "best", "metric", "score", "begun", "go on with")
+_COLUMNS = ("name", "kind", "state", "runs", "best", "metric", "shown", "score", "begun")
 
 
 def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
@@ -157,13 +158,16 @@ def _overview(item: Named) -> dict[str, Any]:
     state = item.state()
     best, score = item.best() or ("", None)
     begun = min((record.started_ms for _, record in records), default=0)
+    metric = item.metric or (records[0][1].metric if records else "")
+    classes = next((record.classes for _, record in records if record.classes), [])
     return {
         "name": item.name,
         "kind": item.kind,
         "state": state,
         "runs": extent or ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
         "best": best,
-        "metric": item.metric or (records[0][1].metric if records else ""),
+        "metric": metric,
+        "shown": named_metric(metric, classes),
         "score": score,
         "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
         if begun
@@ -174,13 +178,14 @@ def _overview(item: Named) -> dict[str, Any]:
 
 
 def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
-    metric = item.metric
+    metric = item.metric or record.metric
     return {
         "run": name,
         "state": item.state_of(record.status),
         "validation": record.score("validation", metric),
         "test": record.score("test", metric),
-        "metric": metric or record.metric,
+        "metric": metric,
+        "shown": named_metric(metric, record.classes),
         "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
         "kept rank": record.kept_rank,
         "seconds": record.seconds,
@@ -261,4 +266,5 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     seconds = {"seconds": duration(row["seconds"])} if row.get("seconds") else {}
     peak = {"peak MB": f"{row['peak MB']:.0f}"} if row.get("peak MB") else {}
     health = {"health": ", ".join(flag["name"] for flag in row.get("flags", ()))}
-    return row | scores | seconds | peak | health
+    metric = {"metric": row["shown"]} if row.get("shown") else {}
+    return row | metric | scores | seconds | peak | health

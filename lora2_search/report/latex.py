@@ -95,7 +95,8 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     trained enough.
     """
     metric = analysis.suite.metric
-    shown, better = f"test {metric}{', %' if in_points(metric) else ''}", _better(analysis)
+    shown = f"test {analysis.suite.shown_metric}{', %' if in_points(metric) else ''}"
+    better = _better(analysis)
     with_published = any(name == metric for _, name in published)
     rows, bold = [], set()
     for place, arm in enumerate(analysis.arms):

@@ -102,7 +102,10 @@ def _cards(page: StudyTable) -> str:
     size = (record.sizes if record else {}).get("test")
     where = f"{size:,} test sentences" if size else "the test sentences"
     shown = [
-        (level(page.winner.value, page.metric), f"winner, validation {page.metric} (chosen on)"),
+        (
+            level(page.winner.value, page.metric),
+            f"winner, validation {page.shown_metric} (chosen on)",
+        ),
         (level(ours, page.metric), f"winner, {where} (only reported)"),
         *(card for name, run in _beside(page).items() for card in _against(page, ours, name, run)),
         (count_of(record, "compressed_adapter"), "adapter parameters, compressed"),

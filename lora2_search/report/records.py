@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..source import read_yaml
 from ..stored import Damaged, reading, stored_text
 from ..training.record import PREDICTIONS_FILE, RunRecord, read_record
+from ..training.tasks import named_metric
 
 SUITE_FILE = "suite.yaml"
 SPACE_FILE = "space.yaml"
@@ -130,6 +131,11 @@ class SuiteRuns:
         """Number of classes of the task; ``None`` for numbers, or where no record names them."""
         return max((len(run.record.classes) for run in self.runs.values()), default=0) or None
 
+    @property
+    def shown_metric(self) -> str:
+        """The metric for people, F1 with the class that it is of."""
+        return shown_metric(self.metric, self.runs.values())
+
 
 @dataclass(frozen=True)
 class StudyRuns:
@@ -152,6 +158,12 @@ class StudyRuns:
     unreadable: tuple[str, ...] = field(default=())
     troubles: tuple[str, ...] = field(default=())
     references: Mapping[str, Run] = field(default_factory=dict)
+
+
+def shown_metric(metric: str, runs: Iterable[Run]) -> str:
+    """Return a metric for people: F1 with the class that it is of, as the runs' records say."""
+    classes = next((run.record.classes for run in runs if run.record.classes), [])
+    return named_metric(metric, classes)
 
 
 def read_suite(folder: Path) -> SuiteRuns:

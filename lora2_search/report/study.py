@@ -11,7 +11,7 @@ from ..training.record import RunRecord
 from .curves import STATES
 from .figures import best_trial, open_study, searched
 from .health import flag_names
-from .records import Run, StudyRuns, read_study
+from .records import Run, StudyRuns, read_study, shown_metric
 from .tables import NONE, Row, count, level
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class StudyTable:
     def states(self) -> dict[int, str]:
         """State by trial number."""
         return {trial.number: trial.state.name for trial in self.trials}
+
+    @property
+    def shown_metric(self) -> str:
+        """The metric for people, F1 with the class that it is of."""
+        return shown_metric(self.metric, self.runs.trials.values())
 
     @property
     def winner_run(self) -> Run | None:
@@ -84,8 +89,8 @@ def winner_rows(table: StudyTable) -> list[Row]:
         rows.append(
             {
                 "": name if ended or record is None else f"{name} ({record.status})",
-                f"validation {table.metric}": _score(record, "validation", table.metric),
-                f"test {table.metric}": _score(record, "test", table.metric),
+                f"validation {table.shown_metric}": _score(record, "validation", table.metric),
+                f"test {table.shown_metric}": _score(record, "test", table.metric),
                 "trained (adapter)": count_of(record, "trained_adapter"),
                 "trained (head)": count_of(record, "trained_head"),
                 "kept": count_of(record, "kept_adapter"),

@@ -73,7 +73,7 @@ def _cards(item: Evidence) -> str:
     metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
     base = next(iter(arms.values()))
     seeds = len(analysis.suite.seeds)
-    shown = [(level(base.mean, metric), f"base, mean test {metric}")]
+    shown = [(level(base.mean, metric), f"base, mean test {analysis.suite.shown_metric}")]
     if analysis.floor is not None:
         floor = arms.get(str(analysis.suite.floor))
         shown.append((level(floor.mean if floor else None, metric), "head-only"))

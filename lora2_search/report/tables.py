@@ -50,7 +50,7 @@ def arm_rows(
         {
             "arm": arm.name,
             "changes": changes(arm.changes),
-            f"test {metric}": _mean_and_sd(arm, metric),
+            f"test {analysis.suite.shown_metric}": _mean_and_sd(arm, metric),
             **({"published": _published(found.get(arm.name))} if found else {}),
             "runs": _runs(arm, planned),
             _TRAINED: count(arm.counts.get("trained_adapter")),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..training.rank_pattern import RANK_PATTERN_FILE
 from ..training.record import ADAPTER_FOLDER, RECORD_FILE, readable_record
+from ..training.tasks import named_metric
 from .durability import Flusher
 from .params import clean_key, clean_tags, flat
 from .spool import (
@@ -142,7 +143,7 @@ class SpoolObserver:
             self._common = _machine_tags(record)
             tags |= self._common | {"data_hash": record.data_hash or None}
             tags |= {"fingerprint": record.fingerprint, "reused_from": record.reused_from}
-            tags |= {"taken_from": record.taken_from}
+            tags |= {"taken_from": record.taken_from} | _judged_by(run, record)
             tags |= {f"health.{flag.name}": _told(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)
@@ -190,20 +191,21 @@ class SpoolObserver:
             tags = dict(self._common)
             if winner is not None:
                 tags |= {"winner": winner.name, "winner.key": winner.key}
-                self._keep_winner(winner, time_ms)
+                tags |= self._keep_winner(winner, time_ms)
             end = End(state=state, time_ms=time_ms, reason=reason, tags=clean_tags(tags))
             self._parent.append(end)
         self._open.clear()
         self._parent.close()
         self._flusher.close()
 
-    def _keep_winner(self, winner: RunInfo, time_ms: int) -> None:
+    def _keep_winner(self, winner: RunInfo, time_ms: int) -> dict[str, str]:
+        """Keep the winner's files and scores with the parent; return what they are scores of."""
         record = readable_record(winner.folder)
         adapter = winner.folder / ADAPTER_FOLDER
         if adapter.is_dir():
             self.artifact(None, adapter, f"winner/{ADAPTER_FOLDER}")
         if record is None:
-            return
+            return {}
         self.artifact(None, winner.folder / RECORD_FILE, "winner")
         pattern = winner.folder / RANK_PATTERN_FILE
         if pattern.is_file():
@@ -216,6 +218,7 @@ class SpoolObserver:
         values = {key: score for key, score in scores.items() if score is not None}
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
         self._parent.points([(self._parent.records, time_ms, values)])
+        return _judged_by(winner, record)
 
     def _begin(self, run: RunInfo, spool: Spool) -> None:
         params = flat(run.config.model_dump(mode="json")) | flat(run.settings)
@@ -271,6 +274,12 @@ def _machine_tags(record: RunRecord) -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
     }
     return {key: value for key, value in tags.items() if value}
+
+
+def _judged_by(run: RunInfo, record: RunRecord) -> dict[str, str]:
+    """Return the tag that says what ``score`` is, of F1 with its class."""
+    metric = run.metric or record.metric
+    return {"metric": named_metric(metric, record.classes)} if metric else {}
 
 
 def _told(flag: Flag) -> str:

@@ -113,6 +113,26 @@ def test_a_study_with_another_objective_is_ranked_and_shown_by_it(own_home: Path
     assert lines[1].split()[:6] == ["trial", "0", "completed", "f1", "0.1000", "0.2000"]
 
 
+@pytest.mark.parametrize("kind", ["run", "study"])
+def test_f1_is_told_with_its_class_wherever_a_runs_score_is(kind: str, own_home: Path) -> None:
+    told = {"metric": "f1", "classes": ["ham", "spam"], "scores": {"validation/f1": 0.25}}
+    study = own_home / "studies" / "by-f1"
+    folder = own_home / "runs" / "one" if kind == "run" else study / "trials" / "00000"
+    record(folder, 0.9)
+    path = folder / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | told))
+    if kind == "study":
+        load_space("quickstart", ["name=by-f1", "task=mrpc", "objective.metric=f1"]).write(study)
+        tell(study, [("COMPLETE", 0.25)])
+    name = "one" if kind == "run" else "by-f1"
+    for verb in (["list"], ["show", name]):
+        shown = CliRunner().invoke(app, ["runs", *verb]).stdout
+        assert "f1 (positive: spam)" in shown
+        rows = json.loads(CliRunner().invoke(app, ["runs", *verb, "--json"]).stdout)
+        row = rows[0] if verb == ["list"] else rows["runs"][0]
+        assert (row["metric"], row["shown"]) == ("f1", "f1 (positive: spam)")
+
+
 def test_the_list_counts_states(full: Path) -> None:
     result = CliRunner().invoke(app, ["runs", "list", "--json"])
     rows = {(row["kind"], row["name"]): row for row in json.loads(result.stdout)}

@@ -11,8 +11,13 @@ from scipy import stats
 from lora2_search.ablation.suite import Suite
 from lora2_search.errors import UserError
 from lora2_search.report.comparison import Analysis, analyse
+from lora2_search.report.evidence import gather
+from lora2_search.report.latex import arms_table
 from lora2_search.report.records import read_predictions, read_suite
 from lora2_search.report.statistics import crossed
+from lora2_search.report.suite_page import suite_page
+from lora2_search.report.suite_report import report_texts
+from lora2_search.report.tables import arm_rows
 
 from .factories import draws, record, suite, three_classes, write_run, write_suite
 
@@ -163,6 +168,30 @@ def test_f1_is_that_of_the_tasks_classes_though_the_test_set_lacks_one(tmp_path:
     # Always class 0: 2/3 of class 0 alone, none of class 1 alone, the mean of both is between.
     assert analysis.arms[1].diverged == (2,)
     assert analysis.arms[1].scores[2] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("classes", "shown"),
+    [
+        (["ham", "spam"], "test f1 (positive: spam)"),
+        (["ham", "spam", "eggs"], "test f1 (mean over 3 classes)"),
+        ([], "test f1"),
+    ],
+)
+def test_the_score_of_an_arm_is_told_with_the_class_that_it_is_of(
+    classes: list[str], shown: str, tmp_path: Path
+) -> None:
+    plan = suite(task="mrpc", metric="f1", seeds=2)
+    plan.write(tmp_path)
+    for run in plan.runs(tmp_path):
+        write_run(run.folder, run.config, np.arange(20) % 3 > 0, metric="f1", classes=classes)
+    analysis = analyse(read_suite(tmp_path))
+    assert shown in arm_rows(analysis)[0]
+    assert f"{shown} &" in arms_table(analysis, {})
+    # Tables and number are in both.
+    evidence = gather(tmp_path)
+    assert f"| {shown} |" in report_texts(evidence)["report.md"]
+    assert f"base, mean {shown}<" in suite_page(evidence)
 
 
 def test_the_commonest_class_is_no_score_of_another_metric(tmp_path: Path) -> None:

@@ -43,6 +43,34 @@ def test_a_run_tells_its_settings_as_flat_params_and_its_nature_as_tags(
     assert wanted.items() <= start.tags.items()
 
 
+@pytest.mark.parametrize(
+    ("judged_by", "classes", "told"),
+    [
+        (None, ["ham", "spam"], "accuracy"),
+        ("f1", ["ham", "spam"], "f1 (positive: spam)"),
+        ("f1", ["a", "b", "c"], "f1 (mean over 3 classes)"),
+        ("f1", [], "f1"),
+    ],
+)
+def test_what_a_score_is_of_is_a_tag_of_the_run_and_of_its_winner(
+    judged_by: str | None,
+    classes: list[str],
+    told: str,
+    observer: SpoolObserver,
+    folder: Path,
+) -> None:
+    info = replace(run(folder), metric=judged_by)
+    done = record(info).model_copy(update={"classes": classes})
+    info.folder.mkdir(parents=True)
+    done.write(info.folder)
+    observer.started(info)
+    observer.ended(info, "COMPLETE", done, "")
+    observer.close("COMPLETE", winner=info)
+    (end,) = records(folder, "00000", End)
+    (over,) = [item for item in read(parent_path(folder)).records if isinstance(item, End)]
+    assert end.tags["metric"] == over.tags["metric"] == told
+
+
 def test_the_repeated_history_after_a_resume_is_written_once(folder: Path) -> None:
     info = run(folder)
     first = SpoolObserver(folder, parent())
