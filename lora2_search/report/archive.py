@@ -134,8 +134,24 @@ def unpacked(folder: Path) -> Iterator[Path]:
     stored_texts(folder / EXAMPLES_FILE)
     with tempfile.TemporaryDirectory() as scratch:
         suite = Path(scratch) / "suite"
-        _unpack(folder, suite)
-        yield suite
+        with _named_as(folder, suite):
+            _unpack(folder, suite)
+            yield suite
+
+
+@contextmanager
+def _named_as(folder: Path, suite: Path) -> Iterator[None]:
+    """Name the archive's own files in messages: those that they are laid out as are gone by then.
+
+    Raises:
+        UserError: What went wrong in the block.
+    """
+    try:
+        yield
+    except UserError as error:
+        if str(suite) not in str(error):
+            raise
+        raise UserError(str(error).replace(str(suite), str(folder))) from None
 
 
 def check_archive(folder: Path) -> None:

@@ -253,6 +253,26 @@ def test_what_lies_beside_the_records_is_named_when_it_is_damaged(
     assert caught.value.path == archive / name
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("suite.yaml", "[1, 2]"),
+        ("suite.yaml", "name: mine"),
+        ("suite.yaml", "name: 'open"),
+        ("published.csv", "arm"),
+        ("published.csv", "arm,metric,value,source\nbase,accuracy,high,me\n"),
+    ],
+)
+def test_what_was_laid_out_elsewhere_to_be_read_is_named_where_it_is(
+    name: str, text: str, a_whole_archive: Path, tmp_path: Path
+) -> None:
+    archive = shutil.copytree(a_whole_archive, tmp_path / "archive")
+    (archive / name).write_text(text)
+    with pytest.raises(UserError) as caught, archived(archive):
+        pass
+    assert str(archive / name) in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def a_whole_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole")
