@@ -145,7 +145,9 @@ def test_where_no_folder_fits_each_is_named_with_its_reason(
     monkeypatch.setenv("RAY_TMPDIR", "/no/such")
     monkeypatch.setattr("tempfile.tempdir", "/" + "d" * 60)
     monkeypatch.setattr(local_ray, "_LONGEST", 3)
-    words = "/no/such is no folder.*, /ddd.* has a name of .*, /tmp has a name of 4 .*RAY_TMPDIR"
+    words = (
+        "/no/such has a name of 8 .*, /ddd.* has a name of .*, /tmp has a name of 4 .*RAY_TMPDIR"
+    )
     with pytest.raises(UserError, match=words):
         local_ray._short_folder(print)
 
