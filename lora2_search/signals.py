@@ -160,7 +160,7 @@ class _Command:
     Attributes:
         first: The signal that ends it; ``None`` while none came.
         told: How often the main thread was told.
-        last_words: What is done when it ends by force, the latest first.
+        last_words: What is done when it ends by force.
     """
 
     def __init__(self) -> None:
@@ -262,17 +262,22 @@ def _wake_main_thread() -> None:
 def _leave_by_force(number: Signals) -> None:
     with suppress(OSError):
         os.write(2, b"something hangs: left without waiting for it\n")
-    speaker = threading.Thread(target=_speak, args=(number,), daemon=True)
-    speaker.start()
-    speaker.join(_LAST_WORDS_SECONDS)
+    end = time.monotonic() + _LAST_WORDS_SECONDS
+    # Each on its own: what hangs must not keep the others from being done.
+    speakers = [
+        threading.Thread(target=_speak, args=(action, number), daemon=True)
+        for action in _command.last_words
+    ]
+    for speaker in speakers:
+        speaker.start()
+    for speaker in speakers:
+        speaker.join(max(0.0, end - time.monotonic()))
     os._exit(EXIT_CODES[number])
 
 
-def _speak(number: Signals) -> None:
-    for action in reversed(_command.last_words):
-        # Each on its own: what hangs or is broken must not keep the others from being done.
-        with suppress(Exception):
-            action(number)
+def _speak(action: Callable[[Signals], object], number: Signals) -> None:
+    with suppress(Exception):  # nobody is left to tell
+        action(number)
 
 
 def _forget_closed(terminals: list[int]) -> None:
