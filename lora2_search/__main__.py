@@ -1,5 +1,5 @@
 """``python -m lora2_search``."""
 
-from .cli.app import main
+from .cli import main
 
 main()

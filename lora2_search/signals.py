@@ -11,14 +11,20 @@ SIGTERM, SIGUSR1, SIGUSR2  85     a scheduler that wants the machine back: put t
 Whoever sends them sends them to the whole process group, or to every process of a job, and often
 more than once: the first one counts. Only the main thread can take signals; in another one these
 functions leave them as they are.
+
+In a command of ours (`interrupt_at_first`) every thread holds these signals back, but for one that
+waits for them: it hears them while the main thread is in a library's C code, and whatever handlers
+that library has put in place.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from signal import Signals
@@ -35,6 +41,15 @@ EXIT_CODES: Mapping[Signals, int] = {
 }
 
 Handler = Callable[[int, FrameType | None], Any]
+
+# Ends a wait in the main thread, so that it looks at what came; nobody else uses it, and where no
+# handler is in place it does nothing.
+_WAKE = Signals.SIGURG
+_WAKE_AGAIN_SECONDS = 0.2
+_LAST_WORDS_SECONDS = 1.0
+
+# Libraries reach `signal.signal` by that name, which `kept` lends to a function of its own.
+_set_handler = signal.signal
 
 
 class Interrupted(KeyboardInterrupt):
@@ -75,14 +90,14 @@ def take(handler: Handler) -> dict[Signals, Any]:
         handler(number, frame)
 
     for number in before:
-        signal.signal(number, come)
+        _set_handler(number, come)
     return before
 
 
 def give_back(before: Mapping[Signals, Any]) -> None:
     """Give the ending signals back to whom `take` took them from."""
     for number, handler in before.items():
-        signal.signal(number, handler)
+        _set_handler(number, handler)
 
 
 @contextmanager
@@ -97,11 +112,24 @@ def taken(handler: Handler) -> Iterator[None]:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep whose the ending signals are over a block in which a library takes some."""
-    before = _handlers()
+    """Keep whose the ending signals are over a block in which a library would take some.
+
+    What it would put in place is passed over: there is no moment at which it has them.
+    """
+    before, lent = _handlers(), signal.signal
+    if not before:
+        yield
+        return
+
+    def others(signalnum: int, handler: Any) -> Any:
+        return before[Signals(signalnum)] if signalnum in before else lent(signalnum, handler)
+
+    signal.signal = others
     try:
         yield
     finally:
+        signal.signal = lent
+        # A library in C does not ask for leave.
         give_back(before)
 
 
@@ -127,18 +155,22 @@ def blocked() -> Iterator[None]:
 
 
 class _Command:
-    """What this process knows of its own end, when it is a command of ours."""
+    """What this process knows of its own end, when it is a command of ours.
+
+    Attributes:
+        first: The signal that ends it; ``None`` while none came.
+        told: How often the main thread was told.
+        last_words: What is done when it ends by force.
+    """
 
     def __init__(self) -> None:
-        self.seconds: float | None = None
+        self.first: Signals | None = None
         self.told = 0
+        self.last_words: list[Callable[[Signals], object]] = []
 
     def leaves(self, number: Signals) -> None:
+        self.first = self.first or number
         self.told += 1
-        if self.told == 1 and self.seconds is not None:
-            timer = threading.Timer(self.seconds, _leave_by_force, [EXIT_CODES[number]])
-            timer.daemon = True
-            timer.start()
 
 
 _command = _Command()
@@ -147,26 +179,52 @@ _command = _Command()
 def interrupt_at_first(seconds: float) -> None:
     """Raise `Interrupted` in the main thread at the first ending signal, from now on.
 
+    The processes that this one starts from now on are deaf to these signals, unless they call
+    `let_through`.
+
     Args:
         seconds: How long the process may take to end after that, whoever has the signals then;
             after them it ends by force, with the signal's exit code.
     """
-    _command.seconds = seconds
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if _command.told == 1:
             raise Interrupted(number)
 
-    take(interrupt)
+    taken_now = set(take(interrupt))
+    _set_handler(_WAKE, lambda number, frame: None)
+    # Threads that begin later have what this one has, and so has the one that listens.
+    signal.pthread_sigmask(signal.SIG_BLOCK, taken_now)
+    listener = threading.Thread(target=_listen, args=(taken_now, seconds), daemon=True)
+    listener.start()
+
+
+def let_through() -> None:
+    """Hear ending signals in a process that one of our commands started."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, EXIT_CODES)
+
+
+@contextmanager
+def last_words(action: Callable[[Signals], object]) -> Iterator[None]:
+    """Let ``action`` be done if the command has to end by force while the block runs.
+
+    It is done in another thread, beside whatever hangs, and has about a second.
+    """
+    _command.last_words.append(action)
+    try:
+        yield
+    finally:
+        _command.last_words.remove(action)
 
 
 def hurry(code: object) -> None:
     """End this process now if a signal told it to; Python takes seconds to put itself away."""
-    if _command.told and isinstance(code, int):
+    if _command.first is not None and isinstance(code, int):
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)
+        # What typer makes of every interrupt that comes before the verb has begun.
+        os._exit(EXIT_CODES[_command.first] if code == EXIT_CODES[Signals.SIGINT] else code)
 
 
 def _handlers() -> dict[Signals, Any]:
@@ -175,10 +233,51 @@ def _handlers() -> dict[Signals, Any]:
     return {number: signal.getsignal(number) for number in EXIT_CODES}
 
 
-def _leave_by_force(code: int) -> None:
+def _listen(numbers: set[Signals], seconds: float) -> None:
+    first = Signals(signal.sigwait(numbers))
+    end = time.monotonic() + seconds
+    _tell_main_thread(first)
+    while (left := end - time.monotonic()) > 0:
+        came = signal.sigtimedwait(numbers, min(left, _WAKE_AGAIN_SECONDS))
+        if came is not None:
+            _tell_main_thread(Signals(came.si_signo))
+        elif not _command.told:
+            # It may have begun to wait just after it was told.
+            _wake_main_thread()
+    _leave_by_force(first)
+
+
+def _tell_main_thread(number: Signals) -> None:
+    _thread.interrupt_main(number)
+    _wake_main_thread()
+
+
+def _wake_main_thread() -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+    with suppress(ProcessLookupError):
+        signal.pthread_kill(main, _WAKE)
+
+
+def _leave_by_force(number: Signals) -> None:
     with suppress(OSError):
         os.write(2, b"something hangs: left without waiting for it\n")
-    os._exit(code)
+    end = time.monotonic() + _LAST_WORDS_SECONDS
+    # Each on its own: what hangs must not keep the others from being done.
+    speakers = [
+        threading.Thread(target=_speak, args=(action, number), daemon=True)
+        for action in _command.last_words
+    ]
+    for speaker in speakers:
+        speaker.start()
+    for speaker in speakers:
+        speaker.join(max(0.0, end - time.monotonic()))
+    os._exit(EXIT_CODES[number])
+
+
+def _speak(action: Callable[[Signals], object], number: Signals) -> None:
+    with suppress(Exception):  # nobody is left to tell
+        action(number)
 
 
 def _forget_closed(terminals: list[int]) -> None:

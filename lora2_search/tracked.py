@@ -44,6 +44,7 @@ class Tracked:
         self._folder, self._parent, self._uri, self._say = folder, parent, uri, say
         self._spool: SpoolObserver | None = None
         self._syncer: Handle | None = None
+        self._ends = False
 
     @property
     def is_open(self) -> bool:
@@ -91,6 +92,7 @@ class Tracked:
         """
         spool = self.open()
         assert self._syncer is not None
+        self._ends = True
         for path in artifacts:
             spool.artifact(None, path)
         if state == "STOPPED":
@@ -101,17 +103,24 @@ class Tracked:
             spool.close(state, reason=reason, winner=winner)
             outcome = self._syncer.finish()
         self._spool = self._syncer = None
+        self._ends = False
         if outcome.message:
             self._say(outcome.message)
+
+    def abandon(self) -> None:
+        """Note the end of the whole while another thread hangs; the syncer delivers it alone."""
+        if self._spool is not None and not self._ends:
+            self._spool.close("STOPPED", reason="interrupted")
 
 
 @contextmanager
 def ended_as_failed(tracked: Tracked) -> Iterator[None]:
     """End what is tracked as failed, or stopped, when the block raises."""
-    try:
-        yield
-    except BaseException as error:
-        if tracked.is_open:
-            stopped = isinstance(error, KeyboardInterrupt)
-            tracked.close("STOPPED" if stopped else "FAIL", reason=str(error) or "interrupted")
-        raise
+    with signals.last_words(lambda number: tracked.abandon()):
+        try:
+            yield
+        except BaseException as error:
+            if tracked.is_open:
+                stopped = isinstance(error, KeyboardInterrupt)
+                tracked.close("STOPPED" if stopped else "FAIL", reason=str(error) or "interrupted")
+            raise

@@ -12,6 +12,7 @@ from signal import Signals
 import pytest
 
 from lora2_search import signals
+from tests.support.patience import BUSY
 
 ENDING = sorted(signals.EXIT_CODES)
 
@@ -61,19 +62,24 @@ def test_another_thread_leaves_the_signals_as_they_are() -> None:
 def test_a_process_started_while_signals_are_blocked_is_deaf_to_them_and_its_parent_is_not() -> (
     None
 ):
-    came: list[int] = []
-    with signals.taken(lambda number, frame: came.append(number)):
-        with signals.blocked():
-            deaf = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-            os.kill(os.getpid(), signal.SIGUSR1)
-            assert came == []
-        assert came == [signal.SIGUSR1]
-        for number in ENDING:
-            deaf.send_signal(number)
-        time.sleep(0.3)
-        assert deaf.poll() is None
-        deaf.kill()
-        assert deaf.wait() == -signal.SIGKILL
+    # Not here: threads of libraries that other tests imported would take what is held back.
+    parent = child(
+        "import subprocess\n"
+        "came = []\n"
+        "with signals.taken(lambda number, frame: came.append(number)):\n"
+        "    with signals.blocked():\n"
+        "        deaf = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "        os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "        print(came)\n"
+        "    print(came == [signal.SIGUSR1])\n"
+        "    for number in signals.EXIT_CODES: deaf.send_signal(number)\n"
+        "    time.sleep(0.3)\n"
+        "    print(deaf.poll())\n"
+        "    deaf.kill()\n"
+        "    print(deaf.wait())\n"
+    )
+    said = parent.communicate(timeout=10 * BUSY)[0]
+    assert said.splitlines() == ["[]", "True", "None", str(-signal.SIGKILL)]
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -110,6 +116,80 @@ def test_a_command_that_hangs_is_ended_with_the_code_of_its_signal(taken: bool) 
     command.send_signal(signal.SIGTERM)
     assert "something hangs" in command.communicate(timeout=30)[1]
     assert command.returncode == signals.PREEMPTED
+
+
+# A C call that looks at no signals: no handler is run before it returns.
+DEAF = "os.system('echo ready; exec sleep 20 > /dev/null 2>&1')"
+
+
+@pytest.mark.parametrize("around", ["if True", "with signals.blocked()", "with signals.kept()"])
+def test_a_command_whose_main_thread_is_deaf_says_its_last_words_and_ends(around: str) -> None:
+    command = child(
+        "signals.interrupt_at_first(0.3)\n"
+        "def hang(number): time.sleep(60)\n"
+        "def broken(number): raise OSError\n"
+        "def told(number): os.write(1, number.name.encode())\n"
+        "last = signals.last_words\n"
+        "with last(hang), last(told), last(broken):\n"
+        f"    {around}: {DEAF}\n",
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdout is not None
+    assert command.stdout.readline() == "ready\n"
+    command.send_signal(signal.SIGUSR1)
+    said, hangs = command.communicate(timeout=10 * BUSY)
+    assert (said, hangs) == ("SIGUSR1", "something hangs: left without waiting for it\n")
+    assert command.returncode == signals.PREEMPTED
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_signal_before_the_command_line_is_read_ends_with_its_code(number: Signals) -> None:
+    command = child(
+        "class Slow:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'typer': print('ready'); time.sleep(60)\n"
+        "sys.meta_path.insert(0, Slow())\n"
+        "from lora2_search.cli import main\n"
+        "main()\n",
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdout is not None
+    assert command.stdout.readline() == "ready\n"
+    command.send_signal(number)
+    assert command.communicate(timeout=10 * BUSY) == (
+        "",
+        "interrupted before anything was begun\n",
+    )
+    assert command.returncode == signals.EXIT_CODES[number]
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_a_library_does_not_get_the_ending_signals(number: Signals) -> None:
+    came: list[int] = []
+    alarm = signal.getsignal(signal.SIGALRM)
+    with signals.taken(lambda number, frame: came.append(number)):
+        with signals.kept():
+            signal.signal(number, lambda number, frame: pytest.fail("the library has it"))
+            signal.signal(signal.SIGALRM, signal.SIG_IGN)
+            os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+    assert came == [number, number]
+    assert signal.signal(signal.SIGALRM, alarm) == signal.SIG_IGN
+
+
+def test_what_a_command_starts_is_deaf_until_it_lets_signals_through() -> None:
+    again = "from lora2_search import signals; signals.let_through();"
+    sleeper = "print('ready', flush=True); import time; time.sleep(60)"
+    command = child(
+        "import subprocess\n"
+        "signals.interrupt_at_first(60)\n"
+        f"for code in ({sleeper!r}, {again + sleeper!r}):\n"
+        "    one = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE)\n"
+        "    one.stdout.readline(); one.terminate()\n"
+        "    try: print(one.wait(2))\n"
+        "    except subprocess.TimeoutExpired: print('deaf'); one.kill()\n"
+    )
+    assert command.communicate(timeout=20 * BUSY)[0] == f"deaf\n{-signal.SIGTERM}\n"
 
 
 def test_what_is_said_when_the_terminal_is_gone_goes_nowhere(tmp_path: Path) -> None:

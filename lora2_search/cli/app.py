@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__, signals
+from .. import __version__
+from . import main as main  # scripts that were installed earlier begin here
 from . import verbs_look, verbs_method, verbs_run
 
 app = typer.Typer(
@@ -41,10 +42,6 @@ runs_app.command("show")(verbs_look.runs_show)
 runs_app.command("sync")(verbs_look.runs_sync)
 
 
-# A scheduler that says it wants the machine often takes it by force ten seconds later.
-_SECONDS_TO_LEAVE = 9.5
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"lora2-search {__version__}")
@@ -64,13 +61,3 @@ def before_the_verb(
     ] = False,
 ) -> None:
     """Take what stands before a verb."""
-
-
-def main() -> None:
-    """Run the command line."""
-    signals.interrupt_at_first(_SECONDS_TO_LEAVE)
-    try:
-        app(prog_name="lora2-search")
-    except SystemExit as leaving:
-        signals.hurry(leaving.code)
-        raise

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import ConfigError, UserError, is_disk_full
 from ..invocation import command_line
-from ..signals import EXIT_CODES, Interrupted, signal_of
+from ..signals import EXIT_CODES, Interrupted, last_words, signal_of
 from ..tracking.uri import redacted
 
 MISTAKE = 2
@@ -40,8 +40,7 @@ def explained(verb: str) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
         came = signal_of(interrupt)
-        by = "" if came == Signals.SIGINT else f" by {came.name}"
-        say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in interrupt.args))
+        _say_interrupted(came, *interrupt.args)
         raise typer.Exit(EXIT_CODES[came]) from None
 
 
@@ -57,16 +56,25 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
         Interrupted: Instead of a plain interrupt.
         UserError: Instead of what a library makes of a full disk.
     """
+
+    def on() -> list[str]:
+        return [f"go on with: {again}"] if begun.is_file() else []
+
     try:
-        yield
+        with last_words(lambda came: _say_interrupted(came, *on())):
+            yield
     except KeyboardInterrupt as interrupt:
-        advice = f"go on with: {again}" if begun.is_file() else ""
-        raise Interrupted(signal_of(interrupt), advice) from None
+        raise Interrupted(signal_of(interrupt), "".join(on())) from None
     except Exception as error:
         if not is_disk_full(error):
             raise
         advice = f"then go on with: {again}" if begun.is_file() else "then try again"
         raise UserError(f"the disk is full ({_first_line(error)}); make room, {advice}") from None
+
+
+def _say_interrupted(came: Signals, *more: object) -> None:
+    by = "" if came == Signals.SIGINT else f" by {came.name}"
+    say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in more))
 
 
 def _first_line(error: Exception) -> str:

@@ -13,6 +13,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from .. import signals
 from ..observer import Observer, RunInfo, State
 from ..training.record import Status
 from .cluster import capacity
@@ -102,7 +103,8 @@ def execute(
     ledger = Ledger(source, observers, terms, _why_stopped(interruption))
     with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
         try:
-            with interruption.listening_to_tune():
+            # Tune would take SIGUSR1 for itself, to end as if all were done.
+            with signals.kept():
                 _tune(trainable, ledger, resources, scheduler, interruption, scratch)
         except Leaving as leaving:
             if leaving.error is not None:
@@ -127,7 +129,7 @@ def _tune(
         stop=InterruptionStopper(interruption),
         search_alg=TruthfulSearcher(ledger),
         scheduler=scheduler,
-        callbacks=[Listener(ledger, interruption)],
+        callbacks=[Listener(ledger)],
         num_samples=-1,
         resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
         max_concurrent_trials=capacity(resources),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,20 +41,6 @@ class Interruption:
         """Take the ending signals (`signals.EXIT_CODES`) as a request while the block runs."""
         with signals.taken(self._request):
             yield
-
-    @contextmanager
-    def listening_to_tune(self) -> Iterator[None]:
-        """Hold the signals back until Tune has begun and `listen_again` is called.
-
-        Tune takes SIGUSR1 for itself when it begins, to end as if all were done.
-        """
-        with signals.kept(), signals.blocked():
-            yield
-
-    def listen_again(self) -> None:
-        """Take the signals from whoever has them now, and let them through."""
-        signals.take(self._request)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.EXIT_CODES)
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.signal = self.signal or Signals(number)

@@ -17,6 +17,7 @@ from ray._private import ray_constants
 
 from .. import signals
 from ..errors import UserError
+from .reaper import Reaper
 
 TOKEN_FILE = Path("~/.ray/auth_token")
 _OBJECT_STORE = 128 * 1024 * 1024  # only plain values travel
@@ -31,8 +32,8 @@ def local_ray(say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     """Run Ray on this machine while the block runs.
 
     Nothing of it listens outside 127.0.0.1. A signal to the whole process group, or to all
-    processes of a job, ends the driver alone, which then ends Ray; when the driver is killed the
-    kernel ends Ray with it.
+    processes of a job, ends the driver alone, which then ends Ray; when the driver is killed,
+    the kernel and a `Reaper` end Ray with it.
 
     Args:
         say: Takes a line for people where Ray's files are in another folder than was asked for.
@@ -43,12 +44,19 @@ def local_ray(say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     _private_token()
     # Ray opens its own folder to everybody, so it is inside one that is not.
     folder = tempfile.mkdtemp(prefix="lora2-", dir=_short_folder(say))
-    _start(f"{folder}/r")
+    with signals.blocked():
+        reaper = Reaper(folder)
+    try:
+        _start(f"{folder}/r")
+    except UserError:
+        reaper.dismiss()  # it would take Ray's own words away
+        raise
     try:
         yield
     finally:
         _stop()
         shutil.rmtree(folder, ignore_errors=True)
+        reaper.leave()
 
 
 def _start(folder: str) -> None:

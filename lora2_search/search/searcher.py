@@ -69,12 +69,8 @@ class Listener(Callback):
     Tune keeps the result that stops a trial from its searcher, but not from its callbacks.
     """
 
-    def __init__(self, ledger: Ledger, interruption: Interruption) -> None:
-        self._ledger, self._interruption = ledger, interruption
-
-    def setup(self, **info: Any) -> None:
-        """Tune has begun."""
-        self._interruption.listen_again()
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from .. import signals
 from ..errors import UserError
 from . import uri as uris
 
@@ -138,6 +139,7 @@ def main() -> None:
     MLflow leaves workers behind when it is killed; this process leads their group and, holding
     only a pipe, learns of its starter's death whatever way that came.
     """
+    signals.let_through()
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", sys.argv[1]]
         + ["--workers", "1"],

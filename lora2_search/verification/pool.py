@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from .. import signals
 from ..errors import UserError
 from .part import Part
 from .plan import Plan
@@ -79,6 +80,7 @@ def _measure(
 def _begin() -> None:
     """Prepare a worker: one thread, Ctrl-C left to the parent, no life without it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.let_through()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     # peft 0.21 asks transformers 5.23 for a name that is on its way out.
