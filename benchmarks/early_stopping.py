@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lora2_search.search.rungs import goes_on
+from lora2_search.execution.schedulers import goes_on
 
 MEAN, FACTOR = 0.75, 3
 # Of two trials that are scored on the same sentences: how alike their mistakes are.

@@ -68,9 +68,9 @@ def loss(key: Key) -> tuple[Key, float | None]:
     """Train one run; its validation cross-entropy, None where it diverged."""
     import torch
 
-    from lora2_search.config import RunConfig, with_settings
+    from lora2_search.config.run import RunConfig, with_settings
     from lora2_search.errors import UserError
-    from lora2_search.training.preparation import prepare
+    from lora2_search.training.loop.prepare import prepare
 
     torch.set_num_threads(1)
     form, shape, rate, seed = key

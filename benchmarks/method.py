@@ -22,10 +22,10 @@ import torch
 from torch import Tensor
 
 from lora2_search.adapter.layer import Lora2Layer
-from lora2_search.config import RunConfig, with_settings
-from lora2_search.training.environment import peak_memory_mb
-from lora2_search.training.preparation import prepare
-from lora2_search.training.tokens import Encoded
+from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.training.data.tokens import Encoded
+from lora2_search.training.loop.environment import peak_memory_mb
+from lora2_search.training.loop.prepare import prepare
 
 LARGE, SMALL = (32, 64), (4, 16)
 WARM = 5

@@ -20,12 +20,12 @@ from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from lora2_search.home import home
-from lora2_search.observer import Observer
-from lora2_search.search.space import Space, validate_space
+from lora2_search.config.space.schema import Space, validate_space
+from lora2_search.config.yaml import Source
 from lora2_search.search.study import run_study
-from lora2_search.source import Source
-from lora2_search.tracking.observer import ParentInfo, SpoolObserver
+from lora2_search.store.paths import home
+from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
+from lora2_search.training.events import Observer
 
 TRIALS, WORKERS = 16, 2
 
@@ -101,7 +101,7 @@ def _bare(index: int, ready: Any, results: Any, sentences: int, folder: str) -> 
     import torch
 
     torch.set_num_threads(1)
-    from lora2_search.training.run import run
+    from lora2_search.training.loop.run import run
 
     chosen = space("bare", sentences)
     run(chosen.run_config({"training.weight_decay": 0.0}), Path(folder) / f"warm{index}")
@@ -132,7 +132,7 @@ def bare(sentences: int) -> float:
 @contextmanager
 def own_home() -> Iterator[None]:
     """A fresh home that shares the packaged model and sentences with the real one."""
-    from lora2_search.training.packaged import asset
+    from lora2_search.training.data.assets import asset
 
     assets = [asset("minilm"), asset("sentiment")][0].parent
     before = os.environ.get("LORA2_SEARCH_HOME")

@@ -19,16 +19,16 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from lora2_search.cli.ablate import print_tables
-from lora2_search.cli.live import LiveView
-from lora2_search.cli.runs import show
-from lora2_search.config import RunConfig
-from lora2_search.observer import RunInfo
-from lora2_search.report.archive import unpacked
-from lora2_search.report.archived_record import rebuilt
-from lora2_search.report.evidence import gather
-from lora2_search.training.record import RunRecord
-from lora2_search.training.reporter import Report
+from lora2_search.analysis.evidence import gather
+from lora2_search.cli.commands.ablate import print_tables
+from lora2_search.cli.commands.runs import show
+from lora2_search.cli.console.live import LiveView
+from lora2_search.config.run import RunConfig
+from lora2_search.config.run_info import RunInfo
+from lora2_search.report.archive.archive import unpacked
+from lora2_search.report.archive.record import rebuilt
+from lora2_search.store.record import RunRecord
+from lora2_search.training.events import Report
 
 DOCS = Path(__file__).parent
 SUITE = DOCS / "results" / "cheaper-scoring"

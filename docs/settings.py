@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from lora2_search.config import RunConfig
+from lora2_search.config.run import RunConfig
 
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings of a run

@@ -1,1 +1,5 @@
-"""Suites that isolate what each part of the method is worth."""
+"""Suites: their runs, reuse, tuning and growth."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import RunConfig, with_settings
+from ..config import RunConfig, RunInfo, with_settings
+from ..config.space import Resources
+from ..config.suite import TUNING_FOLDER, Suite, difference, identity
 from ..errors import ConfigError, Problem
-from ..observer import RunInfo
-from ..search.space import Resources
-from ..training.record import CONFIG_FILE, PREDICTIONS_FILE, RunRecord, readable_record, write_json
-from .difference import difference
+from ..store import CONFIG_FILE, PREDICTIONS_FILE, RunRecord, readable_record, write_json
 from .reuse import Circumstances
-from .suite import TUNING_FOLDER, Suite
-from .twins import identity
 
 if TYPE_CHECKING:
-    from ..training.inputs import InputsOnce
+    from ..training import InputsOnce
 
 # What others published, filled in by hand: `report.published`, of which this package knows nothing.
 _PUBLISHED = "published.csv"
+
+
 # Where data and model lie may differ: what they hold is compared.
 _PLACES = ("data.path", "data.test_path", "model.name_or_path")
 
@@ -66,7 +65,7 @@ class Adoption:
             ConfigError: Other code, libraries, device, threads, settings, data or model made them;
                 names what differs, and in how many runs.
         """
-        from ..training.inputs import InputsOnce
+        from ..training import InputsOnce
 
         circumstances, inputs = Circumstances.here(terms), InputsOnce()
         found: dict[tuple[str, str], list[str]] = {}

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import RunConfig
-from ..observer import RunInfo
-from ..search.space import Resources
-from ..training.code import code_hash
-from ..training.environment import versions
-from ..training.record import (
+from ..config import RunConfig, RunInfo
+from ..config.space import Resources
+from ..config.suite import identity
+from ..store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
     PREDICTIONS_FILE,
@@ -26,13 +24,15 @@ from ..training.record import (
     readable_record,
     write_json,
 )
-from .twins import identity
+from ..training import code_hash, versions
 
 if TYPE_CHECKING:
-    from ..training.inputs import Inputs
+    from ..training import Inputs
 
 # Where completed runs are, in a home or a shared storage folder.
 _PLACES = ("suites/*/runs/*", "suites/*/tuning/*", "studies/*/trials/*", "studies/*/reference/*")
+
+
 # Written anew, or of the attempt that made the run and no part of it.
 _NOT_TAKEN = (RECORD_FILE, CONFIG_FILE, "attempt.json", "overdue", "checkpoint")
 
@@ -111,7 +111,7 @@ def reusable(
         return {}
     found: dict[str, Path] = {}
     ours = {run.folder.resolve() for run in runs}
-    from ..training.inputs import InputsOnce
+    from ..training import InputsOnce
 
     inputs = InputsOnce()
     for folder, found_identity in _candidates(storage):

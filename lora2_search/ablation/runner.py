@@ -10,27 +10,38 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from ..observer import Observer, RunInfo
-from ..search.interruption import Interruption
-from ..search.progress import Progress, progress_of
-from ..search.shelf import Shelf
-from ..source import Source
-from ..training.record import RunRecord, readable_record, write_json
+from ..config import RunInfo, Source
+from ..config.suite import (
+    RUNS_FOLDER,
+    SUITE_FILE,
+    TUNING_FOLDER,
+    Suite,
+    as_grown,
+    load_suite,
+    validate_suite,
+)
+from ..execution import Interruption
+from ..store import Progress, RunRecord, Shelf, progress_of, readable_record, write_json
+from ..training import Observer
 from .adoption import Adoption
-from .growth import as_grown
 from .reuse import Circumstances, take_over_all
-from .suite import RUNS_FOLDER, SUITE_FILE, TUNING_FOLDER, Suite, load_suite, validate_suite
 from .tuning import chosen_settings, further_trials, open_ends, told_choices
 
 if TYPE_CHECKING:
     import pandas
 
-    from ..search.space import Resources
-    from ..search.trainable import TrialTrainable
+    from ..config.space import Resources
+    from ..execution import TrialTrainable
 
 SUITES = Shelf("suite", "suites", SUITE_FILE, "ablate")
+
+
 DIFFERENCES_FILE = "differences.json"
+
+
 _FREE_ON_RESUME = ("resources", "seeds")
+
+
 # Of a suite that was begun elsewhere; each run is compared with what this suite would run.
 _FREE_ELSEWHERE = (*_FREE_ON_RESUME, "name", "data", "model")
 
@@ -133,10 +144,8 @@ def run_suite(
             before, or its data or model are; another process runs it; or the cluster cannot be
             reached.
     """
-    from ..search.engine import RunList, execute
-    from ..search.holding import held
-    from ..search.trainable import TrialTrainable
-    from ..training.inputs import check_kept
+    from ..execution import RunList, TrialTrainable, execute, held
+    from ..training import check_kept
 
     suite = validate_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)

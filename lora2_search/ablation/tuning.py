@@ -8,12 +8,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from ..config import with_settings
+from ..config import RunInfo, with_settings
+from ..config.suite import Suite, Tuning, is_number
 from ..errors import ConfigError, UserError
-from ..observer import RunInfo
-from ..training.record import readable_record
-from .suite import Suite
-from .tuned import Tuning, is_number
+from ..store import readable_record
 
 Settings = dict[str, Any]
 

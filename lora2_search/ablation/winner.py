@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..config import Source
+from ..config.suite import path_suite
 from ..errors import UserError
-from ..search.study import load_study
-from ..source import Source
-from .path import path_suite
+from ..search import load_study
 
 SEEDS = 10
 

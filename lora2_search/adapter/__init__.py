@@ -9,12 +9,21 @@ from peft.mapping import (
     PEFT_TYPE_TO_TUNER_MAPPING,
 )
 
-from ..model_types import default_modules_to_save, default_targets
-from .accounting import count_parameters
-from .compression import compress
+from ..config import default_modules_to_save, default_targets
+from .accounting import count_matrix, count_parameters
+from .allocation import kept_in_values, shares, survivors, survivors_within
+from .compression import compress, compress_model, compress_saved, compress_state
 from .config import Lora2Config, Lora2PeftType
+from .factors import Factors, delta_weight, initial_factor, named_generator
+from .layer import Lora2Layer
 from .model import Lora2Model
-from .pruning import prune
+from .orthogonality import overlap
+from .pruning import active_adapter, adapted_layers, factors_in, prune, prune_state
+from .regularization import mean_orthogonality_error, orthogonality_errors
+from .schedule import BudgetSchedule, as_steps, schedule_for
+from .scoring.interface import ScoringContext
+from .scoring.registry import new_scoring
+from .truncation import beside, ranks_in_all
 
 __all__ = [
     "Lora2Config",
@@ -24,6 +33,33 @@ __all__ = [
     "default_modules_to_save",
     "default_targets",
     "prune",
+    "BudgetSchedule",
+    "Factors",
+    "Lora2Layer",
+    "ScoringContext",
+    "active_adapter",
+    "adapted_layers",
+    "as_steps",
+    "beside",
+    "compress_model",
+    "compress_saved",
+    "compress_state",
+    "count_matrix",
+    "delta_weight",
+    "factors_in",
+    "initial_factor",
+    "kept_in_values",
+    "mean_orthogonality_error",
+    "named_generator",
+    "new_scoring",
+    "orthogonality_errors",
+    "overlap",
+    "prune_state",
+    "ranks_in_all",
+    "schedule_for",
+    "shares",
+    "survivors",
+    "survivors_within",
 ]
 
 # PEFT's own `register_peft_method` accepts only names that its enum already holds.

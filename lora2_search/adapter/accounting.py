@@ -1,5 +1,7 @@
 """How many parameters an adapter trains, keeps after pruning and needs when compressed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from peft.tuners.adalora import AdaLoraLayer
@@ -7,7 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
-from ..model_types import MODULES_TO_SAVE
+from ..config import MODULES_TO_SAVE
 from .allocation import kept_in_values
 from .factors import Factors
 from .layer import Lora2Layer

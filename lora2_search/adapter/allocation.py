@@ -1,5 +1,7 @@
 """Which singular values live: one budget for all adapted matrices, shared or dealt out."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 
@@ -9,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from .factors import Factors
 from .schedule import BudgetSchedule
-from .scoring import Scoring, ScoringError
+from .scoring.interface import Scoring, ScoringError
 
 
 class RankAllocator:

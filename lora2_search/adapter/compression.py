@@ -7,7 +7,9 @@ The increment is a chain of matrices, and wherever the chain is narrow it can be
 with ρ the smallest of k₁ … k_{P-1} and the kept rank. No SVD: nothing is approximated. With a
 budget of ranks, the smallest singular values of all B · A are left out (`truncation`). Stock PEFT
 loads the result, and so does whatever serves PEFT's LoRA, without this package.
-"""  # noqa: D415 - the formula belongs to the sentence
+"""
+
+from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
@@ -24,10 +26,9 @@ from peft.utils import ModulesToSaveWrapper, get_peft_model_state_dict, set_peft
 from torch import Tensor, nn
 
 from .factors import Factors
-from .increments import Increment, beside, increments_in, scale_in
 from .model import Lora2Model
 from .pruning import State, active_tuner, pattern_of, refuse_merged
-from .truncation import Pair, truncate
+from .truncation import Increment, Pair, beside, increments_in, scale_in, truncate
 
 PREFIX = "base_model.model."
 

@@ -1,5 +1,7 @@
 """Settings of a LoRA² adapter, checked when they are made."""
 
+from __future__ import annotations
+
 import difflib
 import math
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from typing import Any
 
 from peft import PeftConfig
 
-from ..vocabulary import (
+from ..config import (
     ALLOCATIONS,
     BUDGETS,
     INITS,
@@ -70,7 +72,7 @@ class Lora2Config(PeftConfig):
         scoring: how singular values are ranked for pruning: "reduced" (the paper's), "thinned"
             (the same, looked at on 4 of 9 steps), "full" (AdaLoRA's), "values", "sensitivity",
             "magnitude", "random", "none", or a name that an installed package brings
-            (`lora2_search.vocabulary.scorings`).
+            (`lora2_search.config.vocabulary.scorings`).
         score_loss: whose gradient is scored: of the "total" loss (published), or of the "task"
             loss, without the regularisers.
         allocation: "global" shares one budget among all matrices (published); "per-matrix"

@@ -7,6 +7,8 @@ singular values. P = 2 is LoRA² as published, P = 1 is AdaLoRA's form. Every fu
 any P and any widths, in any order.
 """
 
+from __future__ import annotations
+
 import hashlib
 from typing import NamedTuple
 

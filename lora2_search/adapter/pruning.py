@@ -4,6 +4,8 @@ A singular value λᵢ = 0 adds nothing, so λᵢ, column i of u_P and row i of 
 stay: see `compression` for what shrinks those too.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from typing import cast
@@ -19,6 +21,8 @@ from .layer import Lora2Layer
 from .model import Lora2Model
 
 State = dict[str, Tensor]
+
+
 _KEY = re.compile(r"(?:base_model\.model\.)?(.+)\.lora2_(u|lambda|v)(?:\.(\d+))?")
 
 

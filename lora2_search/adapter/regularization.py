@@ -9,6 +9,8 @@ Un-squared as published: its gradient keeps the same size however small the erro
 lets go as the error shrinks.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Sequence
 

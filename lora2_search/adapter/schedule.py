@@ -1,5 +1,7 @@
 """How many singular values may survive at each step of a run."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction

@@ -4,6 +4,8 @@ Backward sums both into `.grad`. So the regularisers' own gradient is taken at t
 forward, and subtracted when the step is scored.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 import torch

@@ -1,24 +1,188 @@
-"""Cut increments to a budget of ranks by truncated SVD, computed from their factors.
+"""Increments cut to a rank by truncated SVD, from their factors."""
 
-    B = Q_b R_b    Aᵀ = Q_a R_a    R_b R_aᵀ = U Σ Vᵀ    ΔW = B A = (Q_b U) Σ (Q_a V)ᵀ
+from __future__ import annotations
 
-The SVD is of a [w, w] matrix, w the width of the factors: the dense ΔW is never built. Dropping
-the smallest of all singular values changes the increments least, in the Frobenius norm, of all
-ways to keep that many ranks (Eckart, Young).
-"""
-
+import copy
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass, fields
 from fractions import Fraction
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from peft import AdaLoraConfig, LoraConfig, PeftConfig
+from peft.utils.other import get_pattern_key
 from torch import Tensor
 
-from ..vocabulary import ALLOCATIONS
+from ..config import ALLOCATIONS
 from .allocation import shares, survivors
+from .config import Lora2Config
+from .factors import Factors
+from .pruning import State, alive, cut, factors_in, prune_state
+
+_KEY = re.compile(r"(?:base_model\.model\.)?(.+)\.(lora_[A-Za-z_]+)(?:\.weight)?")
+
+
+# Starts that leave the base model's weights as they are.
+_ADDITIVE_STARTS = (True, False, "gaussian", "eva", "orthogonal")
+
+
+# Starts that PEFT can undo when it saves.
+_CONVERTIBLE_STARTS = ("pissa", "olora", "corda", "lora_ga")
+
+
+# What may have any value: it decides shapes, scales or training, or only where the adapter goes.
+_FREE = {
+    *("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"),
+    *("revision", "inference_mode", "r", "lora_alpha", "lora_dropout", "use_rslora"),
+    *("rank_pattern", "alpha_pattern", "target_modules", "exclude_modules", "modules_to_save"),
+    *("layers_to_transform", "layers_pattern", "fan_in_fan_out", "init_lora_weights"),
+    *("loftq_config", "eva_config", "corda_config", "lora_ga_config", "runtime_config"),
+    *("megatron_core", "qalora_group_size"),
+}
+
+
+_REASONS = {
+    "use_dora": "DoRA also rescales the rows of the weight",
+    "lora_bias": "it adds a bias",
+    "bias": "it trains the biases of the base model",
+    "trainable_token_indices": "it trains rows of the embeddings",
+    "layer_replication": "it repeats layers of the base model",
+    "target_parameters": "it adapts parameters outside of linear layers",
+}
+
+
+class Increment(NamedTuple):
+    """What an adapter adds to one frozen weight: ΔW = scale · (product of the factors).
+
+    Attributes:
+        factors: those of LoRA²; of one plane for AdaLoRA and LoRA, whose λ is 1.
+        scale: the factor of ΔW.
+    """
+
+    factors: Factors
+    scale: float
+
+
+def increments_in(state: State, config: PeftConfig) -> dict[str, Increment]:
+    """Return what an adapter as it is saved adds, by module name; zeroed ranks are cut.
+
+    Args:
+        state: the tensors of `adapter_model.safetensors`; left as they are.
+        config: its configuration; left as it is.
+
+    Raises:
+        ValueError: the adapter is more than low-rank increments of linear layers on the untouched
+            base model, or tensors and configuration do not fit each other.
+    """
+    if isinstance(config, Lora2Config):
+        small = factors_in(prune_state(state, copy.copy(config)))
+        return {name: Increment(matrix, config.increment_scale) for name, matrix in small.items()}
+    if not isinstance(config, LoraConfig):
+        kind = getattr(config.peft_type, "value", config.peft_type)
+        raise ValueError(
+            f"This is a {kind} adapter, but only LoRA², LoRA and AdaLoRA can be cut to a rank."
+        )
+    _refuse_more_than_added(config)
+    parts = _parts(state)
+    if isinstance(config, AdaLoraConfig):
+        return _of_adalora(parts, config)
+    return {
+        name: Increment(
+            Factors((found["B"],), found["A"].new_ones(len(found["A"])), (found["A"],)),
+            _lora_scale(name, len(found["A"]), config),
+        )
+        for name, found in parts.items()
+    }
+
+
+def beside(state: State) -> State:
+    """Return the tensors that are saved beside the increments: `modules_to_save`."""
+    return {key: tensor for key, tensor in state.items() if not re.search(r"\.lora2?_", key)}
+
+
+def scale_in(layer: Any, adapter_name: str) -> float:
+    """Return the scale that a LoRA or AdaLoRA layer of PEFT multiplies with right now."""
+    scale = float(layer.scaling[adapter_name])
+    ranks = getattr(layer, "ranknum", None)
+    return scale if ranks is None else scale / _adalora_divisor(float(ranks[adapter_name]))
+
+
+def _adalora_divisor(rank: float) -> float:
+    return rank + 1e-5  # as PEFT has it
+
+
+def _of_adalora(parts: dict[str, dict[str, Tensor]], config: AdaLoraConfig) -> dict[str, Increment]:
+    matrices = [Factors((p["B"],), p["E"].view(-1), (p["A"],)) for p in parts.values()]
+    increments = {}
+    for name, matrix, keep in zip(parts, matrices, alive(matrices), strict=True):
+        # PEFT divides by the rank of the start, whatever is left of it.
+        alpha = config.lora_alpha if config.lora_alpha > 0 else len(matrix.values)
+        scale = alpha / _adalora_divisor(config.init_r)
+        increments[name] = Increment(cut(matrix, keep), scale)
+    return increments
+
+
+def _lora_scale(name: str, width: int, config: LoraConfig) -> float:
+    ranks, alphas = config.rank_pattern or {}, config.alpha_pattern or {}
+    rank = ranks.get(get_pattern_key(list(ranks), name), config.r)
+    if rank != width:
+        raise ValueError(
+            f"The adapter's tensors do not fit its configuration: {name} is of rank {width}, but "
+            f"`r` and `rank_pattern` say {rank}."
+        )
+    alpha = alphas.get(get_pattern_key(list(alphas), name), config.lora_alpha)
+    return float(alpha / (math.sqrt(rank) if config.use_rslora else rank))
+
+
+def _parts(state: State) -> dict[str, dict[str, Tensor]]:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in state.items():
+        if ".lora_" not in key:
+            continue
+        found = _KEY.fullmatch(key)
+        part = found[2].removeprefix("lora_") if found else ""
+        if found is None or part not in ("A", "B", "E") or tensor.ndim != 2:
+            raise ValueError(
+                f"{key} belongs to no linear layer: embeddings, convolutions and other layers "
+                "cannot be cut. Leave them out of `target_modules`, or merge the adapter."
+            )
+        parts.setdefault(found[1], {})[part] = tensor
+    if not parts or any({"A", "B"} - found.keys() for found in parts.values()):
+        raise ValueError("The adapter's tensors hold no whole LoRA: there is nothing to cut.")
+    return parts
+
+
+def _refuse_more_than_added(config: LoraConfig) -> None:
+    start = config.init_lora_weights
+    if start not in _ADDITIVE_STARTS:
+        convertible = str(start).lower().startswith(_CONVERTIBLE_STARTS)
+        remedy = (
+            "Convert it to the untouched base model first: `save_pretrained(folder, "
+            "path_initial_model_for_weight_conversion=...)` of PEFT writes a LoRA of twice the rank"
+            if convertible
+            else "Merge it by `merge_and_unload()` and keep the whole model"
+        )
+        raise ValueError(
+            f"Its start (`init_lora_weights: {start}`) may have changed the weights of the base "
+            f"model, which the adapter alone does not tell. {remedy}."
+        )
+    own = {field.name for field in fields(AdaLoraConfig)} - {f.name for f in fields(LoraConfig)}
+    for field in fields(config):
+        if field.name in _FREE | own or getattr(config, field.name) == _default(field):
+            continue
+        reason = _REASONS.get(field.name, "that is more than B · A, added to a frozen weight")
+        raise ValueError(
+            f"`{field.name}: {getattr(config, field.name)}` cannot be cut to a rank: {reason}. "
+            "Merge the adapter by `merge_and_unload()` and keep the whole model."
+        )
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
 
 Pair = tuple[Tensor, Tensor]
 

@@ -8,7 +8,7 @@ import typer
 
 from .. import __version__
 from . import main as main  # scripts that were installed earlier begin here
-from . import verbs_look, verbs_method, verbs_run
+from .commands import verbs_look, verbs_method, verbs_run
 
 app = typer.Typer(
     name="lora2-search",
@@ -18,10 +18,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing boxes around the help doubles its time
 )
+
+
 runs_app = typer.Typer(
     help="List, show and deliver what was run.", no_args_is_help=True, rich_markup_mode=None
 )
+
+
 app.add_typer(runs_app, name="runs")
+
 
 for verb in (
     verbs_run.tune,
@@ -37,8 +42,14 @@ for verb in (
     verbs_look.doctor,
 ):
     app.command()(verb)
+
+
 runs_app.command("list")(verbs_look.runs_list)
+
+
 runs_app.command("show")(verbs_look.runs_show)
+
+
 runs_app.command("sync")(verbs_look.runs_sync)
 
 

@@ -20,6 +20,8 @@ Set = Annotated[
         show_default=False,
     ),
 ]
+
+
 Name = Annotated[
     str | None,
     typer.Option(
@@ -28,10 +30,14 @@ Name = Annotated[
         show_default=False,
     ),
 ]
+
+
 File = Annotated[
     str | None,
     typer.Argument(metavar="FILE", help="As the option for it below.", show_default=False),
 ]
+
+
 RunName = Annotated[
     str | None,
     typer.Option(
@@ -40,10 +46,14 @@ RunName = Annotated[
         show_default=False,
     ),
 ]
+
+
 Resume = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Go on where NAME stopped.", show_default=False),
 ]
+
+
 Address = Annotated[
     str | None,
     typer.Option(
@@ -82,6 +92,8 @@ Storage = Annotated[
         show_default=False,
     ),
 ]
+
+
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -89,9 +101,13 @@ TrackingUri = Annotated[
         show_default=False,
     ),
 ]
+
+
 Json = Annotated[
     bool, typer.Option("--json", help="Results as JSON on stdout, progress on stderr.")
 ]
+
+
 Wide = Annotated[
     bool, typer.Option("--wide", help="Every column of a table, however wide the terminal is.")
 ]

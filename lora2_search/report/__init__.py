@@ -1,1 +1,5 @@
-"""Statistics, tables, figures and pages, made from records."""
+"""Reports: words, tables, figures, pages and archives."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
-"""Many runs on Ray, chosen by Optuna."""
+"""Studies: what Optuna proposes, is told, and stores."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -9,8 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..database import sqlite_url
-from ..stored import Damaged, reading_database
+from ..store import Damaged, reading_database, sqlite_url
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -19,8 +18,14 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 STUDY_FILE = "study.db"
+
+
 TRIALS_FOLDER = "trials"
+
+
 _REMEDY = "restore it from a copy; the records of its trials are whole and stay"
+
+
 _PATIENCE_SECONDS = 60
 
 

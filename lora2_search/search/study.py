@@ -9,16 +9,23 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
+from ..config import Source
+from ..config.space import (
+    HEAD_ONLY,
+    SPACE_FILE,
+    Space,
+    grace_period,
+    load_space,
+    reference_records,
+    reference_runs,
+    validate_space,
+)
+from ..config.space import notes as early_stopping_notes
 from ..errors import UserError
-from ..observer import Observer
-from ..source import Source
-from ..training.record import RunRecord
-from . import early_stopping
-from .interruption import Interruption
-from .proposals import Proposals, seconds_spent
-from .references import HEAD_ONLY, reference_records, reference_runs
-from .shelf import Shelf
-from .space import SPACE_FILE, Space, load_space, validate_space
+from ..execution import Interruption
+from ..store import RunRecord, Shelf
+from ..training import Observer
+from .ask_tell import Proposals, seconds_spent
 from .storage import opened, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
@@ -28,9 +35,11 @@ if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from ray.tune.schedulers import TrialScheduler
 
-    from .trainable import TrialTrainable
+    from ..execution import TrialTrainable
 
 STUDIES = Shelf("study", "studies", SPACE_FILE, "tune")
+
+
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
 
@@ -80,7 +89,7 @@ class Study:
         if self.space.scheduler.name == "none":
             return []
         wanted = self.space.scheduler.grace
-        return early_stopping.notes(self.space.run_config(), self.space.search, wanted)
+        return early_stopping_notes(self.space.run_config(), self.space.search, wanted)
 
     def frame(self) -> pandas.DataFrame:
         """Return one row a trial: number, state, scores, settings, sizes, seconds.
@@ -127,10 +136,8 @@ def run_study(
             before, or its data or model are; another process runs the study; the cluster cannot be
             reached; or the first trials all fail for the same reason.
     """
-    from ..training.inputs import check_kept
-    from .engine import execute
-    from .holding import held
-    from .trainable import TrialTrainable
+    from ..execution import TrialTrainable, execute, held
+    from ..training import check_kept
 
     space = validate_space(Source(space.model_dump(), name=space.name))
     folder = study_folder(space.name, storage)
@@ -211,14 +218,14 @@ def _source(
 
 
 def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
-    from .schedulers import make_scheduler
+    from ..execution import make_scheduler
 
     base, early = space.run_config(), space.scheduler
     ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     return make_scheduler(
         early.name,
         last=base.training.evaluations,
-        grace=early_stopping.grace_period(base, space.search, early.grace),
+        grace=grace_period(base, space.search, early.grace),
         reduction_factor=early.reduction_factor,
         past=[trial.intermediate_values for trial in ended],
     )

@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..stored import Damaged
-from ..training.record import RECORD_FILE, RunRecord, read_record, readable_record
-from .proposals import TRIALS_FOLDER, reason_of, trial_key
-from .storage import stored_trials
+from ..store import RECORD_FILE, Damaged, RunRecord, read_record, readable_record
+from .ask_tell import reason_of, trial_key
+from .storage import TRIALS_FOLDER, stored_trials
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

@@ -1,1 +1,5 @@
-"""Runs in MLflow, by way of a spool that is the truth."""
+"""MLflow: a spool on disk, its delivery, its server."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

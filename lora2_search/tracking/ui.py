@@ -1,20 +1,184 @@
-"""``ui``: MLflow in the browser, opened at the right view."""
+"""MLflow's own server and page."""
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from ..home import home
-from ..stored import Damaged
+from .. import signals
+from ..errors import UserError
+from ..store import Damaged, home
 from . import uri as uris
-from .cursor import cursor_path, load
-from .server import start_server
-from .spool import Identity, parent_path, read
+from .delivery.cursor import cursor_path, load
+from .spool.spool import Identity, parent_path, read
 from .views import address
+
+HOST = "127.0.0.1"
+
+
+_START_SECONDS = 120.0
+
+
+_STOP_SECONDS = 5.0
+
+
+class Server:
+    """A running server.
+
+    Attributes:
+        base: Its address.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], base: str, log: Path, uri: str) -> None:
+        self.base = base
+        self._process, self._log, self._uri = process, log, uri
+
+    def wait_until_ready(self) -> None:
+        """Return when the server answers.
+
+        Raises:
+            UserError: It ended, or did not answer within two minutes.
+        """
+        # Not by way of an `http_proxy`, where this machine's loopback is another one.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        last = time.monotonic() + _START_SECONDS
+        while time.monotonic() < last:
+            if self._process.poll() is not None:
+                raise UserError(f"the MLflow server did not start; its last words:\n{self._tail()}")
+            try:
+                with direct.open(f"{self.base}/health", timeout=5):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.2)
+        self.stop()
+        raise UserError(f"the MLflow server at {self.base} does not answer; see {self._log}")
+
+    def wait(self) -> int:
+        """Return the exit status when the server ends."""
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """End the server and all its processes."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(2 * _STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def _tail(self) -> str:
+        last = self._log.read_text(errors="replace").splitlines()[-5:]
+        return uris.redacted("\n".join(last), self._uri)
+
+
+def start_server(uri: str, port: int, log: Path) -> Server:
+    """Start a server over the database ``uri`` and return without waiting for it.
+
+    Raises:
+        UserError: The port is taken; the message names the next free one.
+    """
+    check_port(port)
+    uris.prepare(uri)
+    environment = {
+        **os.environ,
+        **uris.proxies_spared(),
+        # Not on the command line, where everyone on the machine could read a password.
+        "MLFLOW_BACKEND_STORE_URI": uri,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    if folder := uris.artifact_folder(uri):
+        environment["MLFLOW_ARTIFACTS_DESTINATION"] = str(folder)
+    log.touch(mode=0o600)  # MLflow may write there how it was called
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(port)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            env=environment,
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,
+        )
+    return Server(process, f"http://{HOST}:{port}", log, uri)
+
+
+def check_port(port: int) -> None:
+    """Check that a server can listen on ``port``.
+
+    Raises:
+        UserError: It cannot; the message names the next free port.
+    """
+    if not 1 <= port <= 65535:
+        raise UserError(f"--port must be between 1 and 65535, but got {port}")
+    if _is_free(port):
+        return
+    free = next((other for other in range(port + 1, 65536) if _is_free(other)), None)
+    remedy = f"; --port {free} is free" if free else ""
+    raise UserError(f"port {port} is in use or not yours to open{remedy}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As the server does: an address that only waits for late packets is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def main() -> None:
+    """Run MLflow's server and end its whole process group when stdin closes or SIGTERM comes.
+
+    MLflow leaves workers behind when it is killed; this process leads their group and, holding
+    only a pipe, learns of its starter's death whatever way that came.
+    """
+    signals.let_through()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", sys.argv[1]]
+        + ["--workers", "1"],
+        stdin=subprocess.DEVNULL,
+    )
+    end = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        end.set()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    threading.Thread(target=_set_at_end_of_input, args=(end,), daemon=True).start()
+    while not end.wait(0.2):
+        if server.poll() is not None:
+            break
+    os.killpg(0, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(_STOP_SECONDS)
+    # What is left of the group does not listen; this process is part of it, and done.
+    os.killpg(0, signal.SIGKILL)
+
+
+def _set_at_end_of_input(end: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    end.set()
+
+
+if __name__ == "__main__":
+    main()
+
 
 DEFAULT_PORT = 5000
 

@@ -13,12 +13,17 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from .spool import ParentKind
+from .spool.spool import ParentKind
 
 BEST = "best/score"
+
+
 FINAL = "final/score"
 
+
 _TAG = "mlflow.sharedViewState."
+
+
 # An experiment tag holds 20,000 characters; beyond some dozens of columns nobody reads them.
 _MAX_COLUMNS = 40
 

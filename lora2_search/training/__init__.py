@@ -1,1 +1,5 @@
-"""One run from configuration to record: Accelerate, transformers and PEFT, no Ray, no MLflow."""
+"""One run: data, model, loop, export. It knows neither Ray, Optuna nor MLflow."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

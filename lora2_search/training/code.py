@@ -9,23 +9,27 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 
+
 # What turns settings and data into a result, from the package's folder.
 DECIDING = (
     "adapter",
     "training",
-    "config.py",
-    "model_types.py",
-    "sections.py",
-    "vocabulary.py",
+    "config/model_types.py",
+    "config/run.py",
+    "config/schema.py",
+    "config/tasks.py",
+    "config/vocabulary.py",
 )
+
+
 # Of these folders, what only counts beforehand, looks at a user's file, words a card, or cuts an
 # adapter that a run has left.
 NOT_DECIDING = (
-    "training/card.py",
-    "training/compress.py",
-    "training/estimate.py",
-    "training/inspection.py",
-    "training/sizes.py",
+    "training/data/inspect.py",
+    "training/events.py",
+    "training/export/card.py",
+    "training/loop/estimate.py",
+    "training/models/sizes.py",
 )
 
 

@@ -1,4 +1,4 @@
-"""What a verification measures: checks, seeds, margin, and the settings of every arm."""
+"""What a verification measures, and how far it has come."""
 
 from __future__ import annotations
 
@@ -6,25 +6,105 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from ..config import PACKAGED_TASKS, RunConfig, validate, with_settings
+from ..config import (
+    PACKAGED_TASKS,
+    RunConfig,
+    Source,
+    merge,
+    validate,
+    with_overrides,
+    with_settings,
+)
 from ..errors import ConfigError, Problem, UserError, did_you_mean
-from ..source import Source, merge, with_overrides
-from .part import Part
+from ..store import Damaged, reading, set_aside, stored_json, write_json
+
+PARTS_FOLDER = "parts"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run and the probes beside it.
+
+    Attributes:
+        arm: Which settings it has.
+        seed: Its seed.
+        probes: What is measured beside it.
+    """
+
+    arm: str
+    seed: int
+    probes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.arm}, seed {self.seed}"
+
+    def path(self, folder: Path) -> Path:
+        """Return the file of its results in a verification's folder."""
+        return folder / PARTS_FOLDER / f"{self.arm}-seed{self.seed}.json"
+
+    def read(self, folder: Path) -> dict[str, Any] | None:
+        """Return its results by probe; ``None`` where they were not all measured yet.
+
+        A damaged file counts as not measured: `damage` says so.
+        """
+        found = _read(self.path(folder))
+        if found is None:
+            return None
+        whole = "diverged" in found or set(self.probes) <= found.keys()
+        return found if whole else None
+
+    def write(self, folder: Path, results: dict[str, Any]) -> None:
+        """Keep results, beside those of other probes that an earlier run of it measured."""
+        path = self.path(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        earlier = _read(path) or {}
+        if self.damage(folder):
+            set_aside(path)
+        write_json(path, earlier | results)
+
+    def damage(self, folder: Path) -> str | None:
+        """Return what is wrong with the file of its results, ``None`` where nothing is."""
+        try:
+            stored_json(self.path(folder), "it is measured anew by the same `verify` command")
+        except Damaged as damage:
+            return str(damage)
+        return None
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] | None = stored_json(path)
+    except Damaged:
+        return None
+    return found
+
 
 # The learning rate is that of the suite `quick`, chosen on other seeds and another split; trials
 # while this was written used seeds 100 to 105. So neither had a part in what is measured.
 FIRST_SEED = 200
+
+
 DEFAULTS: dict[str, Any] = {
     "data": {"split_seed": 2, "train_size": 1000, "max_length": 32},
     "adapter": {"k": 8, "r": 8, "target_rank": 4, "gamma": 0.1},
     "training": {"epochs": 1.0, "batch_size": 16, "lr": 2e-2, "head_lr": 1e-3, "evaluations": 1},
 }
+
+
 # The packaged sentences are many; a file of one's own is cut by fractions, as in every run.
 PACKAGED_SIZES = {"data": {"validation_size": 200, "test_size": 1000}}
+
+
 QUICK: dict[str, Any] = {"data": {"train_size": 256}, "training": {"steps": 16}}
+
+
 PACKAGED_QUICK = {"data": {"validation_size": 100, "test_size": 200}}
+
 
 ARMS: dict[str, dict[str, Any]] = {
     "start": {},
@@ -34,6 +114,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "no-regulariser": {"adapter.scoring": "none", "adapter.gamma": 0.0},
     "cross": {"adapter.scoring": "none", "adapter.gamma_cross": 1.0},
 }
+
+
 # Which probe each check needs, beside a run of which arm.
 CHECKS: dict[str, list[tuple[str, str]]] = {
     "start": [("start", "start")],
@@ -201,3 +283,47 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
         problems.append(Problem("adapter.k", message))
     if problems:
         raise ConfigError(problems)
+
+
+PLAN_FILE = "verification.json"
+
+
+ROWS_FILE = "rows.json"
+
+
+_REMEDY = "measure anew in another folder"
+
+
+def parts_done(folder: Path) -> tuple[int, int]:
+    """Return how many of its parts are measured, and how many it has.
+
+    Raises:
+        UserError: Its ``verification.json`` is broken.
+    """
+    parts = _parts(folder)
+    return sum(part.read(folder) is not None for part in parts), len(parts)
+
+
+def damaged_parts(folder: Path) -> list[str]:
+    """Return which files of parts are damaged, one sentence each."""
+    return [damage for part in _parts(folder) if (damage := part.damage(folder))]
+
+
+def told_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of its table as plain values; none while it has not ended once.
+
+    Raises:
+        Damaged: The file of the rows cannot be read.
+    """
+    remedy = "the same `verify` command writes it anew"
+    rows: list[dict[str, Any]] = stored_json(folder / ROWS_FILE, remedy, kind=list) or []
+    return rows
+
+
+def _parts(folder: Path) -> list[Part]:
+    path = folder / PLAN_FILE
+    told = stored_json(path, _REMEDY)
+    if told is None:
+        raise Damaged(path, "it is missing", _REMEDY)
+    with reading(path, _REMEDY):
+        return list(parts_of(told["checks"], told["seeds"]))

@@ -1,4 +1,4 @@
-"""Measures the parts of a verification in processes of their own, one torch thread each."""
+"""The processes that measure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,68 @@ from typing import Any
 
 from .. import signals
 from ..errors import UserError
-from .part import Part
-from .plan import Plan
+from ..training import Diverged, prepare
+from .plan import Part, Plan
+from .probes.agreement import AgreementProbe
+from .probes.leave_one_out import TruthProbe
+from .probes.merging import CompressProbe, MergeProbe
+from .probes.planes import PlanesProbe
+from .probes.shadows import ScoreProbe, Shadows
+from .probes.start import measure_start
+from .probes.watch import Probe, Watch, Watched
+
+_ALONE: dict[str, Callable[[Watch], Probe]] = {
+    "planes": PlanesProbe,
+    "score": ScoreProbe,
+    "merge": MergeProbe,
+    "compress": CompressProbe,
+}
+
+
+_WITH_SHADOWS: dict[str, Callable[[Watch, Shadows], Probe]] = {
+    "agreement": AgreementProbe,
+    "truth": TruthProbe,
+}
+
+
+def measure(plan: Plan, part: Part) -> dict[str, Any]:
+    """Return what the part's probes measured, by probe.
+
+    A run whose loss is no longer finite gives ``diverged`` (why) and ``majority`` (the score of
+    always giving the commonest answer) instead.
+
+    Raises:
+        ConfigError: Data, columns or model are missing.
+        UserError: The hub cannot be reached.
+    """
+    config = plan.run_config(part.arm, part.seed)
+    if part.arm == "start":
+        return measure_start(config)
+    watch = Watch(plan, part.seed, prepare(config))
+    trainer = watch.prepared.trainer
+    probes = _probes(watch, part)
+    trainer.progress.adaptive = Watched(trainer.progress.adaptive, list(probes.values()))
+    for probe in probes.values():
+        probe.step(0)
+    try:
+        for _ in trainer.advance(0, watch.total):
+            pass
+    except Diverged as error:
+        return {"diverged": str(error), "majority": watch.prepared.data.majority}
+    return {name: probe.result() for name, probe in probes.items()}
+
+
+def _probes(watch: Watch, part: Part) -> dict[str, Probe]:
+    probes: dict[str, Probe] = {}
+    # Truth takes minutes: beside it a step's time would be no step's time.
+    names = sorted(part.probes, key=lambda name: name == "truth")
+    shadows = Shadows(watch) if set(names) & _WITH_SHADOWS.keys() else None
+    for name in names:
+        if shadows is not None and name in _WITH_SHADOWS:
+            probes[name] = _WITH_SHADOWS[name](watch, shadows)
+        else:
+            probes[name] = _ALONE[name](watch)
+    return probes
 
 
 def measure_parts(
@@ -98,7 +158,6 @@ def _leave_with_parent() -> None:
 
 
 def _measured(plan: Plan, part: Part) -> tuple[dict[str, Any], float]:
-    from .measuring import measure
 
     begun = time.perf_counter()
     return measure(plan, part), time.perf_counter() - begun

@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.search.conftest import ray_here, workers_find_tests
+from tests.support.ray_here import ray_here, workers_find_tests
 
 __all__ = ["ray_here", "workers_find_tests"]

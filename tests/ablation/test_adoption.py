@@ -13,19 +13,19 @@ import pytest
 from lora2_search.ablation.adoption import Adoption
 from lora2_search.ablation.reuse import Circumstances
 from lora2_search.ablation.runner import run_suite
-from lora2_search.ablation.suite import Suite, validate_suite
-from lora2_search.chosen import chosen_suite
-from lora2_search.config import RunConfig
+from lora2_search.config.run import RunConfig
+from lora2_search.config.run_info import RunInfo
+from lora2_search.config.space.schema import Resources
+from lora2_search.config.suite.schema import Suite, validate_suite
+from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.observer import RunInfo
-from lora2_search.report.archive import unpacked, write_archive
-from lora2_search.report.archive_state import read_state
-from lora2_search.search.space import Resources
-from lora2_search.source import Source
-from lora2_search.training.inputs import inputs_of
-from lora2_search.training.record import RunRecord, read_record
-from tests.report.factories import write_run
-from tests.search.stand_in import STEPS, StandIn
+from lora2_search.experiments.request import chosen_suite
+from lora2_search.report.archive.archive import unpacked, write_archive
+from lora2_search.report.archive.state import read_state
+from lora2_search.store.record import RunRecord, read_record
+from lora2_search.training.data.inputs import inputs_of
+from tests.support.stand_in import STEPS, StandIn
+from tests.support.suites import write_run
 
 TERMS = Resources(cpus_per_trial=1, gpus_per_trial=0)
 

@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.decided import begun, until_decided
 from lora2_search.ablation.runner import SuiteResult
-from lora2_search.ablation.suite import Suite
+from lora2_search.ablation.sequential import begun, until_decided
+from lora2_search.config.suite.schema import Suite
 from lora2_search.errors import UserError
-
-from .test_runner import suite
+from tests.ablation.test_runner import suite
 
 PLAN = {"first": 2, "every": 3, "most": 7}
 

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from lora2_search.ablation.growth import as_grown, with_more_seeds
+from lora2_search.config.suite.schema import as_grown, with_more_seeds
 from lora2_search.errors import UserError
-
-from .test_runner import suite
+from tests.ablation.test_runner import suite
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 
 from lora2_search.ablation.reuse import Circumstances, reusable, take_over
-from lora2_search.config import RunConfig, with_settings
-from lora2_search.observer import RunInfo
-from lora2_search.search.space import Resources
+from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.config.run_info import RunInfo
+from lora2_search.config.space.schema import Resources
+from lora2_search.store.record import read_record
 from lora2_search.training.code import code_hash
-from lora2_search.training.record import read_record
-
-from .finished import HERE, leave, made
+from tests.support.finished import HERE, leave, made
 
 
 @pytest.fixture

@@ -11,25 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.growth import with_more_seeds
-from lora2_search.ablation.runner import (
-    read_suite_result,
-    run_suite,
-    stored_suite,
-    suite_folder,
-)
-from lora2_search.ablation.suite import Suite, validate_suite
-from lora2_search.config import RunConfig
+from lora2_search.ablation.runner import read_suite_result, run_suite, stored_suite, suite_folder
+from lora2_search.config.run import RunConfig
+from lora2_search.config.suite.schema import Suite, validate_suite, with_more_seeds
+from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
+from lora2_search.execution.trainable import Run
 from lora2_search.search.study import run_study
-from lora2_search.search.trainable import Run
-from lora2_search.source import Source
-from lora2_search.training.record import read_record
-from tests.search.spaces import space_of
-from tests.search.stand_in import STEPS, Recorder, StandIn
+from lora2_search.store.record import read_record
 from tests.support.exactly_once import assert_every_point_once
-
-from .finished import Finishing
+from tests.support.finished import Finishing
+from tests.support.spaces import space_of
+from tests.support.stand_in import STEPS, Recorder, StandIn
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,18 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.suite import Suite, validate_suite
-from lora2_search.ablation.tuning import (
-    chosen_settings,
-    further_trials,
-    open_ends,
-    told_choices,
-)
+from lora2_search.ablation.tuning import chosen_settings, further_trials, open_ends, told_choices
+from lora2_search.config.suite.schema import Suite, validate_suite
+from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.source import Source
-from lora2_search.training.record import RunRecord
-
-from .test_runner import suite
+from lora2_search.store.record import RunRecord
+from tests.ablation.test_runner import suite
 
 RATES = [0.1, 0.2, 0.3]
 

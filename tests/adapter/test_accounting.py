@@ -8,14 +8,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import DebertaV2Config, DebertaV2ForSequenceClassification
 
-from lora2_search.adapter import (
-    Lora2Config,
-    count_parameters,
-    default_modules_to_save,
-    default_targets,
-)
-
-from .models import BERT_TARGETS, adapted_bert, factors_of, tiny_bert
+from lora2_search.adapter.accounting import count_parameters
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.config.model_types import default_modules_to_save, default_targets
+from tests.support.adapters import BERT_TARGETS, adapted_bert, factors_of, tiny_bert
 
 
 def deberta_v3_base(**settings: Any) -> PeftModel:

@@ -8,7 +8,14 @@ from peft import AdaLoraConfig, PeftModel, get_peft_model
 from peft.tuners.adalora import AdaLoraLayer
 from torch import Tensor
 
-from .models import BERT_TARGETS, adapted_bert, labels, optimizer_of, tiny_bert, tokens
+from tests.support.adapters import (
+    BERT_TARGETS,
+    adapted_bert,
+    labels,
+    optimizer_of,
+    tiny_bert,
+    tokens,
+)
 
 STEPS, ALPHA, RANK, GAMMA = 50, 16, 6, 0.5
 

@@ -19,9 +19,9 @@ from lora2_search.adapter.allocation import (
 )
 from lora2_search.adapter.factors import Factors
 from lora2_search.adapter.schedule import BudgetSchedule
-from lora2_search.adapter.scoring import RandomScoring, ScoringError
-
-from .models import matrices
+from lora2_search.adapter.scoring.interface import ScoringError
+from lora2_search.adapter.scoring.priority import RandomScoring
+from tests.support.adapters import matrices
 
 
 @settings(max_examples=100, deadline=None)

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from lora2_search.adapter import Lora2Config
-from lora2_search.config import RunConfig, validate
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.config.run import RunConfig, validate
+from lora2_search.config.yaml import read_yaml
 from lora2_search.errors import ConfigError
-from lora2_search.source import read_yaml
 
 # What is set, what both sentences name, and what the rule is called in either.
 MISTAKES: list[tuple[dict[str, Any], str, str, type[Exception]]] = [

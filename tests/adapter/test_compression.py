@@ -16,12 +16,12 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lora2_search.adapter import Lora2Config, compress, count_parameters, prune
-from lora2_search.adapter.compression import compress_state, plain_lora
+from lora2_search.adapter.accounting import count_parameters
+from lora2_search.adapter.compression import compress, compress_state, plain_lora
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.factors import Factors, delta_weight
-from lora2_search.adapter.pruning import factors_in, prune_state
-
-from .models import (
+from lora2_search.adapter.pruning import factors_in, prune, prune_state
+from tests.support.adapters import (
     adapted_bert,
     factors_of,
     layers_of,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from peft import PeftConfig
 
-from lora2_search.adapter import Lora2Config
+from lora2_search.adapter.config import Lora2Config
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,7 @@ from lora2_search.adapter.factors import (
     named_generator,
     through_planes,
 )
-
-from .models import matrices
+from tests.support.adapters import matrices
 
 sizes = st.integers(1, 6)
 

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from transformers import GPT2Config, GPT2ForSequenceClassification
 from transformers.pytorch_utils import Conv1D
 
-from lora2_search.adapter import Lora2Config, default_modules_to_save
-from lora2_search.adapter.frozen import read_weight, write_weight
+from lora2_search.adapter.base_layers import read_weight, write_weight
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.layer import Linear
-
-from .models import close, factors_of, layers_of, optimizer_of, run, scramble, tokens
+from lora2_search.config.model_types import default_modules_to_save
+from tests.support.adapters import close, factors_of, layers_of, optimizer_of, run, scramble, tokens
 
 
 def twins(init: str = "gaussian", **settings: Any) -> tuple[Linear, Linear]:

@@ -19,10 +19,9 @@ from peft import (
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from lora2_search.adapter import Lora2Config, compress
-from lora2_search.adapter.compression import compress_saved, compress_state
-
-from .models import BERT_TARGETS, adapted_bert, scramble, tiny_bert, tokens
+from lora2_search.adapter.compression import compress, compress_saved, compress_state
+from lora2_search.adapter.config import Lora2Config
+from tests.support.adapters import BERT_TARGETS, adapted_bert, scramble, tiny_bert, tokens
 
 SHARED: dict[str, Any] = {"target_modules": BERT_TARGETS, "modules_to_save": ["classifier"]}
 UNEVEN = {"query": 2, "layer.1.attention.self.value": 5, "intermediate.dense": 3}

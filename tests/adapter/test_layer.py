@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lora2_search.adapter import Lora2Config
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.layer import Linear
-
-from .models import scramble
+from tests.support.adapters import scramble
 
 
 def layer(d_out: int, d_in: int, dtype: torch.dtype = torch.float64, **config: Any) -> Linear:

@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from .models import adapted_bert, factors_of, labels, optimizer_of, tokens
+from tests.support.adapters import adapted_bert, factors_of, labels, optimizer_of, tokens
 
 STEPS = 12
 PRUNED: dict[str, Any] = {"k": 4, "r": 5, "target_rank": 2, "t_init": 2, "t_final": 3, "delta_t": 1}

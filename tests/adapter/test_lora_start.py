@@ -10,13 +10,15 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 
-from lora2_search.adapter import Lora2Config, compress, count_parameters, prune
+from lora2_search.adapter.accounting import count_parameters
+from lora2_search.adapter.compression import compress
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.factors import Factors
 from lora2_search.adapter.layer import Linear
-from lora2_search.adapter.overlap import mean_overlap, outer_growth
-from lora2_search.vocabulary import ALLOCATIONS, BUDGETS, SCALINGS, SCORINGS
-
-from .models import (
+from lora2_search.adapter.orthogonality import mean_overlap, outer_growth
+from lora2_search.adapter.pruning import prune
+from lora2_search.config.vocabulary import ALLOCATIONS, BUDGETS, SCALINGS, SCORINGS
+from tests.support.adapters import (
     adapted_bert,
     close,
     factors_of,

@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
-from lora2_search.adapter import Lora2Config
-from lora2_search.vocabulary import SCORE_LOSSES, SCORINGS
-
-from .models import (
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.config.vocabulary import SCORE_LOSSES, SCORINGS
+from tests.support.adapters import (
     BERT_TARGETS,
     adapted_bert,
     factors_of,

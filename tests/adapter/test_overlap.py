@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lora2_search.adapter.factors import Factors
-from lora2_search.adapter.overlap import mean_overlap, overlap
-
-from .models import matrices
+from lora2_search.adapter.orthogonality import mean_overlap, overlap
+from tests.support.adapters import matrices
 
 SHAPES = [(9, 7), (5, 5), (9, 7), (7, 9)]
 

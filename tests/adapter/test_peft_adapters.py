@@ -8,9 +8,8 @@ import pytest
 import torch
 from peft import get_model_status, get_peft_model
 
-from lora2_search.adapter import Lora2Config
-
-from .models import (
+from lora2_search.adapter.config import Lora2Config
+from tests.support.adapters import (
     adapted_bert,
     layers_of,
     optimizer_of,

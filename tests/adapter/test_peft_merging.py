@@ -9,9 +9,8 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel
 
-from lora2_search.adapter import Lora2Config
-
-from .models import adapted_bert, close, layers_of, scramble, tiny_bert, tokens
+from lora2_search.adapter.config import Lora2Config
+from tests.support.adapters import adapted_bert, close, layers_of, scramble, tiny_bert, tokens
 
 
 @pytest.mark.parametrize("safe", [False, True])

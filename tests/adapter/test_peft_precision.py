@@ -12,10 +12,9 @@ from peft import get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from lora2_search.adapter import Lora2Config
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.layer import Linear
-
-from .models import factors_of, run, scramble, tiny_bert, tokens
+from tests.support.adapters import factors_of, run, scramble, tiny_bert, tokens
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

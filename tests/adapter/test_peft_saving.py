@@ -16,9 +16,9 @@ from torch import nn
 from transformers import BertForSequenceClassification, DebertaV2Config
 from transformers import DebertaV2ForSequenceClassification as Deberta
 
-from lora2_search.adapter import Lora2Config, default_modules_to_save
-
-from .models import (
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.config.model_types import default_modules_to_save
+from tests.support.adapters import (
     adapted_bert,
     close,
     factors_of,

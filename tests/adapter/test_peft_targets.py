@@ -13,9 +13,8 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from lora2_search.adapter import Lora2Config
-
-from .models import BERT_TARGETS, adapted_bert, layers_of, tiny_bert
+from lora2_search.adapter.config import Lora2Config
+from tests.support.adapters import BERT_TARGETS, adapted_bert, layers_of, tiny_bert
 
 
 @pytest.mark.parametrize("name", ["word_embeddings", "LayerNorm"])

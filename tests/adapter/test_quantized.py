@@ -12,11 +12,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import BertConfig, BertForSequenceClassification, BitsAndBytesConfig
 
-from lora2_search.adapter import Lora2Config
-from lora2_search.adapter.frozen import read_weight
+from lora2_search.adapter.base_layers import read_weight
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.layer import Linear
-
-from .models import factors_of, layers_of, optimizer_of, run, scramble, tokens
+from tests.support.adapters import factors_of, layers_of, optimizer_of, run, scramble, tokens
 
 bnb = pytest.importorskip("bitsandbytes")
 pytestmark = pytest.mark.filterwarnings("ignore")

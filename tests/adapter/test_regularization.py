@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lora2_search.adapter.factors import initial_factor, named_generator
-from lora2_search.adapter.overlap import overlap
+from lora2_search.adapter.orthogonality import overlap
 from lora2_search.adapter.regularization import (
     mean_orthogonality_error,
     orthogonality_loss,
     plane_names,
 )
-
-from .models import adapted_bert, factors_of, matrices, optimizer_of, scramble
+from tests.support.adapters import adapted_bert, factors_of, matrices, optimizer_of, scramble
 
 SHAPES = [(9, 7), (9, 7), (7, 9), (5, 5)]
 

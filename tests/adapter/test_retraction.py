@@ -6,9 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from lora2_search.adapter.retraction import polar, retract
-
-from .models import adapted_bert, factors_of, matrices, optimizer_of, run, scramble, train
+from lora2_search.adapter.orthogonality import polar, retract
+from tests.support.adapters import (
+    adapted_bert,
+    factors_of,
+    matrices,
+    optimizer_of,
+    run,
+    scramble,
+    train,
+)
 
 
 def nearest_orthonormal(x: Tensor) -> Tensor:

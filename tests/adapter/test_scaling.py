@@ -8,8 +8,7 @@ from peft import PeftModel
 from torch import Tensor
 
 from lora2_search.adapter.regularization import orthogonality_errors
-
-from .models import adapted_bert, factors_of, labels, tokens
+from tests.support.adapters import adapted_bert, factors_of, labels, tokens
 
 
 def outermost(model: PeftModel) -> list[Tensor]:

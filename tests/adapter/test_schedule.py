@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora2_search.adapter.schedule import BudgetSchedule, as_steps
-from lora2_search.vocabulary import BUDGETS
+from lora2_search.config.vocabulary import BUDGETS
 
 
 @st.composite

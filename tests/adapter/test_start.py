@@ -6,11 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lora2_search.adapter import Lora2Config
-from lora2_search.adapter.layer import Linear
-from lora2_search.adapter.start import leading_directions
-
-from .models import adapted_bert, factors_of, layers_of
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.adapter.layer import Linear, leading_directions
+from tests.support.adapters import adapted_bert, factors_of, layers_of
 
 
 def started(d_out: int, d_in: int, **settings: Any) -> tuple[Linear, Tensor]:

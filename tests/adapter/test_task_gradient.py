@@ -11,9 +11,8 @@ from torch import Tensor
 
 from lora2_search.adapter import model as tuner
 from lora2_search.adapter.factors import Factors
-from lora2_search.adapter.scoring import ImportanceScoring
-
-from .models import adapted_bert, factors_of, labels, optimizer_of, scramble, tokens
+from lora2_search.adapter.scoring.importance import ImportanceScoring
+from tests.support.adapters import adapted_bert, factors_of, labels, optimizer_of, scramble, tokens
 
 STEPS, LARGEST = 8, 0.05
 SETTINGS: dict[str, Any] = {

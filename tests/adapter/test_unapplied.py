@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from peft import PeftModel
 
-from .models import adapted_bert, labels, optimizer_of, tokens
+from tests.support.adapters import adapted_bert, labels, optimizer_of, tokens
 
 PRUNED: dict[str, Any] = {"k": 4, "r": 5, "target_rank": 2}
 ENDS: dict[str, Callable[[PeftModel, Path], object]] = {

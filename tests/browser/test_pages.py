@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from lora2_search.tracking.observer import SpoolObserver
-from lora2_search.tracking.sync import sync
+from lora2_search.tracking.delivery.sync import sync
+from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.ui import address_of
-
-from ..report.test_page import MIXED, write_study
-from ..tracking.servers import answers, free_port, wait_until
-from ..tracking.study import parent, report, run, whole_run
+from tests.report.test_page import MIXED, write_study
+from tests.support.mlflow_study import parent, report, run, whole_run
+from tests.support.servers import answers, free_port, wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -133,7 +132,7 @@ def test_the_report_of_a_study_draws_every_figure_and_asks_nothing_of_a_network(
 ) -> None:
     from selenium.webdriver.common.by import By
 
-    from lora2_search.report.page import write_study_page
+    from lora2_search.report.pages.study import write_study_page
 
     page = write_study_page(write_study(tmp_path, MIXED))
     browser.get(page.as_uri())

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from lora2_search.ablation.runner import SuiteResult
-from lora2_search.ablation.suite import validate_suite
-from lora2_search.cli.ablate import arms_without_a_run, failure_lines
-from lora2_search.source import Source
-from lora2_search.training.record import RunRecord
+from lora2_search.cli.commands.ablate import arms_without_a_run, failure_lines
+from lora2_search.config.suite.schema import validate_suite
+from lora2_search.config.yaml import Source
+from lora2_search.store.record import RunRecord
 
 
 def result(tmp_path: Path, failed: set[str], **more: Any) -> SuiteResult:

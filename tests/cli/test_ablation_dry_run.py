@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from lora2_search.ablation.decided import begun
-from lora2_search.cli.ablation_dry_run import forecast, power_lines, untestable
-from lora2_search.cli.arm_differences import difference_lines
-from lora2_search.report.power import paired_power
-from tests.ablation.finished import HERE, leave, made
+from lora2_search.ablation.sequential import begun
+from lora2_search.cli.commands.ablation_dry_run import (
+    difference_lines,
+    forecast,
+    power_lines,
+    untestable,
+)
+from lora2_search.stats.power import paired_power
 from tests.ablation.test_runner import suite
-
-from .test_dry_run import ESTIMATE as TEN_SECONDS
+from tests.cli.test_dry_run import ESTIMATE as TEN_SECONDS
+from tests.support.finished import HERE, leave, made
 
 TWENTY_SECONDS = replace(TEN_SECONDS, seconds_per_step=2.0)
 GRID = {"training.lr": [0.1, 0.2]}

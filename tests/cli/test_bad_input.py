@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from lora2_search.cli.app import app
-from lora2_search.home import HOME_VARIABLE
+from lora2_search.store.paths import HOME_VARIABLE
 
 
 def space(model: Path, data: Path, **more: Any) -> dict[str, Any]:

@@ -3,10 +3,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-from lora2_search.cli.beginning import watched
-from lora2_search.cli.live import LiveView
-from lora2_search.config import RunConfig
-from lora2_search.observer import RunInfo
+from lora2_search.cli.console.live import LiveView, watched
+from lora2_search.config.run import RunConfig
+from lora2_search.config.run_info import RunInfo
 
 
 def test_a_beginning_is_said_once_before_the_first_run_and_not_without_one() -> None:

@@ -11,9 +11,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification
 
-from lora2_search.training.record import read_record
-
-from .test_export import cli, mine, trained
+from lora2_search.store.record import read_record
+from tests.cli.test_export import cli, mine, trained
 
 __all__ = ["mine"]  # a fixture
 

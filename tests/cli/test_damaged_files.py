@@ -11,27 +11,26 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from lora2_search import stored
-from lora2_search.cli import doctor
+from lora2_search.analysis.published import offer_published
 from lora2_search.cli.app import app
-from lora2_search.config import RunConfig
+from lora2_search.cli.commands import doctor
+from lora2_search.config.run import RunConfig
+from lora2_search.config.run_info import RunInfo
+from lora2_search.config.space.schema import load_space
 from lora2_search.errors import UserError
-from lora2_search.home import HOME_VARIABLE
-from lora2_search.observer import RunInfo
-from lora2_search.report.archive import write_archive
-from lora2_search.report.published import offer_published
-from lora2_search.search.attempt import Attempt, take_overdue
-from lora2_search.search.ownership import is_owned, owned
-from lora2_search.search.space import load_space
-from lora2_search.stored import Damaged
-from lora2_search.tracking.cursor import Cursor, Position, cursor_path, load, pending, save
-from lora2_search.tracking.observer import ParentInfo, SpoolObserver
-from lora2_search.training.reporter import Report
-from lora2_search.training.run import iterate, run
-from lora2_search.verification.part import Part
-
-from ..report.factories import draws, suite, write_run, write_suite
-from .test_named import tell
+from lora2_search.report.archive.archive import write_archive
+from lora2_search.store import files as stored
+from lora2_search.store.files import Damaged
+from lora2_search.store.lease import Attempt, take_overdue
+from lora2_search.store.lock import is_owned, owned
+from lora2_search.store.paths import HOME_VARIABLE
+from lora2_search.tracking.delivery.cursor import Cursor, Position, cursor_path, load, pending, save
+from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
+from lora2_search.training.events import Report
+from lora2_search.training.loop.run import iterate, run
+from lora2_search.verification.plan import Part
+from tests.experiments.test_named import tell
+from tests.support.suites import draws, suite, write_run, write_suite
 
 DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
     "absent": lambda data: None,
@@ -323,7 +322,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
 def test_damaged_tokens_are_made_anew(
     how: str, half_done: tuple[RunConfig, Path], tmp_path: Path, own_home: Path
 ) -> None:
-    from lora2_search.training import preparation
+    from lora2_search.training.loop import prepare as preparation
 
     config, _ = half_done
     for _ in range(2):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli import doctor
-from lora2_search.home import HOME_VARIABLE, home
-from lora2_search.training import packaged
+from lora2_search.cli.commands import doctor
+from lora2_search.store.paths import HOME_VARIABLE, home
+from lora2_search.training.data import assets as packaged
 
 
 def test_python_hardware_and_libraries_are_found_here() -> None:

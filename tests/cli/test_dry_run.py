@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli.dry_run import at_once, forecast
+from lora2_search.cli.commands.dry_run import at_once, forecast
+from lora2_search.config.space.schema import Resources, load_space
 from lora2_search.errors import ConfigError
-from lora2_search.search.space import Resources, load_space
-from lora2_search.training.estimate import Estimate
+from lora2_search.training.loop.estimate import Estimate
 
 ESTIMATE = Estimate(
     sizes={"train": 100, "validation": 10, "test": 10},

@@ -12,12 +12,11 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from lora2_search.cli.app import app
-from lora2_search.config import RunConfig, with_settings
-from lora2_search.search.space import load_space
-from lora2_search.training.record import read_record
-from lora2_search.training.run import run
-
-from .test_named import tell
+from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.config.space.schema import load_space
+from lora2_search.store.record import read_record
+from lora2_search.training.loop.run import run
+from tests.experiments.test_named import tell
 
 
 def cli(*arguments: object) -> Result:

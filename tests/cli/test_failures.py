@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from lora2_search.cli.failures import explained, going_on_by
+from lora2_search.cli.console.say import explained, going_on_by
 from lora2_search.errors import ConfigError, Problem, UserError
 from lora2_search.signals import Interrupted
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lora2_search.cli.live import ROWS, LiveView, duration
-from lora2_search.config import RunConfig
-from lora2_search.observer import RunInfo
-from lora2_search.training.record import RunRecord
-from lora2_search.training.reporter import Report
+from lora2_search.cli.console.live import ROWS, LiveView
+from lora2_search.cli.console.rows import duration
+from lora2_search.config.run import RunConfig
+from lora2_search.config.run_info import RunInfo
+from lora2_search.store.record import RunRecord
+from lora2_search.training.events import Report
 
 
 class Clock:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora2_search.cli.narration import narrator
+from lora2_search.cli.console.say import narrator
 
 
 @pytest.mark.parametrize(("as_json", "out", "err"), [(False, "x\n", ""), (True, "", "x\n")])

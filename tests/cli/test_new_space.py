@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lora2_search.cli.app import app
-from lora2_search.cli.new_space import default_path
-from lora2_search.search.space import load_space
+from lora2_search.cli.commands.new_space import default_path
+from lora2_search.config.space.schema import load_space
 
 
 @pytest.fixture

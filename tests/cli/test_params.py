@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lora2_search.cli.app import app
-from lora2_search.cli.params import parse_widths
+from lora2_search.cli.commands.params import parse_widths
 from lora2_search.errors import UserError
 
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli.report import run_report
+from lora2_search.analysis.study import read_study_table
+from lora2_search.cli.commands.report import run_report
 from lora2_search.errors import UserError
-from lora2_search.report.study import read_study_table
-
-from ..report.designs import RATES
-from ..report.factories import draws, suite, write_suite
-from ..report.test_page import MIXED, write_study
+from tests.report.test_page import MIXED, write_study
+from tests.support.designs import RATES
+from tests.support.suites import draws, suite, write_suite
 
 
 def one_of_each(storage: Path) -> None:

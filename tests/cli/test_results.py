@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli.results import command, print_study, study_result
-from lora2_search.cli.rows import print_json, print_rows
-from lora2_search.search.space import load_space
-from lora2_search.search.study import Study, StudyTrial
-from lora2_search.training.record import Flag, RunRecord, read_record
+from lora2_search.cli.console.results import command, print_study, study_result
+from lora2_search.cli.console.rows import print_json, print_rows
+from lora2_search.config.space.schema import load_space
+from lora2_search.search.study import Study
+from lora2_search.search.trial import StudyTrial
+from lora2_search.store.record import Flag, RunRecord, read_record
 
 COUNTS = {
     "trained_adapter": 168_480,

@@ -18,11 +18,10 @@ import pytest
 import yaml
 
 from lora2_search.tracking.uri import DATABASE
+from tests.support.commands import COMMAND, run
 from tests.support.exactly_once import assert_every_point_once, records_under
+from tests.support.mlflow_study import Stored
 from tests.support.patience import BUSY
-from tests.tracking.study import Stored
-
-from .commands import COMMAND, run
 
 # What the signal is sent to: the driver alone, its process group (`timeout`, a shell), or every
 # process that came from it (Slurm, systemd); and how often.
@@ -39,7 +38,7 @@ CASES = [
     ("SIGINT", "group", 2),
 ]
 CODES = {"SIGINT": 130, "SIGHUP": 129, "SIGTERM": 85, "SIGUSR1": 85, "SIGUSR2": 85}
-SYNCER = "lora2_search.tracking.syncer"
+SYNCER = "lora2_search.tracking.delivery.syncer"
 HANGS = """
 import os
 from lora2_search import signals

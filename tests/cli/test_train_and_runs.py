@@ -9,9 +9,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from lora2_search import api
 from lora2_search.cli.app import app
-from lora2_search.training.record import read_record
+from lora2_search.experiments import api
+from lora2_search.store.record import read_record
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_run_is_trained_listed_shown_delivered_and_never_overwritten(
 def test_ctrl_c_says_how_to_go_on_and_the_rest_is_made_up(
     settings: Path, home_with_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lora2_search.cli.live import LiveView
+    from lora2_search.cli.console.live import LiveView
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

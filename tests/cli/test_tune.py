@@ -12,13 +12,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lora2_search import api
+from lora2_search.experiments import api
 from lora2_search.search.storage import stored_trials
+from lora2_search.store.record import read_record
 from lora2_search.tracking.uri import DATABASE
-from lora2_search.training.record import read_record
+from tests.support.commands import COMMAND, run
 from tests.support.exactly_once import assert_every_point_once
-
-from .commands import COMMAND, run
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from lora2_search.cli import verify as module
 from lora2_search.cli.app import app
+from lora2_search.cli.commands import verify as module
 from lora2_search.tracking.uri import DATABASE
 
 

@@ -14,17 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora2_search.config import RunConfig
+from lora2_search.analysis.comparison import analyse_tasks
+from lora2_search.config.run import RunConfig
 from lora2_search.errors import UserError
-from lora2_search.report.archive import archived, unpacked, write_archive
-from lora2_search.report.archive_state import read_state
-from lora2_search.report.archived_record import lean, rebuilt, shared, without_shared
-from lora2_search.report.comparison import analyse_tasks
-from lora2_search.stored import Damaged
-from lora2_search.training.record import Point, RunRecord
-
-from .designs import STATES, crossed_answers, crossed_suite, in_disrepair, write_crossed
-from .factories import record, suite, write_run, write_suite
+from lora2_search.report.archive.archive import archived, unpacked, write_archive
+from lora2_search.report.archive.record import lean, rebuilt, shared, without_shared
+from lora2_search.report.archive.state import read_state
+from lora2_search.store.files import Damaged
+from lora2_search.store.record import Point, RunRecord
+from tests.support.designs import (
+    STATES,
+    crossed_answers,
+    crossed_suite,
+    in_disrepair,
+    write_crossed,
+)
+from tests.support.suites import record, suite, write_run, write_suite
 
 
 def numbers(analysis: Any) -> Any:

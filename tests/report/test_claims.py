@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.report.archive import write_archive, write_archived_report
-from lora2_search.report.claims import numbers_in, unrecorded
-from lora2_search.report.statistics import holm
-
-from .designs import write_crossed
+from lora2_search.report.archive.archive import write_archive, write_archived_report
+from lora2_search.report.archive.claims import numbers_in, unrecorded
+from lora2_search.stats.significance import holm
+from tests.support.designs import write_crossed
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 # Written and checked by benchmarks/learning_rate.py, from learning_rate.jsonl.

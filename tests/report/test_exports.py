@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lora2_search.report.comparison import analyse_tasks
-from lora2_search.report.exports import comparison_table, csv_text, run_table
-
-from .designs import in_disrepair, write_crossed
-from .factories import suite, write_suite
+from lora2_search.analysis.comparison import analyse_tasks
+from lora2_search.report.tables.csv import comparison_table, csv_text, run_table
+from tests.support.designs import in_disrepair, write_crossed
+from tests.support.suites import suite, write_suite
 
 
 def test_every_planned_run_is_a_row_with_its_factors_and_what_became_of_it(tmp_path: Path) -> None:

@@ -10,23 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora2_search.config import RunConfig
-from lora2_search.report.bands import bands, geometry_keys
-from lora2_search.report.compute import compute_statement
-from lora2_search.report.costs import costs
-from lora2_search.report.evidence import gather
-from lora2_search.report.expected_best import expected_best
-from lora2_search.report.forest import effects
-from lora2_search.report.interactions import interactions
-from lora2_search.report.paper_figures import write_figures
-from lora2_search.report.ranks import mean_ranks
-from lora2_search.report.records import read_suite
-from lora2_search.report.tables import equality_rows, tuning_rows
-from lora2_search.report.tuning import read_tuning
-from lora2_search.training.record import Point
-
-from .designs import RATES, crossed_suite, write_crossed
-from .factories import draws, record, suite, write_run, write_suite
+from lora2_search.analysis.across_tasks import costs
+from lora2_search.analysis.evidence import gather, read_tuning
+from lora2_search.analysis.factorial import effects, interactions
+from lora2_search.analysis.learning_curves import bands, geometry_keys
+from lora2_search.analysis.ranks import mean_ranks
+from lora2_search.analysis.records import read_suite
+from lora2_search.config.run import RunConfig
+from lora2_search.report.figures.paper import write_figures
+from lora2_search.report.tables.suite import equality_rows, tuning_rows
+from lora2_search.report.words.provenance import compute_statement
+from lora2_search.stats.aggregate import expected_best
+from lora2_search.store.record import Point
+from tests.support.designs import RATES, crossed_suite, write_crossed
+from tests.support.suites import draws, record, suite, write_run, write_suite
 
 SCORES = st.lists(st.floats(0, 1), min_size=1, max_size=12)
 

@@ -7,20 +7,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lora2_search.analysis.evidence import gather
+from lora2_search.analysis.published import Published, offer_published, published_on, read_published
 from lora2_search.errors import UserError
-from lora2_search.report.evidence import gather
-from lora2_search.report.latex import (
+from lora2_search.report.tables.latex import (
     arms_table,
     effects_table,
     escaped,
     latex_table,
     mean_and_reach,
 )
-from lora2_search.report.published import Published, offer_published, published_on, read_published
-from lora2_search.report.search_space import search_space_rows, search_space_table
-
-from .designs import RATES
-from .factories import draws, suite, write_suite
+from lora2_search.report.tables.search_space import search_space_rows, search_space_table
+from tests.support.designs import RATES
+from tests.support.suites import draws, suite, write_suite
 
 
 def tables(folder: Path, rates: dict[str, float], **changes: object) -> tuple[str, str]:

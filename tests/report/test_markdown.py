@@ -10,25 +10,16 @@ import pandas as pd
 import pytest
 import yaml
 
-from lora2_search.ablation.suite import load_suite
-from lora2_search.report.comparison import analyse, analyse_tasks
-from lora2_search.report.evidence import gather
-from lora2_search.report.markdown import tasks_report
-from lora2_search.report.provenance import again
-from lora2_search.report.records import read_suite
-from lora2_search.report.tables import (
-    NONE,
-    interval,
-    level,
-    markdown_table,
-    p_value,
-    seed_rows,
-    signed,
-    suite_tables,
-)
-from lora2_search.report.verdict import headline
-
-from .factories import Answers, draws, suite, three_classes, write_suite
+from lora2_search.analysis.comparison import analyse, analyse_tasks
+from lora2_search.analysis.evidence import gather
+from lora2_search.analysis.records import read_suite
+from lora2_search.config.suite.schema import load_suite
+from lora2_search.report.pages.markdown import tasks_report
+from lora2_search.report.tables.suite import seed_rows, suite_tables
+from lora2_search.report.tables.text import NONE, interval, level, markdown_table, p_value, signed
+from lora2_search.report.words.provenance import again
+from lora2_search.report.words.verdict import headline
+from tests.support.suites import Answers, draws, suite, three_classes, write_suite
 
 RATES = {"base": 0.8, "no-regularisation": 0.65, "random-allocation": 0.8, "head-only": 0.5}
 

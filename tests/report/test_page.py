@@ -7,16 +7,16 @@ import optuna
 import pytest
 import yaml
 
-from lora2_search.config import RunConfig, with_settings
+from lora2_search.analysis.study import open_study, read_study_table
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
-from lora2_search.report.curves import draw_rank_grid, learning_curves
-from lora2_search.report.figures import importance_gap, importance_panel, open_study
-from lora2_search.report.page import write_study_page
-from lora2_search.report.study import read_study_table, trial_rows, winner_rows
-from lora2_search.training.rank_pattern import rank_grid
-from lora2_search.training.record import Flag, read_record
-
-from .factories import MODULES, record, write_run, write_study_files
+from lora2_search.report.figures.curves import draw_rank_grid, learning_curves
+from lora2_search.report.figures.optuna import importance_gap, importance_panel
+from lora2_search.report.pages.study import write_study_page
+from lora2_search.report.tables.study import trial_rows, winner_rows
+from lora2_search.store.rank_pattern import rank_grid
+from lora2_search.store.record import Flag, read_record
+from tests.support.suites import MODULES, record, write_run, write_study_files
 
 LR = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
 K = optuna.distributions.IntDistribution(1, 16)

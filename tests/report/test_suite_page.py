@@ -5,18 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.report.evidence import gather
-from lora2_search.report.paper_figures import write_figures
-from lora2_search.report.suite_figures import draw_forest, draw_interaction
-from lora2_search.report.suite_page import prose, suite_page
-from lora2_search.report.suite_panels import (
-    geometry_panels,
-    interaction_panels,
-    suite_panels,
-)
-from lora2_search.report.verdict import headline
-
-from .designs import STATES, in_disrepair, write_crossed
+from lora2_search.analysis.evidence import gather
+from lora2_search.report.figures.panels import geometry_panels, interaction_panels, suite_panels
+from lora2_search.report.figures.paper import write_figures
+from lora2_search.report.figures.suite import draw_forest, draw_interaction
+from lora2_search.report.pages.suite import prose, suite_page
+from lora2_search.report.words.verdict import headline
+from tests.support.designs import STATES, in_disrepair, write_crossed
 
 
 def test_the_page_holds_plotly_once_and_names_no_address(tmp_path: Path) -> None:
@@ -44,7 +39,7 @@ def test_every_state_of_a_suite_has_a_page_and_figures_or_reasons(
 
 
 def test_the_forest_draws_each_margin_as_a_band_behind_its_own_row(tmp_path: Path) -> None:
-    from lora2_search.report.forest import effects
+    from lora2_search.analysis.factorial import effects
 
     found = effects(gather(write_crossed(tmp_path))[""].analysis)
     figure = draw_forest(found, "accuracy")
@@ -56,7 +51,7 @@ def test_the_forest_draws_each_margin_as_a_band_behind_its_own_row(tmp_path: Pat
 
 
 def test_small_figures_are_drawn_for_interactions_and_geometry(tmp_path: Path) -> None:
-    from lora2_search.report.interactions import interactions
+    from lora2_search.analysis.factorial import interactions
 
     evidence = gather(write_crossed(tmp_path))[""]
     assert [panel.title for panel in interaction_panels(evidence)] == ["planes × regularisation"]

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.report.evidence import gather
-from lora2_search.report.suite_report import report_files, report_texts, write_suite_report
-from lora2_search.report.tables import signed
-
-from .designs import STATES, crossed_suite, in_disrepair, write_crossed
+from lora2_search.analysis.evidence import gather
+from lora2_search.report.pages.suite_files import report_files, report_texts, write_suite_report
+from lora2_search.report.tables.text import signed
+from tests.support.designs import STATES, crossed_suite, in_disrepair, write_crossed
 
 NAN = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
 

@@ -7,20 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lora2_search.report.before_the_run import before_the_run
-from lora2_search.report.comparison import Analysis, analyse, analyse_tasks
-from lora2_search.report.comparison_words import paragraph
-from lora2_search.report.equivalence import tost
-from lora2_search.report.overall import overall
-from lora2_search.report.overall_words import overall_words
-from lora2_search.report.power import paired_equivalence_power, paired_power
-from lora2_search.report.records import read_suite
-from lora2_search.report.sequential import SequentialPlan
-from lora2_search.report.statistics import holm
-from lora2_search.report.verdict import details, headline, not_tested, notes
-
-from .designs import STATES, crossed_suite, in_disrepair
-from .factories import Answers, draws, suite, three_classes, write_suite
+from lora2_search.analysis.across_tasks import overall
+from lora2_search.analysis.comparison import Analysis, analyse, analyse_tasks
+from lora2_search.analysis.records import read_suite
+from lora2_search.report.words.across_tasks import overall_words
+from lora2_search.report.words.comparison import paragraph
+from lora2_search.report.words.prospective import before_the_run
+from lora2_search.report.words.verdict import details, headline, not_tested, notes
+from lora2_search.stats.equivalence import tost
+from lora2_search.stats.power import paired_equivalence_power, paired_power
+from lora2_search.stats.sequential import SequentialPlan
+from lora2_search.stats.significance import holm
+from tests.support.designs import STATES, crossed_suite, in_disrepair
+from tests.support.suites import Answers, draws, suite, three_classes, write_suite
 
 RATES = {
     **{"base": 0.8, "one-plane": 0.8, "unregularised": 0.7, "one-plane.unregularised": 0.55},

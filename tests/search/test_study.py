@@ -10,9 +10,8 @@ import pytest
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.search.storage import opened, stored_trials
 from lora2_search.search.study import load_study, run_study, stored_space, study_folder
-
-from .spaces import space_of
-from .stand_in import Recorder, StandIn
+from tests.support.spaces import space_of
+from tests.support.stand_in import Recorder, StandIn
 
 TARGET = {"adapter.target_rank": {"type": "int", "low": 1, "high": 4}}
 K = {"adapter.k": {"type": "int", "low": 1, "high": 64}}
@@ -56,7 +55,7 @@ def test_a_study_prunes_after_grace_tells_all_and_goes_on_with_more_trials(
 
 
 def test_a_study_whose_time_is_up_leaves_no_trial_running(tmp_path: Path, ray_here: None) -> None:
-    from .stand_in import SlowStandIn
+    from tests.support.stand_in import SlowStandIn
 
     space = space_of(
         search=K, trials=None, hours=2 / 3600, scheduler={"name": "none"}, method="lora",
@@ -185,7 +184,7 @@ def test_a_wrong_address_is_said_at_once_and_leaves_no_study_behind(
     import ray
 
     if ray.is_initialized():
-        from lora2_search.search.cluster import _knock
+        from lora2_search.execution.cluster import _knock
 
         with pytest.raises(UserError, match=words):
             _knock(address)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.tracking.observer import SpoolObserver
+from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.uri import prepare
-
-from .study import Stored, parent
+from tests.support.mlflow_study import Stored, parent
 
 
 @pytest.fixture

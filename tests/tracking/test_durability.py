@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.tracking.durability import Flusher
+from lora2_search.tracking.spool.spool import Flusher
 
 
 def test_every_file_is_flushed_though_closed_meanwhile_and_nobody_waits(
@@ -34,7 +34,7 @@ def test_every_file_is_flushed_though_closed_meanwhile_and_nobody_waits(
 def test_a_disk_that_cannot_keep_up_holds_the_writer_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lora2_search.tracking.durability._MAX_WAITING", 0)
+    monkeypatch.setattr("lora2_search.tracking.spool.spool._MAX_WAITING", 0)
     flushed: list[int] = []
     monkeypatch.setattr(os, "fsync", flushed.append)
     flusher = Flusher()

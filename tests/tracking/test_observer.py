@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.tracking.observer import CHANGEABLE, SpoolObserver
-from lora2_search.tracking.spool import Artifact, End, Metrics, Start, parent_path, read, run_path
-from lora2_search.tracking.sync import sync_command
-from lora2_search.training.rank_pattern import write_rank_pattern
-from lora2_search.training.record import Flag
-
-from .study import parent, points, record, report, run, spooled, whole_run
+from lora2_search.store.rank_pattern import write_rank_pattern
+from lora2_search.store.record import Flag
+from lora2_search.tracking.delivery.sync import sync_command
+from lora2_search.tracking.spool.observer import CHANGEABLE, SpoolObserver
+from lora2_search.tracking.spool.spool import (
+    Artifact,
+    End,
+    Metrics,
+    Start,
+    parent_path,
+    read,
+    run_path,
+)
+from tests.support.mlflow_study import parent, points, record, report, run, spooled, whole_run
 
 
 def records(folder: Path, key: str, kind: type) -> list:
@@ -24,8 +31,8 @@ def records(folder: Path, key: str, kind: type) -> list:
 
 def test_importing_the_observer_imports_no_mlflow() -> None:
     code = (
-        "import sys, lora2_search.tracking.observer, lora2_search.tracking.syncer,"
-        " lora2_search.tracking.sync, lora2_search.tracking.ui;"
+        "import sys, lora2_search.tracking.spool.observer, lora2_search.tracking.delivery.syncer,"
+        " lora2_search.tracking.delivery.sync, lora2_search.tracking.ui;"
         "print([m for m in ('mlflow', 'torch', 'ray', 'sqlalchemy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora2_search.tracking.params import clean_key, clean_tags, flat, shortened
+from lora2_search.tracking.spool.params import clean_key, clean_tags, flat, shortened
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora2_search.tracking.durability import Flusher
-from lora2_search.tracking.spool import End, Metrics, Spool, Start, read, run_path, run_paths
+from lora2_search.tracking.spool.spool import (
+    End,
+    Flusher,
+    Metrics,
+    Spool,
+    Start,
+    read,
+    run_path,
+    run_paths,
+)
 
 START = Start(name="trial 0", time_ms=1)
 

@@ -10,21 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from lora2_search.config.space.schema import load_space
 from lora2_search.errors import UserError
-from lora2_search.home import home
-from lora2_search.search.space import load_space
-from lora2_search.tracking.cursor import cursor_path, dead_letter_path, load, pending
-from lora2_search.tracking.delivery import delivery_lock
-from lora2_search.tracking.durability import Flusher
-from lora2_search.tracking.observer import SpoolObserver
-from lora2_search.tracking.spool import Metrics, Spool, run_path
-from lora2_search.tracking.sync import sync, sync_command
-from lora2_search.tracking.syncer import outcome
+from lora2_search.store.paths import home
+from lora2_search.store.rank_pattern import write_rank_pattern
+from lora2_search.tracking.delivery.cursor import cursor_path, dead_letter_path, load, pending
+from lora2_search.tracking.delivery.delivery import delivery_lock
+from lora2_search.tracking.delivery.sync import sync, sync_command
+from lora2_search.tracking.delivery.syncer import outcome
+from lora2_search.tracking.spool.observer import SpoolObserver
+from lora2_search.tracking.spool.spool import Flusher, Metrics, Spool, run_path
 from lora2_search.tracking.ui import address_of
 from lora2_search.tracking.uri import resolve
-from lora2_search.training.rank_pattern import write_rank_pattern
-
-from .study import Stored, parent, record, report, run, spooled, whole_run
+from tests.support.mlflow_study import Stored, parent, record, report, run, spooled, whole_run
 
 
 @pytest.fixture
@@ -253,7 +251,7 @@ def test_a_store_that_was_emptied_is_filled_again(
     whole_run(observer, run(folder))
     # Elsewhere, because MLflow keeps connections to a file that is deleted under it.
     code = (
-        "from pathlib import Path; from lora2_search.tracking.sync import sync;"
+        "from pathlib import Path; from lora2_search.tracking.delivery.sync import sync;"
         f"sync(Path({str(folder)!r}), {own!r})"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -323,7 +321,7 @@ def test_what_waits_is_told_with_the_command_for_the_same_study_and_store(
 def test_a_study_under_delivery_is_told(
     observer: SpoolObserver, folder: Path, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lora2_search.tracking.sync._WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("lora2_search.tracking.delivery.sync._WAIT_SECONDS", 0.1)
     with delivery_lock(folder).acquire(), pytest.raises(UserError, match="right now"):
         sync(folder, uri)
 

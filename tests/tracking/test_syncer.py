@@ -14,17 +14,24 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.observer import RunInfo
-from lora2_search.tracking.cursor import cursor_path, load, pending
-from lora2_search.tracking.durability import Flusher
-from lora2_search.tracking.observer import SpoolObserver
-from lora2_search.tracking.spool import Spool, run_path
-from lora2_search.tracking.sync import sync
-from lora2_search.tracking.syncer import LOG_FILE, main, start_syncer
+from lora2_search.config.run_info import RunInfo
+from lora2_search.tracking.delivery.cursor import cursor_path, load, pending
+from lora2_search.tracking.delivery.sync import sync
+from lora2_search.tracking.delivery.syncer import LOG_FILE, main, start_syncer
+from lora2_search.tracking.spool.observer import SpoolObserver
+from lora2_search.tracking.spool.spool import Flusher, Spool, run_path
 from tests.support.exactly_once import assert_in_mlflow
-
-from .servers import LossyProxy, MlflowServer, alive, free_port, wait_until
-from .study import Stored, parent, points, record, report, run, spooled, whole_run
+from tests.support.mlflow_study import (
+    Stored,
+    parent,
+    points,
+    record,
+    report,
+    run,
+    spooled,
+    whole_run,
+)
+from tests.support.servers import LossyProxy, MlflowServer, alive, free_port, wait_until
 
 RUNS = 20
 POINTS = 50
@@ -166,8 +173,8 @@ def test_a_syncer_whose_driver_was_killed_delivers_and_leaves(folder: Path, uri:
     code = f"""
 import time
 from pathlib import Path
-from lora2_search.tracking.observer import SpoolObserver
-from lora2_search.tracking.syncer import start_syncer
+from lora2_search.tracking.spool.observer import SpoolObserver
+from lora2_search.tracking.delivery.syncer import start_syncer
 from tests.tracking.study import parent, run, report
 folder = Path({str(folder)!r})
 observer = SpoolObserver(folder, parent())
@@ -213,7 +220,10 @@ def test_a_syncer_by_hand_delivers_an_ended_study_and_says_nothing(
         run_path(folder, "00001"), Flusher()
     ).append()  # a run that was killed before its first line
     observer.close("COMPLETE")
-    code = "import sys; from lora2_search.tracking.syncer import main; sys.exit(main(sys.argv[1:]))"
+    code = (
+        "import sys; from lora2_search.tracking.delivery.syncer import main; "
+        "sys.exit(main(sys.argv[1:]))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder), "--uri", uri],
         stdin=subprocess.DEVNULL,

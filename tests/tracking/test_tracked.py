@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.tracked import Tracked
-from lora2_search.tracking.spool import End, parent_path, read, run_path
-
-from .study import parent, run
+from lora2_search.tracking.session import Tracked
+from lora2_search.tracking.spool.spool import End, parent_path, read, run_path
+from tests.support.mlflow_study import parent, run
 
 
 def ends(path: Path) -> list[tuple[str, str]]:
@@ -17,7 +16,7 @@ def ends(path: Path) -> list[tuple[str, str]]:
 def test_the_end_of_a_command_that_hangs_is_noted_unless_nothing_had_begun(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lora2_search.tracked.start_syncer", lambda folder, uri: None)
+    monkeypatch.setattr("lora2_search.tracking.session.start_syncer", lambda folder, uri: None)
     tracked = Tracked(folder, parent(), "sqlite:///store.db", print)
     tracked.abandon()
     assert not parent_path(folder).exists()

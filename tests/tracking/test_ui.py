@@ -10,10 +10,8 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.tracking.server import Server, check_port
-from lora2_search.tracking.ui import serve
-
-from .servers import alive, answers, free_port, group_members, wait_until
+from lora2_search.tracking.ui import Server, check_port, serve
+from tests.support.servers import alive, answers, free_port, group_members, wait_until
 
 
 def test_a_port_in_use_is_told_with_the_next_free_one() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.home import home
+from lora2_search.store.paths import home
 from lora2_search.tracking import uri as uris
-from lora2_search.tracking.sync import sync
+from lora2_search.tracking.delivery.sync import sync
 
 
 def test_the_default_is_sqlite_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_an_unwritable_place_is_told(tmp_path: Path) -> None:
 def test_four_processes_open_a_fresh_database_at_once(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/new/mlflow.db"
     code = (
-        "from lora2_search.tracking.client import Client;"
+        "from lora2_search.tracking.delivery.client import Client;"
         f"print(Client({uri!r}).experiment('lora2_search/studies/x', 'u')[0])"
     )
     openers = [
@@ -160,7 +160,7 @@ def test_a_database_is_where_its_folder_is_whatever_that_is_called(
 @pytest.mark.parametrize("name", ["a?b", "a%20b", "ü #1"])
 def test_optuna_and_mlflow_keep_their_databases_in_an_odd_home(tmp_path: Path, name: str) -> None:
     from lora2_search.search.storage import opened
-    from lora2_search.tracking.client import Client
+    from lora2_search.tracking.delivery.client import Client
 
     folder = tmp_path / name
     folder.mkdir()

@@ -14,14 +14,13 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerState, TrainingArguments
 
 import lora2_search
-from lora2_search.adapter import Lora2Config
-from lora2_search.training.callback import ALLOCATOR_FILE, Lora2Callback
-from lora2_search.training.loop import optimizer_for, schedule_for
-from lora2_search.training.preparation import Prepared, prepare
-
-from ..adapter.models import adapted_bert
-from ..adapter.models import tiny_bert as small_bert
-from .test_run import settings
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.training.export.callback import ALLOCATOR_FILE, Lora2Callback
+from lora2_search.training.loop.prepare import Prepared, prepare
+from lora2_search.training.loop.trainer import optimizer_for, schedule_for
+from tests.support.adapters import adapted_bert
+from tests.support.adapters import tiny_bert as small_bert
+from tests.training.test_run import settings
 
 BATCH = 8
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from lora2_search.training.run import run
-
-from .test_run import settings
+from lora2_search.training.loop.run import run
+from tests.training.test_run import settings
 
 
 @pytest.mark.parametrize("method", ["lora2", "lora", "head-only"])

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lora2_search.config import ModelConfig, RunConfig
+from lora2_search.config.run import RunConfig
+from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import BaseChanged
-from lora2_search.training.checksum import checksum, checksums
-from lora2_search.training.models import check_base, load_base
-from lora2_search.training.record import read_record
-from lora2_search.training.reporter import Report
-from lora2_search.training.run import iterate, run
-
-from .test_run import comparable, settings
+from lora2_search.store.record import read_record
+from lora2_search.training.events import Report
+from lora2_search.training.loop.run import iterate, run
+from lora2_search.training.models.load import check_base, checksum, checksums, load_base
+from tests.training.test_run import comparable, settings
 
 TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
 

@@ -34,21 +34,21 @@ def _windows(package: Path) -> None:
 SAME: dict[str, Callable[[Path], object]] = {
     "nothing": lambda package: None,
     "line endings": _windows,
-    "a report": _append("report/tables.py"),
-    "a verb": _append("cli/train.py"),
-    "the search": _append("search/engine.py"),
-    "what only words a card": _append("training/card.py"),
+    "a report": _append("report/tables/suite.py"),
+    "a verb": _append("cli/commands/train.py"),
+    "the search": _append("execution/engine.py"),
+    "what only words a card": _append("training/export/card.py"),
     "an editor's file": lambda package: (package / "training/.loop.py").write_text("x"),
     "what Python compiles": lambda package: (package / "adapter/layer.pyc").write_text("x"),
 }
 OTHER: dict[str, Callable[[Path], object]] = {
-    "the loop": _append("training/loop.py"),
+    "the loop": _append("training/loop/trainer.py"),
     "the adapter": _append("adapter/layer.py"),
     "a folder below": _append("adapter/scoring/__init__.py"),
-    "the settings": _append("sections.py"),
+    "the settings": _append("config/schema.py"),
     "a new file": lambda package: (package / "adapter/new.py").write_text(""),
-    "a file less": lambda package: (package / "training/noise.py").unlink(),
-    "another name": lambda package: (package / "training/noise.py").rename(
+    "a file less": lambda package: (package / "training/loop/evaluate.py").unlink(),
+    "another name": lambda package: (package / "training/loop/evaluate.py").rename(
         package / "training/noises.py"
     ),
 }
@@ -68,19 +68,19 @@ def test_the_hash_follows_what_decides_a_result(change: str, package: Path) -> N
 
 # Imported by what decides, and no part of it: messages, places, and how YAML is read.
 NEUTRAL = {
-    "stored.py",  # reads files of ours that may be damaged
-    *("errors.py", "home.py", "mistakes.py", "plain_yaml.py", "source.py"),
-    "training/card.py",
+    "store/files.py",  # reads files of ours that may be damaged
+    *("errors.py", "store/paths.py", "config/messages.py", "config/yaml.py", "config/yaml.py"),
+    "training/export/card.py",
 }
 
 
 def test_everything_that_a_run_imports_is_hashed_or_known_to_be_neutral() -> None:
-    reached, ahead = set(), {"training/run.py"}
+    reached, ahead = set(), {"training/loop/run.py"}
     while ahead:
         name = ahead.pop()
         reached.add(name)
         ahead |= _imports(name) - reached
-    assert "adapter/model.py" in reached and "sections.py" in reached
+    assert "adapter/model.py" in reached and "config/schema.py" in reached
     assert reached - set(deciding_files()) == NEUTRAL
 
 

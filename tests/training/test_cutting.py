@@ -14,12 +14,11 @@ from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from lora2_search.config import RunConfig
+from lora2_search.config.run import RunConfig
 from lora2_search.errors import ConfigError
-from lora2_search.training.data import load_data
-from lora2_search.training.run import iterate, run
-
-from .test_run import comparable, settings, stop_after
+from lora2_search.training.data.load import load_data
+from lora2_search.training.loop.run import iterate, run
+from tests.training.test_run import comparable, settings, stop_after
 
 METHODS = ["lora2", "lora", "adalora"]
 
@@ -107,7 +106,7 @@ def test_a_run_killed_after_its_last_checkpoint_ends_as_one_that_was_not(
         raise Killed
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr("lora2_search.training.run.write_predictions", killed)
+        patched.setattr("lora2_search.training.loop.run.write_predictions", killed)
         run(config, tmp_path / "killed")
     assert list((tmp_path / "killed" / "checkpoint").glob("[0-9]*"))
     run(config, tmp_path / "killed")

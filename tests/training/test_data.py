@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora2_search.config import RunConfig, with_settings
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.training.data import load_data
-from lora2_search.training.tokens import encode, eval_batches, train_batches
+from lora2_search.training.data.load import load_data
+from lora2_search.training.data.tokens import encode, eval_batches, train_batches
 
 
 def config(path: Path, **more: Any) -> RunConfig:

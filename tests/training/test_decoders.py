@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from lora2_search.config import ModelConfig, RunConfig
+from lora2_search.config.run import RunConfig
+from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
-from lora2_search.training.models import load_tokenizer
-from lora2_search.training.preparation import prepare
-from lora2_search.training.run import run
-
-from ..conftest import BAD, FILLER, GOOD
+from lora2_search.training.loop.prepare import prepare
+from lora2_search.training.loop.run import run
+from lora2_search.training.models.load import load_tokenizer
+from tests.conftest import BAD, FILLER, GOOD
 
 PAIR = ("good film", "the cast is very good and it is a great story")
 

@@ -7,10 +7,9 @@ import pytest
 import torch
 from peft import PeftModel
 
-from lora2_search.training.diagnostics import diagnose, entropy, geometry
-from lora2_search.training.methods import Fixed
-
-from ..adapter.models import adapted_bert, factors_of
+from lora2_search.training.loop.diagnostics import diagnose, entropy, geometry
+from lora2_search.training.models.methods import Fixed
+from tests.support.adapters import adapted_bert, factors_of
 
 
 def trained(**settings: object) -> PeftModel:

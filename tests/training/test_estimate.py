@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.training.estimate import measure
-from lora2_search.training.run import run
-
-from .test_run import settings
+from lora2_search.training.loop.estimate import measure
+from lora2_search.training.loop.run import run
+from tests.training.test_run import settings
 
 
 def test_an_estimate_names_what_the_run_then_has(

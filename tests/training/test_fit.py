@@ -13,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lora2_search import api
-from lora2_search.config import ModelConfig, RunConfig
+from lora2_search.config.run import RunConfig
+from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
-from lora2_search.preflight import check_inputs
-from lora2_search.training.models import load_base
-from lora2_search.training.preparation import check_loading
+from lora2_search.experiments import api
+from lora2_search.experiments.preflight import check_inputs
+from lora2_search.training.loop.prepare import check_loading
+from lora2_search.training.models.load import load_base
 
 Damage = Callable[[Path], None]
 
@@ -304,7 +305,7 @@ def test_texts_with_more_tokens_than_the_model_has_positions_are_refused(
 def test_positions_are_told_from_a_models_configuration(
     told: dict[str, Any], expected: int | None
 ) -> None:
-    from lora2_search.training.headers import positions
+    from lora2_search.training.models.headers import positions
 
     assert positions(told) == expected
 
@@ -330,8 +331,8 @@ def test_an_adapter_names_its_model_by_an_absolute_path(
 def test_names_and_expressions_that_match_no_module_are_refused(
     setting: str, value: Any, words: str, tiny_bert: Path, reviews_csv: Path
 ) -> None:
-    from lora2_search.config import validate
-    from lora2_search.source import Source
+    from lora2_search.config.run import validate
+    from lora2_search.config.yaml import Source
 
     plain = config(tiny_bert, reviews_csv).model_dump(mode="python")
     adapter = {setting: value} | ({"layers_to_transform": 0} if "layers" in setting else {})

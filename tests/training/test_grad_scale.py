@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from lora2_search.config import TrainingConfig
-from lora2_search.training.accelerators import new_accelerator
-from lora2_search.training.checkpoint import Progress
-from lora2_search.training.loop import Trainer, optimizer_for, schedule_for
-from lora2_search.training.methods import Fixed
-from lora2_search.training.plan import plan
-from lora2_search.training.tokens import Encoded
+from lora2_search.config.schema import TrainingConfig
+from lora2_search.training.data.tokens import Encoded
+from lora2_search.training.loop.checkpoint import Progress
+from lora2_search.training.loop.plan import plan
+from lora2_search.training.loop.trainer import Trainer, optimizer_for, schedule_for
+from lora2_search.training.models.accelerator import new_accelerator
+from lora2_search.training.models.methods import Fixed
 
 
 class Logits(torch.nn.Linear):

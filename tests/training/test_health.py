@@ -11,9 +11,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lora2_search.config import RunConfig, setting_names
-from lora2_search.training.health import Health
-from lora2_search.training.record import Flag
+from lora2_search.config.run import RunConfig, setting_names
+from lora2_search.store.record import Flag
+from lora2_search.training.loop.health import Health
 
 norms_of_runs = st.lists(
     st.one_of(st.floats(0, 1e3, width=32), st.sampled_from([1.0, 50.0])), min_size=1, max_size=160

@@ -12,17 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora2_search import train
-from lora2_search.config import RunConfig
+from lora2_search.config.run import RunConfig
 from lora2_search.errors import ConfigError
-from lora2_search.training.data import load_data
-from lora2_search.training.inputs import changes_between, check_kept, inputs_of, inputs_with
-from lora2_search.training.record import RunRecord, read_record
-from lora2_search.training.run import iterate, run
-from lora2_search.training.stamps import stamp
-
-from .test_run import comparable, stop_after
-from .test_run import settings as run_settings
+from lora2_search.experiments.api import train
+from lora2_search.store.record import RunRecord, read_record
+from lora2_search.training.data.inputs import changes_between, check_kept, inputs_of, inputs_with
+from lora2_search.training.data.load import load_data
+from lora2_search.training.data.stamps import stamp
+from lora2_search.training.loop.run import iterate, run
+from tests.training.test_run import comparable, stop_after
+from tests.training.test_run import settings as run_settings
 
 
 @pytest.fixture
@@ -230,7 +229,7 @@ def test_a_file_that_keeps_its_size_and_time_is_known_to_be_another(tmp_path: Pa
 
 
 def test_a_file_that_is_written_over_changes_no_weight_in_memory(own: Own) -> None:
-    from lora2_search.training.models import check_base, load_base
+    from lora2_search.training.models.load import check_base, load_base
 
     load_base(config_of(own).model, 2, False)
     weights = own[0] / "model.safetensors"
@@ -241,7 +240,7 @@ def test_a_file_that_is_written_over_changes_no_weight_in_memory(own: Own) -> No
 
 
 def test_weights_of_the_same_size_and_time_are_loaded_anew(own: Own, tmp_path: Path) -> None:
-    from lora2_search.training.models import load_base
+    from lora2_search.training.models.load import load_base
 
     config, weights = config_of(own).model, own[0] / "model.safetensors"
     first, state = load_base(config, 2, False), weights.stat()

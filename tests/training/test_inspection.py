@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lora2_search.errors import ConfigError
-from lora2_search.training.inspection import inspect
+from lora2_search.training.data.inspect import inspect
 
 SENTENCES = [f"this is sentence number {i} of the file" for i in range(40)]
 QUESTIONS = [f"is it true that item {i} was sold ?" for i in range(40)]

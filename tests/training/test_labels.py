@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from lora2_search.config import RunConfig, with_settings
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import ConfigError
-from lora2_search.training.data import Data, load_data
+from lora2_search.training.data.load import Data, load_data
 
 
 def write(path: Path, labels: list[Any], texts: list[Any] | None = None) -> None:

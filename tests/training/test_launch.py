@@ -7,10 +7,9 @@ import sys
 
 import pytest
 
-from lora2_search.config import TrainingConfig
+from lora2_search.config.schema import TrainingConfig
 from lora2_search.errors import UserError
-from lora2_search.training.accelerators import new_accelerator
-from lora2_search.training.launch import check_launch
+from lora2_search.training.models.accelerator import check_launch, new_accelerator
 
 LEFT_BEHIND = [
     {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"},
@@ -66,8 +65,8 @@ def test_several_processes_that_a_launcher_is_behind_are_refused(
 @pytest.mark.parametrize(("count", "words"), [(1, "processes: 1"), (2, "but 2 were launched")])
 def test_torchrun_starts_one_process_and_no_more(count: int, words: str) -> None:
     code = (
-        "from lora2_search.config import TrainingConfig\n"
-        "from lora2_search.training.accelerators import new_accelerator\n"
+        "from lora2_search.config.run import TrainingConfig\n"
+        "from lora2_search.training.models.accelerator import new_accelerator\n"
         "a = new_accelerator(TrainingConfig(device='cpu'))\n"
         "print('processes:', a.num_processes, a.use_distributed)\n"
     )

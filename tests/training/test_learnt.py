@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from lora2_search.config import RunConfig, with_settings
-from lora2_search.training.data import load_data
-from lora2_search.training.learnt import learnt
+from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.training.data.learnt import learnt
+from lora2_search.training.data.load import load_data
 
 
 def said(folder: Path, labels: list[Any], model: Path | None = None, **more: Any) -> str:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from peft import get_peft_model
 
-from lora2_search.adapter import Lora2Config
-from lora2_search.config import TrainingConfig
-from lora2_search.training.checkpoint import Progress
-from lora2_search.training.loop import Trainer, optimizer_for, schedule_for, task_loss
-from lora2_search.training.methods import Fixed
-from lora2_search.training.plan import plan
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.config.schema import TrainingConfig
+from lora2_search.training.data.tokens import Encoded
+from lora2_search.training.loop.checkpoint import Progress
+from lora2_search.training.loop.plan import plan
+from lora2_search.training.loop.trainer import Trainer, optimizer_for, schedule_for, task_loss
+from lora2_search.training.models.methods import Fixed
 from lora2_search.training.seeds import named_seed
-from lora2_search.training.tokens import Encoded
 
 
 @given(

@@ -13,14 +13,15 @@ from peft import AdaLoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
-from lora2_search.adapter import count_parameters
-from lora2_search.config import ModelConfig, RunConfig, with_settings
+from lora2_search.adapter.accounting import count_parameters
+from lora2_search.config.model_types import default_targets
+from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
-from lora2_search.model_types import default_targets
-from lora2_search.training.adalora import AdaLora
-from lora2_search.training.export import save_adapter
-from lora2_search.training.methods import attach
-from lora2_search.training.models import Base, fresh_copy, load_base
+from lora2_search.training.export.adapter import save_adapter
+from lora2_search.training.models.adalora import AdaLora
+from lora2_search.training.models.load import Base, fresh_copy, load_base
+from lora2_search.training.models.methods import attach
 
 TOTAL = 12
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.config import ModelConfig
-from lora2_search.training.model_files import model_files, model_hash
+from lora2_search.config.schema import ModelConfig
+from lora2_search.training.models.files import model_files, model_hash
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lora2_search.config import ModelConfig, RunConfig
+from lora2_search.config.run import RunConfig
+from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.training.methods import attach
-from lora2_search.training.models import fresh_copy, load_base
+from lora2_search.training.models.load import fresh_copy, load_base
+from lora2_search.training.models.methods import attach
 
 
 def base_of(folder: Path, outputs: int = 2, **more: object):  # type: ignore[no-untyped-def]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
-from lora2_search.training.evaluation import Predictions
-from lora2_search.training.noise import standard_error
+from lora2_search.training.loop.evaluate import Predictions, standard_error
 
 
 def classified(labels: np.ndarray, answers: np.ndarray) -> Predictions:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.config import PACKAGED_TASKS, RunConfig
+from lora2_search.config.run import PACKAGED_TASKS, RunConfig
 from lora2_search.errors import UserError
-from lora2_search.training import packaged
-from lora2_search.training.data import load_data
+from lora2_search.training.data import assets as packaged
+from lora2_search.training.data.load import load_data
 
 RATED = "\r\n".join(f"{i}\t{(-1) ** i * (i % 5) / 2}\tsentence {i}" for i in range(40))
 # (question, article, passage, answer; None where the package has none)

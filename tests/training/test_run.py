@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lora2_search.config import RunConfig, with_settings
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.search.result import STANDARD_ERROR, of_report
-from lora2_search.training.evaluation import Predictions
-from lora2_search.training.loop import Diverged
-from lora2_search.training.noise import standard_error
-from lora2_search.training.record import Point, read_record
-from lora2_search.training.run import iterate, run
+from lora2_search.execution.result import STANDARD_ERROR, of_report
+from lora2_search.store.record import Point, read_record
+from lora2_search.training.loop.evaluate import Predictions, standard_error
+from lora2_search.training.loop.run import iterate, run
+from lora2_search.training.loop.trainer import Diverged
 
 
 def settings(model: Path, data: Path, **more: Any) -> RunConfig:
@@ -164,7 +163,8 @@ def test_a_run_killed_with_sigkill_and_taken_up_equals_the_uninterrupted_one(
 def _child(config: RunConfig, folder: Path) -> subprocess.Popen[bytes]:
     code = (
         "import sys, torch; from pathlib import Path\n"
-        "from lora2_search.config import RunConfig; from lora2_search.training.run import run\n"
+        "from lora2_search.config.run import RunConfig\n"
+        "from lora2_search.training.loop.run import run\n"
         f"torch.set_num_threads({_threads()})\n"
         "run(RunConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]))"
     )

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from lora2_search.training.loop import Diverged
-from lora2_search.training.record import RunRecord, read_record
-from lora2_search.training.run import run
-
-from .test_run import settings, stop_after
+from lora2_search.store.record import RunRecord, read_record
+from lora2_search.training.loop.run import run
+from lora2_search.training.loop.trainer import Diverged
+from tests.training.test_run import settings, stop_after
 
 STRONG = {"adapter.gamma": 50.0, "adapter.init": "gaussian"}
 

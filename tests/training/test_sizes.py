@@ -6,10 +6,10 @@ import pytest
 from peft import get_peft_model
 from transformers import AutoModelForSequenceClassification
 
-from lora2_search.adapter import Lora2Config
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.training.export import save_adapter
-from lora2_search.training.sizes import SHIPPED, adapter_sizes
+from lora2_search.training.export.adapter import save_adapter
+from lora2_search.training.models.sizes import SHIPPED, adapter_sizes
 
 DEBERTA = "microsoft/deberta-v3-base"
 

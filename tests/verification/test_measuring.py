@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lora2_search.training.preparation import prepare
-from lora2_search.verification.measuring import measure
-from lora2_search.verification.part import Part
-from lora2_search.verification.plan import CHECKS, Plan
-from lora2_search.verification.watch import Watch, Watched, evenly
+from lora2_search.training.loop.prepare import prepare
+from lora2_search.verification.plan import CHECKS, Part, Plan
+from lora2_search.verification.pool import measure
+from lora2_search.verification.probes.watch import Watch, Watched, evenly
 
 
 class Kept:
@@ -50,7 +49,7 @@ def test_probes_change_nothing_in_the_run_they_look_at(
 def test_shadow_reduced_scoring_draws_the_runs_own_masks(plan: Plan) -> None:
     """The probe's own scoring against the allocator's: the same averages, so the same masks."""
     from lora2_search.adapter.allocation import survivors
-    from lora2_search.verification.shadows import Shadows
+    from lora2_search.verification.probes.shadows import Shadows
 
     watch = Watch(plan, 100, prepare(plan.run_config("pruned", 100)))
     shadows, schedule = Shadows(watch), watch.schedule()
@@ -83,7 +82,7 @@ def test_every_check_asks_for_probes_that_exist(check: str, plan: Plan) -> None:
 
 
 def test_a_diverged_run_says_why_and_what_it_counts_as(plan: Plan) -> None:
-    from lora2_search.config import with_settings
+    from lora2_search.config.run import with_settings
 
     wild = {"training.lr": 1e20, "training.max_grad_norm": None, "training.warmup": 0}
     broken = replace(plan, config=with_settings(plan.config, wild))

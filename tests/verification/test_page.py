@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.verification import verify as module
-from lora2_search.verification.measuring import measure
+from lora2_search.verification import run as module
 from lora2_search.verification.plan import CHECKS, Plan, chosen_plan
-from lora2_search.verification.verify import verify
-
-from .conftest import settings
+from lora2_search.verification.pool import measure
+from lora2_search.verification.run import verify
+from tests.verification.conftest import settings
 
 # A whole verification of a tiny model: a minute and more.
 pytestmark = pytest.mark.slow

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.verification.part import Part
-from lora2_search.verification.plan import CHECKS, Plan, chosen_plan
+from lora2_search.verification.plan import CHECKS, Part, Plan, chosen_plan
 
 
 def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> None:

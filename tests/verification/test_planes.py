@@ -7,7 +7,7 @@ import torch
 from scipy.linalg import subspace_angles
 
 from lora2_search.adapter.factors import Factors, delta_weight, factor_shapes
-from lora2_search.verification.planes import geometry, sign_flips
+from lora2_search.verification.probes.planes import geometry, sign_flips
 
 
 def matrix(seed: int, widths: list[int], rank: int) -> Factors:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lora2_search.report.equivalence import Equivalence, tost
-from lora2_search.report.statistics import Paired, paired
-from lora2_search.verification.correlation import Correlation
+from lora2_search.stats.correlation import Correlation
+from lora2_search.stats.equivalence import Equivalence, tost
+from lora2_search.stats.significance import Paired, paired
+from lora2_search.verification.page.rows import Row
 from lora2_search.verification.plan import Plan, chosen_plan
 from lora2_search.verification.results import Results
-from lora2_search.verification.row import Row
 from lora2_search.verification.verdicts import pruning, ranking, scoring, start, truth
 from lora2_search.verification.verdicts.planes import rows as planes_rows
 

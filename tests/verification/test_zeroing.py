@@ -3,10 +3,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from lora2_search.training.preparation import Prepared, prepare
+from lora2_search.training.loop.prepare import Prepared, prepare
 from lora2_search.verification.plan import Plan
-from lora2_search.verification.watch import Watch
-from lora2_search.verification.zeroing import Batch, Zeroing
+from lora2_search.verification.probes.leave_one_out import Batch, Zeroing
+from lora2_search.verification.probes.watch import Watch
 
 
 def trained(plan: Plan) -> tuple[Watch, list[Batch]]:

@@ -1,5 +1,7 @@
 """Moving averages of an importance and of how far it strays."""
 
+from __future__ import annotations
+
 import torch
 from torch import Tensor
 

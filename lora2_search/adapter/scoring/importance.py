@@ -1,5 +1,7 @@
 """Scores by averaged sensitivity: the paper's, AdaLoRA's, and the cheap one from λ alone."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from itertools import groupby

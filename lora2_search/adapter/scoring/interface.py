@@ -1,5 +1,7 @@
 """What a scoring is, and what it is made from."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,5 +1,7 @@
 """Scores by size alone."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch

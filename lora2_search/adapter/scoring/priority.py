@@ -1,5 +1,7 @@
 """Scores drawn by lot."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 import torch

@@ -1,10 +1,12 @@
 """From a scoring's name to the scoring: ours, or one that an installed package brings."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 
+from ...config import SCORING_GROUP, scorings
 from ...errors import did_you_mean
-from ...vocabulary import SCORING_GROUP, scorings
 from .importance import ImportanceScoring
 from .interface import Scoring, ScoringContext, ScoringError
 from .magnitude import MagnitudeScoring
@@ -61,6 +63,8 @@ def _random(context: ScoringContext) -> Scoring:
 
 
 _PARTS = ("update", "scores", "state", "load_state")
+
+
 _OURS: dict[str, ScoringFactory] = {
     "reduced": _importance(inner=True),
     "thinned": lambda context: ThinnedScoring(

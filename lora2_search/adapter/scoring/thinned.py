@@ -1,5 +1,7 @@
 """The reduced score at less than half its cost: most steps are passed over."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import torch

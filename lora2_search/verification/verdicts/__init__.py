@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from ..page.rows import Row
 from ..results import Results
-from ..row import Row
 from . import compress, merge, planes, pruning, ranking, scoring, start, truth
 
 _ROWS: dict[str, Callable[[Results], list[Row]]] = {

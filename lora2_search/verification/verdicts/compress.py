@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...report.tables import count
+from ...report import count
+from ..page.rows import FAILS, HOLDS, Row, mean
 from ..results import Results
-from ..row import FAILS, HOLDS, Row, mean
 from .merge import FLOAT64, OWN
 
 

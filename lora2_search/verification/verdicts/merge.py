@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..page.rows import FAILS, HOLDS, Row
 from ..results import Results
-from ..row import FAILS, HOLDS, Row
 
 # Named before: rounding of float32 through the layers, and of float64.
 OWN, FLOAT64 = 1e-5, 1e-12

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...report.statistics import LEVEL, paired
-from ...report.tables import p_value
+from ...report import p_value
+from ...stats import LEVEL, paired
+from ..page.rows import FAILS, MEASURED, TOO_LITTLE, Row, defined, mean
 from ..results import Results
-from ..row import FAILS, MEASURED, TOO_LITTLE, Row, defined, mean
 
 _ARMS = {"unpruned": "regularised", "no-regulariser": "γ = 0", "cross": "γ_cross = 1"}
+
+
 # Degrees; what float64 leaves of an angle that is 0.
 _NONE = 1e-6
 

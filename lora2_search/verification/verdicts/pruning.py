@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...report.equivalence import Equivalence, tost
-from ...report.statistics import Paired, crossed, paired, rejects
-from ...report.tables import interval, level, p_value, signed
+from ...report import interval, level, p_value, signed
+from ...stats import Equivalence, Paired, crossed, paired, rejects, tost
+from ..page.rows import TOO_LITTLE, UNTRAINED, Row, defined, mean
 from ..results import Results
-from ..row import TOO_LITTLE, UNTRAINED, Row, defined, mean
 
 
 def rows(results: Results) -> list[Row]:

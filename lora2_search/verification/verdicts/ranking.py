@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..page.rows import FAILS, HOLDS, Row, mean
 from ..results import Results
-from ..row import FAILS, HOLDS, Row, mean
 
 _QUOTE = (
     "“the ranking is unaffected. Thus, in practical terms, we can disregard the sensitivities of "
     "matrices u and U”"
 )
+
+
 # Offsets that are equal differ by float32's rounding of the scores they are added to.
 _ROUNDING = 1e-5
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from ...report.tables import count
+from ...report import count
+from ..page.rows import HOLDS, MEASURED, Row, defined, mean
 from ..results import Results
-from ..row import HOLDS, MEASURED, Row, defined, mean
 
 _PUBLISHED = 0.985
 

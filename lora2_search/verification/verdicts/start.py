@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..page.rows import FAILS, HOLDS, Row
 from ..results import Results
-from ..row import FAILS, HOLDS, Row
 
 
 def rows(results: Results) -> list[Row]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...report.statistics import paired, rejects
-from ...report.tables import p_value
-from ..correlation import Correlation, full_length, mean_correlation, spearman
+from ...report import p_value
+from ...stats import Correlation, full_length, mean_correlation, paired, rejects, spearman
+from ..page.rows import MEASURED, TOO_LITTLE, Row, defined, mean
 from ..results import Results
-from ..row import MEASURED, TOO_LITTLE, Row, defined, mean
 
 _TRUTH = (
     "The truth: the change of the mean loss on {sentences} validation sentences when one λᵢ is set "

@@ -5,12 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lora2_search.adapter import Lora2Config
+from lora2_search.adapter.config import Lora2Config
 from lora2_search.adapter.factors import Factors
-from lora2_search.adapter.scoring import ImportanceScoring, Scoring, ScoringContext, new_scoring
-
-from ..models import matrices
-from .steps import BETA1, BETA2, literal_scores, snapshot, with_gradients
+from lora2_search.adapter.scoring.importance import ImportanceScoring
+from lora2_search.adapter.scoring.interface import Scoring, ScoringContext
+from lora2_search.adapter.scoring.registry import new_scoring
+from tests.support.adapters import matrices
+from tests.support.steps import BETA1, BETA2, literal_scores, snapshot, with_gradients
 
 
 def scoring_of(name: str, factors: list[Factors]) -> Scoring:

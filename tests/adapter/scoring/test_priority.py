@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import torch
 
-from lora2_search.adapter.scoring import RandomScoring
-
-from ..models import matrices
+from lora2_search.adapter.scoring.priority import RandomScoring
+from tests.support.adapters import matrices
 
 
 def test_random_priorities_depend_on_seed_and_matrix_and_never_change() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.adapter import Lora2Config
-from lora2_search.adapter.scoring import ScoringContext, ScoringError, new_scoring
+from lora2_search.adapter.config import Lora2Config
+from lora2_search.adapter.scoring.interface import ScoringContext, ScoringError
+from lora2_search.adapter.scoring.registry import new_scoring
+from lora2_search.config.vocabulary import SCORINGS, scorings
 from lora2_search.errors import UserError
-from lora2_search.vocabulary import SCORINGS, scorings
-
-from ..models import adapted_bert, matrices, optimizer_of
-from ..models import run as train
+from tests.support.adapters import adapted_bert, matrices, optimizer_of
+from tests.support.adapters import run as train
 
 SCORINGS_OF_ONES_OWN = """
 import torch
@@ -85,8 +85,8 @@ TRAINED = """
 import sys
 from pathlib import Path
 import torch
-from lora2_search.config import RunConfig, validate
-from lora2_search.source import read_yaml
+from lora2_search.config.run import RunConfig, validate
+from lora2_search.config.yaml import read_yaml
 from lora2_search.training import run as training
 
 config = validate(read_yaml(Path(sys.argv[1])), RunConfig)

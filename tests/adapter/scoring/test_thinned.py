@@ -3,10 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lora2_search.adapter.scoring import ThinnedScoring
-
-from ..models import matrices
-from .steps import BETA1, BETA2, literal_scores, snapshot, with_gradients
+from lora2_search.adapter.scoring.thinned import ThinnedScoring
+from tests.support.adapters import matrices
+from tests.support.steps import BETA1, BETA2, literal_scores, snapshot, with_gradients
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from lora2_search.config import DataConfig
+from lora2_search.config.schema import DataConfig
 from lora2_search.errors import ConfigError
-from lora2_search.training.reading import Table, read_file
+from lora2_search.training.data.reading.file import read_file
+from lora2_search.training.data.reading.table import Table
 
 
 def read(folder: Path, content: str, name: str = "d.csv", **data: Any) -> Table:
@@ -147,8 +148,8 @@ def test_a_field_may_be_longer_than_the_csv_module_allows_by_itself(tmp_path: Pa
 
 
 def test_three_thousand_columns_make_no_message_of_three_thousand_names(tmp_path: Path) -> None:
-    from lora2_search.config import RunConfig, with_settings
-    from lora2_search.training.data import load_data
+    from lora2_search.config.run import RunConfig, with_settings
+    from lora2_search.training.data.load import load_data
 
     names = [f"column_number_{i}" for i in range(3000)]
     (tmp_path / "wide.csv").write_text(",".join(names) + "\n" + ",".join("x" * 3000) + "\n")

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.config import DataConfig, RunConfig, with_settings
+from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.config.schema import DataConfig
 from lora2_search.errors import ConfigError
-from lora2_search.training.reading import read_file
+from lora2_search.training.data.reading.file import read_file
 
 TEXT = "review,verdict\nplain,x\nnaïve – “café”,y\n"
 

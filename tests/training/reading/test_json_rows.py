@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import ConfigError
-from lora2_search.training.reading import Table, read_file
+from lora2_search.training.data.reading.file import read_file
+from lora2_search.training.data.reading.table import Table
 
 
 def read(folder: Path, text: str, name: str = "d.jsonl") -> Table:

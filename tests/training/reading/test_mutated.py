@@ -11,12 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lora2_search.cli.app import app
-from lora2_search.config import RunConfig, with_settings
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
-from lora2_search.preflight import check_inputs
-from lora2_search.training.data import load_data
-
-from ...conftest import sentences
+from lora2_search.experiments.preflight import check_inputs
+from lora2_search.training.data.load import load_data
+from tests.conftest import sentences
 
 SUFFIXES = ("csv", "tsv", "jsonl", "json", "parquet")
 ODD = [

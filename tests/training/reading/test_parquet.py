@@ -10,7 +10,8 @@ import pyarrow.parquet
 import pytest
 
 from lora2_search.errors import ConfigError
-from lora2_search.training.reading import Table, read_file
+from lora2_search.training.data.reading.file import read_file
+from lora2_search.training.data.reading.table import Table
 
 
 def read(folder: Path, table: pa.Table) -> Table:

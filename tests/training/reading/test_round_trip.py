@@ -10,11 +10,11 @@ import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 
-from lora2_search.config import DataConfig
+from lora2_search.config.schema import DataConfig
 from lora2_search.errors import ConfigError
-from lora2_search.training.reading import Table, read_file
-
-from .tables import FORMATS, Cells, tables, write
+from lora2_search.training.data.reading.file import read_file
+from lora2_search.training.data.reading.table import Table
+from tests.support.tables import FORMATS, Cells, tables, write
 
 
 def cells_of(table: Table) -> Cells:

@@ -1,0 +1,13 @@
+from .adoption import Adoption as Adoption
+from .reuse import Circumstances as Circumstances
+from .reuse import reusable as reusable
+from .runner import DIFFERENCES_FILE as DIFFERENCES_FILE
+from .runner import SUITES as SUITES
+from .runner import SuiteResult as SuiteResult
+from .runner import gone_on_from as gone_on_from
+from .runner import run_suite as run_suite
+from .runner import suite_folder as suite_folder
+from .runner import suite_progress as suite_progress
+from .sequential import begun as begun
+from .sequential import until_decided as until_decided
+from .winner import path_to_winner as path_to_winner

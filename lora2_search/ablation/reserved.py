@@ -1,4 +1,0 @@
-"""The arms whose names mean something."""
-
-BASE = "base"
-FLOOR = "head-only"

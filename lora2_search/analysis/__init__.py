@@ -1,0 +1,5 @@
+"""Numbers from the records of runs: arms, comparisons, effects. No text."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

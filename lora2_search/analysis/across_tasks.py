@@ -1,0 +1,96 @@
+"""A comparison over tasks, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..stats import ByTask, Estimate, improvement, middle, middle_difference, paired
+from .comparison import Analysis
+
+
+@dataclass(frozen=True)
+class Cost:
+    """One arm.
+
+    Attributes:
+        arm: Its name.
+        parameters: Mean number of parameters of the adapter compressed to a plain LoRA.
+        mean: Mean test score.
+        low: Lower end of its 95 % interval over seeds; ``None`` with one seed.
+        high: Upper end of it.
+    """
+
+    arm: str
+    parameters: float
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def costs(analysis: Analysis) -> list[Cost]:
+    """Return one point an arm that has a score and an adapter; head-only has none to compress."""
+    found = []
+    for arm in analysis.arms:
+        parameters = arm.counts.get("compressed_adapter")
+        if arm.mean is not None and parameters:
+            over_seeds = paired(list(arm.scores.values()))
+            found.append(Cost(arm.name, parameters, arm.mean, over_seeds.low, over_seeds.high))
+    return found
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A suite of several tasks as a whole.
+
+    Attributes:
+        arms: Interquartile mean over tasks × seeds by arm; arms without a run are left out.
+        differences: Difference of interquartile means by named pair, seeds paired.
+        improvements: Probability of improvement by named pair; ties count half.
+        metrics: Metric of each task that counts: means over different ones have no unit.
+        left_out: Tasks on which the base is not shown to beat head-only, so nothing can be told.
+    """
+
+    arms: Mapping[str, Estimate]
+    differences: Mapping[str, Estimate]
+    improvements: Mapping[str, Estimate]
+    metrics: Mapping[str, str]
+    left_out: tuple[str, ...] = ()
+
+
+def overall(analyses: Mapping[str, Analysis]) -> Overall:
+    """Return the numbers over the tasks of a suite, those without runs or training left out."""
+    left_out = tuple(task for task, item in analyses.items() if not item.told)
+    every, analyses = analyses, {t: a for t, a in analyses.items() if t not in left_out}
+    scores = {(task, arm.name): arm.scores for task, item in analyses.items() for arm in item.arms}
+    names = [arm.name for arm in next(iter(every.values())).arms]
+
+    def of(arm: str, other: str | None = None) -> ByTask:
+        """Return the scores of an arm by task, of the seeds that ``other`` has too."""
+        found = []
+        for task in analyses:
+            ours = scores[task, arm]
+            seeds = [seed for seed in ours if other is None or seed in scores[task, other]]
+            found.append(np.array([ours[seed] for seed in seeds], dtype=float))
+        return found
+
+    arms = {name: middle(of(name)) for name in names}
+    pairs = {
+        item.name: (item.arm, item.reference)
+        for analysis in analyses.values()
+        for item in analysis.family
+        if item.arm
+    }
+    differences = {
+        name: middle_difference(of(arm, other), of(other, arm))
+        for name, (arm, other) in pairs.items()
+    }
+    improvements = {name: improvement(of(*pair), of(*pair[::-1])) for name, pair in pairs.items()}
+    metrics = {task: item.suite.metric for task, item in analyses.items()}
+    return Overall(_known(arms), _known(differences), _known(improvements), metrics, left_out)
+
+
+def _known(found: Mapping[str, Estimate | None]) -> dict[str, Estimate]:
+    return {name: estimate for name, estimate in found.items() if estimate is not None}

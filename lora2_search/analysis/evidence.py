@@ -1,0 +1,162 @@
+"""All that a suite's report is made of."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import mean
+
+from ..store import Flag, RunRecord, read_record
+from .comparison import Analysis, analyse_tasks
+from .examples import Disagreement, Texts, disagreements, example_texts
+from .published import Published, published_on, read_published
+from .records import SuiteRuns
+
+
+def flag_names(record: RunRecord | None) -> str:
+    """Return the names of a run's flags, empty without any."""
+    return ", ".join(flag.name for flag in record.flags) if record else ""
+
+
+def flag_counts(records: Iterable[RunRecord]) -> str:
+    """Return how many of several runs have each flag: ``gradient 2, memory 1``, or nothing."""
+    counts = Counter(flag.name for record in records for flag in record.flags)
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def health_lines(suite: SuiteRuns) -> list[str]:
+    """Return one line an arm and flag: in which runs it was seen, the first one's numbers."""
+    lines = []
+    for arm in suite.arms:
+        runs = {seed: suite.runs[arm, seed] for seed in suite.seeds if (arm, seed) in suite.runs}
+        seen: dict[str, list[tuple[int, Flag]]] = {}
+        for seed, run in runs.items():
+            for flag in run.record.flags:
+                seen.setdefault(flag.name, []).append((seed, flag))
+        for name, found in seen.items():
+            first, flag = found[0]
+            seeds = ", ".join(str(seed) for seed, _ in found)
+            lines.append(
+                f"{arm}: {name} in {len(found)} of {len(runs)} runs (seed {seeds}). With seed "
+                f"{first} {flag.detail}. The setting to turn: `{flag.setting}`."
+            )
+    return lines
+
+
+TUNING_FOLDER = "tuning"
+
+
+_NAME = re.compile(r"^(?P<arm>.+)-(?P<trial>\d+)-seed(?P<seed>\d+)$")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Tuning runs by arm, trial and seed.
+
+    Attributes:
+        runs: Their records.
+    """
+
+    runs: Mapping[tuple[str, int, int], RunRecord]
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """All records, whatever became of the runs."""
+        return list(self.runs.values())
+
+    def trial_scores(self, metric: str) -> dict[str, list[float]]:
+        """Return, by arm, the mean validation score over seeds of each trial, by its number.
+
+        A trial counts as it does for the choice: only with every seed completed.
+        """
+        seeds = {seed for _, _, seed in self.runs}
+        found: dict[str, dict[int, list[float]]] = {}
+        for (arm, trial, _), record in sorted(self.runs.items()):
+            score = record.score("validation", metric) if record.status == "completed" else None
+            trials = found.setdefault(arm, {})
+            if score is not None and math.isfinite(score):
+                trials.setdefault(trial, []).append(score)
+        means = {
+            arm: [mean(scores) for _, scores in sorted(trials.items()) if len(scores) == len(seeds)]
+            for arm, trials in found.items()
+        }
+        return {arm: scores for arm, scores in means.items() if scores}
+
+    def trials(self, arm: str) -> int:
+        """How many trials of an arm were run, whatever became of them."""
+        return len({trial for name, trial, _ in self.runs if name == arm})
+
+
+def read_tuning(folder: Path) -> Tuning:
+    """Read the tuning runs of a suite's folder; none where there are none, or none is readable."""
+    runs = {}
+    for path in sorted((folder / TUNING_FOLDER).glob("*")):
+        named = _NAME.match(path.name)
+        try:
+            record = read_record(path) if named else None
+        except ValueError:
+            continue
+        if named and record is not None:
+            runs[named["arm"], int(named["trial"]), int(named["seed"])] = record
+    return Tuning(runs)
+
+
+# A report shows the examples of the first comparisons only: a suite may name dozens.
+_COMPARED = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One task of a suite.
+
+    Attributes:
+        analysis: Its numbers.
+        published: What others published, by (arm, metric).
+        tuning: The runs that gave arms their settings, before the suite began.
+        archived: Whether it was read from an archive, and not from a suite's own folder.
+    """
+
+    analysis: Analysis
+    published: Mapping[tuple[str, str], Published] = field(default_factory=dict)
+    tuning: Tuning = Tuning({})
+    archived: bool = False
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Texts of the test examples by number; empty where they cannot be had."""
+        return example_texts(self.analysis.suite)
+
+    @cached_property
+    def disagreements(self) -> dict[tuple[str, str], list[Disagreement]]:
+        """For the first named comparisons, the examples on which both arms differ most."""
+        suite = self.analysis.suite
+        return {
+            (arm, reference): disagreements(suite, self.analysis.scores, arm, reference)
+            for arm, reference in suite.comparisons[:_COMPARED]
+        }
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """The records of all its runs, whatever became of them."""
+        return [run.record for run in self.analysis.suite.runs.values()]
+
+
+def gather(folder: Path) -> dict[str, Evidence]:
+    """Read and analyse a suite's folder, by task; ``{"": ...}`` when it names none.
+
+    Raises:
+        UserError: The folder holds no suite, or its ``published.csv`` is wrong.
+    """
+    analyses = analyse_tasks(folder)
+    arms = next(iter(analyses.values())).suite.arms
+    published = read_published(folder, arms, analyses)
+    tuning = read_tuning(folder)
+    return {
+        task: Evidence(analysis, published_on(published, task), tuning)
+        for task, analysis in analyses.items()
+    }

@@ -1,0 +1,243 @@
+"""Interim analyses of a sequential suite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scipy import stats
+
+from ..stats import (
+    LEVEL,
+    SPENT,
+    Crossed,
+    Equivalence,
+    Paired,
+    SequentialPlan,
+    nominal_levels,
+    repeated_p,
+)
+from .records import SuiteRuns
+
+if TYPE_CHECKING:
+    from .comparison import Analysis
+
+REPEATED = "repeated"
+
+
+_ENDED = ("completed", "failed")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The looks that have been taken.
+
+    Attributes:
+        seeds: The seeds that each look had, ascending.
+        most: Seeds at the last look of the plan.
+    """
+
+    seeds: tuple[tuple[int, ...], ...]
+    most: int
+
+
+def plan_of(suite: SuiteRuns) -> SequentialPlan:
+    """Return when a suite that runs until it is decided is looked at."""
+    told = suite.plan["sequential"]
+    return SequentialPlan(first=told["first"], every=told["every"], most=told["most"])
+
+
+def looks_of(suite: SuiteRuns) -> Looks | None:
+    """Return the looks that have been taken; ``None`` for a suite whose seeds are fixed.
+
+    A look is taken when every run of its seeds has ended; seeds beyond the last look of the plan
+    are in none.
+    """
+    if not suite.plan.get("until_decided"):
+        return None
+    plan = plan_of(suite)
+    ended = {key for key, run in suite.runs.items() if run.record.status in _ENDED}
+    taken = []
+    for count in plan.looks:
+        seeds = suite.seeds[:count]
+        if len(seeds) == count and all(
+            (arm, seed) in ended for arm in suite.arms for seed in seeds
+        ):
+            taken.append(seeds)
+    return Looks(tuple(taken), plan.most)
+
+
+def levels_at(plan: SequentialPlan, tests: int, sides: int = 2) -> list[float]:
+    """Return the p value at or below which each look rejects one of so many tests (Bonferroni)."""
+    shares = [count / plan.most for count in plan.looks]
+    return nominal_levels(shares, SPENT * LEVEL / max(tests, 1), sides)
+
+
+def seeds_for_sign_flip_at(plan: SequentialPlan, comparisons: int) -> int:
+    """Return the seeds of the first look at which the exact sign-flip test can reject under Holm.
+
+    Its smallest p is 2^(1-n), to be compared with the nominal level of that look. One more than
+    the plan has where it never can.
+    """
+    nominal = levels_at(plan, comparisons)
+    able = [n for n, bound in zip(plan.looks, nominal, strict=True) if 2 ** (1 - n) <= bound]
+    return able[0] if able else plan.most + 1
+
+
+def paired_at(looks: Looks, test: Callable[[Sequence[int]], Paired]) -> Paired:
+    """Return the paired test at the last look, its p values and interval holding for them all.
+
+    Args:
+        looks: The looks.
+        test: The test of the seeds that a look had.
+    """
+    found = [test(seeds) for seeds in looks.seeds]
+    if not found:
+        return Paired(0, note=_NO_LOOK)
+    last, counts = found[-1], [item.n for item in found]
+    if last.p is None:
+        return last
+    low, high = last.low, last.high
+    if last.mean is not None and last.sd:
+        half = _reach(counts, looks.most, last.n - 1, 2) * last.sd / last.n**0.5
+        low, high = last.mean - half, last.mean + half
+    return replace(
+        last,
+        low=low,
+        high=high,
+        p=repeated_p([item.p for item in found], counts, looks.most),
+        sign_flip=repeated_p([item.sign_flip for item in found], counts, looks.most),
+        method=f"{REPEATED} t",
+    )
+
+
+def crossed_at(looks: Looks, test: Callable[[Sequence[int]], Crossed]) -> Crossed:
+    """Return the test over seeds and sentences at the last look, holding for all looks.
+
+    All looks share their sentences, so this statistic wanders less between looks than one of
+    seeds alone: the same nominal levels are on the safe side. The two-way bootstrap has no
+    interval that holds for several looks, so its interval is that of the last look alone.
+    """
+    found = [test(seeds) for seeds in looks.seeds]
+    if not found:
+        return Crossed(0, 0, note=_NO_LOOK)
+    last, counts = found[-1], [item.seeds for item in found]
+    p = None if last.p is None else repeated_p([item.p for item in found], counts, looks.most)
+    if last.mean is None or last.error is None or last.df is None:
+        return replace(last, p=p)
+    half = _reach(counts, looks.most, last.df, 2) * last.error
+    return replace(last, low=last.mean - half, high=last.mean + half, p=p)
+
+
+def equivalence_at(looks: Looks, test: Callable[[Sequence[int]], Equivalence]) -> Equivalence:
+    """Return the test of equality at the last look, its p value holding for all of them.
+
+    No interval goes with it: the 90 % interval of the last look alone says too much.
+    """
+    found = [test(seeds) for seeds in looks.seeds]
+    if not found:
+        return Equivalence(0, 0.0, note=_NO_LOOK)
+    last = found[-1]
+    if last.p is None:
+        return last
+    p_values, counts = [item.p for item in found], [item.n for item in found]
+    return replace(last, p=repeated_p(p_values, counts, looks.most, sides=1), low=None, high=None)
+
+
+def _reach(counts: Sequence[int], most: int, df: float, sides: int) -> float:
+    """Return the standard errors on each side of a repeated confidence interval."""
+    shares = [n / most for n in dict.fromkeys(counts) if n > 1]
+    nominal = nominal_levels(shares, SPENT * LEVEL, sides)[-1]
+    return float(stats.t.isf(nominal / 2, df))
+
+
+_NO_LOOK = "the runs of the first look have not all ended"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One comparison at a look.
+
+    Attributes:
+        decision: ``different``, ``equivalent`` or ``undecided``.
+        mean: Mean difference over the seeds, ``None`` where no seed has all its runs.
+        p: Of no difference (of a difference beyond the margin, where only equality is claimed),
+            corrected for all looks and all comparisons; ``None`` where nothing could be tested.
+    """
+
+    decision: str
+    mean: float | None
+    p: float | None
+
+    def __str__(self) -> str:
+        mean = "no pair" if self.mean is None else f"mean difference {self.mean:+.4f}"
+        p = "" if self.p is None else f", corrected p {self.p:.3g}"
+        return f"{self.decision} ({mean}{p})"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the seeds that there are decide.
+
+    Attributes:
+        seeds: How many they are.
+        seen: By comparison, those of every task.
+    """
+
+    seeds: int
+    seen: Mapping[str, Seen]
+
+    @property
+    def decisions(self) -> dict[str, str]:
+        """The decision by comparison."""
+        return {name: item.decision for name, item in self.seen.items()}
+
+    def lines(self) -> list[str]:
+        """Return the look for people: a line a comparison."""
+        told = [f"  {name}: {item}" for name, item in self.seen.items()]
+        return [f"look at {self.seeds} seeds:", *told]
+
+    def metrics(self) -> dict[str, float]:
+        """Return the look as numbers for a chart: seeds, and p by comparison."""
+        decided = sum(item.decision != "undecided" for item in self.seen.values())
+        p_values = {f"look/p {name}": item.p for name, item in self.seen.items()}
+        values = {"look/seeds": self.seeds, "look/decided": decided} | p_values
+        return {key: float(value) for key, value in values.items() if value is not None}
+
+
+def look(folder: Path) -> Look:
+    """Look at a suite, by the same numbers as its report: looks before this one are counted in.
+
+    Raises:
+        UserError: The folder holds no suite.
+    """
+    from .comparison import analyse_tasks
+
+    analyses = analyse_tasks(folder)
+    seen: dict[str, Seen] = {}
+    for task, analysis in analyses.items():
+        prefix = f"{task}: " if task else ""
+        seen |= {prefix + name: item for name, item in _seen(analysis)}
+    return Look(len(next(iter(analyses.values())).suite.seeds), seen)
+
+
+def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
+    # A claim of equality is the same in both directions.
+    equal = {
+        frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
+    }
+    # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
+    told = analysis.told
+    for item in analysis.family:
+        claim = equal.pop(frozenset(item.weights), None)
+        decision = "undecided"
+        if told and item.differs:
+            decision = "different"
+        elif told and claim is not None and claim.shown:
+            decision = "equivalent"
+        yield item.name, Seen(decision, item.paired.mean, item.paired_holm)
+    for claim in equal.values():
+        decision = "equivalent" if told and claim.shown else "undecided"
+        yield claim.name, Seen(decision, claim.paired.mean, claim.on_this_set_holm)

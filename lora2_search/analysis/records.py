@@ -1,0 +1,350 @@
+"""What the folder of a suite or a study holds: its plan, its records, its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import named_metric, read_yaml
+from ..errors import UserError
+from ..store import PREDICTIONS_FILE, Damaged, RunRecord, read_record, reading, stored_text
+
+SUITE_FILE = "suite.yaml"
+
+
+SPACE_FILE = "space.yaml"
+
+
+RUNS_FOLDER = "runs"
+
+
+TEST = "test"
+
+
+_REMEDY = "restore it from a copy"
+
+
+_NEEDED = {
+    "study": ("name", "task", "search"),
+    "suite": ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+}
+
+
+TRIALS_FOLDER = "trials"
+
+
+# How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
+_DIVERGED = "diverged:"
+
+
+REFERENCES_FOLDER, HEAD_ONLY = "reference", "head-only"
+
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's folder and its record."""
+
+    folder: Path
+    record: RunRecord
+
+    @property
+    def name(self) -> str:
+        """Name of the folder: ``base-seed0``, ``00003``."""
+        return self.folder.name
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the numbers of the run stopped being finite: it ended, and ended badly."""
+        record = self.record
+        if record.status == "failed":
+            return bool(record.error) and str(record.error).lower().startswith(_DIVERGED)
+        score = record.score("test")
+        return record.status == "completed" and score is not None and not np.isfinite(score)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Per-example predictions of one run on one split.
+
+    Attributes:
+        examples: Numbers of the examples, ascending, ``[E]``.
+        labels: Class numbers or values, ``[E]``.
+        predictions: The same, as predicted, ``[E]``.
+    """
+
+    examples: NDArray[np.int64]
+    labels: Values
+    predictions: Values
+
+
+@dataclass(frozen=True)
+class Margin:
+    """A claim of equality, named before the run.
+
+    Attributes:
+        arm: The arm.
+        reference: What it is to equal.
+        margin: The largest mean difference that still counts as none, in units of the metric.
+        stricter: A smaller margin whose test stands beside it, not corrected.
+    """
+
+    arm: str
+    reference: str
+    margin: float
+    stricter: float | None = None
+
+
+@dataclass(frozen=True)
+class SuiteRuns:
+    """The plan of a suite and what its runs left behind, on one task.
+
+    Attributes:
+        folder: The suite's folder.
+        name: Its name.
+        plan: ``suite.yaml`` as plain values: every setting of the base, and the suite's own keys.
+        arms: What each arm changes, the base first.
+        seeds: Seeds that every arm was to run.
+        comparisons: (arm, reference) pairs named before the run: Holm's family.
+        floor: The head-only arm, ``None`` when the suite has none.
+        metric: The metric that is compared.
+        runs: Runs with a record, by (arm, seed).
+        unreadable: Folders whose record is broken.
+        troubles: Which of its records are damaged, and how.
+        contrasts: Weights by arm of every named contrast, summing to 0; in Holm's family too.
+        cells: Level by factor of every cell, by arm, by block of the design.
+        equivalence: Claims of equality named before the run.
+        task: Which of the suite's ``tasks`` this is; ``""`` when it names none.
+    """
+
+    folder: Path
+    name: str
+    plan: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, Any]]
+    seeds: tuple[int, ...]
+    comparisons: tuple[tuple[str, str], ...]
+    floor: str | None
+    metric: str
+    runs: Mapping[tuple[str, int], Run]
+    unreadable: tuple[str, ...] = ()
+    troubles: tuple[str, ...] = ()
+    contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    cells: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    equivalence: tuple[Margin, ...] = ()
+    task: str = ""
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes of the task; ``None`` for numbers, or where no record names them."""
+        return max((len(run.record.classes) for run in self.runs.values()), default=0) or None
+
+    @property
+    def shown_metric(self) -> str:
+        """The metric for people, F1 with the class that it is of."""
+        return shown_metric(self.metric, self.runs.values())
+
+
+@dataclass(frozen=True)
+class StudyRuns:
+    """What the trials of a study left behind.
+
+    Attributes:
+        folder: The study's folder.
+        space: ``space.yaml`` as plain values.
+        trials: Runs with a record, by trial number.
+        reference: The head-only run, when it was made.
+        references: The other runs outside the search, by name, in the order of the space.
+        unreadable: Folders whose record is broken.
+        troubles: Which of its records are damaged, and how.
+    """
+
+    folder: Path
+    space: Mapping[str, Any]
+    trials: Mapping[int, Run]
+    reference: Run | None
+    unreadable: tuple[str, ...] = field(default=())
+    troubles: tuple[str, ...] = field(default=())
+    references: Mapping[str, Run] = field(default_factory=dict)
+
+
+def shown_metric(metric: str, runs: Iterable[Run]) -> str:
+    """Return a metric for people: F1 with the class that it is of, as the runs' records say."""
+    classes = next((run.record.classes for run in runs if run.record.classes), [])
+    return named_metric(metric, classes)
+
+
+def read_suite(folder: Path) -> SuiteRuns:
+    """Read the folder of a suite that runs on one task.
+
+    Raises:
+        UserError: The folder holds no suite, or one of several tasks (see ``read_tasks``).
+    """
+    read = read_tasks(folder)
+    if len(read) > 1:
+        raise UserError(
+            f"suite {folder.name} runs on {len(read)} tasks ({', '.join(read)}), which cannot be "
+            "read as one"
+        )
+    return next(iter(read.values()))
+
+
+def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
+    """Read a suite's folder, one entry a task; ``{"": ...}`` when the suite names no tasks.
+
+    Raises:
+        UserError: The folder holds no suite.
+    """
+    path = folder / SUITE_FILE
+    plan = read_plan(path, "suite")
+    with reading(path, _REMEDY):
+        tasks = plan.get("tasks") or {"": {}}
+        return {str(task): _read_task(folder, plan, str(task), tasks[task]) for task in tasks}
+
+
+def _read_task(
+    folder: Path, plan: Mapping[str, Any], task: str, settings: Mapping[str, Any]
+) -> SuiteRuns:
+    arms = {str(name): dict(changes) for name, changes in plan["arms"].items()}
+    seeds = tuple(int(seed) for seed in plan["seeds"])
+    prefix = f"{task}." if task else ""
+    runs: dict[tuple[str, int], Run] = {}
+    unreadable: list[Damaged] = []
+    for arm in arms:
+        for seed in seeds:
+            run = _read_run(folder / RUNS_FOLDER / f"{prefix}{arm}-seed{seed}", unreadable)
+            if run is not None:
+                runs[arm, seed] = run
+    return SuiteRuns(
+        folder=folder,
+        name=str(plan["name"]),
+        plan=_with_settings(plan, settings),
+        arms=arms,
+        seeds=seeds,
+        comparisons=tuple((str(arm), str(other)) for arm, other in plan["comparisons"]),
+        floor=plan["floor"],
+        metric=plan["metric"] or _metric(runs.values()),
+        runs=runs,
+        unreadable=tuple(damage.path.parent.name for damage in unreadable),
+        troubles=tuple(map(str, unreadable)),
+        contrasts=plan.get("contrasts") or {},
+        cells=plan.get("cells") or {},
+        equivalence=tuple(Margin(**claim) for claim in plan.get("equivalence") or ()),
+        task=task,
+    )
+
+
+def read_study(folder: Path) -> StudyRuns:
+    """Read the records of a study's folder; its Optuna storage is read apart.
+
+    Raises:
+        UserError: The folder holds no study.
+    """
+    space = read_plan(folder / SPACE_FILE, "study")
+    unreadable: list[Damaged] = []
+    trials = {}
+    for path in sorted((folder / TRIALS_FOLDER).glob("*")):
+        run = _read_run(path, unreadable) if path.name.isdigit() else None
+        if run is not None:
+            trials[int(path.name)] = run
+    outside = {
+        name: _read_run(folder / REFERENCES_FOLDER / name, unreadable)
+        for name in (HEAD_ONLY, *(space.get("references") or {}))
+    }
+    reference = outside.pop(HEAD_ONLY)
+    found = {name: run for name, run in outside.items() if run is not None}
+    names = tuple(damage.path.parent.name for damage in unreadable)
+    troubles = tuple(map(str, unreadable))
+    return StudyRuns(folder, space, trials, reference, names, troubles, found)
+
+
+def read_predictions(run: Run, split: str) -> Predictions | None:
+    """Return the predictions of a run on a split, ``None`` when it left none that can be read.
+
+    What is damaged is told by `damaged_predictions`.
+    """
+    try:
+        return _predictions(run, split)
+    except Damaged:
+        return None
+
+
+def _predictions(run: Run, split: str) -> Predictions | None:
+    path = run.folder / PREDICTIONS_FILE
+    if not path.exists():
+        return None
+    with reading(path):
+        return _parsed_predictions(path, split)
+
+
+def _parsed_predictions(path: Path, split: str) -> Predictions:
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(path, columns=["split", "example", "label", "prediction"])
+    chosen = np.asarray(table["split"].to_pylist(), dtype=object) == split
+    examples = table["example"].to_numpy()[chosen].astype(np.int64)
+    order = np.argsort(examples, kind="stable")
+    labels = table["label"].to_numpy()[chosen].astype(np.float64)
+    predictions = table["prediction"].to_numpy()[chosen].astype(np.float64)
+    return Predictions(examples[order], labels[order], predictions[order])
+
+
+def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
+    """Yield what is wrong with the predictions of complete runs; their scores still stand."""
+    for run in runs:
+        path = run.folder / PREDICTIONS_FILE
+        try:
+            found = _predictions(run, TEST)
+            if found is not None and not len(found.examples):
+                yield Damaged(path, f"it holds no predictions of {TEST}")
+            if found is None and run.record.status == "completed":
+                yield Damaged(path, "it is missing")
+        except Damaged as damage:
+            yield damage
+
+
+def read_plan(path: Path, kind: str) -> dict[str, Any]:
+    """Return what a study or suite was begun from, as plain values.
+
+    Raises:
+        UserError: There is none, or it is damaged.
+    """
+    if not path.exists():
+        raise UserError(f"{path.parent} holds no {kind}: it has no {path.name}")
+    stored_text(path, _REMEDY)
+    plan = read_yaml(path).data
+    # Half a YAML file is a whole one with less in it.
+    if missing := [key for key in _NEEDED[kind] if key not in plan]:
+        raise Damaged(path, f"it holds no {missing[0]}", _REMEDY)
+    return plan
+
+
+def _with_settings(plan: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    result = deepcopy(dict(plan))
+    for key, value in settings.items():
+        *path, last = key.split(".")
+        place = result
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return result
+
+
+def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:
+    try:
+        record = read_record(folder)
+    except Damaged as damage:
+        unreadable.append(damage)
+        return None
+    return None if record is None else Run(folder, record)
+
+
+def _metric(runs: Any) -> str:
+    return next((run.record.metric for run in runs if run.record.metric), "score")

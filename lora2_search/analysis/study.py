@@ -1,0 +1,242 @@
+"""A study's trials as a report needs them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import RunConfig, Source, validate, with_settings
+from ..errors import ConfigError, UserError
+from ..store import RunRecord, reading_database, sqlite_url
+from .records import Run, StudyRuns, read_study, shown_metric
+
+if TYPE_CHECKING:
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial
+
+STUDY_FILE = "study.db"
+
+
+def open_study(folder: Path, name: str) -> Study:
+    """Open a study's Optuna storage to read it, running or not.
+
+    Raises:
+        UserError: The folder has no storage, or it does not hold the study.
+    """
+    import optuna
+
+    path = folder / STUDY_FILE
+    if not path.exists():
+        raise UserError(f"the study {name} has no {STUDY_FILE} in {folder}: it never began")
+    with quietly(), reading_database(path, "restore it from a copy"):
+        try:
+            study = optuna.load_study(study_name=name, storage=sqlite_url(path))
+            study.get_trials(deepcopy=False)  # what is damaged shows when it is read
+            return study
+        except KeyError:
+            raise UserError(f"{path} holds no study named {name}") from None
+
+
+def complete_trials(study: Study) -> list[FrozenTrial]:
+    """Return the trials that ran to their end and have a score, by number."""
+    from optuna.trial import TrialState
+
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return [trial for trial in trials if trial.value is not None]
+
+
+def best_trial(study: Study) -> FrozenTrial | None:
+    """Return the complete trial with the highest score, the earliest of equals."""
+    return max(complete_trials(study), key=lambda trial: trial.value or 0.0, default=None)
+
+
+def searched(study: Study) -> list[str]:
+    """Return the settings that at least one complete trial chose, in the order of the search."""
+    names: dict[str, None] = {}
+    for trial in complete_trials(study):
+        names |= dict.fromkeys(trial.params)
+    return list(names)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep warnings of Optuna about experimental features to itself."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+_LISTED = 8
+
+
+def caveats(
+    scores: Mapping[int, float | None],
+    head_only: RunRecord | None,
+    metric: str | None,
+    references: Mapping[str, RunRecord] | None = None,
+) -> list[str]:
+    """Return what must be said beside a winner, one plain sentence each; empty when all is well.
+
+    Args:
+        scores: What the trials scored on the validation split, by number; ``None`` for those that
+            are not complete.
+        head_only: The record of the head-only run; ``None`` where there is none.
+        metric: The objective; ``None`` for the primary metric.
+        references: The records of the other runs outside the search, by name.
+    """
+    complete = {number: score for number, score in scores.items() if score is not None}
+    if not complete:
+        return []
+    best = max(complete.values())
+    beside = {"head-only": head_only, **(references or {})}
+    said = [
+        f"The winner is no better than {name} on the validation split."
+        for name, record in beside.items()
+        if (floor := _reached(record, metric)) is not None and best <= floor
+    ]
+    tied = sorted(number for number, score in complete.items() if score == best)
+    if len(tied) > 1:
+        said.append(f"Trials {_listed(tied)} tie; the first is shown.")
+    return said
+
+
+def _reached(record: RunRecord | None, metric: str | None) -> float | None:
+    if record is None or record.status != "completed":
+        return None
+    return record.score("validation", metric)
+
+
+def _listed(numbers: list[int]) -> str:
+    more = len(numbers) - _LISTED
+    shown = ", ".join(map(str, numbers[:_LISTED]))
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+# A sampler hardly ever draws the very end of a range, so the outermost part of it counts.
+_OUTERMOST = 0.05
+
+
+def edges(space: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """Return one sentence for each setting whose range a better value may lie beyond.
+
+    At the end is a value in the outermost 5 % of a range, on its own scale, linear or logarithmic.
+    An end beyond which no run is valid (``adapter.target_rank`` at ``adapter.r``) is none.
+
+    Args:
+        space: The study's space as plain values.
+        params: The winner's searched settings.
+    """
+    return [
+        said
+        for name, item in (space.get("search") or {}).items()
+        if name in params and (said := _edge(space, params, name, item)) is not None
+    ]
+
+
+def _edge(
+    space: Mapping[str, Any], params: Mapping[str, Any], name: str, item: Mapping[str, Any]
+) -> str | None:
+    if item["type"] == "categorical":
+        return None
+    low, high = item["low"], item["high"]
+    scale = math.log if item.get("log") else float
+    part = (scale(params[name]) - scale(low)) / (scale(high) - scale(low))
+    if _OUTERMOST < part < 1 - _OUTERMOST:
+        return None
+    end, last, way = ("lower", low, -1) if part < 0.5 else ("upper", high, 1)
+    if item["type"] == "int":
+        beyond = last + way
+    elif last > 0:
+        beyond = last * 1.1**way
+    else:
+        beyond = last + way * (high - low) / 10
+    if not _valid(space, {**params, name: beyond}):
+        return None
+    return (
+        f"The winner's {name}, {_short(params[name])}, is at the {end} end of its range "
+        f"({_short(low)} to {_short(high)}), so a better value may lie beyond: widen {name}."
+    )
+
+
+def _valid(space: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    own = {name: space[name] for name in RunConfig.model_fields if name in space}
+    try:
+        with_settings(validate(Source(own), RunConfig), dict(params))
+    except ConfigError:
+        return False
+    return True
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class StudyTable:
+    """Trials, their records and the winner.
+
+    Attributes:
+        runs: The study's records.
+        study: Optuna's study.
+        trials: All its trials, by number.
+        winner: The best complete trial.
+        metric: What was maximised, on the validation split.
+    """
+
+    runs: StudyRuns
+    study: Study
+    trials: tuple[FrozenTrial, ...]
+    winner: FrozenTrial | None
+    metric: str
+
+    @property
+    def states(self) -> dict[int, str]:
+        """State by trial number."""
+        return {trial.number: trial.state.name for trial in self.trials}
+
+    @property
+    def shown_metric(self) -> str:
+        """The metric for people, F1 with the class that it is of."""
+        return shown_metric(self.metric, self.runs.trials.values())
+
+    @property
+    def winner_run(self) -> Run | None:
+        """The winner's record, ``None`` without one."""
+        return self.runs.trials.get(self.winner.number) if self.winner else None
+
+
+def read_study_table(folder: Path) -> StudyTable:
+    """Read trials and records of a study's folder.
+
+    Raises:
+        UserError: The folder holds no study.
+    """
+    runs = read_study(folder)
+    study = open_study(folder, str(runs.space["name"]))
+    objective = runs.space.get("objective") or {}
+    known = [run.record.metric for run in runs.trials.values() if run.record.metric]
+    metric = str(objective.get("metric") or (known[0] if known else "score"))
+    trials = tuple(study.get_trials(deepcopy=False))
+    return StudyTable(runs, study, trials, best_trial(study), metric)
+
+
+def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:
+    """Return a score of a record, ``None`` where there is no record or no such score."""
+    return None if record is None else record.scores.get(f"{split}/{metric}")
+
+
+def setting(value: Any) -> str:
+    """Return a setting's value as text."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

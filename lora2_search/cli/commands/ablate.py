@@ -1,0 +1,208 @@
+"""``ablate``: arms x seeds, watched, and the verdict."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import typer
+
+from ...ablation import SuiteResult, suite_folder
+from ...analysis import Analysis, analyse_tasks
+from ...config.suite import SUITE_FILE, Suite
+from ...errors import UserError
+from ...experiments import chosen_suite, run_chosen_suite
+from ...report import (
+    PAGE_FILE,
+    Row,
+    arm_rows,
+    constant_line,
+    equality_rows,
+    headline,
+    seed_rows,
+    suite_tables,
+)
+from ...signals import Interrupted
+from ...tracking import options, resolve
+from ..console.live import LiveView, watched
+from ..console.results import command, where_in_mlflow
+from ..console.rows import print_json, print_rows
+from ..console.say import going_on_by, narrator
+from .ablation_dry_run import difference_lines, power_lines, suite_dry_run
+
+
+def run_ablate(
+    *,
+    suite: str | None,
+    from_study: str | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    resume: str | None,
+    resume_from: Path | None,
+    add_seeds: int | None,
+    until_decided: bool,
+    reuse: bool,
+    address: str | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    dry: bool,
+    as_json: bool,
+    wide: bool,
+) -> None:
+    """Run a suite and print what it says, or what it would cost and could show.
+
+    Raises:
+        ConfigError: Everything that is wrong with the suite, its model or its data.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+        Interrupted: It was; says how to go on.
+    """
+    uri = resolve(tracking_uri)
+    chosen = chosen_suite(
+        suite,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        resume_from=resume_from,
+        storage=storage,
+        from_study=from_study,
+        add_seeds=add_seeds,
+        until_decided=until_decided,
+        say=narrator(as_json),
+        also=options(uri),
+    )
+    plan = chosen.plan
+    if dry:
+        if resume_from is not None:
+            raise UserError(
+                "--dry-run counts the runs of this home, not those of an archive; leave out "
+                "--resume-from, or run it: what the archive holds is not trained again"
+            )
+        with chosen.placing():
+            suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
+        return
+    view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
+    goes_on = resume is not None or resume_from is not None
+    beginning = _beginning(plan, goes_on, add_seeds)
+    words = ["--resume", plan.name, *([] if reuse else ["--no-reuse"])]
+    again = command("ablate", *words, storage=storage, tracking_uri=uri)
+    begun = suite_folder(plan.name, storage) / SUITE_FILE
+    with (
+        going_on_by(again, begun),
+        chosen.placing(),
+        watched(view, *beginning) as observers,
+    ):
+        result = run_chosen_suite(
+            chosen,
+            resume=resume is not None,
+            archive=resume_from,
+            address=address,
+            storage=storage,
+            tracking_uri=uri,
+            reuse=reuse,
+            observers=observers,
+            say=view.say,
+        )
+        if result.interrupted:
+            raise Interrupted(result.ended_by or Signals.SIGINT)
+    _tell(result, storage, uri, as_json, wide)
+    if arms_without_a_run(result):
+        raise typer.Exit(1)
+
+
+def _runs(suite: Suite) -> int | None:
+    """Return how many runs there will be; ``None`` where looks decide that."""
+    if suite.until_decided:
+        return None
+    return len(suite.tuning_runs(Path())) + len(suite.runs(Path()))
+
+
+def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
+    seeds = f"{len(suite.seed_list)} seeds"
+    if suite.until_decided:
+        seeds += f", then more until all is decided, at most {suite.sequential.most}"
+    if added:
+        seeds += f", {added} of them added now"
+    tasks = f" x {len(suite.tasks)} tasks ({', '.join(suite.tasks)})" if suite.tasks else ""
+    goes = "goes on" if resumed else "begins"
+    lines = [f"suite {suite.name} {goes}: {', '.join(suite.arms)} x {seeds}{tasks}"]
+    return [*lines, *difference_lines(suite), *power_lines(suite)]
+
+
+def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wide: bool) -> None:
+    analyses = analyse_tasks(result.folder)
+    told: dict[str, Any] = {
+        "name": result.name,
+        "folder": str(result.folder),
+        "verdict": " ".join(
+            f"{task}: {headline(item)}" if task else headline(item)
+            for task, item in analyses.items()
+        ),
+        "failed": dict(result.failed),
+        "report": str(result.folder / PAGE_FILE),
+        "mlflow": where_in_mlflow(result.folder, uri),
+        "ui": command("ui", result.name, storage=storage, tracking_uri=uri),
+    }
+    if as_json:
+        print_json({**told, "tables": suite_tables(analyses)})
+        return
+    print(f"\nSuite {result.name}")
+    for task, analysis in analyses.items():
+        print_tables(task, analysis, wide)
+    print(f"\nVerdict:  {told['verdict']}")
+    for line in failure_lines(result):
+        print(f"Failed:   {line}")
+    print(f"Report:   {told['report']}")
+    print(f"MLflow:   {told['ui']}")
+    if told["mlflow"]:
+        print(f"          opens {told['mlflow']}")
+
+
+def arms_without_a_run(result: SuiteResult) -> set[str]:
+    """Return the arms of which every run failed; a few diverged runs are a result like others.
+
+    Runs that tune an arm are not compared: they do not make up for failed ones.
+    """
+    runs = [run for run in result.runs if "phase" not in run.tags]
+    failed = result.failed
+    return {run.tags["arm"] for run in runs} - {
+        run.tags["arm"] for run in runs if run.key not in failed
+    }
+
+
+def failure_lines(result: SuiteResult) -> list[str]:
+    """Return one line for each reason why runs of an arm failed."""
+    arms = {run.key: run.tags["arm"] for run in result.runs}
+    alike: dict[tuple[str, str], list[str]] = {}
+    for key, reason in result.failed.items():
+        alike.setdefault((arms[key], reason), []).append(key)
+    return [
+        f"{keys[0] if len(keys) == 1 else f'{len(keys)} runs of {arm}'}: {reason}"
+        for (arm, reason), keys in alike.items()
+    ]
+
+
+def print_tables(task: str, analysis: Analysis, wide: bool) -> None:
+    """Print the tables of a suite's end, those of one task."""
+    print(f"\nTask {task}:\n" if task else "")
+    # A narrow terminal keeps the first columns: scores and verdicts before what was changed.
+    print_rows(*_ordered(arm_rows(analysis), last=["changes"]), wide=wide)
+    suite = analysis.suite
+    records = (run.record for run in suite.runs.values())
+    if line := constant_line(records, suite.metric, ["test"]):
+        print(f"\n{line}")
+    print("\nDifferences, paired by seed, on this test set:\n")
+    print_rows(seed_rows(analysis), wide=wide)
+    if analysis.equivalence:
+        print("\nClaims of equality:\n")
+        print_rows(*_ordered(equality_rows(analysis), last=["margin", "remarks"]), wide=wide)
+
+
+def _ordered(rows: list[Row], last: Sequence[str]) -> tuple[list[Row], list[str]]:
+    """Return rows and the order of their columns, verdicts right after the name."""
+    names = list(rows[0])
+    verdicts = [name for name in names if name in ("on this test set", "on new sentences")]
+    rest = [name for name in names[1:] if name not in (*verdicts, *last)]
+    return rows, [names[0], *verdicts, *rest, *last]

@@ -1,0 +1,186 @@
+"""``tune --dry-run``: what a study would cost, from a few measured steps."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ...config import RunConfig, with_settings
+from ...config.space import Resources, Space
+from ...execution import at_once as fitting_at_once
+from ...experiments import check_inputs
+from ...search import make_sampler, study_folder
+from ...training import Estimate, measure
+from ..console.rows import duration, plain, print_json
+from ..console.say import narrator
+
+SAMPLES = 3
+
+
+def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = True) -> None:
+    """Print what a study would cost; nothing of it is kept.
+
+    Args:
+        space: What would be searched.
+        storage: Where the study would be.
+        as_json: Print JSON.
+        here: Whether this machine alone would run it, or a cluster.
+
+    Raises:
+        ConfigError: Model or data are missing or wrong, or a trial asks for more than there is.
+        UserError: The hub or the package index cannot be reached.
+    """
+    say = narrator(as_json)
+    judged_by = {"objective.metric": space.objective.metric}
+    told = check_inputs(space.run_config(), say, judged_by, space.other_models())
+    cpus, gpus = here_are()
+    resources = space.resources.settled(space.training.device, bool(gpus))
+    trials_at_once = at_once(resources, cpus, gpus, here=here)
+    for line in told:
+        say(line)
+    samples = sampled(space, SAMPLES)
+    say("measuring a few steps of the first trial")
+    estimate = measured(space.run_config(samples[0]), resources)
+    result = forecast(space, samples, estimate, storage, trials_at_once)
+    if as_json:
+        print_json(result)
+        return
+    for line in _told(result):
+        print(line)
+
+
+def sampled(space: Space, count: int) -> list[dict[str, Any]]:
+    """Return the settings of the first trials: the same that the study will propose."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize")
+    conditional = any(item.when for item in space.search.values())
+    rows = []
+    for number in range(min(count, space.trials or count)):
+        sampler = space.sampler
+        study.sampler = make_sampler(
+            sampler.name, sampler.seed + number, sampler.startup_trials, conditional
+        )
+        rows.append(dict(space.suggest(study.ask())))
+    return rows
+
+
+def forecast(
+    space: Space,
+    samples: list[dict[str, Any]],
+    estimate: Estimate,
+    storage: Path | None,
+    at_once: int,
+) -> dict[str, Any]:
+    """Return the cost of a study as plain values, every trial counted as if it ran to its end."""
+    runs = space.runs
+    seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
+    if space.hours is not None:
+        seconds = min(seconds or math.inf, space.hours * 3600)
+    disk = None if runs is None else runs * estimate.disk_mb + at_once * estimate.checkpoint_mb
+    return {
+        "name": space.name,
+        "sentences": estimate.sizes,
+        "steps": estimate.steps,
+        "evaluations": estimate.evaluations,
+        "seconds_per_step": estimate.seconds_per_step,
+        "seconds_per_trial": estimate.seconds,
+        "parameters": estimate.counts,
+        "trials": space.trials,
+        "references": space.outside,
+        "at_once": at_once,
+        "seconds": seconds,
+        "disk_mb": disk,
+        "disk_free_mb": free_mb(study_folder(space.name, storage)),
+        "early_stopping": space.scheduler.name != "none",
+        "samples": samples,
+    }
+
+
+def at_once(resources: Resources, cpus: int, gpus: int, *, here: bool = True) -> int:
+    """Return how many trials this machine would run at a time.
+
+    Args:
+        resources: Those of one trial, ``settled``.
+        cpus: Cores here.
+        gpus: GPUs here.
+        here: Whether this machine alone would run them; of a cluster's nodes nothing is known, but
+            one trial at the least will run there.
+
+    Raises:
+        ConfigError: One trial asks for more than there is here.
+    """
+    if not here and not resources.fit(cpus, gpus):
+        return 1
+    return fitting_at_once(resources, [(cpus, gpus)])
+
+
+def measured(config: RunConfig, resources: Resources) -> Estimate:
+    """Measure a few steps of a run with the threads and the device that its resources give it.
+
+    Raises:
+        ConfigError: As the run itself would, before anything is trained.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, int(resources.cpus_per_trial)))
+    if not resources.gpus_per_trial:
+        config = with_settings(config, {"training.device": "cpu"})
+    return measure(config)
+
+
+def here_are() -> tuple[int, int]:
+    """Return how many cores and GPUs this machine has."""
+    import torch
+
+    # As Ray counts them: it looks at no affinity.
+    return os.cpu_count() or 1, torch.cuda.device_count()
+
+
+def free_mb(folder: Path) -> float:
+    """Return the MiB that are free where ``folder`` is, or would be."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return shutil.disk_usage(there).free / 2**20
+
+
+def _told(result: dict[str, Any]) -> list[str]:
+    sizes = ", ".join(f"{count:,} {name}" for name, count in result["sentences"].items())
+    counts = result["parameters"]
+    lines = [f"Study {result['name']} would be, on this machine:"]
+    lines.append(f"Sentences:   {sizes}")
+    lines.append(
+        f"Steps:       {result['steps']:,} a trial at {result['seconds_per_step']:.3f} s, "
+        f"{result['evaluations']} evaluations"
+    )
+    if "trained_adapter" in counts:
+        head = counts.get("trained_head", 0)
+        lines.append(
+            f"Parameters:  {counts['trained_adapter']:,} in the adapter, {head:,} in the head"
+        )
+    lines.append(f"One trial:   {duration(result['seconds_per_trial'])}")
+    if result["seconds"] is not None:
+        less = ", less what early stopping saves" if result["early_stopping"] else ""
+        lines.append(
+            f"In all:      about {duration(result['seconds'])} for {_runs(result)}, "
+            f"{result['at_once']} at a time{less}"
+        )
+    if result["disk_mb"] is not None:
+        free = result["disk_free_mb"] / 1024
+        lines.append(f"Disk:        {result['disk_mb']:,.0f} MiB; {free:,.0f} GiB are free")
+    lines.append("The first trials:")
+    for number, settings in enumerate(result["samples"]):
+        told = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
+        lines.append(f"  trial {number}: {told}")
+    return lines
+
+
+def _runs(result: dict[str, Any]) -> str:
+    """Return what is run in words: ``8 trials, head-only and lora``."""
+    if not result["trials"]:
+        return "its hours"
+    runs: list[str] = [f"{result['trials']} trials", *result["references"]]
+    return f"{', '.join(runs[:-1])} and {runs[-1]}" if len(runs) > 1 else runs[0]

@@ -1,0 +1,97 @@
+"""``report``: write what a study or a suite has to show, or keep a suite's evidence small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import UserError
+from ...experiments import Named, find
+from ...store import command_line, writable_folder
+from ..console.say import say
+
+
+def run_report(name: str, storage: Path | None, out: Path | None, archive: Path | None) -> None:
+    """Write the report of a study, a suite or an archive and print the path of its page.
+
+    Args:
+        name: A study, a suite, or the folder of an archive.
+        storage: Where ``studies/`` and ``suites/`` are; by default the home.
+        out: Where to write; by default where it lies.
+        archive: Where to keep a suite's evidence, and the report that is made from it.
+
+    Raises:
+        UserError: There is none of that name, it is a single run, what is asked of it is for
+            suites alone, or a folder cannot be written.
+    """
+    from ...analysis import SUITE_FILE
+    from ...report import RECORDS_FILE, is_archive
+
+    folder = Path(name).expanduser()
+    if is_archive(folder):
+        if out is not None or archive is not None:
+            raise UserError(
+                f"{folder} is an archive: its report is written into it; leave out "
+                "--out and --archive"
+            )
+        print(_of_archive(folder))
+        return
+    if _was_archive(folder):
+        raise UserError(
+            f"{folder} was an archive, but has lost a file: it must hold {SUITE_FILE} and "
+            f"{RECORDS_FILE}; restore it from a copy"
+        )
+    item = find(name, storage)
+    if item.kind == "run":
+        raise UserError(
+            f"{name} is a single run; {command_line('runs', 'show', name)} prints its record"
+        )
+    if item.kind not in ("study", "suite"):
+        raise UserError(f"{name} is a {item.kind}, which wrote its page when it ended")
+    for line in item.troubles():
+        say(line)
+    if archive is not None:
+        print(_archived(item, _writable(archive)))
+    if archive is None or out is not None:
+        print(write_report(item, None if out is None else _writable(out)))
+
+
+def write_report(item: Named, out: Path | None = None) -> Path:
+    """Write the report of a study or suite and return the path of its page."""
+    if item.kind == "study":
+        from ...report import write_study_kit
+
+        return write_study_kit(item.folder, out)
+    from ...report import PAGE_FILE, write_suite_report
+
+    return write_suite_report(item.folder, out).with_name(PAGE_FILE)
+
+
+def _archived(item: Named, folder: Path) -> Path:
+    if item.kind != "suite":
+        raise UserError(f"--archive keeps a suite's evidence, and {item.name} is a {item.kind}")
+    from ...report import read_state, write_archive
+
+    path = write_archive(item.folder, folder)
+    state = read_state(folder)
+    if state is not None and not state.complete:
+        again = command_line("ablate", "--resume-from", str(folder))
+        print(f"{state}; the rest is run, here or elsewhere, by: {again}")
+    return path
+
+
+def _of_archive(folder: Path) -> Path:
+    from ...report import write_archived_report
+
+    return write_archived_report(folder)
+
+
+def _was_archive(folder: Path) -> bool:
+    from ...analysis import EXAMPLES_FILE
+    from ...report import RECORDS_FILE
+
+    # Neither stands in the folder of a suite.
+    return any((folder / name).exists() for name in (RECORDS_FILE, EXAMPLES_FILE))
+
+
+def _writable(folder: Path) -> Path:
+    return writable_folder(folder.expanduser(), "name a folder that you may write")

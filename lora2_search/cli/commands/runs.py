@@ -1,0 +1,263 @@
+"""``runs list | show | sync`` and ``ui``: what was run, and where to look at it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...config import named_metric
+from ...errors import UserError
+from ...experiments import REFERENCE, Lost, Named, changed, everything, find
+from ...report import constant_line
+from ...store import Damaged, RunRecord, command_line
+from ..console.rows import duration, number, print_json, print_rows
+from ..console.say import narrator
+from ..console.say import say as complain
+
+_COLUMNS = ("name", "kind", "state", "runs", "best", "metric", "shown", "score", "begun")
+
+
+def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
+    """Print one row for each study, suite, single run and verification.
+
+    Args:
+        storage: Where studies and suites are; by default the home.
+        as_json: Print JSON.
+        wide: Print every column, however wide the terminal is.
+
+    Raises:
+        UserError: Some of them cannot be read; those that can are printed before.
+    """
+    broken: list[str] = []
+    rows = [_overview_or_damage(item, broken) for item in everything(storage)]
+    if as_json:
+        print_json(rows)
+    else:
+        _print_list(rows, wide)
+    if broken:
+        raise UserError("\n".join(broken))
+
+
+def _print_list(rows: list[dict[str, Any]], wide: bool) -> None:
+    if not rows:
+        narrator()(
+            f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start"
+        )
+        return
+    columns = ["name", "kind", "state", "metric", "validation", "runs", "best", "begun"]
+    shown = [_shown(row | {"validation": row["score"]}) for row in rows]
+    print_rows(shown, [*columns, "go on with"], wide=wide)
+
+
+def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> None:
+    """Print one row for each run of a study or suite, one run, or a verification's table.
+
+    See ``list_all`` for the other arguments.
+    """
+    item = find(name, storage)
+    if item.kind == "verification":
+        _show_verification(item, as_json)
+        return
+    keys = _varied(item)
+    rows = [_row(run, record, item, keys) for run, record in item.records()]
+    rows += [_lost_row(lost, item) for lost in item.lost()]
+    rows += [_waiting(run, settings, item) for run, settings in item.waiting().items()]
+    state = item.state()
+    again = item.resumption() if state == "stopped" else None
+    for trouble in item.troubles():
+        complain(trouble)
+    if as_json:
+        told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
+        print_json({**told, "folder": str(item.folder), "runs": rows})
+        return
+    columns = ["run", "state", "metric", "validation", "test"]
+    columns += ["step", "kept rank", "seconds", "peak MB", *keys, "health", "error"]
+    print_rows([_shown({**row, **row["settings"]}) for row in rows], columns, wide=wide)
+    records = [record for _, record in item.records()]
+    if line := constant_line(records, item.metric):
+        print(line)
+    if item.kind == "run":
+        _show_closer(item, wide)
+    narrator()(str(item.folder))
+    if again:
+        narrator()(f"stopped; go on with: {again}")
+
+
+def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:
+    """Deliver one of what was run, or all, to MLflow.
+
+    Raises:
+        UserError: MLflow cannot be reached, one of them is being delivered right now, or files of
+            what was to be delivered are damaged: the rest was delivered.
+    """
+    from ...tracking import parent_path, resolve, shown, sync
+
+    target, say = resolve(uri), narrator(as_json)
+    items = [find(name, storage)] if name else everything(storage)
+    counts = {}
+    damaged: list[str] = []
+    for item in items:
+        if name or parent_path(item.folder).exists():
+            try:
+                counts[item.name] = said = sync(item.folder, target)
+            except Damaged as damage:
+                damaged.append(str(damage))
+                continue
+            damaged += said.damaged
+            refused = f", {said.refused} refused" if said.refused else ""
+            say(f"{item.name}: {said.points} points delivered{refused}, {said.runs} runs there")
+    if as_json:
+        print_json({key: value.model_dump() for key, value in counts.items()})
+    elif not counts and not damaged:
+        say(f"nothing to deliver to {shown(target)}")
+    if damaged:
+        raise UserError("\n".join(damaged))
+
+
+def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -> None:
+    """Serve MLflow until Ctrl-C, opened at a study, a suite or a verification."""
+    from ...tracking import check_identity, parent_path, resolve, serve
+
+    folder = find(name, storage).folder if name else None
+    if folder is not None and parent_path(folder).exists():
+        check_identity(folder)
+    serve(resolve(uri), port, folder=folder, announce=narrator())
+
+
+def _overview_or_damage(item: Named, broken: list[str]) -> dict[str, Any]:
+    """Return the row of an item; what keeps it from being read is added to ``broken``."""
+    row: dict[str, Any]
+    try:
+        row = _overview(item)
+        for line in item.troubles(predictions=False):
+            complain(line)
+    except UserError as error:
+        row = dict.fromkeys(_COLUMNS, "")
+        row |= {"name": item.name, "kind": item.kind, "state": "damaged"}
+        row |= {"score": None, "go on with": None, "folder": str(item.folder)}
+        broken += str(error).splitlines()
+    return row
+
+
+def _overview(item: Named) -> dict[str, Any]:
+    records = item.records()
+    extent = str(item.extent) if item.kind == "verification" else ""
+    states = Counter(item.state_of(record.status) for name, record in records if name != REFERENCE)
+    states.update(item.state_of(lost.state) for lost in item.lost())
+    states.update(item.state_of("running") for _ in item.waiting())
+    state = item.state()
+    best, score = item.best() or ("", None)
+    begun = min((record.started_ms for _, record in records), default=0)
+    metric = item.metric or (records[0][1].metric if records else "")
+    classes = next((record.classes for _, record in records if record.classes), [])
+    return {
+        "name": item.name,
+        "kind": item.kind,
+        "state": state,
+        "runs": extent or ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
+        "best": best,
+        "metric": metric,
+        "shown": named_metric(metric, classes),
+        "score": score,
+        "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
+        if begun
+        else "",
+        "go on with": item.resumption() if state == "stopped" else None,
+        "folder": str(item.folder),
+    }
+
+
+def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
+    metric = item.metric or record.metric
+    return {
+        "run": name,
+        "state": item.state_of(record.status),
+        "validation": record.score("validation", metric),
+        "test": record.score("test", metric),
+        "metric": metric,
+        "shown": named_metric(metric, record.classes),
+        "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
+        "kept rank": record.kept_rank,
+        "seconds": record.seconds,
+        "settings": _settings(name, record, item, keys),
+        "scores": record.scores,
+        "counts": record.counts,
+        "peak MB": record.peak_memory_mb,
+        "flags": [flag.model_dump() for flag in record.flags],
+        "error": record.error or "",
+    }
+
+
+def _lost_row(lost: Lost, item: Named) -> dict[str, Any]:
+    return {
+        "run": lost.name,
+        "state": item.state_of(lost.state),
+        "validation": lost.score,
+        "settings": {},
+        "error": lost.why,
+    }
+
+
+def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
+    """Return the settings that vary; of a study's runs outside the search, those they set."""
+    beside = item.plan.get("references") or {} if item.kind == "study" else {}
+    if name == REFERENCE or name in beside:
+        keys = [key for key in keys if key in beside.get(name, {})]
+    return changed(record, keys)
+
+
+def _show_closer(item: Named, wide: bool) -> None:
+    """Print a single run's kept ranks by block and kind of module, and its flags in full."""
+    from ...report import rank_rows
+
+    for _, record in item.records():
+        if rows := rank_rows([record]):
+            print("\nKept ranks:\n")
+            # A table's head shows a dotted name's last part alone, and several end in "dense".
+            named = [{kind.replace(".", "/"): rank for kind, rank in row.items()} for row in rows]
+            print_rows(named, wide=wide)
+            print()
+        for flag in record.flags:
+            narrator()(f"health: {flag}")
+
+
+def _show_verification(item: Named, as_json: bool) -> None:
+    from ...verification import told_rows
+
+    rows, state = told_rows(item.folder), item.state()
+    for trouble in item.troubles():
+        complain(trouble)
+    again = item.resumption() if state == "stopped" else None
+    if as_json:
+        told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
+        print_json({**told, "folder": str(item.folder), "rows": rows})
+        return
+    print_rows(rows, ["check", "claim", "measured", "verdict"])
+    narrator()(f"{item.folder}: {item.extent}")
+    if again:
+        narrator()(f"stopped; go on with: {again}")
+
+
+def _waiting(name: str, settings: Mapping[str, Any], item: Named) -> dict[str, Any]:
+    return {"run": name, "state": item.state_of("running"), "settings": dict(settings)}
+
+
+def _varied(item: Named) -> list[str]:
+    """Return what differs between the runs: searched settings, or what arms change."""
+    if item.kind not in ("study", "suite"):
+        return []
+    if item.kind == "study":
+        return list(item.plan["search"])
+    return sorted({key for arm in item.plan["arms"].values() for key in arm})
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    scores = {key: number(row[key]) for key in ("validation", "test") if row.get(key) is not None}
+    seconds = {"seconds": duration(row["seconds"])} if row.get("seconds") else {}
+    peak = {"peak MB": f"{row['peak MB']:.0f}"} if row.get("peak MB") else {}
+    health = {"health": ", ".join(flag["name"] for flag in row.get("flags", ()))}
+    metric = {"metric": row["shown"]} if row.get("shown") else {}
+    return row | metric | scores | seconds | peak | health

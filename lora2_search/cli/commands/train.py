@@ -1,0 +1,121 @@
+"""``train``: one run, from settings or from a study's winner."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ...config import RunConfig, RunInfo, named_metric
+from ...errors import UserError
+from ...experiments import chosen_run, train, trial_run
+from ...report import always
+from ...search import load_study
+from ...store import ADAPTER_FOLDER, RECORD_FILE, RunRecord
+from ...tracking import options, resolve
+from ..console.live import LiveView, watched
+from ..console.results import command, where_in_mlflow
+from ..console.rows import duration, print_json
+from ..console.say import going_on_by
+
+
+def run_train(
+    *,
+    config: str | None,
+    from_study: str | None,
+    trial: int | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    resume: str | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> None:
+    """Train one configuration and print its scores.
+
+    Raises:
+        ConfigError: Everything that is wrong with the configuration, the model or the data.
+        UserError: The name is in use or unknown, the study has no such trial, or the loss is no
+            longer finite.
+        Interrupted: It was; says how to go on.
+    """
+    uri = resolve(tracking_uri)
+    source = _source(config, from_study, trial, storage)
+    chosen = chosen_run(source, overrides=overrides, name=name, resume=resume, also=options(uri))
+    run = chosen.plan
+    begins = f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}"
+    view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
+    again = command("train", "--resume", run.name, tracking_uri=uri)
+    with (
+        going_on_by(again, run.folder / RECORD_FILE),
+        chosen.placing(),
+        watched(view, begins) as observers,
+    ):
+        record = train(
+            None if resume else run.config,
+            name=name,
+            resume=resume,
+            tracking_uri=uri,
+            observers=observers,
+            say=view.say,
+        )
+    result = _result(run, record, uri)
+    if as_json:
+        print_json(result)
+    else:
+        _print(result, record)
+
+
+def _source(
+    config: str | None, from_study: str | None, trial: int | None, storage: Path | None
+) -> str | RunConfig | None:
+    if from_study is None:
+        if trial is not None:
+            raise UserError(f"--trial {trial} needs the study it is from: add --from-study NAME")
+        return config
+    if config is not None:
+        raise UserError("--config and --from-study exclude each other; --set changes settings")
+    run = trial_run(load_study(from_study, storage), trial)
+    if run is None:
+        raise UserError(f"study {from_study} has no completed trial yet; name one with --trial")
+    return run.config
+
+
+def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "folder": str(run.folder),
+        "adapter": str(run.folder / ADAPTER_FOLDER),
+        "fingerprint": record.fingerprint,
+        "metric": record.metric,
+        "scores": record.scores,
+        "majority": record.majority,
+        "constant": record.constant,
+        "counts": record.counts,
+        "flags": [flag.model_dump() for flag in record.flags],
+        "seconds": record.seconds,
+        "mlflow": where_in_mlflow(run.folder, uri),
+        "ui": command("ui", run.name, tracking_uri=uri),
+    }
+
+
+def _print(result: dict[str, Any], record: RunRecord) -> None:
+    print(f"\nRun {result['name']}: {_listed(record.scores, record)}")
+    if record.constant:
+        same = {name: record.constant[name] for name in record.scores if name in record.constant}
+        print(f"For comparison, {always(record)}: {_listed(same, record)}")
+    for flag in record.flags:
+        print(f"Health:   {flag}")
+    if result["seconds"]:
+        print(f"Time:     {duration(result['seconds'])}")
+    print(f"Adapter:  {result['adapter']}")
+    print(f"MLflow:   {result['ui']}")
+    if result["mlflow"]:
+        print(f"          opens {result['mlflow']}")
+
+
+def _listed(scores: dict[str, float], record: RunRecord) -> str:
+    return ", ".join(
+        f"{named_metric(name, record.classes)} {value:.4f}"
+        for name, value in sorted(scores.items())
+    )

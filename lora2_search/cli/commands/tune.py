@@ -1,0 +1,96 @@
+"""``tune``: search, watched, and the winner against head-only."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from signal import Signals
+
+import typer
+
+from ...config.space import SPACE_FILE, Space
+from ...experiments import chosen_space, study_progress, tune
+from ...search import study_folder
+from ...signals import Interrupted
+from ...tracking import options, resolve
+from ..console.live import LiveView, watched
+from ..console.results import command, print_study, study_result
+from ..console.rows import print_json
+from ..console.say import going_on_by, narrator
+from .dry_run import dry_run
+
+
+def run_tune(
+    *,
+    space: str | None,
+    overrides: tuple[str, ...],
+    name: str | None,
+    resume: str | None,
+    address: str | None,
+    storage: Path | None,
+    tracking_uri: str | None,
+    dry: bool,
+    as_json: bool,
+) -> None:
+    """Run a study and print what it came to, or what it would cost.
+
+    Raises:
+        ConfigError: Everything that is wrong with the space, its model or its data.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+        Interrupted: It was; says how to go on.
+    """
+    uri = resolve(tracking_uri)
+    chosen = chosen_space(
+        space,
+        overrides=overrides,
+        name=name,
+        resume=resume,
+        storage=storage,
+        say=narrator(as_json),
+        also=options(uri),
+    )
+    plan = chosen.plan
+    if dry:
+        with chosen.placing():
+            dry_run(plan, storage, as_json, here=address is None)
+        return
+    stream = sys.stderr if as_json else sys.stdout
+    # Trials that have ended are not told again on a resume.
+    earlier = study_progress(study_folder(resume, storage)).done if resume else 0
+    view = LiveView(plan.runs, stream=stream, earlier=earlier)
+    again = command("tune", "--resume", plan.name, storage=storage, tracking_uri=uri)
+    begun = study_folder(plan.name, storage) / SPACE_FILE
+    with (
+        going_on_by(again, begun),
+        chosen.placing(),
+        watched(view, _beginning(plan, resume is not None)) as observers,
+    ):
+        study = tune(
+            None if resume else plan,
+            overrides=overrides if resume else (),
+            resume=resume,
+            address=address,
+            storage=storage,
+            tracking_uri=uri,
+            observers=observers,
+            say=view.say,
+        )
+        if study.interrupted:
+            raise Interrupted(study.ended_by or Signals.SIGINT)
+    result = study_result(study, storage, uri)
+    if as_json:
+        print_json(result)
+    else:
+        print_study(study, result)
+    if result["winner"] is None:
+        raise typer.Exit(1)
+
+
+def _beginning(space: Space, resumed: bool) -> str:
+    bound = [f"{space.trials} trials"] if space.trials else []
+    bound += [f"{space.hours:g} hours"] if space.hours else []
+    goes = "goes on" if resumed else "begins"
+    return (
+        f"study {space.name} {goes}: {' or '.join(bound)} of {space.method} on {space.task}, "
+        f"searching {', '.join(space.search)}"
+    )

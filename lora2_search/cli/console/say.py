@@ -1,0 +1,99 @@
+"""Lines for people, and failures in their words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import Signals
+
+import typer
+
+from ...errors import ConfigError, UserError, is_disk_full
+from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
+from ...store import command_line
+from ...tracking import redacted
+
+
+def narrator(as_json: bool = False) -> Callable[[str], None]:
+    """Return what prints a line for people: on stdout, or on stderr where stdout is for JSON.
+
+    While a `LiveView` is drawn use its own `say`, which writes above the table.
+    """
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    return say
+
+
+MISTAKE = 2
+
+
+@contextmanager
+def explained(verb: str) -> Iterator[None]:
+    """Turn a user's mistake into its message and exit code 2, a signal into its own exit code.
+
+    Anything else is a bug of ours and keeps its traceback.
+    """
+    try:
+        yield
+    except UserError as error:
+        for line in str(error).splitlines():
+            say(line)
+        many = len(error.problems) if isinstance(error, ConfigError) else 1
+        what = "1 problem" if many == 1 else f"{many} problems"
+        say(f"{what}; options: {command_line(*verb.split(), '--help')}")
+        raise typer.Exit(MISTAKE) from None
+    except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
+        # Something else stands where a file or folder of ours belongs, or nobody may touch it.
+        say(f"{error.filename2 or error.filename}: {error.strerror}; move it away, or mend it")
+        raise typer.Exit(MISTAKE) from None
+    except KeyboardInterrupt as interrupt:
+        # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
+        came = signal_of(interrupt)
+        _say_interrupted(came, *interrupt.args)
+        raise typer.Exit(EXIT_CODES[came]) from None
+
+
+@contextmanager
+def going_on_by(again: str, begun: Path) -> Iterator[None]:
+    """Say which command goes on after an interruption, or once a full disk has room again.
+
+    Args:
+        again: The command.
+        begun: Where this file does not exist there is nothing to go on with.
+
+    Raises:
+        Interrupted: Instead of a plain interrupt.
+        UserError: Instead of what a library makes of a full disk.
+    """
+
+    def on() -> list[str]:
+        return [f"go on with: {again}"] if begun.is_file() else []
+
+    try:
+        with last_words(lambda came: _say_interrupted(came, *on())):
+            yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(signal_of(interrupt), "".join(on())) from None
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        advice = f"then go on with: {again}" if begun.is_file() else "then try again"
+        raise UserError(f"the disk is full ({_first_line(error)}); make room, {advice}") from None
+
+
+def _say_interrupted(came: Signals, *more: object) -> None:
+    by = "" if came == Signals.SIGINT else f" by {came.name}"
+    say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in more))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def say(line: str) -> None:
+    """Print one line about a failure on stderr, no password in it; see `narration` for others."""
+    print(redacted(line), file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""What pydantic found wrong with a configuration, in the words of the person who wrote it."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ..errors import Problem, did_you_mean, nearest
+from .yaml import KeyPath, Source
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+
+
+_PATTERNS = {
+    NAME_PATTERN: "must begin with a letter or digit and go on with letters, digits, '.', '_' and "
+    "'-', 100 at most (it names a folder)"
+}
+
+
+def problems_of(error: ValidationError, kind: type[BaseModel], source: Source) -> list[Problem]:
+    """Return each mistake once, with its key and place, in the order of the fields."""
+    # pydantic names one mistake per member of a union: said together here.
+    found: dict[tuple[str, str], Problem] = {}
+    for item in _causes(error.errors()):
+        problem = _problem(item, kind, source)
+        same = found.get((problem.key, problem.where))
+        if same and problem.message not in same.message:
+            problem = replace(same, message=f"{same.message}; or {problem.message}")
+        found[problem.key, problem.where] = problem
+    return list(found.values())
+
+
+def _causes(errors: Sequence[Any]) -> list[Any]:
+    """Leave out that a key is missing where it is there, misspelt: one mistake is said once."""
+    unknown = [item["loc"] for item in errors if item["type"] == "extra_forbidden"]
+    # A number that is out of range is no failed attempt at the list that could stand there too.
+    ranged = [item["loc"][:-1] for item in errors if item["type"].startswith(("greater", "less"))]
+
+    def misspelt(path: tuple[Any, ...]) -> bool:
+        beside = [str(other[-1]) for other in unknown if other[:-1] == path[:-1]]
+        return nearest(str(path[-1]), beside) is not None
+
+    def no_list(item: Any) -> bool:
+        return item["type"] == "list_type" and item["loc"][:-1] in ranged
+
+    return [
+        item
+        for item in errors
+        if not no_list(item) and (item["type"] != "missing" or not misspelt(item["loc"]))
+    ]
+
+
+def _problem(item: Any, kind: type[BaseModel], source: Source) -> Problem:
+    path: KeyPath = tuple(str(part) for part in item["loc"])
+    message = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    if item["type"] == "extra_forbidden":
+        message = "unknown key; " + did_you_mean(path[-1], _siblings(kind, path))
+    elif item["type"] == "missing":
+        message = "is missing"
+    elif item["type"] == "string_pattern_mismatch":
+        rule = _PATTERNS.get(item["ctx"]["pattern"], message)
+        message = f"{rule}, but got {reprlib.repr(item['input'])}"
+    elif item["type"] == "model_type":
+        message = f"must be a group of settings, but got {reprlib.repr(item['input'])}"
+    elif item["type"] != "value_error":
+        message = f"{message}, but got {reprlib.repr(item['input'])}"
+    return Problem(".".join(_readable(path)), message, source.place(path))
+
+
+def _siblings(kind: type[BaseModel], path: KeyPath) -> list[str]:
+    for part in path[:-1]:
+        info = kind.model_fields.get(part)
+        inner = info.annotation if info else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return list(kind.model_fields)
+        kind = inner
+    return list(kind.model_fields)
+
+
+def _readable(path: KeyPath) -> list[str]:
+    # pydantic adds the member of a union to the path ("gamma", "float"): not a key of the file.
+    unions = ("int", "float", "str", "constrained", "list[", "function-", "union", "tagged")
+    return [part for part in path if not part.startswith(unions)]

@@ -1,0 +1,211 @@
+"""The configuration of one run: typed once, strict, and named by what decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from ..errors import ConfigError, Problem, nearest
+from .messages import problems_of
+from .schema import (
+    READING,
+    AdapterConfig,
+    AfterConfig,
+    DataConfig,
+    ModelConfig,
+    Section,
+    TrainingConfig,
+)
+from .yaml import Source
+
+Method = Literal["lora2", "lora", "dora", "adalora", "full", "head-only"]
+
+
+# Those that spread a budget of singular values over the matrices while they train.
+_ALLOCATING = ("lora2", "adalora")
+
+
+Protocol = Literal["clean", "paper"]
+
+
+GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
+
+
+PACKAGED_TASKS = ("sentiment", "ratings", "boolq")
+
+
+TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
+
+
+# What numpy's generator takes.
+MOST_SEED = 2**32 - 1
+
+
+# The key that tells what a file is, and the command that takes such a file.
+_MARKS = {
+    "search": "a search space; use tune --space",
+    "arms": "an ablation suite; use ablate --suite",
+    "factors": "an ablation suite; use ablate --suite",
+    "designs": "an ablation suite; use ablate --suite",
+}
+
+
+# Settings that came later, by section.
+_YOUNGER = {
+    "adapter": ("gamma_u1", "init_lora_weights"),
+    "data": ("positive", *READING),
+    "training": ("score_test",),
+}
+
+
+Config = TypeVar("Config", bound="Section")
+
+
+class RunConfig(Section):
+    """Everything that decides the result of one run."""
+
+    task: Literal[TASKS] = Field(  # type: ignore[valid-type]
+        "custom", description="custom: a file of your own, `data.path`"
+    )
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    method: Method = Field(
+        "lora2", description="full trains every weight, head-only pooler and classifier alone"
+    )
+    adapter: AdapterConfig = AdapterConfig()
+    training: TrainingConfig = TrainingConfig()
+    after: AfterConfig = AfterConfig()
+    protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
+    seed: int = Field(0, ge=0, le=MOST_SEED, description="of head, factors, order and dropout")
+
+    @model_validator(mode="after")
+    def _check(self) -> RunConfig:
+        if self.task == "custom" and self.data.path is None:
+            raise ValueError(
+                "name a task or a file: set `task` to one of "
+                f"{', '.join(TASKS[:-1])}, or `data.path` to a csv, tsv, jsonl or parquet file"
+            )
+        if self.method == "adalora" and (problem := self.adapter.adalora_problem()):
+            raise ValueError(problem)
+        if self.method in ("lora", "dora") and (problem := self.adapter.lora_problem()):
+            raise ValueError(problem)
+        steps = self.training.steps
+        if self.allocates and steps and (problem := self.adapter.schedule_problem(steps)):
+            raise ValueError(f"adapter.{problem}")
+        if problem := self.after.problem(self.method, self.adapter):
+            raise ValueError(problem)
+        return self
+
+    @property
+    def allocates(self) -> bool:
+        """Whether the method has a budget schedule: LoRA² and AdaLoRA."""
+        return self.method in _ALLOCATING
+
+    @property
+    def prunes(self) -> bool:
+        """Whether ranks are cut while it trains; AdaLoRA always cuts."""
+        return self.method == "adalora" or (self.method == "lora2" and self.adapter.prunes)
+
+    def plain(self) -> RunConfig:
+        """Return the run's settings alone, without what a space or a suite adds to them."""
+        return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
+
+    def telling(self) -> dict[str, Any]:
+        """Return what tells the run from others, as JSON values."""
+        settings = self.model_dump(mode="json")
+        # They came later: runs that leave them at their defaults keep the name they had before.
+        for section, names in _YOUNGER.items():
+            default = type(getattr(self, section))().model_dump(mode="json")
+            for name in names:
+                if settings[section][name] == default[name]:
+                    del settings[section][name]
+        if self.after == AfterConfig():
+            del settings["after"]
+        return settings
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
+        text = json.dumps(self.telling(), sort_keys=True, ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def validate(source: Source, kind: type[Config]) -> Config:
+    """Turn a source into a configuration.
+
+    Raises:
+        ConfigError: Every mistake of the source, each with place, key and what would be right.
+    """
+    if issubclass(kind, RunConfig):
+        mark = next((mark for mark in _MARKS if mark in kind.model_fields), None)
+        if (other := misplaced(source, mark)) is not None:
+            raise ConfigError([other])
+    source.check_size()
+    return _validated(source, kind)
+
+
+def _validated(source: Source, kind: type[Config]) -> Config:
+    try:
+        return kind.model_validate(source.data)
+    except ValidationError as error:
+        raise source.error(problems_of(error, kind, source)) from None
+
+
+def misplaced(source: Source, mark: str | None) -> Problem | None:
+    """Say that a file is of another kind than the one asked for; ``None`` where it is not.
+
+    Args:
+        source: The file.
+        mark: The key that tells the kind asked for: ``search`` of a space, ``arms`` of a suite,
+            ``None`` for a run.
+    """
+    if mark in source.data:
+        return None
+    for other, what in _MARKS.items():
+        if other in source.data:
+            return Problem("", f"this is {what}", source.place((other,)))
+    written = set(source.data) - {"name"}  # a file's own name may have been filled in
+    if mark is None or not written or not written <= {*RunConfig.model_fields, "trials", "hours"}:
+        return None
+    message = f"this is a run configuration; use train --config, or add `{mark}` to it"
+    return Problem("", message, source.name)
+
+
+def mistyped(data: Mapping[str, Any], key: str) -> bool:
+    """Whether ``key`` is absent but seems to be there under a misspelt name."""
+    return (
+        key not in data and nearest(key, map(str, data.keys() - RunConfig.model_fields)) is not None
+    )
+
+
+def with_settings(config: Config, settings: dict[str, Any]) -> Config:
+    """Return ``config`` with dotted settings replaced: ``{"adapter.k": 4}``.
+
+    Raises:
+        ConfigError: A key is unknown or a value is wrong.
+    """
+    data = config.model_dump(mode="python")
+    for key, value in settings.items():
+        node = data
+        *parents, last = key.split(".")
+        for part in parents:
+            child = node.get(part)
+            node[part] = dict(child) if isinstance(child, dict) else {}
+            node = node[part]
+        node[last] = value
+    return _validated(Source(data), type(config))
+
+
+def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the dotted names of all settings of a configuration class."""
+    names: list[str] = []
+    for name, info in kind.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names += setting_names(inner, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names

@@ -1,0 +1,408 @@
+"""The sections of a run's configuration: model, data, adapter, training."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ..errors import did_you_mean
+from .vocabulary import (
+    ALLOCATIONS,
+    BUDGETS,
+    INITS,
+    LORA_INITS,
+    ORTHOGONALITIES,
+    PENALTIES,
+    SCALINGS,
+    SCORE_LOSSES,
+    SCORINGS,
+    scorings,
+)
+
+
+class Section(BaseModel):
+    """A frozen, strict part of a configuration: an unknown key or a wrong type is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def _steps_or_fraction(value: int | float) -> int | float:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(
+            f"must be a number of steps (0, 1, 2 ...) or a fraction below 1, got {value}"
+        )
+    return value
+
+
+def _count_or_fraction(value: int | float) -> int | float:
+    if value <= 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"must be a count (1, 2 ...) or a fraction between 0 and 1, got {value}")
+    return value
+
+
+def _mean_rank(value: int | float) -> int | float:
+    # 4.0 is 4: two ways to write one setting would make two runs of one.
+    return int(value) if value == int(value) else value
+
+
+def _known_scoring(name: str) -> str:
+    if name not in scorings():
+        hint = did_you_mean(name, scorings())
+        raise ValueError(f"no scoring of that name: {name!r}; {hint}")
+    return name
+
+
+def _separator(name: str) -> str:
+    separator = {"tab": "\t", "\\t": "\t", "bar": "|"}.get(name, name)
+    if len(separator) != 1 or separator in '"\r\n\0' or separator.isalnum():
+        raise ValueError(
+            f"must be one character that is no letter, digit or quote, `tab` or `bar`, got {name!r}"
+        )
+    return separator
+
+
+def _encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        raise ValueError(
+            f"no encoding of that name: {name!r}; for example utf-8, utf-16, cp1252, latin-1"
+        ) from None
+    return name
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"must be a regular expression, but got {text!r}: {error}") from None
+    return text
+
+
+Index = Annotated[int, Field(ge=0)]
+
+
+StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
+
+
+MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
+
+
+CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
+
+
+# What PEFT matches names of modules by.
+Pattern = Annotated[str, AfterValidator(_regular_expression)]
+
+
+class ModelConfig(Section):
+    """Which pretrained model is adapted."""
+
+    name_or_path: str = Field("minilm", description="hub id, local folder or packaged `minilm`")
+    revision: str | None = Field(None, description="hub commit; pin it for a reproducible study")
+    trust_remote_code: bool = Field(False, description="run code that the model brings")
+    layers: int | None = Field(None, ge=1, description="keep only the first n encoder layers")
+    classifier_dropout: float | None = Field(
+        None, ge=0, lt=1, description="default: the model's own"
+    )
+
+
+class DataConfig(Section):
+    """Where the sentences come from and how they are split.
+
+    ``split_seed`` alone decides the splits, so every seed of a suite sees the same test sentences.
+    """
+
+    path: str | None = Field(
+        None, description="csv, tsv, jsonl, json, parquet or GLUE-shaped folder"
+    )
+    test_path: str | None = Field(None, description="held-out file; else a slice of `path`")
+    revision: str | None = Field(None, description="hub commit of the data set")
+    text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
+    label: str | None = Field(None, description="label column")
+    kind: Literal["classification", "regression"] | None = Field(
+        None, description="default: told from the labels"
+    )
+    positive: str | None = Field(
+        None, description="of two classes the one that `f1` is of; default: the second by name"
+    )
+    separator: Annotated[str, AfterValidator(_separator)] | None = Field(
+        None, description="between fields: a character, `tab` or `bar`; default: told from the file"
+    )
+    quotes: bool | None = Field(
+        None, description='whether `"` encloses fields or is a letter; default: told from the file'
+    )
+    header: bool | None = Field(
+        None, description="whether the first line names the columns; else they are `0`, `1` …"
+    )
+    encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
+        None, description="of csv, tsv and json; default: UTF-8, or what a byte order mark says"
+    )
+    train_size: int | None = Field(None, ge=2, description="use at most n training sentences")
+    validation_size: CountOrFraction = Field(0.1, description="slice of train to choose on")
+    test_size: CountOrFraction = Field(0.1, description="slice held out where no test set exists")
+    max_length: int = Field(128, ge=2, description="tokens; longer inputs are cut")
+    split_seed: int = Field(0, ge=0, description="decides the splits, whatever `seed` is")
+
+
+# How a file is read, where it does not tell so itself.
+READING = ("separator", "quotes", "header", "encoding")
+
+
+# Runs that differ in one of these are not scored on the same test sentences.
+SENTENCE_SETTINGS = (
+    "task",
+    *(
+        f"data.{name}"
+        for name in (
+            *("path", "test_path", "revision", "text", "label", "kind", "split_seed"),
+            *("positive", *READING),
+        )
+    ),
+    "data.test_size",
+)
+
+
+class AdapterConfig(Section):
+    """The adapter (arXiv 2408.06854). Step counts may be fractions of all steps."""
+
+    k: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
+        8, description="width of the outer plane; [16, 8] makes three planes, [] a single one"
+    )
+    r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
+    target_rank: MeanRank | None = Field(
+        None, description="mean rank left after pruning, a fraction too; 0 leaves none"
+    )
+    lora_alpha: float = Field(16.0, gt=0, description="the increment is scaled by lora_alpha / r")
+    scaling: Literal[SCALINGS] = Field(  # type: ignore[valid-type]
+        "published",
+        description="balanced: one learning rate suits other k, r and planes too (docs/method.md)",
+    )
+    lora_dropout: float = Field(0.0, ge=0, lt=1, description="on the adapter's input")
+    orthogonality: Literal[ORTHOGONALITIES] = Field(  # type: ignore[valid-type]
+        "soft", description="soft: by gamma; hard: retracted after every step"
+    )
+    gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = Field(
+        0.1, description="weight of the orthogonality regularisers; or one a plane"
+    )
+    gamma_u1: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="another weight for u₁ alone, 0 leaves it free; default: as its plane"
+    )
+    gamma_cross: float = Field(
+        0.0, ge=0, description="weight of the overlap of neighbouring planes"
+    )
+    penalty: Literal[PENALTIES] = Field(  # type: ignore[valid-type]
+        "frobenius", description="norm of the regularisers; the published one is not squared"
+    )
+    init: Literal[INITS] = Field(  # type: ignore[valid-type]
+        "gaussian",
+        description="start: λ = 0, or (lora) u₁ = 0, λ = 1 and the others orthonormal",
+    )
+    init_std: float = Field(0.02, gt=0, description="of the Gaussian start")
+    init_lora_weights: Literal[LORA_INITS] = Field(  # type: ignore[valid-type]
+        "default",
+        description="start of method lora and dora, as PEFT's; orthonormal: rows of A, B = 0",
+    )
+    scoring: Annotated[str, AfterValidator(_known_scoring)] = Field(
+        "reduced", description=f"which singular values survive: {', '.join(SCORINGS)}"
+    )
+    score_loss: Literal[SCORE_LOSSES] = Field(  # type: ignore[valid-type]
+        "total", description="task leaves the regularisers out of the score"
+    )
+    allocation: Literal[ALLOCATIONS] = Field(  # type: ignore[valid-type]
+        "global", description="one budget for all matrices, or one for each"
+    )
+    budget: Literal[BUDGETS] = Field(  # type: ignore[valid-type]
+        "cubic", description="descent from r to target_rank"
+    )
+    t_init: StepsOrFraction = Field(0.1, description="steps before pruning begins")
+    t_final: StepsOrFraction = Field(0.5, description="steps after pruning has ended")
+    delta_t: StepsOrFraction = Field(1, gt=0, description="steps between two prunings")
+    beta1: float = Field(0.85, gt=0, lt=1, description="decay of the averaged sensitivity")
+    beta2: float = Field(0.85, gt=0, lt=1, description="decay of the averaged uncertainty")
+    target_modules: list[str] | Pattern | None = Field(
+        None, description="default: all linear layers of each block"
+    )
+    exclude_modules: list[str] | Pattern | None = Field(None, description="modules to leave alone")
+    layers_to_transform: list[Index] | Index | None = Field(
+        None, description="indices of the blocks to adapt; default: all"
+    )
+    layers_pattern: list[Pattern] | Pattern | None = Field(
+        None, description="name of the list of blocks, where PEFT cannot tell it"
+    )
+    rank_pattern: dict[Pattern, Annotated[int, Field(ge=0)]] | None = Field(
+        None, description="other ranks than r, by module name"
+    )
+
+    @property
+    def planes(self) -> int:
+        """Number of planes: one more than there are widths in ``k``."""
+        return (len(self.k) if isinstance(self.k, list) else 1) + 1
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is to be cut: a scoring, and a target below the starting rank."""
+        return self.scoring != "none" and self.target_rank not in (None, self.r)
+
+    def lora2_settings(self) -> dict[str, Any]:
+        """Return what ``Lora2Config`` takes: all but what only PEFT's own methods look at."""
+        return self.model_dump(exclude={"init_lora_weights"})
+
+    @model_validator(mode="after")
+    def _check(self) -> AdapterConfig:
+        if self.target_rank is not None and self.target_rank > self.r:
+            raise ValueError(
+                f"target_rank must be at most r, but got target_rank={self.target_rank}, r={self.r}"
+            )
+        both = (self.t_init, self.t_final)
+        if all(isinstance(value, float) for value in both) and sum(both) >= 1:
+            raise ValueError(
+                "t_init + t_final must be less than the total steps (fractions: less than 1), "
+                f"but got t_init={self.t_init}, t_final={self.t_final}"
+            )
+        if isinstance(self.gamma, list) and len(self.gamma) != self.planes:
+            raise ValueError(
+                f"gamma must be one number or one per plane ({self.planes}), got {self.gamma}"
+            )
+        if self.init == "lora" and self.orthogonality == "hard":
+            raise ValueError(
+                "init lora starts with u₁ = 0, which has no nearest orthonormal matrix, so "
+                "orthogonality hard cannot begin there; set orthogonality to soft or none, or init "
+                "to orthonormal"
+            )
+        if (problem := self._layers_problem()) is not None:
+            raise ValueError(problem)
+        return self
+
+    def _layers_problem(self) -> str | None:
+        for name in ("layers_to_transform", "layers_pattern"):
+            if isinstance(self.target_modules, str) and getattr(self, name) is not None:
+                return (
+                    f"{name} cannot be used when target_modules is one string, but got "
+                    f"target_modules={self.target_modules!r}; write the layers into the expression"
+                )
+        if self.layers_pattern is not None and self.layers_to_transform is None:
+            return (
+                f"layers_pattern says where layers_to_transform counts, but got layers_pattern="
+                f"{self.layers_pattern!r} without layers_to_transform; set both"
+            )
+        return None
+
+    def adalora_problem(self) -> str | None:
+        """Say why PEFT's AdaLoRA cannot run with these settings; ``None`` where it can."""
+        if isinstance(self.target_rank, float) or self.target_rank == 0:
+            return (
+                "method adalora ends at a whole number of ranks, at least 1, but got "
+                f"adapter.target_rank={self.target_rank}"
+            )
+        if self.target_rank is None or self.target_rank >= self.r:
+            return (
+                "method adalora must end below the rank that it starts with, but got "
+                f"adapter.target_rank={self.target_rank}, adapter.r={self.r}; set "
+                "adapter.target_rank below adapter.r, or take method lora, which keeps its rank"
+            )
+        if self.orthogonality == "hard" or isinstance(self.gamma, list):
+            return (
+                "method adalora has one plane and keeps it orthonormal softly, but got "
+                f"adapter.orthogonality={self.orthogonality}, adapter.gamma={self.gamma}; set "
+                "adapter.orthogonality to soft or none and adapter.gamma to one number"
+            )
+        if self.rank_pattern is not None:
+            return (
+                "method adalora starts every matrix with the same rank, but got "
+                f"adapter.rank_pattern={self.rank_pattern}; leave it out"
+            )
+        return None
+
+    def lora_problem(self) -> str | None:
+        """Say why PEFT's LoRA cannot start with these settings; ``None`` where it can."""
+        ranks = {"r": self.r} | {
+            f"rank_pattern.{m}": r for m, r in (self.rank_pattern or {}).items()
+        }
+        odd = next((name for name, rank in ranks.items() if rank % 2), None)
+        if self.init_lora_weights != "orthogonal" or odd is None:
+            return None
+        return (
+            "init_lora_weights orthogonal needs even ranks, because PEFT deals one orthogonal "
+            f"matrix out to A and B, but got adapter.{odd}={ranks[odd]}; set it to an even number, "
+            "or init_lora_weights to orthonormal"
+        )
+
+    def schedule_problem(self, total_steps: int) -> str | None:
+        """Say why the budget schedule does not fit ``total_steps``; ``None`` where it does."""
+        first, last = (
+            value if isinstance(value, int) else int(value * total_steps)
+            for value in (self.t_init, self.t_final)
+        )
+        if first + last < total_steps:
+            return None
+        return (
+            f"t_init + t_final must be less than the total steps, but got t_init={first}, "
+            f"t_final={last}, total steps={total_steps}; shorten them, or write fractions"
+        )
+
+
+class AfterConfig(Section):
+    """What is done to the adapter once it is trained; nothing by default."""
+
+    svd_rank: Annotated[MeanRank, Field(gt=0)] | None = Field(
+        None, description="cut lora2, lora or adalora to this mean rank by truncated SVD"
+    )
+    svd_allocation: Literal[ALLOCATIONS] = Field(  # type: ignore[valid-type]
+        "global", description="one budget for all matrices, or svd_rank in each"
+    )
+
+    def problem(self, method: str, adapter: AdapterConfig) -> str | None:
+        """Say why a run of this method cannot be cut so; ``None`` where it can."""
+        if self.svd_rank is None:
+            return None
+        if method in _UNCUTTABLE:
+            return (
+                f"after.svd_rank cuts an increment of low rank, but method {method} "
+                f"{_UNCUTTABLE[method]}; leave it out, or take lora2, lora or adalora"
+            )
+        if self.svd_rank > adapter.r:
+            return (
+                "after.svd_rank must be at most adapter.r, the rank that is trained, but got "
+                f"after.svd_rank={self.svd_rank}, adapter.r={adapter.r}"
+            )
+        if method == "lora2" and adapter.target_rank == 0:
+            return "after.svd_rank has nothing to cut where adapter.target_rank is 0; leave it out"
+        return None
+
+
+# Methods whose increment is not of low rank, and why.
+_UNCUTTABLE = {
+    "dora": "also rescales the rows of every weight",
+    "full": "trains every weight",
+    "head-only": "has no adapter",
+}
+
+
+class TrainingConfig(Section):
+    """The training loop. `lr` drives the adapter, `head_lr` the classification head."""
+
+    epochs: float = Field(3.0, gt=0, description="passes over the training sentences")
+    steps: int | None = Field(None, ge=1, description="optimiser steps; wins over `epochs`")
+    batch_size: int = Field(32, ge=1, description="sentences per forward")
+    accumulation: int = Field(1, ge=1, description="forwards per optimiser step")
+    lr: float = Field(1e-3, gt=0, description="of the adapter")
+    head_lr: float | None = Field(None, gt=0, description="of pooler and classifier; default: `lr`")
+    weight_decay: float = Field(0.0, ge=0, description="not on biases")
+    warmup: StepsOrFraction = Field(0.1, description="steps of rising learning rate")
+    lr_schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="after the warm-up"
+    )
+    max_grad_norm: float | None = Field(1.0, gt=0, description="null clips nothing")
+    mixed_precision: Literal["no", "fp16", "bf16"] = Field("no", description="of Accelerate")
+    evaluations: int = Field(5, ge=1, description="equal intervals, each ending in an evaluation")
+    eval_batch_size: int = Field(64, ge=1, description="sentences per forward")
+    diagnostics: int = Field(
+        1, ge=0, description="evaluations between two looks at the planes and ranks; 0: none"
+    )
+    score_test: bool = Field(
+        True, description="score the test split at the end; tuning runs of a suite do not"
+    )
+    device: Literal["auto", "cpu"] = Field("auto", description="auto: a GPU where there is one")

@@ -1,0 +1,62 @@
+"""Settings by dotted name, and which of them a method looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from .run import RunConfig, setting_names
+
+
+@cache
+def known_settings() -> tuple[str, ...]:
+    """Return the dotted names of all settings of a run."""
+    return tuple(setting_names(RunConfig))
+
+
+def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as dotted ones: ``{"adapter": {"k": 4}}`` is ``adapter.k: 4``.
+
+    A setting that is a mapping itself (``adapter.rank_pattern``) stays one.
+    """
+    result: dict[str, Any] = {}
+    for key, value in nested.items():
+        name = f"{prefix}{key}"
+        inner = isinstance(value, dict) and name not in known_settings()
+        result |= dotted(value, f"{name}.") if inner else {name: value}
+    return result
+
+
+_SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
+
+
+_PEFT = (
+    *("r", "lora_alpha", "lora_dropout"),
+    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
+)
+
+
+# What each method but LoRA² looks at in `adapter`.
+USED: dict[str, tuple[str, ...]] = {
+    "head-only": (),
+    "full": (),
+    "lora": (*_PEFT, "rank_pattern", "init_lora_weights"),
+    "dora": (*_PEFT, "rank_pattern", "init_lora_weights"),
+    "adalora": (*_PEFT, *_SCHEDULE, "beta1", "beta2", "gamma", "orthogonality"),
+}
+
+
+# What LoRA² alone does not.
+NOT_LORA2 = ("init_lora_weights",)
+
+
+def is_used(setting: str, method: str) -> bool:
+    """Return whether a run of ``method`` can look at a dotted setting of its ``adapter``.
+
+    Settings of other sections count as used by every method.
+    """
+    section, _, name = setting.partition(".")
+    if section != "adapter":
+        return True
+    return name not in NOT_LORA2 if method == "lora2" else name in USED[method]

@@ -1,0 +1,213 @@
+"""What must fit together in a space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...errors import Problem, did_you_mean
+from ..run import RunConfig, misplaced, mistyped, setting_names
+from ..schema import SENTENCE_SETTINGS
+from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, TASKS
+from ..yaml import Source
+from .distribution import Distribution, Value
+from .early_stopping import shortest_grace
+from .feasibility import corner_problems, problems_with
+from .references import reference_problems
+
+if TYPE_CHECKING:
+    from .schema import Scheduler
+
+
+def measured(config: RunConfig) -> tuple[str, ...]:
+    """Return the metrics that a run measures, the primary one first.
+
+    Those of both kinds where a file of one's own does not say its ``kind``: it is told only when
+    the file is read.
+    """
+    task, kind = TASKS.get(config.task), config.data.kind
+    if task is not None:
+        return task.metrics
+    if kind is not None:
+        return CUSTOM_METRICS[kind]
+    return tuple(name for names in CUSTOM_METRICS.values() for name in names)
+
+
+def uncompared(metric: str | None, config: RunConfig) -> str | None:
+    """Say that a suite cannot compare runs by ``metric``; ``None`` where it can."""
+    if metric in OF_LOGITS:
+        others = [name for name in measured(config) if name not in OF_LOGITS]
+        return (
+            f"a suite compares answers, and {metric} is not made of them; {', '.join(others)} are"
+        )
+    return unmeasured(metric, config)
+
+
+def unmeasured(metric: str | None, config: RunConfig) -> str | None:
+    """Say that a run does not measure ``metric``; ``None`` where it does, or none is named."""
+    known = [name for name in measured(config) if name not in LOWER_IS_BETTER]
+    if metric is None or metric in known:
+        return None
+    if metric in LOWER_IS_BETTER:
+        return f"{metric} is measured, but lower is better: choose by {', '.join(known)}"
+    return f"{metric!r} is not measured on task {config.task}; {did_you_mean(metric, known)}"
+
+
+_OTHER_EXAMPLES = "trials would be scored on other sentences or by another metric"
+
+
+_REFUSED = {
+    **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_EXAMPLES),
+    "data.validation_size": _OTHER_EXAMPLES,
+    "protocol": _OTHER_EXAMPLES,
+    "training.evaluations": "early stopping compares trials evaluation by evaluation",
+    "model.trust_remote_code": "it permits code and decides no result",
+    "training.device": "it decides no result",
+}
+
+
+_FIXED = {name: why for name, why in _REFUSED.items() if why == _OTHER_EXAMPLES}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a space that could be read; the others have been reported already.
+
+    Attributes:
+        names: Every searched setting, as written.
+        search: The distributions that are right in themselves.
+        base: The fixed settings, ``None`` if they cannot run.
+        references: What each run outside the search sets, by name, dotted.
+        metric: What is maximised; ``None`` for the task's own, or where the task is wrong.
+        scheduler: ``None`` if it is wrong.
+        bounded: Whether ``trials`` or ``hours`` is given.
+    """
+
+    names: list[str]
+    search: Mapping[str, Distribution]
+    base: RunConfig | None
+    references: Mapping[str, Mapping[str, Any]]
+    metric: str | None
+    scheduler: Scheduler | None
+    bounded: bool
+
+
+def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
+    """Return what is wrong between the parts of a space, each with its place in ``source``."""
+    if misplaced(source, "search") is not None:
+        return []  # already said, and all else follows from it
+    found = [*_budget(parts, source.data), *_names(parts.names)]
+    known = {name: d for name, d in parts.search.items() if name in setting_names(RunConfig)}
+    wrong = [*_conditions(known, parts.names)]
+    if parts.base is not None:
+        wrong += _objective(parts.metric, parts.base)
+        wrong += _endpoints(parts.base, known)
+        bad = {key for key, _ in wrong}
+        sound = {name: d for name, d in known.items() if f"search.{name}" not in bad}
+        sound = {name: d for name, d in sound.items() if set(d.when or {}) <= set(sound)}
+        wrong += [(f"search.{key}", why) for key, why in corner_problems(parts.base, sound)]
+        wrong += _grace(parts.base, sound, parts.scheduler)
+        wrong += reference_problems(parts.references, parts.base, _FIXED)
+    found += wrong
+    return [Problem(key, message, _place(source, key)) for key, message in found]
+
+
+def _place(source: Source, key: str) -> str:
+    head, _, setting = key.partition(".")
+    if head == "references":
+        name, _, setting = setting.partition(".")
+        nested = source.place((head, name, *setting.split(".")))
+        return source.where.get((head, name, setting), nested)
+    return source.place((head, setting) if head == "search" else tuple(key.split(".")))
+
+
+Found = Iterator[tuple[str, str]]
+
+
+def _budget(parts: Parts, data: Mapping[str, Any]) -> Found:
+    if not parts.bounded and not any(mistyped(data, key) for key in ("trials", "hours")):
+        yield "trials", "give `trials`, `hours` or both: a study without an end never ends"
+    if not parts.names and "search" in data:  # an absent one has been reported as such
+        yield (
+            "search",
+            "nothing is searched; name at least one setting, for example "
+            "adapter.k: {type: int, low: 1, high: 16} (to train one setting, use `train`)",
+        )
+
+
+def _objective(metric: str | None, base: RunConfig) -> Found:
+    problem = unmeasured(metric, base)
+    if problem is not None:
+        yield "objective.metric", problem
+
+
+def _names(names: list[str]) -> Found:
+    for name in names:
+        if name not in setting_names(RunConfig):
+            hint = did_you_mean(name, setting_names(RunConfig))
+            yield f"search.{name}", f"no setting of that name; {hint}"
+        elif name in _REFUSED:
+            yield f"search.{name}", f"cannot be searched: {_REFUSED[name]}; give it one value"
+
+
+def _conditions(search: Mapping[str, Distribution], names: list[str]) -> Found:
+    for name, item in search.items():
+        for other, values in item.conditions():
+            key = f"search.{name}"
+            if other not in names:
+                yield (
+                    key,
+                    f"`when` looks at {other}, which is not searched; {did_you_mean(other, names)}",
+                )
+                continue
+            parent = search.get(other)
+            if parent is None:
+                continue
+            if parent.when is not None:
+                yield (
+                    key,
+                    f"`when` looks at {other}, which has a `when` itself; one level is allowed",
+                )
+            never = [value for value in values if not _possible(parent, value)]
+            if never:
+                yield key, f"`when` waits for {other} to be {never[0]!r}, which it never is"
+
+
+def _possible(item: Distribution, value: Value) -> bool:
+    if item.type == "categorical":
+        return value in (item.choices or [])
+    low, high = item.endpoints()
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and low <= value <= high  # type: ignore[operator]
+
+
+def _endpoints(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
+    for name, item in search.items():
+        for value in item.endpoints():
+            # Clashes with other settings are the corners' matter.
+            own = [problem for problem in problems_with(base, {name: value}) if problem.key == name]
+            if own:
+                yield f"search.{name}", f"{name}={value!r} is no valid value: {own[0].message}"
+                break
+
+
+def _grace(
+    base: RunConfig, search: Mapping[str, Distribution], scheduler: Scheduler | None
+) -> Found:
+    if scheduler is None or scheduler.name != "asha" or scheduler.grace is None:
+        return
+    needed, last = shortest_grace(base, search), base.training.evaluations
+    if scheduler.grace > last:
+        yield (
+            "scheduler.grace",
+            f"must be at most training.evaluations, but got grace={scheduler.grace}, "
+            f"training.evaluations={last}",
+        )
+    elif scheduler.grace < needed:
+        yield (
+            "scheduler.grace",
+            f"must be at least {needed} here, but got {scheduler.grace}: some trials prune until "
+            f"evaluation {needed} of {last} (step T - t_final), and before it target ranks "
+            "cannot be told apart; leave `grace` out, or raise adapter.t_final",
+        )

@@ -1,0 +1,265 @@
+"""A search space: a run configuration, plus which of its settings are searched, and how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from ...errors import ConfigError, Problem
+from ...store import find_file, write_text
+from ..messages import NAME_PATTERN
+from ..run import Config, RunConfig, setting_names, validate, with_settings
+from ..schema import Section
+from ..yaml import Source, merge, read_yaml, with_overrides
+from .checks import Parts, semantic_problems
+from .distribution import Distribution, Value, in_order, is_searched
+from .references import HEAD_ONLY, References
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import BaseTrial
+
+SPACE_FILE = "space.yaml"
+
+
+# A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
+_WHATEVER: dict[str, Any] = {"task": "sentiment", "data": {"path": "-"}}
+
+
+# With these every method can run.
+_ANY_METHOD: dict[str, Any] = {"adapter": {"target_rank": 1}}
+
+
+class Objective(Section):
+    """What is maximised: a metric on the validation split, of the last evaluation."""
+
+    metric: str | None = Field(None, description="`f1`, `accuracy` ...; default: the task's own")
+
+
+class Sampler(Section):
+    """Who proposes the settings. Trial n is drawn with ``seed + n``."""
+
+    name: Literal["tpe", "random"] = "tpe"
+    seed: int = Field(0, ge=0)
+    startup_trials: int = Field(10, ge=1, description="random trials before TPE models anything")
+
+
+class Scheduler(Section):
+    """Who stops weak trials early; see `early_stopping` for what it may not stop."""
+
+    name: Literal["asha", "none"] = "asha"
+    reduction_factor: int = Field(3, ge=2, description="one in so many goes on from each rung")
+    grace: int | None = Field(None, ge=1, description="evaluations that every trial may do")
+
+
+class Resources(Section):
+    """What one run takes, and how many run at once."""
+
+    cpus_per_trial: float = Field(1.0, gt=0)
+    gpus_per_trial: float | None = Field(
+        None, ge=0, description="default: one where a node has one, else none"
+    )
+    concurrent: int | None = Field(None, ge=1, description="default: as many as fit")
+    interval_minutes: float | None = Field(
+        None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"
+    )
+
+    def settled(self, device: str, has_gpu: bool) -> Resources:
+        """Return the same with the GPUs of a run decided, where they were left open.
+
+        Args:
+            device: ``training.device`` of the runs: those that ask for the CPU take no GPU.
+            has_gpu: Whether there is one anywhere.
+        """
+        if self.gpus_per_trial is not None:
+            return self
+        gpus = float(has_gpu and device != "cpu")
+        return self.model_copy(update={"gpus_per_trial": gpus})
+
+    def fit(self, cpus: float, gpus: float) -> int:
+        """Return how many runs at once fit on a node of so many; GPUs that are open count none."""
+        by_cpu = math.floor(cpus / self.cpus_per_trial)
+        if not self.gpus_per_trial:
+            return by_cpu
+        return min(by_cpu, math.floor(gpus / self.gpus_per_trial))
+
+
+class _Compared(Section):
+    references: References = {}
+
+
+class Space(RunConfig):
+    """A run configuration whose ``search`` says which settings vary.
+
+    ``trials`` and ``hours`` bound the study; with both, the first one reached ends it.
+    ``references`` are run once, outside the search, to compare the winner with: by name, what each
+    one sets over the space's own settings.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    search: dict[str, Distribution]
+    references: References = {}
+    objective: Objective = Objective()
+    sampler: Sampler = Sampler()
+    scheduler: Scheduler = Scheduler()
+    trials: int | None = Field(None, ge=1)
+    hours: float | None = Field(None, gt=0)
+    resources: Resources = Resources()
+
+    @property
+    def outside(self) -> list[str]:
+        """The runs outside the search by name: the head alone, then those of ``references``."""
+        head_only = [] if self.method == HEAD_ONLY else [HEAD_ONLY]
+        return [*head_only, *self.references]
+
+    @property
+    def runs(self) -> int | None:
+        """How many runs there will be in all; ``None`` where hours alone bound the study."""
+        return None if self.trials is None else self.trials + len(self.outside)
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the searched settings as Optuna distributions, conditional ones included."""
+        return {name: item.to_optuna() for name, item in in_order(self.search)}
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Value]:
+        """Let an Optuna trial choose every setting that it searches; see ``is_searched``."""
+        params: dict[str, Value] = {}
+        for name, item in in_order(self.search):
+            if is_searched(name, item, params):
+                params[name] = item.suggest(trial, name)
+        return params
+
+    def run_config(self, params: Mapping[str, Value] | None = None) -> RunConfig:
+        """Return the run that these settings describe.
+
+        Raises:
+            ConfigError: The settings do not go together.
+        """
+        return with_settings(self.plain(), dict(params or {}))
+
+    def other_models(self) -> list[tuple[str, RunConfig]]:
+        """Return runs for every searched model and what must fit one, for `check_inputs`."""
+        runs = []
+        for name, item in self.search.items():
+            if name.startswith(("model.", "adapter.")) or name == "data.max_length":
+                for value in item.endpoints():
+                    try:
+                        runs.append(("search", self.run_config({name: value})))
+                    except ConfigError:
+                        continue  # only with other values of what else is searched
+        return runs
+
+    def write(self, folder: Path) -> Path:
+        """Write ``space.yaml`` with every key spelled out, and return its path."""
+        path = folder / SPACE_FILE
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        return path
+
+
+def load_space(name: str, overrides: Sequence[str] = ()) -> Space:
+    """Read a space by path, by file name or by the bare name of a shipped one.
+
+    Args:
+        name: ``rte.yaml``, ``rte``, or a path.
+        overrides: ``key=value`` assignments; a searched setting that is assigned becomes fixed.
+
+    Raises:
+        UserError: No such file.
+        ConfigError: Everything that is wrong with it, each with its place.
+    """
+    return validate_space(space_source(name, overrides))
+
+
+def space_source(name: str, overrides: Sequence[str] = ()) -> Source:
+    """Read a space as ``load_space`` does, but do not check it.
+
+    Raises:
+        UserError: No such file.
+        ConfigError: The file or an assignment is no YAML.
+    """
+    path = find_file(name, "search_spaces")
+    source = read_yaml(path)
+    source.data.setdefault("name", path.stem)
+    return with_overrides(source, overrides)
+
+
+def validate_space(source: Source) -> Space:
+    """Turn a source into a space that can run.
+
+    Raises:
+        ConfigError: Every mistake: keys and types, then distributions that no setting can take,
+            settings that do not go together, and early stopping that would mislead.
+    """
+    source.check_size()
+    space, problems = _typed(source)
+    problems += semantic_problems(_parts(source.data), source)
+    if problems or space is None:
+        raise source.error(problems)
+    return space
+
+
+def _typed(source: Source) -> tuple[Space | None, list[Problem]]:
+    # A fixed value that the search never uses must not clash with a searched one, so a second
+    # try puts the lowest searched values in its place.
+    try:
+        return validate(source, Space), []
+    except ConfigError as error:
+        problems = error.problems
+    try:
+        return validate(Source(_with_lowest(source.data), source.where, source.name), Space), []
+    except ConfigError:
+        return None, problems
+
+
+def _parts(data: dict[str, Any]) -> Parts:
+    """Return what is right in a source, so that one mistake does not hide the others."""
+    search, good = data.get("search"), {}
+    for name, item in search.items() if isinstance(search, dict) else ():
+        parsed = _tolerant(item, Distribution)
+        if parsed is not None:
+            good[str(name)] = parsed
+    names = [str(name) for name in search] if isinstance(search, dict) else []
+    filled = _with_lowest(data)
+    base: dict[str, Any] = {}
+    for key in RunConfig.model_fields:
+        if key in filled and _tolerant({**_WHATEVER, **_ANY_METHOD, key: filled[key]}, RunConfig):
+            base[key] = filled[key]
+    run = _tolerant(base, RunConfig)
+    objective = _tolerant(data.get("objective", {}), Objective)
+    compared = _tolerant({"references": data.get("references", {})}, _Compared)
+    task_known = run is not None and ("task" in base or "task" not in filled)
+    return Parts(
+        names=names,
+        search=good,
+        base=run or _tolerant({**base, **_WHATEVER}, RunConfig),
+        references=compared.references if compared else {},
+        metric=objective.metric if objective and task_known else None,
+        scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
+        bounded=data.get("trials") is not None or data.get("hours") is not None,
+    )
+
+
+def _tolerant(data: Any, kind: type[Config]) -> Config | None:
+    try:
+        return kind.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _with_lowest(data: dict[str, Any]) -> dict[str, Any]:
+    search = data.get("search")
+    known = setting_names(RunConfig)
+    for name, item in search.items() if isinstance(search, dict) else ():
+        parsed = _tolerant(item, Distribution)
+        if parsed is None or parsed.when is not None or name not in known:
+            continue
+        value: Any = parsed.endpoints()[0]
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        data = merge(data, value)
+    return data

@@ -1,0 +1,17 @@
+from .ablation_path import path_suite as path_suite
+from .canonical import difference as difference
+from .canonical import identity as identity
+from .schema import RUNS_FOLDER as RUNS_FOLDER
+from .schema import SUITE_FILE as SUITE_FILE
+from .schema import TUNING_FOLDER as TUNING_FOLDER
+from .schema import Suite as Suite
+from .schema import as_grown as as_grown
+from .schema import begun_anew as begun_anew
+from .schema import load_suite as load_suite
+from .schema import refuse_written as refuse_written
+from .schema import suite_source as suite_source
+from .schema import validate_suite as validate_suite
+from .schema import with_more_seeds as with_more_seeds
+from .terms import BASE as BASE
+from .terms import Tuning as Tuning
+from .terms import is_number as is_number

@@ -1,0 +1,222 @@
+"""Tasks: which columns hold the text, what the label is, and which metrics count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a data set asks for.
+
+    Attributes:
+        text: Names of the one or two text columns.
+        label: Name of the label column.
+        kind: Classes or numbers.
+        metrics: Names in ``METRICS``, the primary one first; higher is better for all.
+        extra_test: Further test sets of the data set, by split name (MNLI's mismatched).
+    """
+
+    text: tuple[str, ...]
+    label: str
+    kind: Kind
+    metrics: tuple[str, ...]
+    extra_test: tuple[str, ...] = ()
+
+
+_PAIR = ("sentence1", "sentence2")
+
+
+TASKS: dict[str, Task] = {
+    "cola": Task(("sentence",), "label", "classification", ("matthews",)),
+    "mnli": Task(
+        ("premise", "hypothesis"), "label", "classification", ("accuracy",), ("test_mismatched",)
+    ),
+    "mrpc": Task(_PAIR, "label", "classification", ("accuracy", "f1")),
+    "qnli": Task(("question", "sentence"), "label", "classification", ("accuracy",)),
+    "qqp": Task(("question1", "question2"), "label", "classification", ("accuracy", "f1")),
+    "rte": Task(_PAIR, "label", "classification", ("accuracy",)),
+    "sst2": Task(("sentence",), "label", "classification", ("accuracy",)),
+    "stsb": Task(_PAIR, "label", "regression", ("pearson", "spearman")),
+    "sentiment": Task(("text",), "label", "classification", ("accuracy",)),
+    "ratings": Task(("text",), "rating", "regression", ("pearson", "spearman")),
+    "boolq": Task(("question", "passage"), "label", "classification", ("accuracy",)),
+}
+
+
+CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": (
+        *("accuracy", "f1", "macro_f1", "balanced_accuracy"),
+        *("roc_auc", "log_loss"),
+    ),
+    "regression": ("pearson", "spearman"),
+}
+
+
+# Made of what a model says of every class, not of its answers alone.
+OF_LOGITS = ("roc_auc", "log_loss")
+
+
+# Lower is better: nothing is chosen by them.
+LOWER_IS_BETTER = ("log_loss",)
+
+
+Values = NDArray[np.float64]
+
+
+def score(metric: str, labels: Values, predictions: Values, classes: int | None = None) -> float:
+    """Return a metric of GLUE, higher is better.
+
+    Args:
+        metric: ``accuracy``, ``f1`` (of class 1 when there are two classes, else the mean over
+            classes), ``macro_f1`` (that mean), ``balanced_accuracy`` (the mean recall over
+            classes), ``matthews``, ``pearson`` or ``spearman``.
+        classes: Number of classes of the task; told from labels and predictions when ``None``.
+        labels: Class numbers or target values, ``[n]``.
+        predictions: Predicted class numbers or values, ``[n]``.
+
+    Returns:
+        The value; 0 where a correlation is undefined because one side is constant, and NaN
+        where a prediction is not finite.
+    """
+    if not np.isfinite(predictions).all():
+        return float("nan")
+    if metric == "f1" and (classes or 1 + max(labels.max(), predictions.max())) > 2:
+        # Told by the task and not by the split: a rare class may be missing from one of them.
+        metric = "macro_f1"
+    return float(METRICS[metric](labels, predictions))
+
+
+def _accuracy(labels: Values, predictions: Values) -> float:
+    return float(np.mean(labels == predictions))
+
+
+def _f1(average: Literal["binary", "macro"]) -> Callable[[Values, Values], float]:
+    def mean(labels: Values, predictions: Values) -> float:
+        from sklearn.metrics import f1_score
+
+        return float(f1_score(labels, predictions, average=average, zero_division=0.0))
+
+    return mean
+
+
+def _balanced_accuracy(labels: Values, predictions: Values) -> float:
+    return float(np.mean([(predictions[labels == k] == k).mean() for k in np.unique(labels)]))
+
+
+def _matthews(labels: Values, predictions: Values) -> float:
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(labels, predictions))
+
+
+def _correlation(name: Literal["pearsonr", "spearmanr"]) -> Callable[[Values, Values], float]:
+    def correlate(labels: Values, predictions: Values) -> float:
+        if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
+            return 0.0
+        from scipy import stats
+
+        return float(getattr(stats, name)(labels, predictions).statistic)
+
+    return correlate
+
+
+METRICS: dict[str, Callable[[Values, Values], float]] = {
+    "accuracy": _accuracy,
+    "f1": _f1("binary"),
+    "macro_f1": _f1("macro"),
+    "balanced_accuracy": _balanced_accuracy,
+    "matthews": _matthews,
+    "pearson": _correlation("pearsonr"),
+    "spearman": _correlation("spearmanr"),
+}
+
+
+def score_logits(metric: str, labels: Values, logits: NDArray[np.floating]) -> float:
+    """Return a metric of what a model says of every class.
+
+    Args:
+        metric: ``roc_auc`` (of more than two classes the mean of each against the rest; 0.5 where
+            a split holds one class only) or ``log_loss`` (mean of -ln p of the right class).
+        labels: Class numbers, ``[n]``.
+        logits: ``[n, classes]``.
+
+    Returns:
+        The value; NaN where a logit is not finite.
+    """
+    values = logits.astype(np.float64)
+    if not np.isfinite(values).all():
+        return float("nan")
+    values = values - values.max(axis=1, keepdims=True)
+    logs = values - np.log(np.exp(values).sum(axis=1, keepdims=True))
+    if metric == "log_loss":
+        return float(-logs[np.arange(len(labels)), labels.astype(np.int64)].mean())
+    return _roc_auc(labels, logs)
+
+
+def _roc_auc(labels: Values, logs: Values) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    if logs.shape[1] == 2:
+        logs = logs[:, 1:] - logs[:, :1]
+        rights = [labels == 1]
+    else:
+        rights = [labels == k for k in range(logs.shape[1])]
+    each = [
+        roc_auc_score(right, logs[:, k])
+        for k, right in enumerate(rights)
+        if 0 < right.sum() < len(right)
+    ]
+    return float(np.mean(each)) if each else 0.5
+
+
+def constant_scores(
+    metrics: tuple[str, ...], train: Values, labels: Values, classes: int | None
+) -> dict[str, float]:
+    """Return what the constant answer scores: the commonest class of train, or its mean.
+
+    Args:
+        metrics: Names.
+        train: Training labels, which tell the answer.
+        labels: Labels of the split that is scored.
+        classes: Number of classes, ``None`` for numbers.
+    """
+    if classes is None:
+        return {name: score(name, labels, np.full_like(labels, train.mean())) for name in metrics}
+    shares = np.bincount(train.astype(np.int64), minlength=classes) / len(train)
+    answers = np.full_like(labels, shares.argmax())
+    # It says of every sentence how common each class is.
+    logits = np.tile(np.log(np.maximum(shares, np.finfo(float).tiny)), (len(labels), 1))
+    return {
+        name: score_logits(name, labels, logits)
+        if name in OF_LOGITS
+        else score(name, labels, answers, classes)
+        for name in metrics
+    }
+
+
+def named_metric(metric: str, classes: Sequence[str]) -> str:
+    """Return a metric's name with the class or the classes that it is of.
+
+    Args:
+        metric: Its name, ``f1`` or ``test/f1``.
+        classes: Names of the classes; none for numbers, and in records that tell none.
+    """
+    if metric.rpartition("/")[2] != "f1" or len(classes) < 2:
+        return metric
+    of = f"positive: {classes[1]}" if len(classes) == 2 else f"mean over {len(classes)} classes"
+    return f"{metric} ({of})"
+
+
+def primary_metric(task: str, kind: Kind | None = None) -> str:
+    """Return the primary metric of a task; ``kind`` decides for ``custom`` data."""
+    if task in TASKS:
+        return TASKS[task].metrics[0]
+    return CUSTOM_METRICS[kind or "classification"][0]

@@ -1,0 +1,7 @@
+from .cluster import at_once as at_once
+from .engine import RunList as RunList
+from .engine import execute as execute
+from .interruption import Interruption as Interruption
+from .schedulers import make_scheduler as make_scheduler
+from .session import held as held
+from .trainable import TrialTrainable as TrialTrainable

@@ -1,0 +1,256 @@
+"""A Ray cluster, or this machine's own Ray, and what fits on it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from .. import signals
+from ..config.space import Resources
+from ..errors import ConfigError, Problem, UserError
+from .local_ray import TOKEN_FILE, local_ray
+
+Node = tuple[float, float]
+
+
+def at_once(resources: Resources, nodes: Sequence[Node]) -> int:
+    """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
+
+    Args:
+        resources: Those of one run, ``settled``.
+        nodes: CPUs and GPUs of each.
+
+    Raises:
+        ConfigError: One run needs more than any node has: Ray would wait for ever.
+    """
+    fit = sum(resources.fit(cpus, gpus) for cpus, gpus in nodes)
+    if fit == 0:
+        raise ConfigError(_lacking(resources, nodes))
+    return min(fit, resources.concurrent or fit)
+
+
+def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
+    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0.0
+    most_cpus, most_gpus = (max((node[index] for node in nodes), default=0) for index in (0, 1))
+    problems = [
+        Problem(
+            f"resources.{key}",
+            f"a run asks for {asked:g} {what}, but no node has more than {most:g}; ask for less",
+        )
+        for key, asked, most, what in (
+            ("cpus_per_trial", cpus, most_cpus, "CPUs"),
+            ("gpus_per_trial", gpus, most_gpus, "GPUs"),
+        )
+        if asked > most
+    ]
+    message = f"no one node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial); ask for less"
+    return problems or [Problem("resources.gpus_per_trial", message)]
+
+
+_PROBE_SECONDS = 5.0
+
+
+_MODE = "RAY_AUTH_MODE"
+
+
+@contextmanager
+def connected(
+    address: str | None, folder: Path, say: Callable[[str], None] = lambda line: None
+) -> Iterator[None]:
+    """Connect to Ray while the block runs; a connection that exists already is used and kept.
+
+    Args:
+        address: ``None`` starts Ray on this machine; ``auto`` or ``host:port`` joins a cluster.
+        folder: The folder of the study or suite, which every node of a cluster must see.
+        say: Takes a line for people, before the seconds in which a connection is made, and one
+            where Ray's files are elsewhere than was asked for.
+
+    Raises:
+        UserError: The address is wrong or nothing answers there, a node lacks the folder or
+            this package, or the process is connected elsewhere already.
+    """
+    if ray.is_initialized():
+        if address is not None:
+            raise UserError(
+                f"this process is connected to a Ray already, so it cannot join {address}; leave "
+                "the address out, or call ray.shutdown() first"
+            )
+        yield
+        return
+    _silence()
+    with _own_mode():
+        if address is None:
+            say("starting Ray")
+            with local_ray(say):
+                yield
+            return
+        with signals.kept():
+            _join(address, say)
+        try:
+            check_nodes(folder)
+            yield
+        finally:
+            ray.shutdown()
+
+
+def settled(resources: Resources, device: str) -> Resources:
+    """Return the resources of one run with its GPUs decided: one where any node has one.
+
+    Args:
+        resources: As they were asked for.
+        device: ``training.device`` of the runs.
+    """
+    has_gpu = any(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
+    return resources.settled(device, has_gpu)
+
+
+def capacity(resources: Resources) -> int:
+    """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
+
+    Args:
+        resources: Those of one run, ``settled``.
+
+    Raises:
+        ConfigError: One run needs more than any node has: Ray would wait for ever.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return at_once(resources, [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes])
+
+
+def check_nodes(folder: Path) -> None:
+    """Make sure that every node sees ``folder`` and has this version of the package.
+
+    Raises:
+        UserError: One does not; the message names it.
+    """
+
+    # Local, so that it travels by value: the other node may not have this module.
+    def look(path: str) -> tuple[bool, str | None]:
+        try:
+            found = importlib.metadata.version("lora2_search")
+        except importlib.metadata.PackageNotFoundError:
+            found = None
+        return os.path.isdir(path), found
+
+    version = importlib.metadata.version("lora2_search")
+    probe = ray.remote(num_cpus=0, max_retries=0)(look)
+    asked = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            asked[node["NodeManagerAddress"]] = probe.options(scheduling_strategy=strategy).remote(
+                str(folder.absolute())
+            )
+    for host, answer in asked.items():
+        sees, found = ray.get(answer)
+        if found != version:
+            raise UserError(
+                f"node {host} has lora2_search {found or 'not installed'}, but this is {version}; "
+                "install the same version on every node"
+            )
+        if not sees:
+            raise UserError(
+                f"node {host} does not see {folder}; name a folder that all nodes share (--storage)"
+            )
+
+
+def _join(address: str, say: Callable[[str], None]) -> None:
+    if address != "auto":
+        _knock(address)
+        if not _admits(address):
+            _present_token(address)
+    say(f"joining Ray at {address}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        where = "on this machine; give its host:port" if address == "auto" else f"at {address}"
+        raise UserError(f"cannot join a Ray cluster {where} ({first})") from None
+
+
+def _knock(address: str) -> None:
+    """Ask the port first: Ray itself tries for minutes and then does not say what was wrong."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdigit():
+        raise UserError(
+            f"--address must be `auto` or host:port as `ray start --head` prints it, "
+            f"for example 10.0.0.1:6379, but got {address!r}"
+        )
+    try:
+        socket.create_connection((host, int(port)), _PROBE_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"nothing answers at {address} ({error.strerror or error}); "
+            "start a cluster with `ray start --head --port 6379` and give its host:port"
+        ) from None
+
+
+def _present_token(address: str) -> None:
+    """Make Ray send the token that is at hand, which for an address given by name it does not.
+
+    Only to a cluster that asks: one without tokens lets such a driver in, but starts none of its
+    processes. And `ray.init` itself would try for 20 seconds, then not say what was wrong.
+    """
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    token = _token()
+    if token is None:
+        raise UserError(
+            f"the Ray cluster at {address} asks for its token: copy ~/.ray/auth_token from its "
+            "head node to this one"
+        )
+    os.environ[_MODE] = "token"
+    Config.initialize("")  # the mode was read when Ray was imported
+    if not _admits(address):
+        raise UserError(
+            f"the Ray cluster at {address} does not accept the token of {token}: it must be that "
+            "of ~/.ray/auth_token on the head node"
+        )
+
+
+@contextmanager
+def _own_mode() -> Iterator[None]:
+    """Put the token mode back afterwards: Ray's own start leaves it on for the next cluster."""
+    from ray._raylet import Config  # type: ignore[attr-defined]
+
+    before = os.environ.get(_MODE)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_MODE, None)
+        else:
+            os.environ[_MODE] = before
+        Config.initialize("")
+
+
+def _admits(address: str) -> bool:
+    """Return whether the cluster talks to this process as it is."""
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    try:
+        GcsClient(address=address)
+    except ray.exceptions.AuthenticationError:
+        return False
+    return True
+
+
+def _token() -> str | None:
+    """Return where a cluster token was found."""
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        if os.environ.get(name):
+            return f"${name}"
+    return str(TOKEN_FILE) if TOKEN_FILE.expanduser().is_file() else None
+
+
+def _silence() -> None:
+    for name in ("ray", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,186 @@
+"""Many runs on Ray: both studies and suites are executed here."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
+
+from .. import signals
+from ..config import RunInfo
+from ..config.space import Resources
+from ..store import Status
+from ..training import Observer, State
+from .cluster import capacity
+from .interruption import Interruption
+from .run_queue import Ledger, Source, Terms
+from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
+from .trainable import TrialTrainable
+
+MAX_DEATHS = 3
+
+
+_SCRATCH = ".ray"
+
+
+_TUNE_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's snapshots are never restored: the records and the study are the state.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # It guesses from the past that more resources would help, on stderr.
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+}
+
+
+class RunList:
+    """A source that hands out given runs, first to last; what became of them is in their records.
+
+    A run that failed earlier runs again, from its checkpoint.
+    """
+
+    final: frozenset[Status] = frozenset({"completed"})
+
+    def __init__(self, runs: Sequence[RunInfo]) -> None:
+        self._runs = list(runs)
+
+    def next(self) -> RunInfo | None:
+        """Return the next run, ``None`` when there are no more."""
+        return self._runs.pop(0) if self._runs else None
+
+    def past(self, run: RunInfo) -> Mapping[int, float]:
+        """Return nothing: no scheduler looks at it."""
+        return {}
+
+    def reported(self, run: RunInfo, interval: int, score: float) -> None:
+        """Do nothing: the run's record has it."""
+
+    def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
+        """Do nothing: the run's record has it."""
+
+
+def execute(
+    source: Source,
+    folder: Path,
+    resources: Resources,
+    *,
+    observers: Sequence[Observer] = (),
+    scheduler: TrialScheduler | None = None,
+    interruption: Interruption | None = None,
+    trainable: type[TrialTrainable] = TrialTrainable,
+) -> bool:
+    """Run everything that a source hands out, on a Ray that is connected already.
+
+    Args:
+        source: Hands out runs and keeps what became of them.
+        folder: Where Tune may put its own files; on a cluster every node must see it.
+        resources: What one run takes, ``settled``.
+        observers: Told in this process, in order.
+        scheduler: Stops weak runs early; ``None`` stops none.
+        interruption: Ends the execution early; by default only a signal does.
+        trainable: The class that runs one run.
+
+    Returns:
+        Whether it was interrupted, so that there is something left to do. Runs under way end at
+        once, and go on from their last evaluation when they are taken up.
+
+    Raises:
+        OSError: The disk is full, here or where a run takes place.
+    """
+    interruption = interruption or Interruption()
+    if interruption.requested:
+        return True
+    limit = resources.interval_minutes
+    terms = Terms(
+        threads=max(1, int(resources.cpus_per_trial)),
+        gpu=bool(resources.gpus_per_trial),
+        interval_seconds=limit and limit * 60,
+    )
+    ledger = Ledger(source, observers, terms, _why_stopped(interruption))
+    with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
+        try:
+            # Tune would take SIGUSR1 for itself, to end as if all were done.
+            with signals.kept():
+                _tune(trainable, ledger, resources, scheduler, interruption, scratch)
+        except Leaving as leaving:
+            if leaving.error is not None:
+                raise leaving.error from None
+        # Tune's processes end when nothing refers to them: on a Ray that goes on, too.
+        gc.collect()
+    return interruption.requested
+
+
+def _tune(
+    trainable: type[TrialTrainable],
+    ledger: Ledger,
+    resources: Resources,
+    scheduler: TrialScheduler | None,
+    interruption: Interruption,
+    scratch: Path,
+) -> None:
+    # Not a `Tuner`: it pickles its callbacks, and observers may hold what cannot be pickled.
+    tune.run(
+        trainable,
+        name="tune",
+        stop=InterruptionStopper(interruption),
+        search_alg=TruthfulSearcher(ledger),
+        scheduler=scheduler,
+        callbacks=[Listener(ledger)],
+        num_samples=-1,
+        resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+        max_concurrent_trials=capacity(resources),
+        max_failures=MAX_DEATHS,
+        reuse_actors=True,
+        storage_path=str(scratch),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        trial_dirname_creator=_directory,
+        raise_on_failed_trial=False,
+        verbose=0,
+    )
+
+
+def _why_stopped(interruption: Interruption) -> Callable[[int], str]:
+    def why(interval: int) -> str:
+        cause = "the hours were over" if interruption.overdue else "weaker than others"
+        return f"stopped after evaluation {interval}: {cause}"
+
+    return why
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in _TUNE_SETTINGS}
+    os.environ.update(_TUNE_SETTINGS)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    path = folder.absolute() / _SCRATCH
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _directory(trial: Trial) -> str:
+    # Tune's default name holds every parameter.
+    return f"{trial.config['key']}_{trial.trial_id}"

@@ -1,0 +1,272 @@
+"""The driver's book of runs: what each one came to, told once to its source and to observers."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..config import RunInfo
+from ..config.space import is_reference
+from ..errors import UserError, says_disk_full
+from ..store import (
+    CHECKPOINT_FOLDER,
+    Damaged,
+    RunRecord,
+    Status,
+    read_record,
+    readable_record,
+    set_aside,
+)
+from ..training import Observer, State
+from .result import COMPLETED, FAILED, INTERVAL, SCORE, report_of, report_of_record
+from .trainable import Task
+
+
+class Source(Protocol):
+    """Where runs come from, and who keeps what became of them.
+
+    Attributes:
+        final: Record states that stand when a run is taken up again; others run anew.
+    """
+
+    final: frozenset[Status]
+
+    def next(self) -> RunInfo | None:
+        """Return the next run, ``None`` when there are no more."""
+
+    def past(self, run: RunInfo) -> Mapping[int, float]:
+        """Return the scores by evaluation that a run had before a resume."""
+
+    def reported(self, run: RunInfo, interval: int, score: float) -> None:
+        """Keep the score of an evaluation (1, 2 ...); the same one may come again."""
+
+    def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
+        """Keep how a run ended; ``score`` only when it is complete."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What holds for every run of an execution; see `Task`."""
+
+    threads: int
+    gpu: bool
+    interval_seconds: float | None
+
+
+@dataclass
+class _Entry:
+    run: RunInfo
+    last: int = 0
+    deaths: list[str] = field(default_factory=list)
+
+
+class Ledger:
+    """Knows the runs that are under way, by Tune's trial id.
+
+    Args:
+        source: Where runs come from.
+        observers: Who is told.
+        terms: What holds for every run.
+        stopped: Returns why a run that neither completed nor failed was stopped.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        observers: Sequence[Observer],
+        terms: Terms,
+        stopped: Callable[[int], str],
+    ) -> None:
+        self._source = source
+        self._observers = list(observers)
+        self._terms = terms
+        self._stopped = stopped
+        self._live: dict[str, _Entry] = {}
+        self._read: dict[str, RunRecord] = {}
+
+    def next(self, trial_id: str) -> Task | None:
+        """Return the task of a new trial, ``None`` when there are no more runs.
+
+        A run whose record is final already (the driver died before it was told) is told now.
+        """
+        while (run := self._source.next()) is not None:
+            record = _sound_record(run.folder)
+            if record is not None and record.fingerprint != run.config.fingerprint():
+                raise UserError(
+                    f"{run.folder} holds a run with other settings than {run.name}; "
+                    "choose another name"
+                )
+            if record is None or record.status not in self._source.final:
+                self._live[trial_id] = _Entry(run)
+                return self._task(run)
+            self._settle(run, record)
+        return None
+
+    def started(self, trial_id: str) -> None:
+        """A process took the run up."""
+        for observer in self._observers:
+            observer.started(self._live[trial_id].run)
+
+    def reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """A result came; a failure is told when the run ends.
+
+        Raises:
+            OSError: The run's process says that its disk is full; the run is not over.
+        """
+        entry = self._live[trial_id]
+        if says_disk_full(str(result[FAILED])):
+            raise OSError(errno.ENOSPC, result[FAILED], str(entry.run.folder))
+        report = report_of(result)
+        if report is None:
+            return
+        self._fill(entry, report.interval)
+        self._source.reported(entry.run, report.interval, result[SCORE])
+        entry.last = report.interval
+        for observer in self._observers:
+            observer.reported(entry.run, report)
+
+    def lost(self, trial_id: str, error: str) -> None:
+        """The process of the run died; another one goes on from its checkpoint."""
+        self._live[trial_id].deaths.append(error)
+
+    def ended(self, trial_id: str, result: Mapping[str, Any] | None, error: bool) -> None:
+        """A trial is over, in whatever way: ``result`` is its last one.
+
+        =====================================  ========
+        what Tune says                         state
+        =====================================  ========
+        error, or a result that failed or NaN  FAIL
+        a result with our ``completed``        COMPLETE
+        anything else, also no result          PRUNED
+        =====================================  ========
+        """
+        entry = self._live.get(trial_id)
+        if entry is None:
+            return
+        state, reason = self._verdict(entry, result, error)
+        record = readable_record(entry.run.folder)
+        if state != "FAIL" and record and (changed := self._other_inputs(entry.run, record)):
+            state, reason = "FAIL", changed
+        score = result[SCORE] if state == "COMPLETE" and result is not None else None
+        self._tell(entry.run, state, score, reason)
+        # Last: what could not be written is not over.
+        del self._live[trial_id]
+
+    def _verdict(
+        self, entry: _Entry, result: Mapping[str, Any] | None, error: bool
+    ) -> tuple[State, str]:
+        if error:
+            deaths = entry.deaths or ["killed, or out of memory"]
+            return (
+                "FAIL",
+                f"its process died {len(deaths) + bool(entry.deaths)} times: {deaths[-1]}",
+            )
+        if result and result.get(FAILED):
+            return "FAIL", str(result[FAILED])
+        if result and SCORE in result and math.isnan(result[SCORE]):
+            return "FAIL", "diverged: the score is NaN"
+        if result and result.get(COMPLETED):
+            return "COMPLETE", ""
+        return "PRUNED", self._stopped(int(result.get(INTERVAL, 0)) if result else 0)
+
+    def _other_inputs(self, run: RunInfo, record: RunRecord) -> str:
+        """Return what a run read that differs from what the first one like it read, or nothing.
+
+        The data or the model were changed while runs that are compared were under way.
+        """
+        if not record.data_hash:
+            return ""
+        from ..training import changes_between, reading
+
+        first = self._read.setdefault(reading(run.config), record)
+        told = [f"{setting}: {words}" for setting, words in changes_between(first, record)]
+        return f"{'; '.join(told)} since the runs before" if told else ""
+
+    def _tell(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
+        record = _mark(run, state, reason)
+        self._source.ended(run, state, score, reason)
+        for observer in self._observers:
+            observer.ended(run, state, record, reason)
+
+    def _settle(self, run: RunInfo, record: RunRecord) -> None:
+        if record.status == "completed":
+            self._other_inputs(run, record)
+        for observer in self._observers:
+            observer.started(run)
+        if record.status == "failed":
+            self._tell(run, "FAIL", None, record.error or "")
+            return
+        for interval, value in enumerate(_measured(run, record), start=1):
+            self._source.reported(run, interval, value)
+        for observer in self._observers:
+            observer.reported(run, report_of_record(record, run.metric))
+        if record.status == "pruned":
+            self._tell(run, "PRUNED", None, record.error or "")
+            return
+        score = record.score("validation", run.metric)
+        if score is None:
+            name = run.metric or record.metric
+            self._tell(run, "FAIL", None, f"objective.metric: no validation/{name} was measured")
+        else:
+            self._tell(run, "COMPLETE", score, "")
+
+    def _fill(self, entry: _Entry, interval: int) -> None:
+        """Keep the evaluations that a dead driver never received: the record has them."""
+        if interval <= entry.last + 1:
+            return
+        record = readable_record(entry.run.folder)
+        known = self._source.past(entry.run)
+        for earlier, score in enumerate(_measured(entry.run, record) if record else [], start=1):
+            if earlier < interval and earlier not in known:
+                self._source.reported(entry.run, earlier, score)
+
+    def _task(self, run: RunInfo) -> Task:
+        return Task(
+            key=run.key,
+            config=run.config.model_dump_json(),
+            folder=str(Path(run.folder).absolute()),
+            metric=run.metric,
+            threads=self._terms.threads,
+            gpu=self._terms.gpu,
+            interval_seconds=self._terms.interval_seconds,
+            cwd=os.getcwd(),
+            past=[[i, score] for i, score in sorted(self._source.past(run).items())],
+            judged=not is_reference(run),
+        )
+
+
+def _sound_record(folder: Path) -> RunRecord | None:
+    """Return the record of a run; a damaged one is set aside, and the run goes on without it."""
+    try:
+        return read_record(folder)
+    except Damaged as damage:
+        set_aside(damage.path)
+        return None
+
+
+def _measured(run: RunInfo, record: RunRecord) -> list[float]:
+    name = f"validation/{run.metric or record.metric}"
+    return [point.metrics[name] for point in record.history if name in point.metrics]
+
+
+def _mark(run: RunInfo, state: State, reason: str) -> RunRecord:
+    """Make the record say how the run ended, where its own process could not."""
+    record = readable_record(run.folder) or RunRecord(
+        fingerprint=run.config.fingerprint(), config=run.config.model_dump(mode="json")
+    )
+    if state == "COMPLETE" or (state == "FAIL" and record.status == "failed"):
+        return record
+    record.status = "pruned" if state == "PRUNED" else "failed"
+    record.error = record.error or reason
+    run.folder.mkdir(parents=True, exist_ok=True)
+    record.write(run.folder)
+    if state == "PRUNED":
+        # Nobody takes it up again, and its optimiser state is the bulk of its disk.
+        shutil.rmtree(run.folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    return record

@@ -1,0 +1,137 @@
+"""Between Tune and our ledger: Tune asks for trials here and tells here what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+
+from .interruption import Interruption
+from .result import SCORE
+from .run_queue import Ledger
+
+
+class Leaving(BaseException):
+    """Ends Tune at once, with all that it has under way.
+
+    No `Exception`: after one of those Tune waits up to ten seconds for steps to end, and reports
+    runs as stopped that are not.
+
+    Attributes:
+        error: What went wrong in the driver; ``None`` where a signal asked for the end.
+    """
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class TruthfulSearcher(Searcher):
+    """Hands out the runs of a ledger, and tells it how each one ended.
+
+    Ray's own `OptunaSearch` tells Optuna that a trial stopped early is complete, and leaves one
+    that ended in NaN running for ever. Here the ledger decides: see `Ledger.ended`.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(metric=SCORE, mode="max")
+        self._ledger = ledger
+
+    # Tune passes these arguments partly by position, partly by name: the names are Ray's.
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the task of the next run, or ``FINISHED``."""
+        task = self._ledger.next(trial_id)
+        return Searcher.FINISHED if task is None else task.plain()
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A trial is over."""
+        with _leaving_on_error():
+            self._ledger.ended(trial_id, result, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the study is the state."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return nothing: the study is the state."""
+        return {}
+
+
+class Listener(Callback):
+    """Tells the ledger what the searcher is not told: starts, each result, lost processes.
+
+    Tune keeps the result that stops a trial from its searcher, but not from its callbacks.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def on_trial_start(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """A process took the trial up."""
+        with _leaving_on_error():
+            self._ledger.started(trial.trial_id)
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[Trial],
+        trial: Trial,
+        result: dict[str, Any],
+        **info: Any,
+    ) -> None:
+        """An evaluation ended."""
+        with _leaving_on_error():
+            self._ledger.reported(trial.trial_id, result)
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
+    ) -> None:
+        """The trial's process died, and another one will go on."""
+        self._ledger.lost(trial.trial_id, _last_line(trial.error_file))
+
+
+class InterruptionStopper(Stopper):
+    """Lets Tune look at an `Interruption`.
+
+    A signal ends everything at once and leaves the runs unfinished, to be taken up again. When the
+    time is up, each run is stopped at its next evaluation and told as pruned.
+    """
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return whether this trial should be stopped."""
+        return self._interruption.overdue
+
+    def stop_all(self) -> bool:
+        """Return false: when a signal came, Tune is left instead.
+
+        Raises:
+            Leaving: A signal came.
+        """
+        if self._interruption.requested:
+            raise Leaving
+        return False
+
+
+@contextmanager
+def _leaving_on_error() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise Leaving(error) from None
+
+
+def _last_line(path: str | None) -> str:
+    lines = Path(path).read_text(encoding="utf-8").split("\n") if path else []
+    written = [line.strip() for line in lines if line.strip()]
+    return written[-1] if written else "no reason given"

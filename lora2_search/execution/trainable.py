@@ -1,0 +1,191 @@
+"""One run as Ray Tune sees it: a class whose step is one evaluation interval.
+
+The process outlives the run and takes up the next one, so base weights, tokenizer and data are
+loaded once. Nothing heavy is imported before the first step: a process that starts late would be
+given up by Tune when a trial elsewhere ends first.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from ..config import RunConfig
+from ..errors import BaseChanged, ConfigError, UserError
+from ..store import (
+    Attempt,
+    RunRecord,
+    Superseded,
+    leave_word,
+    read_record,
+    take_overdue,
+    time_limit,
+)
+from ..training import Report
+from .result import of_failure, of_report, report_of_record
+
+Run = Generator[Report, None, RunRecord]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a process needs to know about a run; crosses to it as plain values.
+
+    Attributes:
+        key: ``RunInfo.key``.
+        config: The ``RunConfig`` as JSON.
+        folder: The run's folder.
+        metric: The objective's metric, ``None`` for the task's own.
+        threads: Torch threads.
+        gpu: Whether it was given a GPU; without one it runs on the CPU, whatever it sees.
+        interval_seconds: Longest evaluation interval, ``None`` for no limit.
+        cwd: The driver's working directory, to which relative paths refer.
+        past: ``[evaluation, score]`` pairs from before a resume, for the scheduler.
+        judged: Whether the scheduler may compare it with others, and stop it.
+    """
+
+    key: str
+    config: str
+    folder: str
+    metric: str | None
+    threads: int
+    gpu: bool
+    interval_seconds: float | None
+    cwd: str
+    past: list[list[float]]
+    judged: bool
+
+    def plain(self) -> dict[str, Any]:
+        """Return the task as the configuration of a Tune trial."""
+        return asdict(self)
+
+
+class TrialTrainable(tune.Trainable):
+    """Runs one run after another in one process.
+
+    An exception ends its run alone: it becomes a result, since Tune would throw the process away.
+    That is what must happen after `BaseChanged`: the next run would start from other weights.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take the first task; nothing is loaded yet."""
+        self._take(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Drop the run that ended or was stopped, and take the next task."""
+        self._drop()
+        self._take(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train until the next evaluation and return its result, or why there is none."""
+        try:
+            with time_limit(Path(self._task.folder), self._task.interval_seconds):
+                return self._next()
+        except Superseded:
+            raise  # the driver has given this process up: nobody reads the result
+        except BaseChanged as error:
+            self._drop()
+            leave_word(Path(self._task.folder), _reason(error))
+            raise  # Tune discards the process and gives the run to another one, which reads that
+        except Exception as error:
+            self._drop()
+            return of_failure(_reason(error), self._interval + 1)
+
+    def cleanup(self) -> None:
+        """Let the run go when the process ends."""
+        self._drop()
+
+    def _start(self, config: RunConfig, folder: Path) -> Run:
+        """Begin the run, or go on from its checkpoint."""
+        return _prepare(self._task.threads)(config, folder, self._task.metric)
+
+    def _take(self, config: dict[str, Any]) -> None:
+        self._task = Task(**config)
+        self._run: Run | None = None
+        self._attempt: Attempt | None = None
+        self._interval = 0
+        if not self._task.gpu:
+            # Not `training.device`: where a run takes place is no part of what it is.
+            os.environ["ACCELERATE_USE_CPU"] = "true"
+        # Tune moves into a folder of its own, where the user's relative paths lead nowhere.
+        if os.path.isdir(self._task.cwd):
+            os.chdir(self._task.cwd)
+
+    def _drop(self) -> None:
+        if self._run is not None:
+            self._run.close()
+            self._run = None
+            # Models and optimisers hold on to each other; the next run needs their memory.
+            gc.collect()
+
+    def _next(self) -> dict[str, Any]:
+        folder = Path(self._task.folder)
+        if self._run is None or self._attempt is None:
+            overdue = take_overdue(folder)
+            if overdue:
+                return of_failure(overdue, self._interval + 1)
+            self._attempt = Attempt(folder)
+            self._run = self._start(RunConfig.model_validate_json(self._task.config), folder)
+        self._attempt.check()
+        report = self._advance(self._run)
+        self._interval = report.interval
+        if self._task.metric is not None:
+            report = replace(report, score=self._score(report))
+        if math.isnan(report.score):
+            self._drop()
+            return of_failure(f"diverged: the score is NaN at step {report.step}", report.interval)
+        return of_report(report)
+
+    def _advance(self, run: Run) -> Report:
+        try:
+            report = next(run)
+        except StopIteration as end:
+            return report_of_record(end.value)
+        if report.done:
+            # The record, the predictions and the adapter are written after the last report.
+            for _ in run:
+                raise RuntimeError("the run went on after it had reported its end")
+        return report
+
+    def _score(self, report: Report) -> float:
+        name = f"validation/{self._task.metric}"
+        # In the end the record tells: a cut adapter scores otherwise than the last evaluation.
+        record = read_record(Path(self._task.folder)) if report.done else None
+        if record is not None and name in record.scores:
+            return record.scores[name]
+        for point in reversed(report.points):
+            if name in point.metrics:
+                return point.metrics[name]
+        known = sorted({key for point in report.points for key in point.metrics})
+        raise UserError(f"objective.metric: no {name} is measured, only {', '.join(known)}")
+
+
+@cache
+def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None], Run]:
+    """Import the training loop, once in a process, and hold torch to its threads."""
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(threads)
+    from ..training import iterate
+
+    # What was imported stays: the collections between runs need not look at it again.
+    gc.collect()
+    gc.freeze()
+    return iterate
+
+
+def _reason(error: Exception) -> str:
+    text, kind = str(error), type(error).__name__
+    if type(error) in (UserError, ConfigError):
+        return text
+    return f"{kind}: {text}" if text else kind

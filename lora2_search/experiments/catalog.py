@@ -1,0 +1,332 @@
+"""Find what was run by its name: studies, suites, single runs and verifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..config import is_used
+from ..errors import UserError, did_you_mean
+from ..search import best_trial, read_trials
+from ..store import (
+    LOCK_FILE,
+    OWNER_FILE,
+    RECORD_FILE,
+    Damaged,
+    Progress,
+    RunRecord,
+    command_line,
+    home,
+    is_owned,
+    progress_of,
+    read_record,
+    stored_json,
+)
+from .progress import study_progress
+
+if TYPE_CHECKING:
+    from ..analysis import SuiteRuns
+
+Kind = Literal["study", "suite", "run", "verification"]
+
+
+FOLDERS: dict[Kind, str] = {
+    "study": "studies",
+    "suite": "suites",
+    "run": "runs",
+    "verification": "verifications",
+}
+
+
+PLANS: dict[Kind, str] = {
+    "study": "space.yaml",
+    "suite": "suite.yaml",
+    "run": RECORD_FILE,
+    "verification": "verification.json",
+}
+
+
+VERBS: dict[Kind, str] = {"study": "tune", "suite": "ablate", "run": "train"}
+
+
+REFERENCE = "head only"
+
+
+# What a record says of a trial, by what Optuna says.
+_STATUS = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
+
+
+_STATUS |= {"RUNNING": "running", "WAITING": "running"}
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A run whose record cannot be read.
+
+    Attributes:
+        name: Of the run, for people.
+        state: What is known of it from elsewhere, else ``damaged``.
+        score: The same of its validation score.
+        why: Which file is damaged, and how.
+    """
+
+    name: str
+    state: str
+    score: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Named:
+    """Something that was run.
+
+    Attributes:
+        kind: What it is.
+        folder: Where it lies; its last part is the name.
+    """
+
+    kind: Kind
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    @cached_property
+    def plan(self) -> Mapping[str, Any]:
+        """What it was begun from; empty for a single run."""
+        if self.kind == "run":
+            return {}
+        if self.kind == "verification":
+            return stored_json(self.folder / PLANS[self.kind]) or {}
+        from ..analysis import read_plan
+
+        return read_plan(self.folder / PLANS[self.kind], self.kind)
+
+    @property
+    def metric(self) -> str | None:
+        """What it is judged by: a study's objective; ``None`` for the task's primary metric."""
+        if self.kind == "study":
+            return (self.plan.get("objective") or {}).get("metric")
+        return self.plan.get("metric")
+
+    @cached_property
+    def is_running(self) -> bool:
+        """Whether a process runs it now."""
+        return is_owned(self.folder)
+
+    def state(self) -> str:
+        """Return ``running``, ``stopped`` (there is something left to do), or ``complete``.
+
+        Of a single run, how it ended instead of ``complete``.
+
+        Raises:
+            UserError: Its plan is broken.
+        """
+        if self.kind == "verification":
+            return self.extent.state
+        if self.kind == "study":
+            return study_progress(self.folder).state
+        if self.kind == "suite":
+            from ..ablation import suite_progress
+
+            return suite_progress(self.folder).state
+        return "running" if self.is_running else self.state_of(self._record().status)
+
+    @property
+    def extent(self) -> Progress:
+        """How many parts of a verification are measured; it has no runs of its own.
+
+        Raises:
+            UserError: Its plan is broken.
+        """
+        from ..verification import parts_done, told_rows
+
+        done, total = parts_done(self.folder)
+        over = done == total and bool(told_rows(self.folder))
+        return progress_of(self.folder, "parts", done, total, over)
+
+    def state_of(self, status: str) -> str:
+        """Return the state of one of its runs, given what the run's record says.
+
+        A run that was killed, or interrupted, could not write that it stopped.
+        """
+        return "stopped" if status == "running" and not self.is_running else status
+
+    def resumption(self) -> str:
+        """Return the command that goes on with it."""
+        if self.kind == "verification":
+            # Its settings are told by options alone, which no file holds.
+            return "the same `verify` command"
+        words = [VERBS[self.kind], "--resume", self.name]
+        if self.kind != "run" and self.folder.parent.parent != home():
+            words += ["--storage", str(self.folder.parent.parent)]
+        return command_line(*words)
+
+    def waiting(self) -> dict[str, Mapping[str, Any]]:
+        """Return the settings of trials that were proposed and have no record yet, by name."""
+        if self.kind != "study":
+            return {}
+        trials = read_trials(self.folder, self.name)
+        return {
+            f"trial {trial.number}": trial.params
+            for trial in trials
+            if trial.state == "RUNNING" and trial.record is None and not trial.damage
+        }
+
+    def best(self) -> tuple[str, float] | None:
+        """Return the best trial of a study and its score, or a completed run and its own.
+
+        A suite has none: its arms are compared, not chosen from.
+        """
+        if self.kind == "study":
+            trial = best_trial(read_trials(self.folder, self.name))
+            if trial is None or trial.score is None:
+                return None
+            return f"trial {trial.number}", trial.score
+        record = self._record() if self.kind == "run" else None
+        score = record.score("validation") if record and record.status == "completed" else None
+        return None if score is None else (self.name, score)
+
+    def records(self) -> list[tuple[str, RunRecord]]:
+        """Return the name and record of each run in it that has one, in order.
+
+        A verification's runs leave parts of its table and no records.
+
+        Raises:
+            UserError: Its plan is broken.
+        """
+        if self.kind == "verification":
+            return []
+        if self.kind == "run":
+            return [(self.name, self._record())]
+        from ..analysis import read_study
+
+        if self.kind == "suite":
+            return [(run.name, run.record) for task in self._tasks for run in task.runs.values()]
+        study = read_study(self.folder)
+        rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
+        rows += [(name, run.record) for name, run in study.references.items()]
+        return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
+
+    def lost(self) -> list[Lost]:
+        """Return the runs in it that have ended, or begun, and have no record that can be read."""
+        if self.kind == "study":
+            return [
+                Lost(f"trial {trial.number}", _STATUS[trial.state], trial.score, trial.damage)
+                for trial in read_trials(self.folder, self.name)
+                if trial.damage
+            ]
+        if self.kind == "suite":
+            tasks = self._tasks
+            names = {name: task.troubles for task in tasks for name in task.unreadable}
+            return [Lost(name, "damaged", None, _about(name, told)) for name, told in names.items()]
+        return []
+
+    def troubles(self, predictions: bool = True) -> list[str]:
+        """Return which of its files are damaged, one sentence each, while the rest can be read.
+
+        Args:
+            predictions: Look at those of a suite too, which takes a while.
+
+        Raises:
+            UserError: Its plan, or all that it was, is broken.
+        """
+        from ..analysis import damaged_predictions, read_study
+
+        told = [lost.why for lost in self.lost()]
+        if self.kind == "study":
+            told += read_study(self.folder).troubles
+        elif self.kind == "suite":
+            for task in self._tasks:
+                told += task.troubles
+                runs = task.runs.values() if predictions else ()
+                told += map(str, damaged_predictions(runs))
+        elif self.kind == "verification":
+            from ..verification import damaged_parts
+
+            told += damaged_parts(self.folder)
+        return list(dict.fromkeys(told))
+
+    @cached_property
+    def _tasks(self) -> list[SuiteRuns]:
+        from ..analysis import read_tasks
+
+        return list(read_tasks(self.folder).values())
+
+    def _record(self) -> RunRecord:
+        record = read_record(self.folder)
+        if record is None:
+            remedy = f"restore it from a copy, or delete {self.folder}"
+            raise Damaged(self.folder / RECORD_FILE, "it is missing", remedy)
+        return record
+
+
+def _about(name: str, troubles: Iterable[str]) -> str:
+    return next((line for line in troubles if f"/{name}/" in line), "")
+
+
+def everything(storage: Path | None) -> list[Named]:
+    """Return all that lies in the home, or under ``storage``: studies first, each kind by name.
+
+    Also what has lost the file that it was begun from: whoever reads it is told.
+    """
+    return [
+        Named(kind, folder)
+        for kind in FOLDERS
+        for folder in sorted(_base(kind, storage).glob("*"))
+        if _is_one(kind, folder)
+    ]
+
+
+def find(name: str, storage: Path | None) -> Named:
+    """Return what has that name; a study wins over a suite of the same name.
+
+    ``studies/quick`` or ``suites/quick`` tells the two apart.
+
+    Raises:
+        UserError: There is none; the message names the nearest.
+    """
+    known = everything(storage)
+    for item in known:
+        if name in (item.name, f"{FOLDERS[item.kind]}/{item.name}"):
+            return item
+    where = storage or home()
+    if not known:
+        raise UserError(f"nothing called {name}: nothing was run yet under {where}")
+    hint = did_you_mean(name, [item.name for item in known])
+    raise UserError(f"nothing called {name} under {where}; {hint}")
+
+
+def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:
+    """Return the values of dotted settings in a record's configuration.
+
+    Those that the run's method does not look at are ``None``.
+    """
+    values: dict[str, Any] = {}
+    for key in keys:
+        if not is_used(key, record.config["method"]):
+            values[key] = None
+            continue
+        node: Any = record.config
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, dict) else None
+        values[key] = node
+    return values
+
+
+def _is_one(kind: Kind, folder: Path) -> bool:
+    if not folder.is_dir() or folder.name.startswith("."):
+        return False
+    # One that was refused, or has only just begun, holds a lock and nothing else.
+    beside = any(path.name not in (LOCK_FILE, OWNER_FILE) for path in folder.iterdir())
+    return (folder / PLANS[kind]).exists() or (beside and not is_owned(folder))
+
+
+def _base(kind: Kind, storage: Path | None) -> Path:
+    # Single runs always live in the home.
+    return (home() if kind == "run" or storage is None else storage) / FOLDERS[kind]

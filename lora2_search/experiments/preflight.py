@@ -1,0 +1,211 @@
+"""Check that the model and the sentences of a run are there, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import TARGETS, ModelConfig, RunConfig, with_settings
+from ..config.space import unmeasured
+from ..errors import ConfigError, Problem, UserError
+from ..training import (
+    CONFIG_FILE,
+    TASK_ASSETS,
+    asset,
+    check_launch,
+    check_schedule,
+    files_problems,
+    head_remark,
+    layers,
+    length_problem,
+    model_location,
+    read_model_config,
+)
+
+if TYPE_CHECKING:
+    from ..training import Data
+
+
+def check_inputs(
+    config: RunConfig,
+    say: Callable[[str], None] = lambda line: None,
+    judged_by: Mapping[str, str | None] | None = None,
+    variants: Sequence[tuple[str, RunConfig]] = (),
+) -> list[str]:
+    """Check model and data of a run; what is packaged is fetched.
+
+    Nothing here imports torch unless target modules are named: a study's driver stays small.
+
+    Args:
+        config: The run.
+        say: Takes a line about what is fetched.
+        judged_by: What a study maximises or a suite compares, by the key that names it; None is
+            the task's own metric. Which metrics fit a file's labels is known once it is read.
+        variants: Runs on the same sentences whose models and budget schedules are checked too,
+            each with the key that its mistakes are told under (``arms.deep``).
+
+    Returns:
+        What is learnt from which labels, and what is cut: to be said when the run begins.
+
+    Raises:
+        ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
+            does not fit them, a model whose files are damaged or do not fit its ``config.json``,
+            its tokenizer or the sentences, more layers than it has, target modules that it has
+            not, and a budget schedule that does not fit the steps; all of them.
+        UserError: The hub or the package index cannot be reached, or a launcher started several
+            processes for one run.
+    """
+    check_launch(say)
+    problems: list[Problem] = []
+    if config.task in TASK_ASSETS:
+        asset(TASK_ASSETS[config.task], say)
+    data = None
+    try:
+        data = _check_data(config, say, judged_by or {})
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        _check_model(config, data, say)
+    except ConfigError as error:
+        problems = error.problems + problems
+    for name, variant in variants:
+        found = _new_problems(variant, config, data, say)
+        problems += [replace(problem, key=f"{name}.{problem.key}") for problem in found]
+    if problems or data is None:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    from ..training import learnt
+
+    return learnt(data, config)
+
+
+def _new_problems(
+    variant: RunConfig, config: RunConfig, data: Data | None, say: Callable[[str], None]
+) -> Iterator[Problem]:
+    """Yield what only the variant has wrong: what it shares with the run was told there."""
+    checks: list[Callable[[], None]] = []
+    if _model_settings(variant) != _model_settings(config):
+        checks.append(lambda: _check_model(variant, data, say))
+    if data is not None:
+        examples = len(data.splits["train"])
+        checks.append(lambda: check_schedule(variant, examples))
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            yield from error.problems
+
+
+def _model_settings(config: RunConfig) -> tuple[Any, ...]:
+    return config.model, config.method, _named_modules(config), config.data.max_length
+
+
+def _named_modules(config: RunConfig) -> dict[str, Any]:
+    """Return what the adapter's settings say about the model's modules, where they say anything."""
+    names = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
+    told = {name: getattr(config.adapter, name) for name in names}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _check_data(
+    config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
+) -> Data:
+    from ..training import load_data
+
+    data = load_data(config)
+    if data.left_out:
+        say(f"{data.left_out:,} rows lack text or label and are left out")
+    check_schedule(config, len(data.splits["train"]))
+    told = with_settings(config, {"data.kind": data.kind})
+    found = {key: unmeasured(metric, told) for key, metric in judged_by.items()}
+    labels = "numbers" if data.kind == "regression" else "classes"
+    wrong = [
+        Problem(key, f"{problem}; its labels are taken for {labels}, data.kind says otherwise")
+        for key, problem in found.items()
+        if problem is not None
+    ]
+    if wrong:
+        raise ConfigError(wrong)
+    return data
+
+
+def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:
+    path = check_model(config.model, say)
+    told = read_model_config(path)
+    problems = [*_wrong_targets(config, told.get("model_type"))]
+    wanted, have = config.model.layers, layers(told)
+    if wanted is not None and have is not None and wanted > have:
+        message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {wanted}"
+        problems.append(Problem("model.layers", message))
+    if not problems:
+        problems += _unmatched_targets(config)
+        problems += files_problems(config, told, path.parent)
+    if not problems and data is not None:
+        too_long = length_problem(config, told, path.parent, data)
+        problems += [too_long] if too_long else []
+    if problems:
+        raise ConfigError(problems)
+    if data is not None and (remark := head_remark(config, told, path.parent, data)):
+        say(remark)
+
+
+def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
+    whole = config.method in ("full", "head-only")
+    adapts = not whole and config.adapter.target_modules is None
+    if adapts and model_type not in TARGETS:
+        yield Problem(
+            "adapter.target_modules",
+            f"name the linear layers to adapt (suffixes, or all-linear): the model type "
+            f"{model_type!r} has no defaults; {', '.join(sorted(TARGETS))} have",
+        )
+
+
+def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
+    """Yield that no module of the model has a named target's name; the defaults always match."""
+    named = _named_modules(config)
+    if not named or config.method in ("full", "head-only"):
+        return
+    if config.model.trust_remote_code:  # its code runs where it trains, not for a check
+        return
+    # Only here is torch needed: the model is laid out without weights, as PEFT will see it.
+    from ..training import adapter_sizes
+
+    try:
+        adapter_sizes(config.model.name_or_path, k=1, r=1, **named)
+    except ConfigError as error:
+        yield from error.problems
+    except UserError as error:
+        yield Problem(f"adapter.{next(iter(named))}", str(error))
+
+
+def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Check that a model can be found, and return its ``config.json``.
+
+    Raises:
+        ConfigError: There is no such folder, it holds no ``config.json``, or the hub cannot be
+            reached or has no such model.
+        UserError: The package index cannot be reached.
+    """
+    location = Path(model_location(model, say))
+    if not location.is_dir():
+        return _ask_hub(model)
+    if not (location / CONFIG_FILE).is_file():
+        message = f"{location} holds no {CONFIG_FILE}: it is no folder with a transformers model"
+        raise ConfigError([Problem("model.name_or_path", message)])
+    return location / CONFIG_FILE
+
+
+def _ask_hub(model: ModelConfig) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(model.name_or_path, CONFIG_FILE, revision=model.revision))
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        first = str(error).strip().partition("\n")[0]
+        message = (
+            f"cannot get {model.name_or_path} from the hub: {first}; offline, set it to a local "
+            "folder (--set model.name_or_path=DIR) or to the packaged minilm"
+        )
+        raise ConfigError([Problem("model.name_or_path", message)]) from None

@@ -1,0 +1,1 @@
+"""Reports that can be recomputed: archives and the ledger of claims."""

@@ -1,0 +1,130 @@
+"""How far a suite had come when it was archived, and which code had run it: ``archive.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from ...store import RunRecord, reading, stored_json, write_json
+
+STATE_FILE = "archive.json"
+
+
+_REMEDY = "write the archive anew, or restore it from a copy"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Runs of one kind.
+
+    Attributes:
+        completed: Those whose record and predictions are in the archive.
+        failed: Those that ended badly.
+        expected: Those that the suite's plan names.
+    """
+
+    completed: int
+    failed: int
+    expected: int
+
+    def __str__(self) -> str:
+        failed = f" ({self.failed} failed)" if self.failed else ""
+        return f"{self.completed} of {self.expected}{failed}"
+
+
+@dataclass(frozen=True)
+class ArchiveState:
+    """What an archive holds of its suite.
+
+    Attributes:
+        suite: The suite's name.
+        runs: Of its arms and seeds.
+        tuning_runs: Those that gave arms their settings, before.
+        made_by: ``commit``, ``dirty`` and ``code_hash`` of its runs, once each; one entry unless
+            the code was changed on the way.
+    """
+
+    suite: str
+    runs: Count
+    tuning_runs: Count
+    made_by: tuple[Mapping[str, Any], ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run of the suite has ended, well or badly."""
+        return all(c.completed + c.failed == c.expected for c in (self.runs, self.tuning_runs))
+
+    def __str__(self) -> str:
+        tuning = f", {self.tuning_runs} tuning runs" if self.tuning_runs.expected else ""
+        return f"{self.suite}: {self.runs} runs{tuning}"
+
+    def write(self, folder: Path) -> None:
+        """Write ``archive.json``; the same of the same runs."""
+        kinds = {"runs": self.runs, "tuning_runs": self.tuning_runs}
+        counts = {name: vars(count) for name, count in kinds.items()}
+        made_by = [dict(entry) for entry in self.made_by]
+        write_json(folder / STATE_FILE, {"suite": self.suite, **counts, "made_by": made_by})
+
+
+def state_of(
+    plan: Mapping[str, Any], runs: Mapping[str, RunRecord], tuning: Mapping[str, RunRecord]
+) -> ArchiveState:
+    """Count what a suite has come to.
+
+    Args:
+        plan: ``suite.yaml``.
+        runs: Records by name; those without predictions, unless they failed, are not among them.
+        tuning: Records of tuning runs by name.
+    """
+    arms, tasks = len(plan["arms"]), len(plan.get("tasks") or {"": {}})
+    made_by = {
+        (record.commit or "", record.dirty, record.code_hash): {
+            "commit": record.commit,
+            "dirty": record.dirty,
+            "code_hash": record.code_hash,
+        }
+        for record in (*runs.values(), *tuning.values())
+    }
+    return ArchiveState(
+        suite=str(plan["name"]),
+        runs=_count(runs, arms * tasks * len(plan["seeds"])),
+        tuning_runs=_count(tuning, _planned(plan.get("tuning") or {"arms": {}, "seeds": 0})),
+        made_by=tuple(made_by[key] for key in sorted(made_by, key=repr)),
+    )
+
+
+def read_state(folder: Path) -> ArchiveState | None:
+    """Return the state that was written with an archive; ``None`` for one of earlier versions."""
+    path = folder / STATE_FILE
+    told = stored_json(path, _REMEDY)
+    if told is None:
+        return None
+    with reading(path, _REMEDY):
+        runs, tuning = (_stored_count(told[name], name) for name in ("runs", "tuning_runs"))
+        made_by = told["made_by"]
+        if not isinstance(made_by, list) or not all(isinstance(entry, dict) for entry in made_by):
+            raise ValueError(f"made_by must list commits and code hashes, got {made_by!r:.80}")
+        return ArchiveState(str(told["suite"]), runs, tuning, tuple(made_by))
+
+
+def _stored_count(told: Any, name: str) -> Count:
+    numbers = told.values() if isinstance(told, dict) else ()
+    if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
+        raise ValueError(f"{name} must hold whole numbers of runs, got {told!r:.80}")
+    return Count(**{key: told[key] for key in ("completed", "failed", "expected")})
+
+
+def _planned(tuning: Mapping[str, Any]) -> int:
+    """Return how many tuning runs a plan names: grids, trials beyond their ends, seeds."""
+    trials = sum(prod(map(len, grid.values())) for grid in tuning["arms"].values())
+    trials += sum(map(len, tuning.get("extended", {}).values()))
+    seeds = tuning["seeds"]
+    return trials * (seeds if isinstance(seeds, int) else len(seeds))
+
+
+def _count(records: Mapping[str, RunRecord], expected: int) -> Count:
+    states = [record.status for record in records.values()]
+    return Count(states.count("completed"), states.count("failed"), expected)

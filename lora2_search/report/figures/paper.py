@@ -1,0 +1,231 @@
+"""A suite's figures for papers: SVG and PDF by matplotlib, byte for byte the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...analysis import (
+    Band,
+    Cost,
+    Effect,
+    Evidence,
+    Interaction,
+    MeanRanks,
+    bands,
+    costs,
+    effects,
+    geometry_keys,
+    interactions,
+    reaches,
+)
+from .panels import pattern_of_arms, trials_of_arms
+from .style import COLOURS
+from .suite import scale, score_title, unit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURES_FOLDER = "figures"
+
+
+# Without a salt matplotlib names the parts of an SVG at random; fonts as outlines that can be
+# searched, which conferences ask for.
+_SETTINGS: dict[Any, Any] = {"svg.hashsalt": "lora2_search", "pdf.fonttype": 42, "font.size": 9}
+
+
+_ENDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+
+_MARKERS, _DASHES = "osD^vPX", ("-", "--", ":", "-.")
+
+
+Draw = Callable[["Figure"], None]
+
+
+def write_figures(
+    evidence: Mapping[str, Evidence], folder: Path, ends: Sequence[str] = ("svg", "pdf")
+) -> None:
+    """Write the figures of every task that can be drawn: a suite just begun has none.
+
+    Args:
+        evidence: What they are made from, by task.
+        folder: Where they go; made if absent.
+        ends: ``svg``, ``pdf``.
+    """
+    for task, item in evidence.items():
+        for title, (size, draw) in _drawings(item).items():
+            save_figure(draw, size, folder / _file_name(task, title), ends)
+
+
+def save_figure(
+    draw: Draw, size: tuple[float, float], stem: Path, ends: Sequence[str] = ("svg", "pdf")
+) -> list[Path]:
+    """Draw a figure, write it once for each of ``ends``, and return the paths.
+
+    Args:
+        draw: Draws into an empty figure.
+        size: Width and height in inches.
+        stem: The path without its end; its folder is made if absent.
+        ends: ``svg``, ``pdf``.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_name(f"{stem.name}.{end}") for end in ends]
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
+        for path, end in zip(paths, ends, strict=True):
+            figure.savefig(path, metadata=_ENDS[end])
+    return paths
+
+
+def figure_links(evidence: Mapping[str, Evidence], end: str = "svg") -> dict[str, dict[str, str]]:
+    """Return how a report names the figures that ``write_figures`` writes, by task and title."""
+    return {
+        task: {title: f"{FIGURES_FOLDER}/{_file_name(task, title)}.{end}" for title in found}
+        for task, item in evidence.items()
+        if (found := _drawings(item))
+    }
+
+
+def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
+    suite, metric = item.analysis.suite, item.analysis.suite.metric
+    found: dict[str, tuple[tuple[float, float], Draw]] = {}
+    if shown := effects(item.analysis):
+        found["Effects"] = (6.5, 0.8 + 0.32 * len(shown)), lambda f: _forest(f, shown, metric)
+    if cells := interactions(item.analysis):
+        size = (3.2 * min(3, len(cells)), 2.8 * -(-len(cells) // 3))
+        found["Interactions"] = size, lambda f: _interactions(f, cells, metric)
+    validation = f"validation/{metric}"
+    if curves := bands(suite, validation):
+        found["Learning curves"] = (5.5, 3.4), lambda f: _bands(f, {validation: curves})
+    if geometry := {key: bands(suite, key) for key in geometry_keys(suite)}:
+        size = (3.4 * len(geometry), 3.0)
+        found["Planes through training"] = size, lambda f: _bands(f, geometry)
+    patterns, highest = pattern_of_arms(suite)
+    if patterns:
+        size = (2.6 * len(patterns), 2.8)
+        found["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
+    if points := costs(item.analysis):
+        found["Score against parameters"] = (4.8, 3.2), lambda f: _costs(f, points, metric)
+    if trials := trials_of_arms(item):
+        found["Expected best score"] = (4.8, 3.2), lambda f: _trials(f, trials, metric)
+    return found
+
+
+def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
+    axis, by = figure.subplots(), scale(metric)
+    for row, item in enumerate(shown):
+        colour = COLOURS[1] if item.differs else COLOURS[0]
+        reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
+        axis.errorbar(
+            by * item.mean,
+            row,
+            xerr=reach,
+            fmt="s" if item.differs else "o",
+            color=colour,
+            capsize=3,
+        )
+        if item.margin is not None:
+            width = 2 * by * item.margin
+            axis.barh(row, width, left=-width / 2, height=0.7, color=COLOURS[2], alpha=0.25)
+    axis.axvline(0, color="0.5", linestyle=":", linewidth=1)
+    axis.set_yticks(range(len(shown)), [item.name for item in shown])
+    axis.invert_yaxis()
+    axis.set_xlabel(f"{unit(metric)}, 95 % interval")
+
+
+def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> None:
+    rows, by = -(-len(cells) // 3), scale(metric)
+    axes = figure.subplots(rows, min(3, len(cells)), squeeze=False).ravel()
+    for axis, item in zip(axes, cells, strict=False):
+        firsts = item.levels(0)
+        for place, other in enumerate(item.levels(1)):
+            levels = [level for level in firsts if (level, other) in item.cells]
+            tests = [item.cells[level, other] for level in levels]
+            means = [by * (test.mean or 0.0) for test in tests]
+            # Side by side, so that no interval hides another.
+            where = [firsts.index(level) + 0.04 * place for level in levels]
+            reach = [[by * end for end in reaches(test)] for test in tests]
+            style = _style(place)
+            axis.errorbar(where, means, yerr=np.transpose(reach), label=other, capsize=2, **style)
+        axis.set_xticks(range(len(firsts)), firsts)
+        axis.set(xlabel=item.first, ylabel=score_title(metric))
+        axis.legend(title=item.second, fontsize=7, title_fontsize=7)
+    for axis in axes[len(cells) :]:
+        axis.set_axis_off()
+
+
+def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]]) -> None:
+    axes = figure.subplots(1, len(by_key), squeeze=False)[0]
+    # One legend for all: an arm looks the same where others have no such metric.
+    arms = list(dict.fromkeys(band.arm for found in by_key.values() for band in found))
+    lines: dict[str, Any] = {}
+    for axis, (key, found) in zip(axes, by_key.items(), strict=True):
+        for band in found:
+            style = _style(arms.index(band.arm))
+            (lines[band.arm],) = axis.plot(
+                band.steps, band.mean, label=band.arm, markersize=3, **style
+            )
+            axis.fill_between(band.steps, band.low, band.high, color=style["color"], alpha=0.15)
+        axis.set(xlabel="optimiser step", ylabel=key.replace("/", " "))
+    axes[-1].legend(handles=[lines[arm] for arm in arms], fontsize=7)
+
+
+def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> None:
+    axes = figure.subplots(1, len(patterns), squeeze=False)[0]
+    images = []
+    for axis, (arm, item) in zip(axes, patterns.items(), strict=True):
+        values = [[float("nan") if v is None else v for v in row] for row in item.ranks]
+        images.append(axis.imshow(values, cmap="Blues", vmin=0, vmax=highest, aspect="auto"))
+        axis.set_xticks(range(len(item.kinds)), item.kinds, rotation=90, fontsize=6)
+        axis.set_yticks(range(len(item.layers)), item.layers, fontsize=7)
+        axis.set_title(arm, fontsize=8)
+    axes[0].set_ylabel("block")
+    figure.colorbar(images[0], ax=list(axes), label="mean kept rank")
+
+
+def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
+    axis, by = figure.subplots(), scale(metric)
+    for place, item in enumerate(points):
+        reach = None
+        if item.low is not None and item.high is not None:
+            reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
+        style = {**_style(place), "linestyle": "none"}
+        axis.errorbar(
+            item.parameters, by * item.mean, yerr=reach, label=item.arm, capsize=3, **style
+        )
+    axis.set(xlabel="adapter parameters, compressed", ylabel=score_title(metric))
+    axis.legend(fontsize=7)
+
+
+def _trials(figure: Figure, curves: Mapping[str, Sequence[float]], metric: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis, by = figure.subplots(), scale(metric)
+    for place, (arm, values) in enumerate(curves.items()):
+        trials = range(1, len(values) + 1)
+        axis.plot(trials, [by * value for value in values], label=arm, **_style(place))
+    axis.set(xlabel="trials", ylabel="expected best validation score")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend(fontsize=7)
+
+
+def _style(place: int) -> dict[str, Any]:
+    """Colour, dash and marker together, for those who see no colour and for print."""
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "marker": _MARKERS[place % len(_MARKERS)],
+        "linestyle": _DASHES[place // 2 % len(_DASHES)],
+    }
+
+
+def _file_name(task: str, title: str) -> str:
+    words = title.lower().replace(" ", "-")
+    return f"{task}.{words}" if task else words

@@ -1,0 +1,267 @@
+"""What a suite's report says, section by section: the same for Markdown and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...analysis import (
+    BASE,
+    Analysis,
+    Evidence,
+    SuiteRuns,
+    health_lines,
+    overall,
+    plan_of,
+    pruned_arms,
+)
+from ...store import RunRecord
+from ..tables.examples import confusion_rows, disagreement_rows, rank_rows
+from ..tables.suite import arm_rows, equality_rows, seed_rows, sentence_rows, tuning_rows
+from ..tables.text import Row, in_points
+from ..words.across_tasks import overall_words
+from ..words.by_hand import by_hand
+from ..words.constant import constant_line
+from ..words.provenance import again, compute_statement, made_with
+from ..words.verdict import details, not_tested, notes
+
+_ABOUT_SEEDS = """\
+*Does an arm differ on this test set, when trained again with other seeds?* Arm minus reference,
+paired by seed: the seeds of a pair share data order and every start weight that both arms have.
+95 % interval of the mean difference; p of the paired t test; Holm's correction over the {family}
+comparison(s) named before the run; the exact sign-flip test beside it, corrected in the same way,
+from the number of seeds with which it can reject at all. {floor}"""
+
+
+_ABOUT_LOOKS = """\
+Seeds are added by a plan made beforehand, until every comparison is decided or there are {most}
+seeds; looks so far: at {looks} seeds. Every p value and interval holds for all these looks and
+those to come (a repeated p value and a repeated confidence interval, of which the last look alone
+would be narrower); without them, looking again and again would find differences too often
+(docs/ablation.md)."""
+
+
+_ABOUT_SENTENCES = """\
+*Would it differ on new sentences too?* The same differences {how}
+The last columns say where the chance in a difference comes from: seeds, sentences, or both
+together (how a sentence falls out with a seed)."""
+
+
+_CROSSED = """sentence by sentence, with seeds and sentences both
+taken as samples (crossed random effects, Satterthwaite's degrees of freedom), corrected apart."""
+
+
+_BOOTSTRAP = """with seeds and sentences drawn anew together
+(two-way bootstrap: this metric is no mean over sentences). Below 20 seeds its interval is too
+narrow, so read it as the least uncertainty there is."""
+
+
+_ABOUT_MISTAKES = (
+    "Test sentences a run that are taken for another class, mean over the runs of an arm; the "
+    "commonest mistakes of all arms together. Diverged runs are left out."
+)
+
+
+_ABOUT_EXAMPLES = (
+    "Of the first named comparisons, the test examples that one arm gets right with more seeds "
+    "than the other. They were sought out because they differ: they show what the arms do "
+    "differently, and prove nothing."
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        title: Heading; empty for what stands under the verdict.
+        text: Paragraphs, in Markdown of emphasis and code alone.
+        lines: Items of a list.
+        tables: Tables, each with a line above it, which may be empty.
+        code: A block of code, as Markdown.
+    """
+
+    title: str
+    text: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    tables: tuple[tuple[str, Sequence[Row]], ...] = ()
+    code: str = ""
+
+
+def task_sections(evidence: Evidence) -> list[Section]:
+    """Return the sections of one task; those that would be empty are left out."""
+    analysis = evidence.analysis
+    suite = analysis.suite
+    found = [
+        Section("", tuple(details(analysis))),
+        Section("Missing, failed, diverged, added", lines=tuple(notes(analysis))),
+        _seeds(analysis),
+        _sentences(analysis),
+        _equality(analysis),
+        _exploratory(analysis),
+        _arms(evidence),
+        _tuning(evidence),
+        _mistakes(evidence),
+        _examples(evidence),
+        Section("Health flags", lines=tuple(health_lines(suite))),
+        _kept_ranks(suite),
+        Section("Not tested", lines=tuple(not_tested(analysis))),
+        Section(
+            "Check it by hand",
+            ("In this folder:" if evidence.archived else f"In `{suite.folder}`:",),
+            code=by_hand(analysis, evidence.archived),
+        ),
+    ]
+    return [item for item in found if item.text or item.lines or item.tables]
+
+
+def overall_sections(evidence: Mapping[str, Evidence]) -> list[Section]:
+    """Return what holds over all tasks; nothing of a suite of one."""
+    if len(evidence) < 2:
+        return []
+    found = overall({task: item.analysis for task, item in evidence.items()})
+    return [Section("Over all tasks", tuple(overall_words(found)))]
+
+
+def common_sections(evidence: Mapping[str, Evidence]) -> list[Section]:
+    """Return what is said once for all tasks: how to run it again, what it cost, made with."""
+    first = next(iter(evidence.values()))
+    suite, records = first.analysis.suite, all_records(evidence)
+    code = f"```\n{again(suite, first.archived)}\n```"
+    where = ", in this folder" if first.archived else ""
+    return [
+        Section("Run it again", (f"The same suite under another name{where}:",), code=code),
+        Section("Compute", (compute_statement(records),)),
+        *([Section("Made with", lines=tuple(made_with(records)))] if records else []),
+    ]
+
+
+def all_records(evidence: Mapping[str, Evidence]) -> list[RunRecord]:
+    """Return the records of every run of every task, and of the tuning before it."""
+    first = next(iter(evidence.values()))
+    return [r for item in evidence.values() for r in item.records] + first.tuning.records
+
+
+def _seeds(analysis: Analysis) -> Section:
+    text = _ABOUT_SEEDS.format(family=analysis.tests, floor=_floor_words(analysis)).strip()
+    taken = ", ".join(map(str, analysis.looks))
+    texts = [text]
+    if analysis.looks:
+        texts.append(_ABOUT_LOOKS.format(looks=taken, most=plan_of(analysis.suite).most))
+    table = ("", seed_rows(analysis))
+    return Section("Over new seeds, on this test set", tuple(texts), tables=(table,))
+
+
+def _sentences(analysis: Analysis) -> Section:
+    how = _CROSSED if analysis.suite.metric == "accuracy" else _BOOTSTRAP
+    table = ("", sentence_rows(analysis))
+    text = _ABOUT_SENTENCES.format(how=how)
+    return Section("On new sentences too", (text,), tables=(table,))
+
+
+def _equality(analysis: Analysis) -> Section:
+    rows = equality_rows(analysis)
+    if not rows:
+        return Section("Equality")
+    text = (
+        "Two one-sided tests against a margin that was named before the run: the only test here "
+        "that can say “no difference”. "
+    )
+    if not in_points(analysis.suite.metric):
+        text += (
+            "Over seeds they are t tests; on new sentences seeds and sentences are drawn anew "
+            "together (two-way bootstrap). "
+        )
+    if analysis.looks:
+        text += "Its p value holds for all looks; no interval is given that would."
+    else:
+        text += "Its 90 % interval lies within the margin where it does."
+    return Section("Equality", (text,), tables=(("", rows),))
+
+
+def _exploratory(analysis: Analysis) -> Section:
+    rows = seed_rows(analysis, analysis.exploratory)
+    text = (
+        "Arms that nothing named before the run compares, against the base. Not corrected and "
+        "chosen by nobody: such a difference is a question for another suite, no finding."
+    )
+    title = "Exploratory: not named before the run"
+    return Section(title, (text,), tables=(("", rows),)) if rows else Section(title)
+
+
+def _arms(evidence: Evidence) -> Section:
+    suite = evidence.analysis.suite
+    sizes = next((run.record.sizes for run in suite.runs.values() if run.record.sizes), {})
+    told = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
+    text = (
+        f"Test score: mean ± standard deviation over seeds. Sentences: {told or 'unknown'}. "
+        "Parameters: *trained*; *kept* after pruning; *compressed* to a plain LoRA of the kept "
+        "rank, which is what would be served. Seconds with set-up and evaluation."
+    )
+    rows = arm_rows(evidence.analysis, evidence.published)
+    records = (run.record for run in suite.runs.values())
+    if line := constant_line(records, suite.metric, ["test"]):
+        text += f" {line}"
+    return Section("Arms", (text,), tables=(("", rows),))
+
+
+def _tuning(evidence: Evidence) -> Section:
+    rows = tuning_rows(evidence.analysis, evidence.tuning)
+    if not rows:
+        return Section("Tuning")
+    text = (
+        "Settings that were chosen for each arm before the suite, by the mean validation score "
+        "over tuning seeds that the suite does not use. Expected best: what fewer trials would "
+        "have found on average (Dodge et al. 2019)."
+    )
+    if evidence.analysis.suite.plan.get("open_ends"):
+        text += (
+            " Open end: the settings that were chosen at the end of their grid, where that beat "
+            "its inner neighbour by more than one standard error of the paired difference over the "
+            "tuning seeds; a wider grid may do better."
+        )
+    return Section("Tuning", (text,), tables=(("", rows),))
+
+
+def _mistakes(evidence: Evidence) -> Section:
+    rows = confusion_rows(evidence.analysis.suite, evidence.analysis.scores)
+    return Section("Mistakes", (_ABOUT_MISTAKES,) if rows else (), tables=_tables([("", rows)]))
+
+
+def _examples(evidence: Evidence) -> Section:
+    suite = evidence.analysis.suite
+    tables = [
+        (
+            f"{arm} against {reference}:",
+            disagreement_rows(found, suite, arm, reference, evidence.texts),
+        )
+        for (arm, reference), found in evidence.disagreements.items()
+    ]
+    shown = _tables(tables)
+    if not shown:
+        return Section("Where two arms differ most")
+    text = _ABOUT_EXAMPLES
+    if not evidence.texts:
+        text += " Their texts are not shown: the data that was trained on is not on this machine."
+    return Section("Where two arms differ most", (text,), tables=shown)
+
+
+def _kept_ranks(suite: SuiteRuns) -> Section:
+    tables = [(f"{arm}:", rank_rows(records)) for arm, records in pruned_arms(suite).items()]
+    about = "Mean over the complete runs, by block and kind of module."
+    return Section("Kept ranks", (about,) if tables else (), tables=_tables(tables))
+
+
+def _floor_words(analysis: Analysis) -> str:
+    if analysis.floor is None:
+        return ""
+    return (
+        f"The last row, {BASE} against {analysis.floor.reference}, is tested first and apart: it "
+        "tells whether the suite was trained enough for the others to mean anything."
+    )
+
+
+def _tables(
+    tables: Iterable[tuple[str, Sequence[Row]]],
+) -> tuple[tuple[str, Sequence[Row]], ...]:
+    return tuple((heading, rows) for heading, rows in tables if rows)

@@ -1,0 +1,1 @@
+"""Sentences that a suite's numbers allow."""

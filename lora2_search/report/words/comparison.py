@@ -1,0 +1,305 @@
+"""A comparison in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...analysis import BASE, Analysis, Comparison, Equality, FactorEffect, effect_of
+from ...stats import BOOTSTRAPS, LEVEL, Paired, reach, rejects, seeds_for_margin
+from ..tables.text import changes, in_points, interval, level, p_value, signed
+
+
+def no_verdict(item: Comparison, analysis: Analysis) -> str:
+    """Return that a comparison carries no verdict, because an arm of it has learnt nothing."""
+    metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
+    told = " and ".join(
+        f"{name} ({level(arms[name].mean, metric)}) does no better than the constant answer "
+        f"({level(arms[name].constant, metric)})"
+        for name in item.unlearnt
+    )
+    return (
+        f"No verdict on {item.name}: {told}, so its difference of "
+        f"{signed(item.paired.mean, metric)} tells of its settings, not of what it changes."
+    )
+
+
+ON_THIS_SET = "On this test set, over new seeds"
+
+
+ON_NEW_SENTENCES = "On new sentences too"
+
+
+def short(item: Comparison, analysis: Analysis) -> str:
+    """Return a difference that was found, in one sentence."""
+    both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
+    words = _words(item, analysis)
+    found = words.sentence(_lower(item.paired.mean, analysis))
+    if found.startswith("what "):
+        found = f"W{found[1:]}"
+    return f"{found} ({both})."
+
+
+def paragraph(item: Comparison, analysis: Analysis) -> str:
+    """Return what the tests say of a named comparison or contrast, both questions apart."""
+    words = _words(item, analysis)
+    lines = [f"*{words.question}*{words.about}."]
+    if item.unlearnt:
+        return f"{lines[0]} {no_verdict(item, analysis)}"
+    lines += _over_seeds(item, analysis)
+    lines += _over_sentences(item, analysis)
+    if item.paired.ties:
+        lines.append(f"{item.paired.ties} of {item.paired.n} seeds tie.")
+    return " ".join(lines + _power(item, analysis))
+
+
+def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
+    """Return the numbers of a comparison that nothing named: no test decides it."""
+    test, metric = item.paired, analysis.suite.metric
+    told = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
+    if test.p is None or test.mean is None:
+        return f"{told} It cannot be told: {test.note}."
+    if item.unlearnt:
+        return f"{told} {no_verdict(item, analysis)}"
+    return (
+        f"{told} {signed(test.mean, metric)} (95 % {test.method} interval "
+        f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "
+        "before the run, so it is not corrected and proves nothing: name it in a new run."
+    )
+
+
+def equality_paragraph(item: Equality, analysis: Analysis) -> str:
+    """Return whether a claim of equality is shown, on both questions, and what it would take."""
+    claim, metric = item.claim, analysis.suite.metric
+    margin = f"±{signed(claim.margin, metric).removeprefix('+')}"
+    lines = [f"*{claim.arm} the same as {claim.reference} within {margin}?*"]
+    if item.unlearnt:
+        names = " and ".join(item.unlearnt)
+        return f"{lines[0]} No verdict: no better than the constant answer: {names}."
+    both = "two one-sided tests" if in_points(metric) else "two-way bootstrap"
+    for question, test, corrected, how in (
+        (ON_THIS_SET, item.on_this_set, item.on_this_set_holm, "two one-sided tests"),
+        (ON_NEW_SENTENCES, item.on_new_sentences, item.on_new_sentences_holm, both),
+    ):
+        if test.p is None:
+            lines.append(f"{question}: cannot be tested: {test.note}.")
+            continue
+        spread = interval(test.low, test.high, metric)
+        told = "" if test.low is None else f"90 % interval {spread}; "
+        lines.append(
+            f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({told}{how}, "
+            f"{_p(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
+            f"n = {test.n} seeds{_looked(analysis)})."
+        )
+        lines += [f"({test.note}.)"] if test.note else []
+    if item.stricter is not None and item.stricter.p is not None:
+        smaller = f"±{signed(item.stricter.margin, metric).removeprefix('+')}"
+        lines.append(
+            f"Within {smaller}, the stricter margin named beside it: {_p(item.stricter.p)} on this "
+            "test set, not corrected."
+        )
+    return " ".join(lines + _seeds_for(item, analysis))
+
+
+def floor_numbers(floor: Comparison, analysis: Analysis) -> str:
+    """Return the numbers of base against head-only: difference, interval, test, n."""
+    test, metric = floor.paired, analysis.suite.metric
+    return (
+        f"{signed(test.mean, metric)}, 95 % interval {interval(test.low, test.high, metric)}, "
+        f"paired t, {_p(test.p)}, n = {test.n} seeds{_looked(analysis)}"
+    )
+
+
+def changed(item: Comparison, analysis: Analysis) -> str:
+    """Return what the arm changes; against another arm than the base, what both change."""
+    if item.reference == BASE:
+        return _against_base(item.arm, analysis)
+    sides = (item.arm, item.reference)
+    return "; ".join(f"{name}: {_against_base(name, analysis)}" for name in sides)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """How a comparison is spoken of.
+
+    Attributes:
+        question: What it asks.
+        about: What stands in brackets behind the question.
+        subject: What does the scoring.
+        verb: Between the subject and the amount.
+        than: Behind the amount, from "than" on.
+    """
+
+    question: str
+    about: str
+    subject: str
+    verb: str
+    than: str
+
+    def sentence(self, amount: str) -> str:
+        """Return that it scores so much lower or higher."""
+        return f"{self.subject} {self.verb} {amount} {self.than}"
+
+
+def _words(item: Comparison, analysis: Analysis) -> _Words:
+    if item.arm:
+        told = f"({changed(item, analysis)})"
+        question = f"{item.arm} against {item.reference}"
+        return _Words(
+            question, f" {told}", f"{item.arm} {told}", "scores", f"than {item.reference}"
+        )
+    effect = effect_of(item.weights, analysis.suite)
+    if effect is None:
+        return _Words(item.name, f" (weights: {_weights(item.weights)})", item.name, "is", "than 0")
+    return _effect_words(item.name, effect)
+
+
+def _effect_words(name: str, effect: FactorEffect) -> _Words:
+    over = f"averaged over {' and '.join(effect.others)}" if effect.others else ""
+    about, behind = (f" ({over})", f", {over}") if over else ("", "")
+    level, base = effect.levels[0], effect.bases[0]
+    if len(effect.factors) == 1:
+        question = f"{name}: what does {level} change against {base}?"
+        return _Words(question, about, level, "scores", f"than {base}{behind}")
+    first, second = effect.factors
+    return _Words(
+        question=f"{name}: does {first} matter more, or less, with another {second}?",
+        about=about,
+        subject=f"what {level} changes against {base}",
+        verb="is",
+        than=f"with {effect.levels[1]} than with {effect.bases[1]}{behind}",
+    )
+
+
+def _weights(weights: Mapping[str, float]) -> str:
+    return ", ".join(f"{arm} {weight:+.3g}" for arm, weight in weights.items())
+
+
+def _over_seeds(item: Comparison, analysis: Analysis) -> list[str]:
+    test, metric = item.paired, analysis.suite.metric
+    if test.p is None:
+        return [f"{ON_THIS_SET}: cannot be tested: {test.note}."]
+    return [
+        f"{ON_THIS_SET}: {_answer(item, item.paired_holm, test.mean, analysis)} "
+        f"(95 % {test.method} interval {interval(test.low, test.high, metric)}; paired t, "
+        f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.paired_holm)}, "
+        f"n = {test.n} seeds{_looked(analysis)}).",
+        *_sign_flip_words(item, analysis.tests),
+    ]
+
+
+def _over_sentences(item: Comparison, analysis: Analysis) -> list[str]:
+    test, metric = item.crossed, analysis.suite.metric
+    if test.p is None:
+        return [f"{ON_NEW_SENTENCES}: cannot be tested: {test.note}."]
+    return [
+        f"{ON_NEW_SENTENCES}: {_answer(item, item.crossed_holm, test.mean, analysis)} "
+        f"(95 % interval {interval(test.low, test.high, metric)}; "
+        f"{'crossed test' if in_points(metric) else 'two-way bootstrap'}, "
+        f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
+        f"{test.seeds} seeds × {test.examples:,} sentences).",
+        *(_chance_words(test.shares) or [f"({test.note}.)"]),
+        *([] if in_points(metric) else _too_few_draws(analysis.tests)),
+    ]
+
+
+def _too_few_draws(tests: int) -> list[str]:
+    """Return that the bootstrap cannot reject in so large a family, where it cannot."""
+    least = 2 / (BOOTSTRAPS + 1)
+    if least * tests <= LEVEL:
+        return []
+    return [
+        f"{BOOTSTRAPS} draws have no p below {p_value(least)}: corrected over {tests}, the "
+        "smallest p of a bootstrap cannot say that anything differs."
+    ]
+
+
+def _answer(item: Comparison, p: float | None, mean: float | None, analysis: Analysis) -> str:
+    if not rejects(p):
+        return f"not shown to differ ({signed(mean or 0.0, analysis.suite.metric)})"
+    if item.arm:
+        return f"it scores {_lower(mean, analysis)}"
+    return _words(item, analysis).sentence(_lower(mean, analysis))
+
+
+def _lower(mean: float | None, analysis: Analysis) -> str:
+    value = mean or 0.0
+    amount = signed(abs(value), analysis.suite.metric).removeprefix("+")
+    return f"{amount} {'lower' if value < 0 else 'higher'}"
+
+
+def _sign_flip_words(item: Comparison, family: int) -> list[str]:
+    if item.sign_flip is None or item.paired.p is None:
+        return []
+    numbers = f"{_p(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
+    if rejects(item.sign_flip_holm) != rejects(item.paired_holm):
+        return [
+            f"The exact sign-flip test disagrees ({numbers}): "
+            "do not lean on this comparison without more seeds."
+        ]
+    return [f"The exact sign-flip test agrees ({numbers})."]
+
+
+def _chance_words(shares: tuple[float, float, float]) -> list[str]:
+    if not any(shares):
+        return []
+    seeds, sentences, both = shares
+    told = f"Chance: {seeds:.0%} from seeds, {sentences:.0%} from sentences, {both:.0%} from both;"
+    if sentences == max(shares):
+        return [f"{told} sentences dominate, so more test sentences would help and seeds hardly."]
+    if seeds == max(shares):
+        return [f"{told} seeds dominate, so more seeds would help."]
+    return [f"{told} their interplay dominates, so more seeds or more sentences would help."]
+
+
+def _power(item: Comparison, analysis: Analysis) -> list[str]:
+    found = None if item.differs or analysis.looks else reach(item.paired, analysis.tests)
+    if found is None:
+        return []
+    smallest = signed(found.detectable, analysis.suite.metric).removeprefix("+")
+    told = f"With this spread {item.paired.n} seeds find a true difference of {smallest} in 80 %"
+    told += " of suites"
+    if found.seeds is None:
+        return [f"{told}; one as small as the one seen would take more than 10,000 seeds."]
+    return [f"{told}; one as large as the one seen would take {found.seeds:,} seeds."]
+
+
+def _seeds_for(item: Equality, analysis: Analysis) -> list[str]:
+    test: Paired = item.paired
+    if item.shown or analysis.looks or not test.sd:
+        return []
+    needed = seeds_for_margin(test, item.on_this_set, analysis.claims)
+    many = "more than 10,000" if needed is None else f"{needed:,}"
+    return [
+        f"If nothing differed, {many} seeds of this spread would show it in 80 % of suites; "
+        f"there are {test.n}."
+    ]
+
+
+def _looked(analysis: Analysis) -> str:
+    """Return that p and interval hold for several looks, where there were several."""
+    if not analysis.looks:
+        return ""
+    return f", holding for all {len(analysis.looks)} look(s) of a sequential design"
+
+
+def _against_base(arm: str, analysis: Analysis) -> str:
+    settings = analysis.suite.arms[arm]
+    if not settings:
+        return "the suite's own settings"
+    parts = []
+    for key, value in settings.items():
+        before: Any = analysis.suite.plan
+        for part in key.split("."):
+            before = before.get(part) if isinstance(before, dict) else None
+        parts.append(f"{changes({key: value})} instead of {before}")
+    found = next(item for item in analysis.arms if item.name == arm)
+    if found.untuned is not None:
+        parts.append(f"untuned: at the base's training.lr, {found.untuned}")
+    return ", ".join(parts)
+
+
+def _p(p: float | None) -> str:
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -1,0 +1,296 @@
+"""The sentences that a suite's evidence allows."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from ...analysis import BASE, RUNS_FOLDER, SUITE_FILE, Analysis, Comparison, Equality, SuiteRuns
+from ...stats import LEVEL, reach
+from ...store import home
+from ..tables.suite import looks_taken
+from ..tables.text import level, signed
+from .comparison import (
+    equality_paragraph,
+    exploratory_paragraph,
+    floor_numbers,
+    no_verdict,
+    paragraph,
+    short,
+)
+
+# More seeds than this are no remedy: a base that learns is told from its head by far fewer.
+_MOST_SEEDS = 20
+
+
+def next_step(analysis: Analysis) -> str:
+    """Return whether training or seeds are short where no verdict is told, and what to call next.
+
+    Seeds, where the base scores above the head alone and at most 20 seeds would show a difference
+    as large as the one seen in 80 % of suites; else training.
+    """
+    suite = analysis.suite
+    decisive = [arm for arm in analysis.arms if arm.name in (BASE, suite.floor)]
+    if any(arm.unfinished or arm.failed for arm in decisive):
+        return f"Runs of it are missing or failed: go on{_resumed(suite)}."
+    if (missing := _missing_seeds(analysis)) is not None:
+        why, count = missing
+        return f"Too few seeds, it seems: {why}. Add them{_resumed(suite, '--add-seeds', count)}."
+    return f"Too little training, it seems: {_why(analysis)}. Train longer{_longer(suite)}."
+
+
+def _missing_seeds(analysis: Analysis) -> tuple[str, int] | None:
+    """Return why seeds are what is missing, and how many; ``None`` where they are not."""
+    if analysis.floor is None or BASE in analysis.unlearnt:
+        return None
+    test = analysis.floor.paired
+    found = reach(test, 1)
+    if found is None or found.seeds is None or (test.mean or 0.0) <= 0:
+        return None
+    if not test.n < found.seeds <= _MOST_SEEDS:
+        return None
+    seen = signed(test.mean, analysis.suite.metric)
+    why = f"to show a difference of {seen} in 80 % of suites takes {found.seeds}, there are"
+    return f"{why} {test.n}", found.seeds - test.n
+
+
+def _why(analysis: Analysis) -> str:
+    if BASE in analysis.unlearnt:
+        return "the base does no better than the constant answer"
+    test = analysis.floor.paired if analysis.floor else None
+    if test is None or (test.mean or 0.0) <= 0:
+        return "the base scores no higher than its head alone"
+    return f"to show {signed(test.mean, analysis.suite.metric)} would take more than 20 seeds"
+
+
+def _resumed(suite: SuiteRuns, *options: object) -> str:
+    words = ["lora2-search", "ablate", "--resume", suite.name]
+    if suite.folder.parent.parent != home():
+        words += ["--storage", str(suite.folder.parent.parent)]
+    return _by(suite, [*words, *map(str, options)])
+
+
+def _longer(suite: SuiteRuns) -> str:
+    training = suite.plan.get("training") or {}
+    steps = training.get("steps")
+    length = f"training.steps={2 * steps}" if steps else _epochs(training)
+    words = ["lora2-search", "ablate", "--suite", str(suite.folder / SUITE_FILE)]
+    return _by(suite, [*words, "--set", f"name={suite.name}-longer", "--set", length])
+
+
+def _epochs(training: dict[str, float]) -> str:
+    return f"training.epochs={2 * training.get('epochs', 1.0):g}"
+
+
+def _by(suite: SuiteRuns, words: list[str]) -> str:
+    # An archive has no runs that a command could go on with.
+    if not (suite.folder / RUNS_FOLDER).is_dir():
+        return ""
+    return f" by `{shlex.join(words)}`"
+
+
+def headline(analysis: Analysis) -> str:
+    """Return the verdict in one or two sentences; that it is an interim one comes first."""
+    return f"{_interim(analysis)}{_verdict(analysis)}"
+
+
+def _interim(analysis: Analysis) -> str:
+    if not any(arm.unfinished for arm in analysis.arms):
+        return ""
+    complete = sum(len(arm.scores) for arm in analysis.arms)
+    planned = len(analysis.arms) * len(analysis.suite.seeds)
+    return f"Interim: {complete} of {planned} runs are complete. "
+
+
+def _verdict(analysis: Analysis) -> str:
+    if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
+        return "Nothing can be said: no run of the base has finished."
+    if not analysis.told:
+        sure = analysis.trained is False or BASE in analysis.unlearnt
+        known = "Not" if sure else "Not known to be"
+        why = f"{known} trained enough to tell: {_floor(analysis)}"
+        return f"{why} So there is no verdict on any part. {next_step(analysis)}"
+    return " ".join([_floor(analysis), _differences(analysis), *_equalities(analysis)])
+
+
+def _differences(analysis: Analysis) -> str:
+    if not analysis.family:
+        nothing = "nothing else was tested" if not analysis.equivalence else "none was tested"
+        return f"The suite names no comparison, so {nothing}."
+    family = [item for item in analysis.family if not item.unlearnt]
+    told = [no_verdict(item, analysis) for item in analysis.family if item.unlearnt]
+    return " ".join([*([_found(family, analysis)] if family else []), *told])
+
+
+def _found(family: Sequence[Comparison], analysis: Analysis) -> str:
+    found = [item for item in family if item.differs]
+    test = _test(analysis)
+    untested = [item.paired.note for item in family if item.paired.p is None]
+    if len(untested) == len(family):
+        return f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
+    left = f"; {len(untested)} could not be tested" if untested else ""
+    if not found:
+        return (
+            f"None of {len(family)} comparison(s) shows a difference ({test}{left}). "
+            "That is no proof that the parts do nothing: read the intervals."
+        )
+    told = " ".join(short(item, analysis) for item in found)
+    return f"{told} ({len(found)} of {len(family)} comparisons, {test}{left}.)"
+
+
+def _test(analysis: Analysis) -> str:
+    counts = [item.paired.n for item in analysis.family]
+    low, high = min(counts), max(counts)
+    # Not all seeds that were planned need be there.
+    seeds = f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"
+    told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
+    if len(analysis.family) < analysis.tests:
+        told += f", corrected over {analysis.tests} comparisons on all tasks"
+    return told + looks_taken(analysis)
+
+
+def _equalities(analysis: Analysis) -> list[str]:
+    """Return which claims of equality are shown, and which are not."""
+    told = []
+    for word, items in (
+        ("The same", [item for item in analysis.equivalence if item.shown]),
+        ("Not shown to be the same", [item for item in analysis.equivalence if not item.shown]),
+    ):
+        if items:
+            claims = "; ".join(_claim(item, analysis) for item in items)
+            told.append(f"{word} on this test set: {claims} (two one-sided tests, Holm).")
+    return told
+
+
+def _claim(item: Equality, analysis: Analysis) -> str:
+    margin = signed(item.claim.margin, analysis.suite.metric).removeprefix("+")
+    return f"{item.claim.arm} as {item.claim.reference} within ±{margin}"
+
+
+def details(analysis: Analysis) -> list[str]:
+    """Return one paragraph a comparison, contrast and claim, those that nothing named last.
+
+    None when the suite is not known to be trained enough: then nothing is told of any part.
+    """
+    if not analysis.told:
+        return []
+    return [
+        *(paragraph(item, analysis) for item in analysis.family),
+        *(equality_paragraph(item, analysis) for item in analysis.equivalence),
+        *(exploratory_paragraph(item, analysis) for item in analysis.exploratory),
+    ]
+
+
+def not_tested(analysis: Analysis) -> list[str]:
+    """Return what a reader must not conclude from the suite."""
+    suite = analysis.suite
+    model, data = suite.plan.get("model", {}), suite.plan.get("data", {})
+    size = data.get("train_size")
+    lines = [
+        f"Anything but this set-up: task {suite.plan.get('task')}, model "
+        f"{model.get('name_or_path')}"
+        + (f" cut to {model['layers']} layers" if model.get("layers") else "")
+        + (f", at most {size:,} training sentences" if size else "")
+        + f", protocol {suite.plan.get('protocol')}.",
+        _not_equal(analysis),
+        _not_tuned(suite.plan.get("tuning")),
+        _not_together(analysis),
+    ]
+    if analysis.exploratory:
+        left = ", ".join(item.arm for item in analysis.exploratory)
+        lines.append(f"Arms in no comparison, told as exploratory only: {left}.")
+    if suite.floor is None:
+        lines.append("Whether the base was trained enough: the suite has no head-only arm.")
+    return lines
+
+
+def _not_equal(analysis: Analysis) -> str:
+    left = "A difference that was not shown may still be there, as far as its interval reaches."
+    if not analysis.equivalence:
+        return (
+            f"Equality: no margin was named before the run, so no test of equality was made. {left}"
+        )
+    return f"Equality of arms for which no margin was named before the run. {left}"
+
+
+def _not_tuned(tuning: Mapping[str, Mapping[str, object]] | None) -> str:
+    if not tuning:
+        return (
+            "Arms tuned for themselves: every arm uses the base's settings (its learning rate too) "
+            "but for what it changes."
+        )
+    return (
+        f"Arms tuned beyond {', '.join(tuning['arms'])}, or over more than the values that the "
+        "suite lists for them: every other setting is the base's."
+    )
+
+
+def _not_together(analysis: Analysis) -> str:
+    if analysis.suite.contrasts:
+        return (
+            "Combinations beyond the contrasts named: how three parts or more work together is not "
+            "known."
+        )
+    return (
+        "Combinations: each arm is compared with its reference alone, so how parts work together "
+        "is not known."
+    )
+
+
+def notes(analysis: Analysis) -> list[str]:
+    """Return what went wrong or is missing, one sentence each."""
+    lines = []
+    for arm in analysis.arms:
+        if arm.diverged:
+            lines.append(
+                f"{arm.name}: {len(arm.diverged)} of {len(analysis.suite.seeds)} runs diverged "
+                f"(seed {_seeds(arm.diverged)}); each counts as a run that always answers the "
+                "commonest class."
+            )
+        lines += [f"{arm.name}, seed {seed}: failed: {why}" for seed, why in arm.failed.items()]
+        if arm.unfinished:
+            lines.append(
+                f"{arm.name}: no finished run of seed {_seeds(arm.unfinished)}; "
+                "only seeds that both arms have are compared."
+            )
+    lines += [f"{name}: its record cannot be read" for name in analysis.suite.unreadable]
+    added = tuple(analysis.suite.plan.get("added_seeds") or ())
+    if added:
+        lines.append(
+            f"{len(added)} of {len(analysis.suite.seeds)} seeds ({_seeds(added)}) were added after "
+            "the others had been run. The tests take the number of seeds as fixed beforehand: if "
+            "it was the result that asked for more, they find differences too often."
+        )
+    if _interim(analysis) and not analysis.suite.plan.get("until_decided"):
+        lines.append(
+            "The suite is not finished: whoever looks again and again and stops when something "
+            "differs finds differences too often. The verdict is the one of all runs."
+        )
+    return lines
+
+
+def _floor(analysis: Analysis) -> str:
+    floor = analysis.floor
+    if BASE in analysis.unlearnt:
+        return _constant_base(analysis)
+    if floor is None:
+        return "Whether the base was trained enough is not known: the suite has no head-only arm."
+    test = floor.paired
+    if test.p is None:
+        return f"the base could not be tested against {floor.reference}: {test.note}."
+    numbers = floor_numbers(floor, analysis)
+    if analysis.trained:
+        return f"Trained enough to tell: the base beats {floor.reference} ({numbers})."
+    return f"the base does not beat {floor.reference} by test ({numbers})."
+
+
+def _constant_base(analysis: Analysis) -> str:
+    metric, base = analysis.suite.metric, analysis.arms[0]
+    return (
+        f"the base ({level(base.mean, metric)}) does no better than the constant answer "
+        f"({level(base.constant, metric)})."
+    )
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    return ", ".join(str(seed) for seed in seeds)

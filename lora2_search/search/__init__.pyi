@@ -1,0 +1,10 @@
+from .ask_tell import trial_key as trial_key
+from .storage import make_sampler as make_sampler
+from .storage import stored_trials as stored_trials
+from .study import STUDIES as STUDIES
+from .study import Study as Study
+from .study import load_study as load_study
+from .study import run_study as run_study
+from .study import study_folder as study_folder
+from .trial import best_trial as best_trial
+from .trial import read_trials as read_trials

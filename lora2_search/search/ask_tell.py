@@ -1,0 +1,190 @@
+"""The runs of a study: proposed by Optuna, and Optuna told what became of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import RunConfig, RunInfo
+from ..config.space import Space, Value, is_conditional
+from ..errors import ConfigError
+from ..store import Status, readable_record
+from ..training import State
+from .storage import TRIALS_FOLDER, make_sampler
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.study import Study as OptunaStudy
+    from optuna.trial import FrozenTrial
+
+_RUN, _REASON, _SECONDS = "run", "reason", "seconds"
+
+
+_ALIKE = 3
+
+
+class Proposals:
+    """A source whose runs are Optuna's trials, numbered from 0.
+
+    What a driver that died had under way comes first, with the numbers and settings that it had.
+
+    Args:
+        study: Optuna's study.
+        storage: The same study's storage.
+        space: Says what is searched, and when the study ends.
+        folder: The study's folder.
+        references: The runs outside the search. They go first, so that no process waits for one
+            of them at the end.
+        over: Returns whether the time is up.
+    """
+
+    final: frozenset[Status] = frozenset({"completed", "pruned", "failed"})
+
+    def __init__(
+        self,
+        study: OptunaStudy,
+        storage: BaseStorage,
+        space: Space,
+        folder: Path,
+        references: Sequence[RunInfo],
+        over: Callable[[], bool],
+    ) -> None:
+        from optuna.trial import TrialState
+
+        self._study, self._storage, self._space, self._folder = study, storage, space, folder
+        self._references, self._over = list(references), over
+        self._id = storage.get_study_id_from_name(study.study_name)
+        trials = study.get_trials(deepcopy=False)
+        self._orphans = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        self._asked = len(trials)
+        self._values = {trial.number: dict(trial.intermediate_values) for trial in self._orphans}
+        self._numbers: dict[str, int] = {}
+        self._outcomes: list[str] = []
+        self._proven = any(trial.state == TrialState.COMPLETE for trial in trials)
+        self._spent, self._begun = seconds_spent(study), time.monotonic()
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why every trial seems to fail: the reason that the first three of them share.
+
+        ``None`` where a trial of the study is complete, or one under way has a score: then it is
+        not the set-up that is at fault.
+        """
+        reasons = set(self._outcomes[:_ALIKE])
+        if len(self._outcomes) < _ALIKE or len(reasons) > 1:
+            return None
+        if self._proven or any(self._values.values()):
+            return None
+        return reasons.pop() or None
+
+    def next(self) -> RunInfo | None:
+        """Return the next run, ``None`` when trials or time are used up."""
+        if self._references:
+            return self._references.pop(0)
+        if self._orphans:
+            return self._taken_up(self._orphans.pop(0))
+        while self._asked < (self._space.trials or self._asked + 1):
+            if self._over() or self.hopeless:
+                return None
+            run = self._proposed()
+            if run is not None:
+                return run
+        return None
+
+    def past(self, run: RunInfo) -> Mapping[int, float]:
+        """Return the scores that Optuna has of this run."""
+        number = self._numbers.get(run.key)
+        return {} if number is None else self._values.setdefault(number, {})
+
+    def reported(self, run: RunInfo, interval: int, score: float) -> None:
+        """Give Optuna the score of an evaluation, once."""
+        number = self._numbers.get(run.key)
+        if number is None or interval in self._values.setdefault(number, {}):
+            return
+        self._values[number][interval] = score
+        self._storage.set_trial_intermediate_value(self._trial_id(number), interval, score)
+
+    def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
+        """Tell Optuna the truth about a trial, ``seconds`` among it: its own clock counts waits."""
+        number = self._numbers.get(run.key)
+        if number is None:
+            return
+        record = readable_record(run.folder)
+        if record is not None and record.seconds is not None:
+            self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
+        self._tell(number, state, score, reason)
+        self._outcomes.append(reason if state == "FAIL" else "")
+        self._proven |= state == "COMPLETE"
+        self._values.pop(number, None)
+        spent = self._spent + time.monotonic() - self._begun
+        self._study.set_user_attr(_SECONDS, round(spent, 1))
+
+    def _tell(self, number: int, state: State, score: float | None, reason: str) -> None:
+        from optuna.trial import TrialState
+
+        if reason:
+            self._storage.set_trial_user_attr(self._trial_id(number), _REASON, reason)
+        self._study.tell(number, score, TrialState[state], skip_if_finished=True)
+
+    def _proposed(self) -> RunInfo | None:
+        self._asked += 1
+        self._use_sampler(self._asked - 1)
+        trial = self._study.ask()
+        try:
+            return self._settled(trial.number, self._space.suggest(trial))
+        except ConfigError as error:
+            self._tell(trial.number, "FAIL", None, str(error))
+            return None
+
+    def _taken_up(self, trial: FrozenTrial) -> RunInfo:
+        from optuna.trial import Trial
+
+        if _RUN in trial.user_attrs:
+            config = RunConfig.model_validate_json(trial.user_attrs[_RUN])
+            return self._run(trial.number, trial.params, config)
+        # The driver died between two settings: what was chosen stays, the rest is proposed now.
+        self._use_sampler(trial.number)
+        half = Trial(self._study, self._trial_id(trial.number))
+        return self._settled(trial.number, self._space.suggest(half))
+
+    def _settled(self, number: int, params: Mapping[str, Value]) -> RunInfo:
+        config = self._space.run_config(params)
+        # The whole configuration, so that a resume does not depend on how a space is read.
+        self._storage.set_trial_user_attr(self._trial_id(number), _RUN, config.model_dump_json())
+        return self._run(number, params, config)
+
+    def _run(self, number: int, params: Mapping[str, Value], config: RunConfig) -> RunInfo:
+        key = trial_key(number)
+        self._numbers[key] = number
+        folder = self._folder / TRIALS_FOLDER / key
+        metric = self._space.objective.metric
+        return RunInfo(key, f"trial {number}", config, dict(params), folder, metric=metric)
+
+    def _use_sampler(self, number: int) -> None:
+        sampler = self._space.sampler
+        self._study.sampler = make_sampler(
+            sampler.name,
+            sampler.seed + number,
+            sampler.startup_trials,
+            is_conditional(self._space.search),
+        )
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+
+
+def trial_key(number: int) -> str:
+    """Return the name of a trial's folder, its key for observers too."""
+    return f"{number:05d}"
+
+
+def seconds_spent(study: OptunaStudy) -> float:
+    """Return the time that drivers have spent on a study, to the last trial that ended."""
+    return float(study.user_attrs.get(_SECONDS, 0.0))
+
+
+def reason_of(trial: FrozenTrial) -> str:
+    """Return why a trial was pruned or failed, empty for others."""
+    return str(trial.user_attrs.get(_REASON, ""))

@@ -1,0 +1,5 @@
+"""Statistics of paired runs: tests, intervals, equivalence, power, interim analyses."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,113 @@
+"""Which process may write into a run's folder: the one that took it up last."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .files import set_aside, stored_json, write_json, write_text
+
+ATTEMPT_FILE = "attempt.json"
+
+
+OVERDUE_FILE = "overdue"
+
+
+OVERDUE_EXIT_CODE = 75
+
+
+class Superseded(Exception):
+    """Another process has taken the run up: this one was thought dead and must not write."""
+
+
+class Attempt:
+    """The claim of one process on the folder of a run.
+
+    A node that lost its network is declared dead while it still trains. Its claim is then older
+    than that of the process which goes on in its place, and it stops at its next interval.
+
+    Attributes:
+        number: 1 for the first process, one more for each that took the run up after it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / ATTEMPT_FILE
+        self._token = uuid.uuid4().hex
+        self.number = _last(self._path) + 1
+        owner = {"host": platform.node(), "pid": os.getpid(), "token": self._token}
+        write_json(self._path, {"number": self.number, **owner})
+
+    def check(self) -> None:
+        """Make sure that the claim still stands.
+
+        Raises:
+            Superseded: A later attempt exists.
+        """
+        latest = _read(self._path)
+        if latest.get("token") != self._token:
+            raise Superseded(
+                f"attempt {self.number} of {self._path.parent.name} ends here: attempt "
+                f"{latest.get('number')} runs on {latest.get('host')} (pid {latest.get('pid')})"
+            )
+
+
+@contextmanager
+def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
+    """End this process when the block takes longer, leaving a marker for whoever goes on.
+
+    A hung training step cannot be interrupted from within Python, and Tune waits for ever.
+    """
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(seconds, _give_up, (folder, seconds))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def take_overdue(folder: Path) -> str | None:
+    """Return what an earlier process of this run left when it gave up, and forget it."""
+    marker = folder / OVERDUE_FILE
+    if not marker.is_file():
+        return None
+    text = marker.read_text(encoding="utf-8", errors="replace")
+    marker.unlink()
+    return text
+
+
+def leave_word(folder: Path, reason: str) -> None:
+    """Tell the process that takes the run up after this one why the run has failed.
+
+    For a process that must not go on to other runs: it ends, Tune starts another one in its place
+    and gives it the same run, which then fails with this reason.
+    """
+    write_text(folder / OVERDUE_FILE, reason)
+
+
+def _give_up(folder: Path, seconds: float) -> None:
+    leave_word(folder, f"an evaluation interval took longer than {seconds / 60:g} minutes")
+    os._exit(OVERDUE_EXIT_CODE)
+
+
+def _last(path: Path) -> int:
+    """Return the number of the last attempt; 0 where the file is damaged: a token tells them."""
+    try:
+        return int(_read(path).get("number", 0))
+    except (TypeError, ValueError):
+        if path.exists():
+            set_aside(path)
+        return 0
+
+
+def _read(path: Path) -> dict[str, str | int]:
+    return stored_json(path, "delete it: the run then counts its attempts anew") or {}

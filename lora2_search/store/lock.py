@@ -1,0 +1,75 @@
+"""One driver at a time in a folder of runs."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..errors import UserError
+from .files import Damaged, stored_json, write_json
+
+LOCK_FILE = "lock"
+
+
+OWNER_FILE = "owner.json"
+
+
+# Longer than `is_owned` takes, which holds the lock for a moment where there is no owner.
+_PATIENCE_SECONDS = 1.0
+
+
+@contextmanager
+def owned(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process; the lock ends with the process, however it ends.
+
+    Raises:
+        UserError: Another process holds it; the message names its pid and host.
+    """
+    lock = FileLock(folder / LOCK_FILE, timeout=_PATIENCE_SECONDS)
+    try:
+        lock.acquire()
+    except IsADirectoryError:
+        raise Damaged(folder / LOCK_FILE, "it is a folder", "delete it") from None
+    except Timeout:
+        raise UserError(
+            f"{folder.name} is being run by {_owner(folder)}; wait for it, or end it first"
+        ) from None
+    try:
+        write_json(folder / OWNER_FILE, {"pid": os.getpid(), "host": platform.node()})
+        yield
+    finally:
+        (folder / OWNER_FILE).unlink(missing_ok=True)
+        lock.release()
+
+
+def is_owned(folder: Path) -> bool:
+    """Return whether a process holds ``folder``; neither it nor one that comes is disturbed.
+
+    A folder whose lock may not be looked at (another person's) counts as held.
+    """
+    path = folder / LOCK_FILE
+    # A process that ends in good order takes the second file away: most answers need no lock.
+    if not (path.is_file() and (folder / OWNER_FILE).is_file()):
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except (Timeout, PermissionError):
+        return True
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = stored_json(folder / OWNER_FILE) or {}
+    except Damaged:
+        owner = {}
+    return (
+        f"process {owner['pid']} on {owner['host']}"
+        if {"pid", "host"} <= owner.keys()
+        else "another process"
+    )

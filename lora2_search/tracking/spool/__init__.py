@@ -1,0 +1,1 @@
+"""Points on disk, until MLflow has them."""

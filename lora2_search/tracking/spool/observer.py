@@ -1,0 +1,308 @@
+"""Writes what happens in a study or suite to its spool, at once and without MLflow."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...config import named_metric
+from ...store import ADAPTER_FOLDER, RANK_PATTERN_FILE, RECORD_FILE, readable_record
+from ..views import BEST, FINAL
+from .params import clean_key, clean_tags, flat
+from .spool import (
+    Artifact,
+    End,
+    Flusher,
+    Identity,
+    ParentKind,
+    Spool,
+    Start,
+    parent_path,
+    read,
+    run_path,
+)
+
+if TYPE_CHECKING:
+    from ...config import RunConfig, RunInfo
+    from ...store import Flag, RunRecord
+    from ...training import Report, State
+
+ParentState = Literal["COMPLETE", "FAIL", "STOPPED"]
+
+
+SCORE = "score"
+
+
+# What a resume may change: MLflow keeps a param for ever and refuses another value, a tag it
+# overwrites. Such a setting stands for all that are grouped under it.
+CHANGEABLE = ("trials", "hours", "resources", "seeds")
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ParentInfo:
+    """What is told of a study or suite as a whole.
+
+    Attributes:
+        kind: ``study``, ``suite`` or ``verification``; decides experiment and prepared view.
+        name: Its name.
+        config: What its runs have in common; a ``Space`` or ``Suite`` is one too.
+        columns: Searched or changed settings, dotted: the columns of the prepared view.
+        groups: Tags by which it groups the runs of a suite.
+        params: More settings, such as sampler and number of trials.
+        tags: More tags.
+        description: One or two sentences for the head of its page.
+    """
+
+    kind: ParentKind
+    name: str
+    config: RunConfig
+    columns: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("arm",)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+
+class SpoolObserver:
+    """The ``Observer`` of tracking: appends to ``<folder>/tracking/`` and returns.
+
+    A study opened again keeps its identity and goes on in the same files. When the disk is full
+    it says so once and lets the study go on.
+    """
+
+    def __init__(self, folder: Path, parent: ParentInfo) -> None:
+        self._folder = folder.absolute()
+        self._warned = False
+        self._flusher = Flusher()
+        self._open: dict[str, Spool] = {}
+        self._diverged: set[str] = set()
+        self._common: dict[str, str] = {}
+        path = parent_path(self._folder)
+        earlier = read(path).records
+        known = [record for record in earlier if isinstance(record, Identity)]
+        identity = Identity(
+            uuid=known[-1].uuid if known else uuid.uuid4().hex,
+            what=parent.kind,
+            name=parent.name,
+            columns=parent.columns,
+            groups=parent.groups,
+        )
+        self._parent = Spool(path, self._flusher)
+        tags = _config_tags(parent.config) | {"lora2.kind": parent.kind} | dict(parent.tags)
+        if parent.description:
+            tags["mlflow.note.content"] = parent.description
+        settings = flat(parent.config.model_dump(mode="json")) | flat(parent.params)
+        # What varies from run to run is not a setting of the whole.
+        settings = {key: value for key, value in settings.items() if key not in parent.columns}
+        changeable = {key: value for key, value in settings.items() if _is_changeable(key)}
+        params = {key: value for key, value in settings.items() if key not in changeable}
+        told = {key for record in earlier if isinstance(record, Start) for key in record.tags}
+        # A bound that a resume took away: its tag would stay.
+        gone = {key: "" for key in told if _is_changeable(key)}
+        start = _start(self._parent, parent.name, params, gone | changeable | tags)
+        self._parent.append(identity, start)
+
+    def started(self, run: RunInfo) -> None:
+        """Note that a run begins or goes on."""
+        with self._full_disk_said_once():
+            self._begin(run, self._file(run))
+
+    def reported(self, run: RunInfo, report: Report) -> None:
+        """Note the points of an interval; those noted before are left out."""
+        points = [
+            (point.step, point.time_ms, {clean_key(k): v for k, v in point.metrics.items()})
+            for point in report.points
+        ]
+        time_ms = report.points[-1].time_ms if report.points else _now_ms()
+        points.append((report.step, time_ms, {SCORE: report.score}))
+        if not all(math.isfinite(v) for _, _, values in points for v in values.values()):
+            self._diverged.add(run.key)
+        with self._full_disk_said_once():
+            self._spool(run).points(points)
+
+    def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        """Note how a run ended; ``best/score`` and the final scores only when it is complete.
+
+        ``final/score`` is the last score that was reported, else the record's of the run's metric;
+        ``best/score`` the highest of its evaluations. It lasted as long as its record says, so
+        that MLflow's duration is the one that is shown everywhere.
+        """
+        time_ms = record.ended_ms if record and record.ended_ms else _now_ms()
+        tags: dict[str, Any] = {}
+        if run.key in self._diverged:
+            tags["diverged"] = "true"
+        if record is not None:
+            self._common = _machine_tags(record)
+            tags |= self._common | {"data_hash": record.data_hash or None}
+            tags |= {"fingerprint": record.fingerprint, "reused_from": record.reused_from}
+            tags |= {"taken_from": record.taken_from} | _judged_by(run, record)
+            tags |= {f"health.{flag.name}": _told(flag) for flag in record.flags}
+        with self._full_disk_said_once():
+            spool = self._spool(run)
+            if record is not None and state == "COMPLETE":
+                step = max((point.step for point in record.history), default=record.total_steps)
+                final = spool.latest.get(SCORE, record.score("validation", run.metric))
+                best = spool.highest.get(SCORE, final)
+                scores = {FINAL: final, BEST: best}
+                spool.points([(step, time_ms, _final_metrics(scores, record))])
+            pattern = run.folder / RANK_PATTERN_FILE
+            if pattern.is_file():
+                spool.append(Artifact(path=self._relative(pattern), to=""))
+            end_ms = _end_ms(spool, record, time_ms)
+            spool.append(End(state=state, time_ms=end_ms, reason=reason, tags=clean_tags(tags)))
+            self._open.pop(run.key).close()
+
+    def measured(self, values: Mapping[str, float]) -> None:
+        """Note numbers of the parent itself; told again after a resume, the later ones count."""
+        told = {clean_key(key): value for key, value in values.items()}
+        with self._full_disk_said_once():
+            self._parent.points([(self._parent.records, _now_ms(), told)])
+
+    def artifact(self, run: RunInfo | None, path: Path, to: str = "") -> None:
+        """Keep a file or folder with a run, or with the parent where ``run`` is ``None``.
+
+        It is copied later, from where it lies; ``to`` is the folder to put it in.
+        """
+        with self._full_disk_said_once():
+            spool = self._file(run) if run else self._parent
+            spool.append(Artifact(path=self._relative(path), to=to))
+            if run and not isinstance(spool.last, Start):
+                self._open.pop(run.key).close()
+
+    def close(self, state: ParentState, *, reason: str = "", winner: RunInfo | None = None) -> None:
+        """End the parent; call it once, last.
+
+        The winner's adapter, record and rank pattern become artifacts of the parent. Runs still
+        under way are noted as ``STOPPED``; a resume sets them running again.
+        """
+        time_ms = _now_ms()
+        with self._full_disk_said_once():
+            for spool in self._open.values():
+                spool.append(End(state="STOPPED", time_ms=time_ms, reason=reason or "interrupted"))
+                spool.close()
+            tags = dict(self._common)
+            if winner is not None:
+                tags |= {"winner": winner.name, "winner.key": winner.key}
+                tags |= self._keep_winner(winner, time_ms)
+            end = End(state=state, time_ms=time_ms, reason=reason, tags=clean_tags(tags))
+            self._parent.append(end)
+        self._open.clear()
+        self._parent.close()
+        self._flusher.close()
+
+    def _keep_winner(self, winner: RunInfo, time_ms: int) -> dict[str, str]:
+        """Keep the winner's files and scores with the parent; return what they are scores of."""
+        record = readable_record(winner.folder)
+        adapter = winner.folder / ADAPTER_FOLDER
+        if adapter.is_dir():
+            self.artifact(None, adapter, f"winner/{ADAPTER_FOLDER}")
+        if record is None:
+            return {}
+        self.artifact(None, winner.folder / RECORD_FILE, "winner")
+        pattern = winner.folder / RANK_PATTERN_FILE
+        if pattern.is_file():
+            self.artifact(None, pattern, "winner")
+        # Not `best/score`: under the runs' own key the parent would become a bar among them.
+        scores = {
+            "winner/validation": record.score("validation", winner.metric),
+            "winner/test": record.score("test", winner.metric),
+        }
+        values = {key: score for key, score in scores.items() if score is not None}
+        # A resumed study may have another winner: the time keeps the two apart, so no step does.
+        self._parent.points([(self._parent.records, time_ms, values)])
+        return _judged_by(winner, record)
+
+    def _begin(self, run: RunInfo, spool: Spool) -> None:
+        params = flat(run.config.model_dump(mode="json")) | flat(run.settings)
+        tags = _config_tags(run.config) | dict(run.tags) | {"seed": str(run.config.seed)}
+        spool.append(_start(spool, run.name, params, tags))
+
+    def _spool(self, run: RunInfo) -> Spool:
+        spool = self._file(run)
+        if not isinstance(spool.last, Start):
+            # A run that another process carried to its end was never announced to this one.
+            self._begin(run, spool)
+        return spool
+
+    def _file(self, run: RunInfo) -> Spool:
+        if run.key not in self._open:
+            self._open[run.key] = Spool(run_path(self._folder, run.key), self._flusher)
+        return self._open[run.key]
+
+    def _relative(self, path: Path) -> str:
+        path = path.absolute()
+        inside = path.is_relative_to(self._folder)
+        return str(path.relative_to(self._folder) if inside else path)
+
+    @contextmanager
+    def _full_disk_said_once(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not self._warned:
+                _log.warning("tracking has gaps: cannot write under %s: %s", self._folder, error)
+            self._warned = True
+
+
+def _start(spool: Spool, name: str, params: dict[str, str], tags: dict[str, str]) -> Start:
+    if isinstance(spool.last, End) and spool.last.reason:
+        # MLflow keeps tags: the reason of the earlier end would stay with a run that goes on.
+        tags = {"reason": "", "mlflow.note.content": ""} | tags
+    return Start(name=name, time_ms=_now_ms(), params=params, tags=clean_tags(tags))
+
+
+def _is_changeable(key: str) -> bool:
+    return key.partition(".")[0] in CHANGEABLE
+
+
+def _config_tags(config: RunConfig) -> dict[str, str]:
+    return {"task": config.task, "model": config.model.name_or_path, "method": config.method}
+
+
+def _machine_tags(record: RunRecord) -> dict[str, str]:
+    tags = {
+        "commit": (record.commit or "") + (" (changed)" if record.dirty else ""),
+        "device": record.device,
+        "versions": ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+    }
+    return {key: value for key, value in tags.items() if value}
+
+
+def _judged_by(run: RunInfo, record: RunRecord) -> dict[str, str]:
+    """Return the tag that says what ``score`` is, of F1 with its class."""
+    metric = run.metric or record.metric
+    return {"metric": named_metric(metric, record.classes)} if metric else {}
+
+
+def _told(flag: Flag) -> str:
+    return f"{flag.detail}; turn {flag.setting}"
+
+
+def _end_ms(spool: Spool, record: RunRecord | None, ended_ms: int) -> int:
+    """Return when a run ended on MLflow's clock, which runs from its first start without pauses."""
+    if record is None or record.seconds is None or not record.started_ms or not spool.begun_ms:
+        return ended_ms
+    return spool.begun_ms + round(1000 * record.seconds)
+
+
+def _final_metrics(scores: Mapping[str, float | None], record: RunRecord) -> dict[str, float]:
+    values = dict(scores)
+    values |= {f"final/{key}": value for key, value in record.scores.items()}
+    values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
+    values |= {f"seconds/{key}": value for key, value in record.timings.items()}
+    values["memory/peak_mb"] = record.peak_memory_mb
+    return {clean_key(key): value for key, value in values.items() if value is not None}
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

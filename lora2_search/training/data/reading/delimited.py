@@ -1,0 +1,177 @@
+"""csv and tsv: which separator, which quotes, whether there is a header; recognised where sure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from ....config import DataConfig
+from .grid import Grid, grid
+from .table import Column, Table, Unreadable, named_twice
+
+_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
+
+
+# How each is written behind `--set`: a bare | begins a block in YAML.
+_WRITTEN = {"\t": "tab", "|": "bar"}
+
+
+_FRACTION = re.compile(r"[+-]?\d*\.\d+")
+
+
+def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Table:
+    """Return the table of a csv or tsv.
+
+    Args:
+        text: The file.
+        source: Its name.
+        usual: The separator that its suffix promises.
+        data: What the user says of separator, quotes and header, and which columns are wanted.
+
+    Raises:
+        Unreadable: The rows do not fit each other, or a column name stands twice.
+    """
+    said: list[str] = []
+    settings: dict[str, Any] = {}
+    chosen, text = _declared_separator(text)
+    if data.separator is not None:
+        separator = data.separator
+    else:
+        separator = chosen or _separator(text, usual, data.quotes)
+        if separator != usual:
+            said.append(f"{source}: the fields are separated by {_NAMES[separator]}s.")
+            settings["separator"] = separator
+    cut = _cut(text, separator, data.quotes)
+    if cut.dropped:
+        said.append(f"{source}: every row ends in {cut.dropped} empty fields more than the header.")
+    wanted = {*(data.text or ()), *([data.label] if data.label else ())}
+    names, first = _names(cut, data.header, wanted)
+    if first == 0 and data.header is None:
+        said.append(
+            f"{source}: the first line is a row like the others, not column names (no header): the "
+            f"columns are called {', '.join(names[:4])}{' …' if len(names) > 4 else ''}; "
+            "data.header: true takes it for names."
+        )
+        settings["header"] = False
+    columns = {
+        name: Column(tuple(row[index] or None for row in cut.rows[first:]))
+        for index, name in enumerate(names)
+    }
+    return Table(source, columns, tuple(cut.lines[first:]), "line", tuple(said), settings)
+
+
+def _declared_separator(text: str) -> tuple[str | None, str]:
+    """Return the separator that Excel's own first line ``sep=;`` names, and the text."""
+    first = text.partition("\n")[0].rstrip("\r")
+    if re.fullmatch(r"sep=[,;\t|]", first):
+        # The line stays as a blank one, which is skipped, so that lines count right.
+        return first[4], text[len(first) :]
+    return None, text
+
+
+def _separator(text: str, usual: str, quotes: bool | None) -> str:
+    """Return the usual separator, or the only other one by which all rows have equal length."""
+    first = text.lstrip("\r\n").partition("\n")[0]
+    problem = None
+    fits = False
+    try:
+        fits = _cut(text, usual, quotes).width > 1
+    except Unreadable as error:
+        problem = error
+    others = [s for s in _NAMES if s != usual and s in first]
+    fitting = [s for s in others if _fits(text, s, quotes)]
+    if fits and fitting:
+        raise Unreadable(
+            f"all rows have equal length by more than one separator: {_named([usual, *fitting])}"
+        )
+    if fits:
+        return usual
+    if usual in first:
+        assert problem is not None
+        hint = f"; by {_named(fitting)} all rows have equal length" if fitting else ""
+        raise Unreadable(f"{problem}{hint}")
+    if len(fitting) == 1:
+        return fitting[0]
+    likely = fitting or others
+    if likely:
+        raise Unreadable(
+            f"the first line holds no {_NAMES[usual]}; name the separator: {_named(likely)}"
+            + ("" if fitting else f" ({_why_not(text, likely[0], quotes)})")
+        )
+    if problem is not None:
+        raise problem
+    return usual
+
+
+def _named(separators: list[str]) -> str:
+    return " or ".join(f"--set data.separator={_WRITTEN.get(s, s)}" for s in separators)
+
+
+def _fits(text: str, separator: str, quotes: bool | None) -> bool:
+    try:
+        return _cut(text, separator, quotes).width > 1
+    except Unreadable:
+        return False
+
+
+def _why_not(text: str, separator: str, quotes: bool | None) -> str:
+    try:
+        _cut(text, separator, quotes)
+    except Unreadable as error:
+        return f"with it {error}"
+    return "with it there is one column"
+
+
+def _cut(text: str, separator: str, quotes: bool | None) -> Grid:
+    """Cut by a separator; tabs are read with quotes, and without where that is not possible."""
+    if quotes is not None or separator != "\t" or '"' not in text:
+        return grid(text, separator, quotes is not False)
+    cuts = []
+    for quoted in (True, False):
+        try:
+            cuts.append(grid(text, separator, quoted))
+        except Unreadable as error:
+            problem = error
+    if not cuts:
+        raise problem
+    if len(cuts) == 2 and len(cuts[0].rows) != len(cuts[1].rows):
+        raise Unreadable(
+            f"it can be read in two ways: {len(cuts[0].rows):,} rows if its quotes enclose fields, "
+            f"{len(cuts[1].rows):,} if they are letters; set data.quotes to true or false"
+        )
+    return cuts[0]
+
+
+def _names(cut: Grid, header: bool | None, wanted: Collection[str]) -> tuple[list[str], int]:
+    """Return the names of the columns and the row at which the data begin."""
+    first, rest = cut.rows[0], cut.rows[1:]
+    numbered = [str(index) for index in range(cut.width)]
+    if header is False:
+        return numbered, 0
+    if header is None and first in rest:
+        again = cut.lines[rest.index(first) + 1]
+        raise Unreadable(
+            f"line {again} repeats the first line: remove it if that is the header, or set "
+            "data.header to false if the file has none"
+        )
+    if header is None and not set(first) & set(wanted) and first != numbered and _is_row(cut):
+        return numbered, 0
+    if (problem := named_twice([name for name in first if name])) is not None:
+        raise Unreadable(f"line {cut.lines[0]}: {problem}, or set data.header to false")
+    # As pandas calls them: the index that `to_csv` writes has no name.
+    return [name or f"Unnamed: {index}" for index, name in enumerate(first)], 1
+
+
+def _is_row(cut: Grid) -> bool:
+    """Whether the first line is surely a row: its cells are values of their own columns.
+
+    A label that stands again and again below, or a fraction above numbers, is no column's name.
+    """
+    for index, name in enumerate(cut.rows[0]):
+        below = [row[index] for row in cut.rows[1:]]
+        if name and below.count(name) > 1:
+            return True
+        if _FRACTION.fullmatch(name) and below and all(_FRACTION.fullmatch(x) for x in below if x):
+            return True
+    return False

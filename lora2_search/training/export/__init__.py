@@ -1,0 +1,1 @@
+"""Adapters for others: saved, cut, described, and the Trainer's callback."""

@@ -1,0 +1,128 @@
+"""The README of a trained adapter: what it is, what it scored, how it is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...store import RunRecord
+
+_LOAD = """import torch
+{imports}from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base = "{base}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # decoders bring none
+{load}
+{names}model.config.pad_token_id = tokenizer.pad_token_id
+model.eval()
+
+options = dict(truncation=True, max_length={max_length}, padding=True, return_tensors="pt")
+batch = tokenizer({texts}, **options)
+with torch.no_grad():
+    {read}
+"""
+
+
+_NAMES = """model.config.id2label = dict(enumerate({}))
+model.config.label2id = {{name: index for index, name in model.config.id2label.items()}}
+"""
+
+
+# The base may have a head for other classes: the trained one takes its place below.
+_BASE = """model = AutoModelForSequenceClassification.from_pretrained(
+    base, num_labels={}, ignore_mismatched_sizes=True
+)"""
+
+
+_REGISTER = "import lora2_search.adapter  # registers LoRA² with PEFT"
+
+
+_PEFT = "from peft import PeftModel"
+
+
+_ADAPTER = 'model = PeftModel.from_pretrained(model, ".")'
+
+
+# By what lies in the folder: what is imported, and how the model comes to be.
+_FORMS = {
+    "lora2": ([_REGISTER, _PEFT], [_BASE, _ADAPTER]),
+    "peft": ([_PEFT], [_BASE, _ADAPTER]),
+    "full": ([], ['model = AutoModelForSequenceClassification.from_pretrained(".")']),
+    "head-only": (
+        ["from safetensors.torch import load_file"],
+        [_BASE, 'model.load_state_dict(load_file("head.safetensors"), strict=False)'],
+    ),
+}
+
+
+def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None = None) -> str:
+    """Return the text of the adapter's README.
+
+    Args:
+        record: Of the run, complete.
+        base: Folder or hub id of the pretrained model.
+        pair: Whether the task reads two texts.
+        form: What lies in the folder: ``lora2``, ``peft``, ``full`` or ``head-only``; by default
+            what the run's method leaves.
+    """
+    config = record.config
+    form = form or _form(config)
+    scores = [f"| {name} | {value:.4f} |" for name, value in sorted(record.scores.items())]
+    lines = [
+        f"# {config['method']} adapter of {config['model']['name_or_path']} for {config['task']}",
+        "",
+        f"Trained by lora2_search, run {record.fingerprint}.",
+        *(
+            [f"Classes, in order of the logits: {', '.join(record.classes)}."]
+            if record.classes
+            else []
+        ),
+        *_about_the_cut(record),
+        "",
+        "| score | value |",
+        "| --- | --- |",
+        *scores,
+        "",
+        "```python",
+        _snippet(record, base, pair, form) + "```",
+        "",
+    ]
+    if form != "full":
+        said = "transformers says that the head is newly initialised: the line after it loads it."
+        lines += [said, ""]
+    return "\n".join(lines)
+
+
+def _form(config: dict[str, Any]) -> str:
+    """Return what a run's method leaves in its folder."""
+    is_cut = (config.get("after") or {}).get("svd_rank") is not None
+    return config["method"] if config["method"] in _FORMS and not is_cut else "peft"
+
+
+def _about_the_cut(record: RunRecord) -> list[str]:
+    if record.kept_norm is None:
+        return []
+    after = record.config["after"]
+    return [
+        f"Cut after training to mean rank {after['svd_rank']} ({after['svd_allocation']}) by "
+        f"truncated SVD, which keeps {record.kept_norm:.2%} of the squared Frobenius norm: a "
+        "plain LoRA. The scores are its own."
+    ]
+
+
+def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
+    config = record.config
+    imports, load = _FORMS[form]
+    layers = config["model"]["layers"]
+    shape = f"{len(record.classes) or 1}" + (f", num_hidden_layers={layers}" if layers else "")
+    return _LOAD.format(
+        imports="".join(f"{line}\n" for line in imports),
+        base=base,
+        load="\n".join(line.format(shape) for line in load),
+        names=_NAMES.format(record.classes) if record.classes else "",
+        texts='["a sentence"], ["another"]' if pair else '["a sentence"]',
+        max_length=config["data"]["max_length"],
+        read="print(model(**batch).logits.argmax(-1))"
+        if record.classes
+        else "print(model(**batch).logits.squeeze(-1))",
+    )

@@ -1,0 +1,136 @@
+"""Everything a run needs before its first step: data, model, optimiser, schedule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...config import RunConfig
+from ...errors import ConfigError, Problem
+from ..data.inputs import reading
+from ..data.load import Data, load_data
+from ..data.stamps import data_files, stamps
+from ..data.tokens import Encoded, encode
+from ..export.compress import check_cut
+from ..models.accelerator import new_accelerator
+from ..models.files import model_files, model_hash
+from ..models.load import load_base, load_tokenizer
+from ..models.methods import attach
+from .checkpoint import Progress
+from .evaluate import Predictions, predict
+from .plan import check_schedule, plan
+from .trainer import Trainer, named_dropout, optimizer_for, schedule_for
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run ready for its first step.
+
+    Attributes:
+        data: The splits as text.
+        encoded: The same, tokenised.
+        trainer: The loop, with model, optimiser and schedule inside.
+        eval_batch_size: Examples per forward in an evaluation.
+    """
+
+    data: Data
+    encoded: dict[str, Encoded]
+    trainer: Trainer
+    eval_batch_size: int
+
+    def predict(self, split: str) -> Predictions:
+        """Return the model's predictions for a split."""
+        trainer = self.trainer
+        return predict(
+            trainer.progress.model,
+            self.encoded[split],
+            trainer.collate,
+            self.eval_batch_size,
+            self.data.kind,
+        )
+
+
+_inputs: dict[Any, tuple[Data, dict[str, Encoded]]] = {}
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Load or take from memory what a run needs, and build its model, optimiser and schedule.
+
+    Raises:
+        ConfigError: Data, columns or model are missing.
+        ValueError: The schedule does not fit the number of steps.
+        UserError: The hub cannot be reached.
+    """
+    data, encoded, collate = load_inputs(config)
+    base = load_base(config.model, data.outputs, data.kind == "regression")
+    accelerator = new_accelerator(config.training)
+    check_schedule(config, len(encoded["train"]))
+    steps = plan(config.training, len(encoded["train"]))
+    model, adaptive = attach(base, config, steps.total)
+    _name_classes(model, data.classes)
+    check_cut(config.after, model)
+    adaptive.set_total_steps(steps.total)
+    optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    scheduler = schedule_for(optimizer, config.training, steps.total)
+    named_dropout(config.seed)
+    trainer = Trainer(
+        accelerator=accelerator,
+        progress=Progress(model, adaptive, optimizer, scheduler, accelerator.scaler),
+        train=encoded["train"],
+        collate=collate,
+        training=config.training,
+        kind=data.kind,
+        seed=config.seed,
+        plan=steps,
+    )
+    return Prepared(data, encoded, trainer, config.training.eval_batch_size)
+
+
+def check_loading(config: RunConfig) -> None:
+    """Load sentences and model as a run will, and let the model read the longest sentence.
+
+    What was loaded stays in memory, so that the run does not wait for it again.
+
+    Raises:
+        ConfigError: They cannot be loaded, or do not go together.
+        UserError: The hub cannot be reached.
+    """
+    data, encoded, collate = load_inputs(config)
+    base = load_base(config.model, data.outputs, data.kind == "regression")
+    for split in encoded.values():
+        longest = int(split.lengths.argmax())
+        try:
+            predict(base.model, split.only(longest), collate, 1, data.kind)
+        except (IndexError, RuntimeError, TypeError) as error:
+            message = f"{config.model.name_or_path} cannot read a sentence of the data: {error}"
+            raise ConfigError([Problem("model.name_or_path", message)]) from error
+
+
+def _name_classes(model: Any, classes: tuple[str, ...]) -> None:
+    """Tell the model's configuration what its logits are called; numbers have no classes."""
+    if classes:
+        model.config.id2label = dict(enumerate(classes))
+        model.config.label2id = {name: index for index, name in enumerate(classes)}
+
+
+def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
+    """Return the sentences of a run, the same tokenised, and what makes batches of them.
+
+    From memory, unless a file of the data or of the model has other contents than when it was read.
+
+    Raises:
+        ConfigError: Data, columns or model are missing.
+        UserError: The hub cannot be reached.
+    """
+    from transformers import DataCollatorWithPadding
+
+    tokenizer = load_tokenizer(config.model)
+    # Before they are read: files that change meanwhile are read again the next time.
+    key = (reading(config), stamps(data_files(config)), model_hash(model_files(config.model)))
+    if key not in _inputs:
+        data = load_data(config)
+        _inputs.clear()
+        _inputs[key] = data, encode(data, tokenizer, config.data.max_length)
+    data, encoded = _inputs[key]
+    return data, encoded, DataCollatorWithPadding(tokenizer)

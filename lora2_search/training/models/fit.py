@@ -1,0 +1,216 @@
+"""Whether a model's files fit the run and its sentences, told without torch from their headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...config import RunConfig
+from ...errors import ConfigError, Problem
+from .headers import TOKENIZER_FILE, Shapes, highest_token, positions, read_tokenizer, weight_shapes
+
+if TYPE_CHECKING:
+    from ..data.load import Data
+
+
+@dataclass(frozen=True)
+class _Names:
+    """How transformers names the weights of a type, after the prefix that a file may have."""
+
+    prefix: str
+    embedding: str = "embeddings.word_embeddings.weight"
+    layers: str = "encoder.layer"
+
+
+_LLAMA = _Names("model", "embed_tokens.weight", "layers")
+
+
+_KNOWN = {
+    "bert": _Names("bert"),
+    "deberta-v2": _Names("deberta"),
+    "distilbert": _Names("distilbert", layers="transformer.layer"),
+    "electra": _Names("electra"),
+    "gpt2": _Names("transformer", "wte.weight", "h"),
+    "llama": _LLAMA,
+    "mistral": _LLAMA,
+    "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
+    "roberta": _Names("roberta"),
+    "xlm-roberta": _Names("roberta"),
+}
+
+
+# The last layer of the heads that transformers puts on: it has a row for each class.
+_HEADS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")
+
+
+def files_problems(config: RunConfig, told: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
+    """Yield what is wrong with a model's files.
+
+    Weights that would not load or have another shape than ``config.json`` says, layers that are
+    missing, a tokenizer with tokens that have no embedding; damaged files.
+
+    Args:
+        config: The run.
+        told: The model's ``config.json``.
+        folder: Where the files are; what a part of the hub's cache does not hold is not missed.
+    """
+    complete = folder.parent.name != "snapshots"
+    shapes: Shapes = {}
+    try:
+        found = weight_shapes(folder)
+        if found is None and complete:
+            yield _model(f"{folder} holds no weights (model.safetensors)")
+        shapes = found or {}
+        problem = _misnamed(told, shapes, folder)
+        yield from [problem] if problem else _misshaped(config, told, shapes, folder)
+    except ConfigError as error:
+        yield from error.problems
+    try:
+        if complete or (folder / TOKENIZER_FILE).is_file():
+            yield from _unembedded(told, shapes, folder)
+    except ConfigError as error:
+        yield from error.problems
+
+
+def length_problem(
+    config: RunConfig, told: Mapping[str, Any], folder: Path, data: Data
+) -> Problem | None:
+    """Say which texts have more tokens than the model has positions; ``None`` where none has."""
+    limit = positions(told)
+    if limit is None or config.data.max_length <= limit:
+        return None
+    rows = [row for split in data.splits.values() for row in zip(*split.texts, strict=True)]
+    # A token is a byte at least: most texts need no look. Pairs are joined by three at most.
+    long = [row for row in dict.fromkeys(rows) if sum(map(_bytes, row)) + 4 > limit]
+    lengths = _lengths(config, folder, long)
+    over = sum(length > limit for length in lengths)
+    if not over:
+        return None
+    return Problem(
+        "data.max_length",
+        f"must be at most {limit}, the positions of {config.model.name_or_path}, got "
+        f"{config.data.max_length}: {over:,} texts have more tokens (up to {max(lengths):,})",
+    )
+
+
+def head_remark(config: RunConfig, told: Mapping[str, Any], folder: Path, data: Data) -> str | None:
+    """Say what becomes of a head that the model's files hold; ``None`` where they hold none."""
+    shapes = weight_shapes(folder) or {}
+    name = next((name for name in _HEADS if name in shapes), None)
+    if name is None:
+        return None
+    names = told.get("id2label")
+    labels = list(map(str, names.values())) if isinstance(names, dict) else []
+    shape = shapes[name]
+    have = shape[0] if shape else len(labels) or 2
+    model = config.model.name_or_path
+    if have != data.outputs:
+        return (
+            f"{model} has a head for {have} classes, the labels ask for {data.outputs}: "
+            "its last layer is drawn anew"
+        )
+    was = f" ({', '.join(labels)})" if len(labels) == have else ""
+    return f"{model} has a head for {have} outputs{was}, which training goes on from"
+
+
+def _misnamed(told: Mapping[str, Any], shapes: Shapes, folder: Path) -> Problem | None:
+    names = _KNOWN.get(str(told.get("model_type")))
+    if names is None or not shapes or _stem(names, shapes) is not None:
+        return None
+    like = next((name for name in shapes if name.endswith(names.embedding)), None)
+    held = f"it is there as {like}" if like else f"the first is {min(shapes)}"
+    return _model(
+        f"the weights in {folder} would not load: a {told['model_type']} has "
+        f"{names.embedding} (or {names.prefix}.{names.embedding}), but {held}; "
+        "save them by save_pretrained of the model itself"
+    )
+
+
+def _stem(names: _Names, shapes: Shapes) -> str | None:
+    """Return what stands before a type's own names in the files; ``None`` for another prefix."""
+    return next(
+        (stem for stem in ("", f"{names.prefix}.") if stem + names.embedding in shapes), None
+    )
+
+
+def _misshaped(
+    config: RunConfig, told: Mapping[str, Any], shapes: Shapes, folder: Path
+) -> Iterator[Problem]:
+    names = _KNOWN.get(str(told.get("model_type")))
+    stem = _stem(names, shapes) if names else None
+    if names is None or stem is None:
+        return
+    width = next((told[key] for key in _WIDTHS if isinstance(told.get(key), int)), None)
+    shape = shapes[stem + names.embedding]
+    for what, said, held in zip(
+        ("vocab_size", "width"), (told.get("vocab_size"), width), shape or (None, None), strict=True
+    ):
+        if said is not None and held is not None and said != held:
+            yield _model(
+                f"{folder}: config.json says {what} {said}, but the embeddings in its files have "
+                f"{held}; the two are of different models"
+            )
+    pattern = re.compile(re.escape(stem + names.layers) + r"\.(\d+)\.")
+    indices = {int(match[1]) for name in shapes if (match := pattern.match(name))}
+    wanted = config.model.layers or layers(told) or 0
+    if missing := set(range(wanted)) - indices:
+        yield _model(
+            f"{folder}: its files hold no weights of layer {min(missing)} ({wanted} layers are "
+            f"asked for, {len(indices)} are there)"
+        )
+
+
+# What types call the width of their embeddings; electra's may be narrower than its layers.
+_WIDTHS = ("embedding_size", "hidden_size", "dim", "n_embd")
+
+
+def layers(told: Mapping[str, Any]) -> int | None:
+    """Return how many layers a model's ``config.json`` gives it, where it names them as usual."""
+    names = ("num_hidden_layers", "n_layers", "n_layer")
+    return next((told[name] for name in names if isinstance(told.get(name), int)), None)
+
+
+def _unembedded(told: Mapping[str, Any], shapes: Shapes, folder: Path) -> Iterator[Problem]:
+    names = _KNOWN.get(str(told.get("model_type")))
+    stem = _stem(names, shapes) if names else None
+    shape = shapes[stem + names.embedding] if names and stem is not None else None
+    rows = shape[0] if shape else told.get("vocab_size")
+    highest = highest_token(folder)
+    if isinstance(rows, int) and highest is not None and highest >= rows:
+        yield _model(unembedded(str(folder), highest, rows))
+
+
+def unembedded(model: str, highest: int, rows: int) -> str:
+    """Say that a tokenizer has tokens without an embedding."""
+    return (
+        f"{model}: its tokenizer has tokens up to number {highest}, but the model has embeddings "
+        f"for 0 to {rows - 1}; save the model after resize_token_embeddings({highest + 1})"
+    )
+
+
+def _lengths(config: RunConfig, folder: Path, rows: list[tuple[str, ...]]) -> list[int]:
+    if not rows:
+        return []
+    path = folder / TOKENIZER_FILE
+    if path.is_file():
+        return [len(item.ids) for item in read_tokenizer(path).encode_batch(_pairs(rows))]
+    from .load import load_tokenizer
+
+    tokens = load_tokenizer(config.model)(*map(list, zip(*rows, strict=True)))
+    return [len(ids) for ids in tokens["input_ids"]]
+
+
+def _pairs(rows: list[tuple[str, ...]]) -> list[Any]:
+    return [row if len(row) == 2 else row[0] for row in rows]
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode(errors="replace"))
+
+
+def _model(message: str) -> Problem:
+    return Problem("model.name_or_path", message)

@@ -1,0 +1,193 @@
+"""What the files of a model hold, read without torch: names and shapes, positions, vocabulary."""
+
+from __future__ import annotations
+
+import json
+import pickletools
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigError, Problem
+
+CONFIG_FILE = "config.json"
+
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+# In the order in which transformers looks for them.
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+# Files of tokenizers that have no tokenizer.json: WordPiece, BPE, SentencePiece.
+_TOKENIZERS = ("*vocab*", "*.model", "*.spm", "*.codes", "*.tiktoken")
+
+
+# These number the positions of a text from behind the padding token's own.
+_BEHIND_PADDING = (
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "camembert",
+    "data2vec-text",
+    "longformer",
+    "mpnet",
+)
+
+
+Shapes = Mapping[str, tuple[int, ...] | None]
+
+
+def read_model_config(path: Path) -> dict[str, Any]:
+    """Return a model's ``config.json``.
+
+    Raises:
+        ConfigError: It cannot be read, or is no JSON object.
+    """
+    return _read_object(path)
+
+
+def weight_shapes(folder: Path) -> Shapes | None:
+    """Return the shape of every weight in a model's files by name; ``None`` as a shape: not told.
+
+    The headers are read, not the weights. ``None`` for a folder that holds no weights: the hub's
+    cache has them only once they were needed.
+
+    Raises:
+        ConfigError: A file of weights is damaged, or a shard is missing.
+    """
+    name = next((name for name in _WEIGHTS if (folder / name).exists()), None)
+    if name is None:
+        return None
+    path = folder / name
+    if not name.endswith(".index.json"):
+        return _shapes(path)
+    where = _read_object(path).get("weight_map")
+    if not isinstance(where, dict) or not where:
+        raise _damaged(path, "it has no weight_map")
+    found: dict[str, tuple[int, ...] | None] = {}
+    for shard in sorted(set(map(str, where.values()))):
+        if not (folder / shard).is_file():
+            raise _damaged(path, f"it names {shard}, which is not there")
+        found |= _shapes(folder / shard)
+    if lost := sorted(where.keys() - found.keys()):
+        raise _damaged(path, f"it names weights that no shard holds: {_first(lost)}")
+    return found
+
+
+def positions(told: Mapping[str, Any]) -> int | None:
+    """Return how many tokens a model can tell apart by their place; ``None`` where any number.
+
+    Args:
+        told: Its ``config.json``.
+    """
+    relative = told.get("relative_attention") and told.get("position_biased_input") is False
+    if relative or "relative_attention_num_buckets" in told:
+        return None
+    names = ("max_position_embeddings", "n_positions", "n_ctx")
+    found = next((told[name] for name in names if _is_count(told.get(name))), None)
+    if found is None or told.get("model_type") not in _BEHIND_PADDING:
+        return found
+    padding = told.get("pad_token_id", 1)
+    return found - 1 - (padding if isinstance(padding, int) else 1)
+
+
+def highest_token(folder: Path) -> int | None:
+    """Return the highest token number of a model's tokenizer; ``None`` where it is not told.
+
+    Raises:
+        ConfigError: The folder holds no tokenizer, or its ``tokenizer.json`` is damaged.
+    """
+    path = folder / TOKENIZER_FILE
+    if not path.exists():
+        if any(any(folder.glob(pattern)) for pattern in _TOKENIZERS):
+            return None
+        raise _wrong(f"{folder} holds no tokenizer: neither {TOKENIZER_FILE} nor a vocabulary")
+    vocabulary = read_tokenizer(path).get_vocab(with_added_tokens=True)
+    return max(vocabulary.values(), default=None)
+
+
+def read_tokenizer(path: Path) -> Any:
+    """Return the tokenizer of a ``tokenizer.json``, as the library ``tokenizers`` has it.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # it raises nothing narrower
+        raise _damaged(path, str(error)) from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...] | None]:
+    if not path.is_file():
+        raise _damaged(path, "it is no file")
+    return _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+
+
+def _safetensors(path: Path) -> dict[str, tuple[int, ...] | None]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _pickled(path: Path) -> dict[str, tuple[int, ...] | None]:
+    """Return the names in a file of ``torch.save``; nothing is unpickled, its words are read."""
+    try:
+        if not zipfile.is_zipfile(path):
+            # The form before torch 1.6 is one pickle; its weights follow and are not looked for.
+            if path.read_bytes()[:1] != b"\x80":
+                raise _damaged(path, "it is no file of torch.save, or cut short")
+            return {}
+        with zipfile.ZipFile(path) as archive:
+            inner = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+            words = pickletools.genops(archive.read(inner))
+            return {word: None for _, word, _ in words if isinstance(word, str) and "." in word}
+    except (OSError, ValueError, StopIteration, zipfile.BadZipFile) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise _damaged(path, str(error) or "it holds no pickle") from None
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
+    if not isinstance(told, dict):
+        raise _damaged(path, f"it must be a JSON object, but is a {type(told).__name__}")
+    return told
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _first(names: list[str], count: int = 3) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def _damaged(path: Path, why: str) -> ConfigError:
+    return _wrong(f"{path} is damaged ({why}); copy or download the model again")
+
+
+def _wrong(message: str) -> ConfigError:
+    return ConfigError([Problem("model.name_or_path", message)])

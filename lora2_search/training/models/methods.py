@@ -1,0 +1,179 @@
+"""Attach what is trained: an adapter (LoRA², LoRA, DoRA, AdaLoRA), the whole model, or its head."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Protocol, cast
+
+import torch
+from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+
+from ...adapter import Lora2Config, initial_factor, named_generator
+from ...config import RunConfig, default_targets
+from ...errors import ConfigError, Problem
+from ..seeds import named_seed
+from .adalora import AdaLora, adalora_schedule
+from .load import Base, fresh_copy
+
+
+class Adaptive(Protocol):
+    """What the loop calls on every method; see ``lora2_search.adapter.Lora2Model``."""
+
+    def set_total_steps(self, total_steps: int) -> None:
+        """Take T, the number of optimiser steps."""
+
+    def regularization(self) -> dict[str, Tensor]:
+        """Return the weighted terms that are added to the task loss, by name."""
+
+    def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
+        """Score and mask after optimiser step ``step``, 1 .. T.
+
+        ``grad_scale`` is what clipping multiplied the gradients with.
+        """
+
+    def kept_rank(self) -> int:
+        """Return the number of singular values still alive."""
+
+    def rank_pattern(self) -> dict[str, int]:
+        """Return the kept rank by adapted module."""
+
+    def allocator_state(self) -> dict[str, Tensor]:
+        """Return the state that decides later masks."""
+
+    def load_allocator_state(self, state: dict[str, Tensor]) -> None:
+        """Take that state back."""
+
+
+class Fixed:
+    """A method whose shape never changes: nothing to regularise, score or mask."""
+
+    def set_total_steps(self, total_steps: int) -> None:
+        """Do nothing."""
+
+    def regularization(self) -> dict[str, Tensor]:
+        """Return no term."""
+        return {}
+
+    def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
+        """Do nothing."""
+
+    def kept_rank(self) -> int:
+        """Return 0: there are no singular values."""
+        return 0
+
+    def rank_pattern(self) -> dict[str, int]:
+        """Return no pattern."""
+        return {}
+
+    def allocator_state(self) -> dict[str, Tensor]:
+        """Return no state."""
+        return {}
+
+    def load_allocator_state(self, state: dict[str, Tensor]) -> None:
+        """Take no state."""
+
+
+def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, Adaptive]:
+    """Return a model whose trained weights are ready, and what adapts its ranks.
+
+    The pooler and the classifier are trained by every method, so that no weight which the
+    model's files did not hold stays frozen at random.
+
+    Args:
+        base: The pretrained model; its weights are shared by all methods but ``full``.
+        config: The run.
+        total_steps: T, which AdaLoRA must know when it is made.
+
+    Raises:
+        ConfigError: The adapter's settings do not fit the model.
+    """
+    heads = base.heads
+    if config.method == "full":
+        # Weights of its own for every part: all other runs of this process share the base.
+        parts = [name for name, _ in base.model.named_children()]
+        return fresh_copy(base, parts, config.seed).requires_grad_(True), Fixed()
+    model = fresh_copy(base, heads, config.seed)
+    if config.method == "head-only":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(any(part in heads for part in name.split(".")))
+        return model, Fixed()
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        # peft 0.21 asks transformers 5.23 for a name that is on its way out.
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
+        # PEFT's own methods draw their start from the global generator.
+        torch.manual_seed(named_seed(config.seed, "factors"))
+        try:
+            adapted, adaptive = _adapted(model, _peft_config(base, config, total_steps))
+        except (ValueError, TypeError) as error:
+            raise ConfigError([Problem("adapter", str(error))]) from error
+    if config.method in ("lora", "dora") and config.adapter.init_lora_weights == "orthonormal":
+        _start_orthonormal(adapted, named_seed(config.seed, "factors"))
+    return adapted, adaptive
+
+
+@torch.no_grad()
+def _start_orthonormal(model: nn.Module, seed: int) -> None:
+    """Give every A [r, d_in] of a LoRA orthonormal rows; B stays 0."""
+    for name, layer in model.named_modules():
+        if isinstance(layer, LoraLayer):
+            for linear in layer.lora_A.values():
+                rows, columns = linear.weight.shape
+                generator = named_generator(seed, name, "A")
+                linear.weight.copy_(initial_factor((rows, columns), "orthonormal", 0.0, generator))
+
+
+def adapted_matrices(model: nn.Module) -> int:
+    """Return how many weights an adapter was attached to."""
+    return sum(isinstance(module, BaseTunerLayer) for module in model.modules())
+
+
+def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:
+    peft_model = get_peft_model(model, peft_config)
+    if isinstance(peft_config, Lora2Config):
+        return peft_model, cast(Adaptive, peft_model.base_model)
+    if isinstance(peft_config, AdaLoraConfig):
+        return peft_model, AdaLora(peft_model.base_model)
+    return peft_model, Fixed()
+
+
+def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
+    adapter, heads = config.adapter, base.heads
+    targets = adapter.target_modules or default_targets(base.model_type)
+    if config.method == "lora2":
+        settings = adapter.lora2_settings() | {"target_modules": targets}
+        seed = named_seed(config.seed, "factors")
+        return Lora2Config(task_type="SEQ_CLS", modules_to_save=heads, seed=seed, **settings)
+    shared: dict[str, Any] = {
+        "task_type": "SEQ_CLS",
+        "modules_to_save": heads,
+        "target_modules": targets,
+        **{name: getattr(adapter, name) for name in _SHARED},
+    }
+    if config.method == "adalora":
+        return AdaLoraConfig(
+            init_r=adapter.r,
+            target_r=adapter.target_rank,
+            orth_reg_weight=adapter.gamma if adapter.orthogonality == "soft" else 0.0,
+            beta1=adapter.beta1,
+            beta2=adapter.beta2,
+            **adalora_schedule(adapter, total_steps),
+            **shared,
+        )
+    return LoraConfig(
+        r=adapter.r,
+        rank_pattern=adapter.rank_pattern or {},
+        use_dora=config.method == "dora",
+        init_lora_weights=_PEFT_INITS.get(adapter.init_lora_weights, True),
+        **shared,
+    )
+
+
+# Those of our names that are PEFT's own; from the others it begins at its default.
+_PEFT_INITS: dict[str, Any] = {"gaussian": "gaussian", "orthogonal": "orthogonal"}
+
+
+# What LoRA, DoRA and AdaLoRA call as LoRA² does.
+_SHARED = ("lora_alpha", "lora_dropout", "exclude_modules", "layers_to_transform", "layers_pattern")

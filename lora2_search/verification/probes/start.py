@@ -1,0 +1,53 @@
+"""Whether a fresh adapter leaves the pretrained model's outputs exactly as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...config import INITS, RunConfig, with_settings
+from ...training import prepare
+from .merging import logits
+
+
+def measure_start(config: RunConfig) -> dict[str, Any]:
+    """Compare the logits of fresh adapters with those of the pretrained model under the same head.
+
+    Args:
+        config: The run; k = r = 1 and its own k and r are both tried, with every start.
+
+    Returns:
+        The largest absolute difference by ``start, k=…, r=…``; ``differs`` is how far the logits
+        of a changed λ are away, so that a comparison which cannot fail would be seen;
+        ``sentences`` is how many were compared.
+    """
+    bare = prepare(with_settings(config, {"method": "head-only"}))
+    expected = logits(bare.trainer.progress.model, bare)
+    found: dict[str, Any] = {"sentences": len(expected)}
+    own = (config.adapter.k, config.adapter.r)
+    for k, r in dict.fromkeys([(1, 1), (_hashable(own[0]), own[1])]):
+        for start in INITS:
+            settings = {
+                "adapter.k": list(k) if isinstance(k, tuple) else k,
+                "adapter.r": r,
+                "adapter.init": start,
+                "adapter.scoring": "none",
+                "adapter.target_rank": None,
+            }
+            prepared = prepare(with_settings(config, settings))
+            model = prepared.trainer.progress.model
+            name = f"{start}, k={k}, r={r}"
+            found[name] = float((logits(model, prepared) - expected).abs().max())
+            if "differs" not in found:
+                found["differs"] = _moved(model, prepared, expected)
+    return {"start": found}
+
+
+def _moved(model: Any, prepared: Any, expected: Any) -> float:
+    for name, parameter in model.named_parameters():
+        if "lora2_lambda" in name:
+            parameter.data.fill_(1.0)
+    return float((logits(model, prepared) - expected).abs().max())
+
+
+def _hashable(k: int | list[int]) -> int | tuple[int, ...]:
+    return tuple(k) if isinstance(k, list) else k

@@ -1,0 +1,97 @@
+"""Measure a plan, judge it, and leave table, numbers and page in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UserError
+from ..store import reading, stored_json, write_json
+from .page.page import write_page
+from .page.rows import Row, write_markdown
+from .plan import PLAN_FILE, ROWS_FILE, Plan, damaged_parts
+from .pool import measure_parts
+from .results import read_results
+from .verdicts import rows
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was measured and what follows.
+
+    Attributes:
+        folder: Where parts, rows and page lie.
+        rows: The table.
+        table: The file of its rows.
+        page: The page.
+    """
+
+    folder: Path
+    rows: list[Row]
+    table: Path
+    page: Path
+
+    def numbers(self) -> dict[str, float]:
+        """Return every number of every row as ``check/name``."""
+        return {f"{row.check}/{k}": float(v) for row in self.rows for k, v in row.numbers.items()}
+
+
+def verify(
+    plan: Plan,
+    folder: Path,
+    *,
+    workers: int = 2,
+    say: Callable[[str], None] = lambda line: None,
+) -> Verification:
+    """Measure what ``folder`` does not hold yet; write ``rows.json``, the table and the page.
+
+    Args:
+        plan: What is measured.
+        folder: Made where it is missing; parts that it holds are not measured again.
+        workers: Processes, one torch thread each. They change no number but times.
+        say: Takes a line for people.
+
+    Raises:
+        ConfigError: Data, columns or model are missing.
+        UserError: The folder holds another verification, the hub cannot be reached, or a process
+            was killed.
+    """
+    _take(folder, plan)
+    for line in damaged_parts(folder):
+        say(line)
+    measure_parts(plan, folder, workers, say)
+    results = read_results(plan, folder)
+    for name, why in results.diverged(*{part.arm for part in plan.parts()}).items():
+        say(f"{name} diverged: {why}")
+    told = rows(results)
+    table = folder / ROWS_FILE
+    write_json(table, [row.plain() for row in told])
+    write_markdown(folder, told)
+    return Verification(folder, told, table, write_page(folder, results, told))
+
+
+def _take(folder: Path, plan: Plan) -> None:
+    path = folder / PLAN_FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        remedy = "take another folder by --out, or delete this one"
+        with reading(path, remedy):
+            other = stored_json(path, remedy)["fingerprint"]
+        if other != plan.fingerprint():
+            raise UserError(
+                f"{folder} holds verification {other}, but this is {plan.fingerprint()}: its "
+                "settings differ; take another folder by --out"
+            )
+    settings = plan.config.model_dump(mode="json")
+    write_json(
+        path,
+        {
+            "fingerprint": plan.fingerprint(),
+            "config": settings,
+            "seeds": plan.seeds,
+            "checks": plan.checks,
+            "margin": plan.margin,
+            "quick": plan.quick,
+        },
+    )

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lora2_search.config.run import GLUE_TASKS, PACKAGED_TASKS
+from lora2_search.config.tasks import (
+    METRICS,
+    TASKS,
+    constant_scores,
+    named_metric,
+    primary_metric,
+    score,
+    score_logits,
+)
+
+# Worked by hand: tp=2 fp=1 fn=1 tn=1, so F1 = 2/3 and MCC = (2*1 - 1*1) / sqrt(3*3*2*2).
+LABELS = np.array([1.0, 1, 1, 0, 0])
+PREDICTED = np.array([1.0, 1, 0, 1, 0])
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("accuracy", 3 / 5),
+        ("f1", 2 / 3),
+        ("matthews", 1 / 6),
+        ("pearson", 1 / 6),
+        ("spearman", 1 / 6),
+    ],
+)
+def test_metrics_equal_values_worked_by_hand(metric: str, expected: float) -> None:
+    assert score(metric, LABELS, PREDICTED) == pytest.approx(expected)
+
+
+def test_f1_over_three_classes_is_the_mean_over_classes() -> None:
+    labels, said = np.array([0.0, 1, 2, 2]), np.array([0.0, 2, 2, 2])
+    assert score("f1", labels, said) == pytest.approx((1 + 0 + 0.8) / 3)
+
+
+@pytest.mark.parametrize("metric", ["pearson", "spearman", "matthews"])
+def test_a_constant_answer_has_a_correlation_of_zero_not_nan(metric: str) -> None:
+    assert score(metric, LABELS, np.ones(5)) == 0
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_an_answer_that_is_not_finite_scores_nan(metric: str) -> None:
+    assert np.isnan(score(metric, LABELS, np.array([1, np.nan, 0, 1, 0])))
+
+
+def test_every_task_that_a_configuration_may_name_has_known_metrics() -> None:
+    assert set(TASKS) == {*GLUE_TASKS, *PACKAGED_TASKS}
+    assert all(set(task.metrics) <= METRICS.keys() for task in TASKS.values())
+    assert primary_metric("cola") == "matthews" and primary_metric("custom", "regression")
+
+
+def test_the_kind_of_f1_is_told_by_the_task_and_not_by_the_split() -> None:
+    labels, said = np.array([0.0, 1, 1, 0]), np.array([2.0, 1, 0, 0])
+    # class 0: 2 tp+fp, 2 tp+fn, 1 tp; class 1: 1, 2, 1; class 2: 1, 0, 0
+    assert score("f1", labels, said) == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+    two = np.array([0.0, 1, 0, 0])
+    assert score("f1", labels, two, classes=3) == pytest.approx((0.8 + 2 / 3) / 2)
+    assert score("f1", labels, two, classes=2) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_metrics_equal_those_of_scikit_learn(classes: int) -> None:
+    from scipy.special import softmax
+    from sklearn import metrics as sk
+
+    rng = np.random.default_rng(classes)
+    labels = rng.integers(0, classes, 60).astype(float)
+    logits = rng.normal(size=(60, classes)) + 0.5 * np.eye(classes)[labels.astype(int)]
+    said = logits.argmax(axis=1).astype(float)
+    shares = softmax(logits, axis=1)
+    expected = {
+        "accuracy": sk.accuracy_score(labels, said),
+        "macro_f1": sk.f1_score(labels, said, average="macro"),
+        "balanced_accuracy": sk.balanced_accuracy_score(labels, said),
+    }
+    found = {name: score(name, labels, said, classes) for name in expected}
+    assert found == pytest.approx(expected)
+    assert score_logits("log_loss", labels, logits) == pytest.approx(sk.log_loss(labels, shares))
+    auc = sk.roc_auc_score(labels, shares[:, 1] if classes == 2 else shares, multi_class="ovr")
+    assert score_logits("roc_auc", labels, logits) == pytest.approx(auc)
+
+
+def test_the_area_under_the_curve_of_a_split_of_one_class_is_that_of_chance() -> None:
+    assert score_logits("roc_auc", np.ones(4), np.zeros((4, 2))) == 0.5
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])
+def test_logits_that_are_not_finite_score_nan(metric: str) -> None:
+    logits = np.array([[0.0, np.inf], [0.0, 1.0]])
+    assert np.isnan(score_logits(metric, np.array([0.0, 1.0]), logits))
+
+
+def test_the_constant_answer_is_the_commonest_class_of_train() -> None:
+    train, test = np.array([0.0, 0, 0, 1]), np.array([0.0, 1, 1, 1])
+    names = ("accuracy", "f1", "macro_f1", "balanced_accuracy", "roc_auc", "log_loss")
+    found = constant_scores(names, train, test, 2)
+    assert found == pytest.approx(
+        {
+            "accuracy": 0.25,
+            "f1": 0.0,
+            "macro_f1": 0.2,
+            "balanced_accuracy": 0.5,
+            "roc_auc": 0.5,
+            "log_loss": -(np.log(0.75) + 3 * np.log(0.25)) / 4,
+        }
+    )
+    numbers = constant_scores(("pearson", "spearman"), train, test, None)
+    assert numbers == {"pearson": 0.0, "spearman": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("metric", "classes", "expected"),
+    [
+        ("f1", ["abnormal", "normal"], "f1 (positive: normal)"),
+        ("test/f1", ["a", "b", "c"], "test/f1 (mean over 3 classes)"),
+        ("accuracy", ["a", "b"], "accuracy"),
+        ("f1", [], "f1"),
+    ],
+)
+def test_f1_is_called_with_the_class_that_it_is_of(
+    metric: str, classes: list[str], expected: str
+) -> None:
+    assert named_metric(metric, classes) == expected

@@ -1,0 +1,39 @@
+"""A driver in a process of its own, for tests that kill it: ``python -m tests.search.driver``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lora2_search.search.study import run_study, stored_space
+from tests.support.spaces import space_of
+from tests.support.stand_in import LongStandIn, Recorder, SlowStandIn
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("storage", type=Path)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--address")
+    parser.add_argument("--trials", type=int, default=10)
+    parser.add_argument("--long", action="store_true")
+    arguments = parser.parse_args()
+    space = space_of(trials=arguments.trials, scheduler={"name": "none"})
+    if arguments.resume:
+        space = stored_space("tiny", arguments.storage)
+    seen = Recorder()
+    study = run_study(
+        space,
+        resume=arguments.resume,
+        storage=arguments.storage,
+        address=arguments.address,
+        observers=[seen],
+        trainable=LongStandIn if arguments.long else SlowStandIn,
+    )
+    outcome = {"interrupted": study.interrupted, "ended": sorted(seen.of("ended"))}
+    (arguments.storage / "outcome.json").write_text(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main()
