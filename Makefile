@@ -20,9 +20,9 @@ demo: $(INSTALLED)
 	$(BIN)/python -m lora2_search doctor --fetch
 	$(BIN)/python -m lora2_search tune --space quickstart.yaml
 
-# One process per core, a file to each at a time; torch's own threads would only get in their way.
+# One process per core, a file to each at a time.
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow

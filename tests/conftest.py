@@ -6,6 +6,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# For models this small a second thread only waits, and it does so by spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import random
 import sys

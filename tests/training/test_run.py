@@ -20,6 +20,7 @@ from lora2_search.store.record import Point, read_record
 from lora2_search.training.loop.evaluate import Predictions, standard_error
 from lora2_search.training.loop.run import iterate, run
 from lora2_search.training.loop.trainer import Diverged
+from tests.support.patience import BUSY
 
 
 def settings(model: Path, data: Path, **more: Any) -> RunConfig:
@@ -147,7 +148,7 @@ def test_a_run_killed_with_sigkill_and_taken_up_equals_the_uninterrupted_one(
 ) -> None:
     config = settings(tiny_bert, reviews_csv, **{"training.epochs": 8.0, "training.evaluations": 8})
     child = _child(config, tmp_path / "killed")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * BUSY
     while len(list((tmp_path / "killed" / "checkpoint").glob("[0-9]*"))) < 2:
         assert time.monotonic() < deadline and child.poll() is None
         time.sleep(0.01)
