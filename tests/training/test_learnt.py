@@ -43,6 +43,18 @@ def test_what_is_learnt_is_said(labels: list[Any], words: list[str], tmp_path: P
         assert word in told
 
 
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("clean", "Examples: train 57, validation 6, test 7."),
+        ("paper", "Examples: train 63, test 7. Validation is the test split."),
+    ],
+)
+def test_the_examples_of_each_split_are_counted(protocol: str, words: str, tmp_path: Path) -> None:
+    sizes = {"data.test_size": 0.1, "data.validation_size": 0.1, "protocol": protocol}
+    assert words in said(tmp_path, ["a", "b"] * 35, **sizes)
+
+
 def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:
     told = said(tmp_path, ["a", "b", "c"] * 10, **{"data.train_size": 2})
     assert "Classes without a training sentence, never learnt: " in told

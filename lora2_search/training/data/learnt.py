@@ -34,7 +34,7 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
     """
     label = config.data.label or TASKS[config.task].label
     labels = np.concatenate([split.labels for split in _once(data)])
-    lines = [*data.said]
+    lines = [*data.said, _sizes(data)]
     if data.kind == "regression":
         lines.append(_numbers(label, labels, config.data))
     else:
@@ -50,6 +50,18 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
 def _once(data: Data) -> Iterator[Split]:
     """Yield every split once: under the ``paper`` protocol validation is the test."""
     yield from {id(split): split for split in data.splits.values()}.values()
+
+
+def _sizes(data: Data) -> str:
+    names = ["train", "validation", "test", *sorted(data.splits)]
+    order = [n for n in dict.fromkeys(names) if n == "train" or not _is_test(data, n)]
+    counts = ", ".join(f"{name} {len(data.splits[name]):,}" for name in order)
+    chosen = " Validation is the test split." if _is_test(data, "validation") else ""
+    return f"Examples: {counts}.{chosen}"
+
+
+def _is_test(data: Data, name: str) -> bool:
+    return name != "test" and data.splits[name] is data.splits["test"]
 
 
 def _numbers(label: str, labels: np.ndarray, data: DataConfig) -> str:
