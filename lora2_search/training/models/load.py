@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...config import MODULES_TO_SAVE, ModelConfig
 from ...errors import BaseChanged, ConfigError, Problem, UserError
 from ..seeds import named_seed
-from .files import model_files, model_hash, model_location
+from .files import model_files, model_folder, model_hash, model_location, padding_side
 from .fit import unembedded
 
 # Of a tensor's 32-bit words: a block and its weights stay in a core's cache.
@@ -129,7 +129,8 @@ def check_base() -> None:
 def load_tokenizer(config: ModelConfig) -> Any:
     """Return the tokenizer of the model, from memory if it is there.
 
-    One without a padding token, as decoders have it, pads with its end-of-sequence token.
+    One without a padding token, as decoders have it, pads with its end-of-sequence token. It pads
+    on the right, whatever its files say (`padding_side`).
 
     Raises:
         ConfigError: The folder is missing or holds no tokenizer, or one that cannot pad.
@@ -245,6 +246,7 @@ def _padded(tokenizer: Any, config: ModelConfig) -> Any:
             )
             raise ConfigError([Problem("model.name_or_path", message)])
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = padding_side(model_folder(config))
     return tokenizer
 
 
