@@ -15,7 +15,7 @@ from ...config import MODULES_TO_SAVE, ModelConfig
 from ...errors import BaseChanged, ConfigError, Problem, UserError
 from ..seeds import named_seed
 from .files import model_files, model_folder, model_hash, model_location, padding_side
-from .fit import unembedded
+from .fit import unembedded, zeroed
 
 # Of a tensor's 32-bit words: a block and its weights stay in a core's cache.
 _BLOCK = 1 << 16
@@ -227,6 +227,8 @@ def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) ->
     broken = [n for n, p in base.model.named_parameters() if not bool(torch.isfinite(p).all())]
     if broken:
         problems.append(f"the files of {where} hold NaN or infinity, in {broken[0]}")
+    if empty := _only_zeros(base):
+        problems.append(zeroed(where, empty))
     highest = max(load_tokenizer(config).get_vocab().values())
     embeddings: Any = base.model.get_input_embeddings
     rows = embeddings().num_embeddings
@@ -234,6 +236,32 @@ def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) ->
         problems.append(unembedded(where, highest, rows))
     if problems:
         raise ConfigError([Problem("model.name_or_path", problem) for problem in problems])
+
+
+def _only_zeros(base: Base) -> list[str]:
+    """Return matrices and weights of layer norms that are zero throughout.
+
+    Not heads, which may begin so, nor embeddings of anything but tokens: RoBERTa's kinds of
+    segment are zero.
+    """
+    embeddings: Any = base.model.get_input_embeddings
+    other = {
+        f"{name}.weight"
+        for name, module in base.model.named_modules()
+        if isinstance(module, nn.Embedding) and module is not embeddings()
+    }
+    norms = {
+        f"{name}.weight"
+        for name, module in base.model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+    }
+    return [
+        name
+        for name, weight in base.model.named_parameters()
+        if (weight.ndim >= 2 or name in norms)
+        and not (name in other or name in base.fresh or _inside(name, base.heads))
+        and not bool(weight.reshape(-1)[:64].any() or weight.any())
+    ]
 
 
 def _padded(tokenizer: Any, config: ModelConfig) -> Any:
