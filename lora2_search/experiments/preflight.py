@@ -21,6 +21,7 @@ from ..training import (
     layers,
     length_problem,
     model_location,
+    padding_remark,
     read_model_config,
 )
 
@@ -147,6 +148,8 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
     if problems:
         raise ConfigError(problems)
     if data is not None and (remark := head_remark(config, told, path.parent, data)):
+        say(remark)
+    if remark := padding_remark(config.model):
         say(remark)
 
 

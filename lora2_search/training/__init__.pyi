@@ -36,6 +36,7 @@ from .loop.trainer import Diverged as Diverged
 from .models.accelerator import check_launch as check_launch
 from .models.files import PACKAGED_MODEL as PACKAGED_MODEL
 from .models.files import model_location as model_location
+from .models.files import padding_remark as padding_remark
 from .models.fit import files_problems as files_problems
 from .models.fit import head_remark as head_remark
 from .models.fit import layers as layers

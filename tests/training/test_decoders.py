@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from lora2_search.config.run import RunConfig
 from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
+from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
+from lora2_search.training.models.files import padding_remark, padding_side
 from lora2_search.training.models.load import load_tokenizer
 from tests.conftest import BAD, FILLER, GOOD
 
@@ -88,6 +95,57 @@ def test_the_readme_of_a_decoders_adapter_loads_it_and_takes_two_sentences(
     monkeypatch.chdir(tmp_path / "run" / "adapter")
     exec(code.replace('["a sentence"]', str(list(PAIR))), {})
     assert re.match(r"tensor\(\[\d, \d\]\)", capsys.readouterr().out)
+
+
+def padding_left(folder: Path) -> Path:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"padding_side": "left"}))
+    return folder
+
+
+def bert(folder: Path, tiny_bert: Path) -> Path:
+    shutil.copytree(tiny_bert, folder)
+    return folder
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama", "bert"])
+def test_scores_do_not_depend_on_the_batch_where_the_tokenizer_pads_on_the_left(
+    model_type: str, tmp_path: Path, reviews_csv: Path, tiny_bert: Path
+) -> None:
+    make = partial(bert, tiny_bert=tiny_bert) if model_type == "bert" else None
+    folder = padding_left((make or partial(decoder, model_type))(tmp_path / "model"))
+    logits = [
+        prepare(config(folder, reviews_csv, eval_batch_size=size)).predict("test").logits
+        for size in (1, 20)
+    ]
+    np.testing.assert_allclose(logits[0], logits[1], atol=1e-5)
+    said: list[str] = []
+    check_inputs(config(folder, reviews_csv), said.append)
+    (line,) = [line for line in said if "padding on the left" in line]
+    assert line.startswith(str(folder)) and "padded on the right" in line
+
+
+def test_the_readme_of_an_adapter_pads_as_training_did(
+    tmp_path: Path, reviews_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = padding_left(decoder("gpt2", tmp_path / "model"))
+    run(config(folder, reviews_csv), tmp_path / "run")
+    readme = (tmp_path / "run" / "adapter" / "README.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path / "run" / "adapter")
+    made: dict[str, Any] = {}
+    exec(code, made)
+    model, tokenizer = made["model"], made["tokenizer"]
+    alone = model(**tokenizer(PAIR[0], return_tensors="pt")).logits
+    both = model(**tokenizer(list(PAIR), padding=True, return_tensors="pt")).logits
+    torch.testing.assert_close(both[:1], alone)
+
+
+def test_a_head_that_reads_the_last_place_is_padded_on_the_left(tmp_path: Path) -> None:
+    folder = decoder("gpt2", tmp_path / "model")
+    (folder / "config.json").write_text(json.dumps({"model_type": "xlnet"}))
+    assert padding_side(folder) == "left"
+    assert padding_remark(ModelConfig(name_or_path=str(padding_left(folder)))) is None
 
 
 def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused_in_words(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lora2_search.config.run import RunConfig
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
 from lora2_search.experiments import api
@@ -110,6 +110,15 @@ def with_nan(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return state
 
 
+def zeroed(*names: str) -> Damage:
+    """Only zeros in some weights, as a broken copy onto space set aside leaves at its end."""
+    return weights(
+        lambda state: {
+            n: torch.zeros_like(t) if n.startswith(names) else t for n, t in state.items()
+        }
+    )
+
+
 def twenty_words(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     name = "embeddings.word_embeddings.weight"
     return {**state, name: state[name][:20].clone()}
@@ -150,6 +159,17 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     "index garbage": (
         both(gone("model.safetensors"), replaced("model.safetensors.index.json", b"{")),
         "index.json is damaged",
+    ),
+    "a layer of zeros": (
+        zeroed("encoder.layer.1."),
+        "model.safetensors holds nothing but zeros in encoder.layer.1.attention.output.LayerNorm"
+        ".weight and 7 more weights",
+    ),
+    "a norm of zeros": (zeroed("embeddings.LayerNorm.weight"), "zeros in embeddings.LayerNorm.w"),
+    "words of zeros": (zeroed("embeddings.word"), "in embeddings.word_embeddings.weight: a copy"),
+    "a shard of zeros": (
+        both(zeroed("encoder.layer.0.output.dense"), in_shards("")),
+        "model-1.safetensors holds nothing but zeros in encoder.layer.0.output.dense.weight:",
     ),
     "config empty": (replaced("config.json", b""), "config.json is damaged"),
     "config half": (halved("config.json"), "config.json is damaged"),
@@ -192,6 +212,10 @@ LOADED: dict[str, tuple[Damage, str]] = {
     "another inner width": (told(intermediate_size=99), "in another shape"),
     "a matrix lost": (without("encoder.layer.0.output.dense"), "lack 2 of the model's weights"),
     "not a number": (weights(with_nan), "NaN or infinity, in bert.encoder.layer.1.output"),
+    "a pickle with zeros": (
+        both(zeroed("encoder.layer.1."), as_pickle(lambda data: data)),
+        "holds nothing but zeros in bert.encoder.layer.1.attention.self.query.weight and 7 more",
+    ),
     "one kind of segment": (
         both(
             weights(one_segment),
@@ -227,6 +251,23 @@ def test_shards_and_pickles_that_are_whole_are_taken(
     (in_shards("") if form == "shards" else as_pickle(lambda data: data))(folder)
     check_inputs(config(folder, reviews_csv))
     check_loading(config(folder, reviews_csv))
+
+
+def test_heads_biases_kinds_of_segment_and_layers_that_are_not_used_may_be_zero(
+    three_classes: Path, reviews_csv: Path
+) -> None:
+    zeroed("classifier", "bert.pooler", "bert.embeddings.token_type", "bert.encoder.layer.1.")(
+        three_classes
+    )
+    weights(
+        lambda state: {
+            n: torch.zeros_like(t) if n.endswith("bias") else t for n, t in state.items()
+        }
+    )(three_classes)
+    chosen = config(three_classes, reviews_csv)
+    chosen = with_settings(chosen, {"model.layers": 1})
+    check_inputs(chosen)
+    check_loading(chosen)
 
 
 @pytest.fixture

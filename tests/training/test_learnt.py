@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,65 @@ def test_what_is_learnt_is_said(labels: list[Any], words: list[str], tmp_path: P
     told = said(tmp_path, labels)
     for word in words:
         assert word in told
+
+
+@pytest.mark.parametrize(
+    ("protocol", "words"),
+    [
+        ("clean", "Examples: train 57, validation 6, test 7."),
+        ("paper", "Examples: train 63, test 7. Validation is the test split."),
+    ],
+)
+def test_the_examples_of_each_split_are_counted(protocol: str, words: str, tmp_path: Path) -> None:
+    sizes = {"data.test_size": 0.1, "data.validation_size": 0.1, "protocol": protocol}
+    assert words in said(tmp_path, ["a", "b"] * 35, **sizes)
+
+
+def test_a_test_file_that_is_the_training_file_is_said(tmp_path: Path) -> None:
+    told = said(tmp_path, ["a", "b"] * 15, **{"data.test_path": str(tmp_path / "d.csv")})
+    assert "30 of 30 test examples are also training or validation examples (the same" in told
+    assert "validation examples are also training examples" not in told
+
+
+@pytest.mark.parametrize("protocol", ["clean", "paper"])
+def test_texts_that_stand_in_several_splits_are_counted(protocol: str, tmp_path: Path) -> None:
+    texts = [f"text {i % 20}" for i in range(60)]
+    told = said(tmp_path, ["a", "b"] * 30, texts=texts, protocol=protocol)
+    found = re.findall(r"(\d+) of (\d+) (\w+) examples are also (.+?) \(", told)
+    config = {name: also for _, _, name, also in found}
+    if protocol == "paper":
+        assert config == {"test": "training examples"}
+    else:
+        also = "training or validation examples"
+        assert config == {"validation": "training examples", "test": also}
+    assert all(int(count) <= int(size) for count, size, *_ in found)
+    assert "different labels" not in told
+
+
+def test_pairs_are_the_same_where_both_texts_are(tmp_path: Path) -> None:
+    rows = [f"one,other {i},{'ab'[i % 2]}\n" for i in range(30)]
+    (tmp_path / "p.csv").write_text("x,y,label\n" + "".join(rows))
+    told = said(
+        tmp_path, ["a", "b"], **{"data.path": str(tmp_path / "p.csv"), "data.text": ["x", "y"]}
+    )
+    assert "are also" not in told
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "words"),
+    [
+        ([*map(str, range(29)), "0"], ["a"] * 14 + ["b"] * 16, "1 text stands with different"),
+        (["x", "y"] * 15, ["a", "b", "b"] * 10, "2 texts stand with different labels"),
+        (["x", "y"] * 15, ["a", "b"] * 15, None),
+        (["x", "y"] * 15, [0.5, 0.25, 0.1] * 10, None),
+    ],
+)
+def test_texts_with_different_labels_are_counted(
+    texts: list[str], labels: list[Any], words: str | None, tmp_path: Path
+) -> None:
+    told = said(tmp_path, labels, texts=texts)
+    assert ("different labels" in told) == (words is not None)
+    assert (words or "") in told
 
 
 def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:

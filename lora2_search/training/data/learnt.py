@@ -34,7 +34,7 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
     """
     label = config.data.label or TASKS[config.task].label
     labels = np.concatenate([split.labels for split in _once(data)])
-    lines = [*data.said]
+    lines = [*data.said, _sizes(data), *_seen(data)]
     if data.kind == "regression":
         lines.append(_numbers(label, labels, config.data))
     else:
@@ -50,6 +50,55 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
 def _once(data: Data) -> Iterator[Split]:
     """Yield every split once: under the ``paper`` protocol validation is the test."""
     yield from {id(split): split for split in data.splits.values()}.values()
+
+
+def _sizes(data: Data) -> str:
+    names = ["train", "validation", "test", *sorted(data.splits)]
+    order = [n for n in dict.fromkeys(names) if n == "train" or not _is_test(data, n)]
+    counts = ", ".join(f"{name} {len(data.splits[name]):,}" for name in order)
+    chosen = " Validation is the test split." if _is_test(data, "validation") else ""
+    return f"Examples: {counts}.{chosen}"
+
+
+def _is_test(data: Data, name: str) -> bool:
+    return name != "test" and data.splits[name] is data.splits["test"]
+
+
+def _seen(data: Data) -> Iterator[str]:
+    """Say which examples are trained on too, and which texts have labels that differ."""
+    trained = _rows(data.splits["train"])
+    known = trained
+    if not _is_test(data, "validation"):
+        yield from _again("validation", data.splits["validation"], trained, "training examples")
+        known = trained | _rows(data.splits["validation"])
+    for name in sorted(data.splits.keys() - {"train", "validation"}):
+        also = "training examples" if known is trained else "training or validation examples"
+        yield from _again(name, data.splits[name], known, also)
+    if data.classes:
+        answers: dict[tuple[str, ...], float] = {}
+        torn = set()
+        for split in _once(data):
+            for row, label in zip(zip(*split.texts, strict=True), split.labels, strict=True):
+                if answers.setdefault(row, label) != label:
+                    torn.add(row)
+        if torn:
+            yield (
+                f"{len(torn):,} text{'s stand' if len(torn) > 1 else ' stands'} with different "
+                "labels: no model gets all of these rows right."
+            )
+
+
+def _again(name: str, split: Split, known: set[tuple[str, ...]], also: str) -> Iterator[str]:
+    count = sum(row in known for row in zip(*split.texts, strict=True))
+    if count:
+        yield (
+            f"{count:,} of {len(split):,} {name} examples are also {also} (the same text): their "
+            "score is no held-out score."
+        )
+
+
+def _rows(split: Split) -> set[tuple[str, ...]]:
+    return set(zip(*split.texts, strict=True))
 
 
 def _numbers(label: str, labels: np.ndarray, data: DataConfig) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ...store import RunRecord
+from ..models.files import padding_side
 
 _LOAD = """import torch
 {imports}from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -12,6 +14,7 @@ _LOAD = """import torch
 base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
 tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token  # decoders bring none
+tokenizer.padding_side = "{side}"  # as in training
 {load}
 {names}model.config.pad_token_id = tokenizer.pad_token_id
 model.eval()
@@ -116,6 +119,7 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
     layers = config["model"]["layers"]
     shape = f"{len(record.classes) or 1}" + (f", num_hidden_layers={layers}" if layers else "")
     return _LOAD.format(
+        side=padding_side(Path(base)),
         imports="".join(f"{line}\n" for line in imports),
         base=base,
         load="\n".join(line.format(shape) for line in load),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal
 
 from ...config import ModelConfig
 from ...errors import ConfigError, Problem
@@ -77,7 +79,7 @@ def model_files(config: ModelConfig) -> dict[str, str]:
         ConfigError: A path was named and there is no such folder.
         UserError: The packaged model cannot be fetched.
     """
-    folder = _folder(config)
+    folder = model_folder(config)
     return {} if folder is None else {path.name: _sha256(path) for path in _loaded(folder, config)}
 
 
@@ -89,7 +91,46 @@ def model_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _folder(config: ModelConfig) -> Path | None:
+# Their heads read the last place of a batch, whatever stands there: padding must come before.
+_READS_LAST = ("xlnet",)
+
+
+def padding_side(folder: Path | None) -> Literal["left", "right"]:
+    """Return the side on which texts are padded: right, whatever the tokenizer's files say.
+
+    Encoders count positions from the left, and the heads of decoders find the last token that is
+    no padding: padded on the left, a text would score by the length of its neighbours.
+
+    Args:
+        folder: Where the model's files are, if that is known.
+    """
+    told = _object(folder / "config.json") if folder else {}
+    return "left" if told.get("model_type") in _READS_LAST else "right"
+
+
+def padding_remark(config: ModelConfig) -> str | None:
+    """Say that texts are padded on another side than the tokenizer's files ask for."""
+    folder = model_folder(config)
+    wanted = _object(folder / "tokenizer_config.json").get("padding_side") if folder else None
+    side = padding_side(folder)
+    if wanted in (None, side):
+        return None
+    return (
+        f"{config.name_or_path}: its tokenizer asks for padding on the {wanted}; texts are padded "
+        f"on the {side}, so that scores do not depend on what else is in a batch"
+    )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # damage is told where the file is needed
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def model_folder(config: ModelConfig) -> Path | None:
+    """Return where a model's files are; ``None`` for one of the hub that has not come yet."""
     location = model_location(config)
     if Path(location).is_dir():
         return Path(location)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...config import RunConfig
 from ...errors import ConfigError, Problem
-from .headers import TOKENIZER_FILE, Shapes, highest_token, positions, read_tokenizer, weight_shapes
+from .headers import (
+    TOKENIZER_FILE,
+    Shapes,
+    highest_token,
+    only_zeros,
+    positions,
+    read_tokenizer,
+    weight_shapes,
+)
 
 if TYPE_CHECKING:
     from ..data.load import Data
@@ -67,6 +75,7 @@ def files_problems(config: RunConfig, told: Mapping[str, Any], folder: Path) -> 
         shapes = found or {}
         problem = _misnamed(told, shapes, folder)
         yield from [problem] if problem else _misshaped(config, told, shapes, folder)
+        yield from _zeroed(config, told, shapes, folder)
     except ConfigError as error:
         yield from error.problems
     try:
@@ -162,6 +171,40 @@ def _misshaped(
             f"{folder}: its files hold no weights of layer {min(missing)} ({wanted} layers are "
             f"asked for, {len(indices)} are there)"
         )
+
+
+# Weights that are never zero throughout, beside those of layers. Others may be: RoBERTa's kinds
+# of segment, a head.
+_NORMS = re.compile(r"(.+[._])?(LayerNorm|layernorm|layer_norm|ln_\w+|norm)\.weight")
+
+
+def _zeroed(
+    config: RunConfig, told: Mapping[str, Any], shapes: Shapes, folder: Path
+) -> Iterator[Problem]:
+    names = _KNOWN.get(str(told.get("model_type")))
+    stem = _stem(names, shapes) if names else None
+    if names is None or stem is None:
+        return
+    pattern = re.compile(re.escape(stem + names.layers) + r"\.(\d+)\..*weight")
+    wanted = config.model.layers or layers(told) or 0
+    used = [
+        name
+        for name in shapes
+        if name == stem + names.embedding
+        or (name.startswith(stem) and _NORMS.fullmatch(name) and not pattern.fullmatch(name))
+        or ((match := pattern.fullmatch(name)) and int(match[1]) < wanted)
+    ]
+    if zero := only_zeros(folder, used):
+        yield _model(zeroed(str(folder / zero[0][1]), [name for name, _ in zero]))
+
+
+def zeroed(where: str, names: Sequence[str]) -> str:
+    """Say that weights are zero throughout."""
+    return (
+        f"{where} holds nothing but zeros in {names[0]}"
+        + (f" and {len(names) - 1} more weights" if len(names) > 1 else "")
+        + ": a copy that was broken off? Copy or download the model again"
+    )
 
 
 # What types call the width of their embeddings; electra's may be narrower than its layers.

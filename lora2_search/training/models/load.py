@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from ...config import MODULES_TO_SAVE, ModelConfig
 from ...errors import BaseChanged, ConfigError, Problem, UserError
 from ..seeds import named_seed
-from .files import model_files, model_hash, model_location
-from .fit import unembedded
+from .files import model_files, model_folder, model_hash, model_location, padding_side
+from .fit import unembedded, zeroed
 
 # Of a tensor's 32-bit words: a block and its weights stay in a core's cache.
 _BLOCK = 1 << 16
@@ -129,7 +129,8 @@ def check_base() -> None:
 def load_tokenizer(config: ModelConfig) -> Any:
     """Return the tokenizer of the model, from memory if it is there.
 
-    One without a padding token, as decoders have it, pads with its end-of-sequence token.
+    One without a padding token, as decoders have it, pads with its end-of-sequence token. It pads
+    on the right, whatever its files say (`padding_side`).
 
     Raises:
         ConfigError: The folder is missing or holds no tokenizer, or one that cannot pad.
@@ -226,6 +227,8 @@ def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) ->
     broken = [n for n, p in base.model.named_parameters() if not bool(torch.isfinite(p).all())]
     if broken:
         problems.append(f"the files of {where} hold NaN or infinity, in {broken[0]}")
+    if empty := _only_zeros(base):
+        problems.append(zeroed(where, empty))
     highest = max(load_tokenizer(config).get_vocab().values())
     embeddings: Any = base.model.get_input_embeddings
     rows = embeddings().num_embeddings
@@ -233,6 +236,32 @@ def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) ->
         problems.append(unembedded(where, highest, rows))
     if problems:
         raise ConfigError([Problem("model.name_or_path", problem) for problem in problems])
+
+
+def _only_zeros(base: Base) -> list[str]:
+    """Return matrices and weights of layer norms that are zero throughout.
+
+    Not heads, which may begin so, nor embeddings of anything but tokens: RoBERTa's kinds of
+    segment are zero.
+    """
+    embeddings: Any = base.model.get_input_embeddings
+    other = {
+        f"{name}.weight"
+        for name, module in base.model.named_modules()
+        if isinstance(module, nn.Embedding) and module is not embeddings()
+    }
+    norms = {
+        f"{name}.weight"
+        for name, module in base.model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+    }
+    return [
+        name
+        for name, weight in base.model.named_parameters()
+        if (weight.ndim >= 2 or name in norms)
+        and not (name in other or name in base.fresh or _inside(name, base.heads))
+        and not bool(weight.reshape(-1)[:64].any() or weight.any())
+    ]
 
 
 def _padded(tokenizer: Any, config: ModelConfig) -> Any:
@@ -245,6 +274,7 @@ def _padded(tokenizer: Any, config: ModelConfig) -> Any:
             )
             raise ConfigError([Problem("model.name_or_path", message)])
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = padding_side(model_folder(config))
     return tokenizer
 
 

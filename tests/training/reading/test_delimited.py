@@ -90,12 +90,59 @@ def test_quotes_are_letters_where_the_user_says_so(tmp_path: Path) -> None:
     assert rows(read(tmp_path, 'a,b\n"x",y\n', quotes=False)) == [('"x"', "y")]
 
 
-def test_a_tsv_that_reads_in_two_ways_is_refused(tmp_path: Path) -> None:
-    text = 'a\tb\n"x\t1\ny"\t0\n'
-    with pytest.raises(ConfigError, match="read in two ways"):
-        read(tmp_path, text, "d.tsv")
-    assert len(read(tmp_path, text, "d.tsv", quotes=True)) == 1
-    assert len(read(tmp_path, text, "d.tsv", quotes=False)) == 2
+@pytest.mark.parametrize(
+    ("name", "separator"), [("d.tsv", "\t"), ("d.csv", ","), ("d.csv", ";"), ("d.csv", "|")]
+)
+def test_a_file_that_reads_in_two_ways_is_refused_whatever_its_separator(
+    name: str, separator: str, tmp_path: Path
+) -> None:
+    text = 'a|b\n"x|1\nso, it was|1\ny"|0\n'.replace("so,", "so").replace("|", separator)
+    with pytest.raises(ConfigError, match="2 rows if its quotes .*, 4 if .*; set data.quotes"):
+        read(tmp_path, text, name)
+    assert len(read(tmp_path, text, name, quotes=True, separator=separator)) == 1
+    assert len(read(tmp_path, text, name, quotes=False, separator=separator)) == 3
+
+
+def test_a_stray_quote_in_a_hundred_rows_loses_none_of_them_in_silence(tmp_path: Path) -> None:
+    lines = [f"text {i},{i % 2}" for i in range(100)]
+    lines[20], lines[50] = f'"{lines[20]}', 'text 50",0'
+    with pytest.raises(ConfigError, match="71 rows .* 101 if they are letters; set data.quotes"):
+        read(tmp_path, "text,label\n" + "\n".join(lines))
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_texts_of_several_lines_with_separators_are_read_as_they_were_written(
+    ending: str, tmp_path: Path
+) -> None:
+    text = 'a,b\n"well, fine, so\n\nand ""so"", on",x\n"one, two\nthree",y\nfour,x\n'
+    table = read(tmp_path, text.replace("\n", ending))
+    assert len(table) == 3 and table.said == ()
+
+
+STRAY = "d.csv: 1 text spans 30 lines (lines 4 to 33), each of which would be a row"
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "says"),
+    [(2, 31, STRAY), (2, 3, "(lines 4 to 5)"), (2, 4, "spans 3 lines (lines 4 to 6)")],
+)
+@pytest.mark.parametrize("row", ["text {i},{label}", "{label},text {i}", "{i},text {i},{label}"])
+def test_a_text_that_swallows_rows_is_said_where_quotes_are_needed_elsewhere(
+    row: str, first: int, last: int, says: str, tmp_path: Path
+) -> None:
+    lines = [row.format(i=i, label="good" if i % 3 else "bad") for i in range(60)]
+    lines[first] = lines[first].replace("text", '"text')
+    lines[last] = lines[last].replace(f"text {last}", f'text {last}"')
+    lines[50] = lines[50].replace("text 50", '"text, 50"')
+    table = read(tmp_path, "\n".join([row.replace("{", "").replace("}", ""), *lines]), header=True)
+    assert len(table) == 60 - (last - first)
+    assert len(table.said) == 1 and says in table.said[0]
+
+
+def test_texts_that_swallow_rows_are_counted(tmp_path: Path) -> None:
+    lines = ["text,label", '"a,1', 'b",0', '"c,1', "d,0", 'e",0', '"f, g",1', "h,0"]
+    told = read(tmp_path, "\n".join(lines)).said[0]
+    assert "2 texts span several lines (the first 2: lines 2 to 3)" in told
 
 
 @pytest.mark.parametrize(

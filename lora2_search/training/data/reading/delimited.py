@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
@@ -17,7 +18,14 @@ _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 _WRITTEN = {"\t": "tab", "|": "bar"}
 
 
+_BREAK = re.compile(r"\r\n|\r|\n")
+
+
 _FRACTION = re.compile(r"[+-]?\d*\.\d+")
+
+
+class TwoWays(Unreadable):
+    """All rows fit each other with and without quotes, and are other rows."""
 
 
 def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Table:
@@ -45,6 +53,8 @@ def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Tabl
     cut = _cut(text, separator, data.quotes)
     if cut.dropped:
         said.append(f"{source}: every row ends in {cut.dropped} empty fields more than the header.")
+    if data.quotes is not False and (spans := _swallowed(cut, separator)):
+        said.append(_stray(spans, source))
     wanted = {*(data.text or ()), *([data.label] if data.label else ())}
     names, first = _names(cut, data.header, wanted)
     if first == 0 and data.header is None:
@@ -111,6 +121,8 @@ def _named(separators: list[str]) -> str:
 def _fits(text: str, separator: str, quotes: bool | None) -> bool:
     try:
         return _cut(text, separator, quotes).width > 1
+    except TwoWays:
+        return separator in text.lstrip("\r\n").partition("\n")[0]
     except Unreadable:
         return False
 
@@ -124,23 +136,73 @@ def _why_not(text: str, separator: str, quotes: bool | None) -> str:
 
 
 def _cut(text: str, separator: str, quotes: bool | None) -> Grid:
-    """Cut by a separator; tabs are read with quotes, and without where that is not possible."""
-    if quotes is not None or separator != "\t" or '"' not in text:
+    """Cut by a separator; tabs are read with quotes, and without where that is not possible.
+
+    Raises:
+        TwoWays: With and without quotes the rows fit, but are not the same number.
+        Unreadable: The rows do not fit.
+    """
+    if quotes is not None or '"' not in text:
         return grid(text, separator, quotes is not False)
-    cuts = []
-    for quoted in (True, False):
-        try:
-            cuts.append(grid(text, separator, quoted))
-        except Unreadable as error:
-            problem = error
-    if not cuts:
-        raise problem
-    if len(cuts) == 2 and len(cuts[0].rows) != len(cuts[1].rows):
-        raise Unreadable(
-            f"it can be read in two ways: {len(cuts[0].rows):,} rows if its quotes enclose fields, "
-            f"{len(cuts[1].rows):,} if they are letters; set data.quotes to true or false"
+    try:
+        quoted = grid(text, separator, True)
+    except Unreadable:
+        if separator != "\t":
+            raise
+        return grid(text, separator, False)
+    if not any(_BREAK.search(cell) for row in quoted.rows for cell in row):
+        return quoted
+    try:
+        letters = grid(text, separator, False)
+    except Unreadable:
+        return quoted
+    if len(quoted.rows) != len(letters.rows):
+        raise TwoWays(
+            f"it can be read in two ways: {len(quoted.rows):,} rows if its quotes enclose fields, "
+            f"{len(letters.rows):,} if they are letters; set data.quotes to true or false"
         )
-    return cuts[0]
+    return quoted
+
+
+def _swallowed(cut: Grid, separator: str) -> list[tuple[int, int]]:
+    """Return first and last line of each text whose lines would each be a row of the file.
+
+    So looks what lies between a stray quote that opens a field and one that closes it. A text of
+    two or three lines may look so by chance: one of them must hold a value that its column has
+    elsewhere.
+    """
+    width = cut.width + cut.dropped
+    single = [row for row in cut.rows if not any(map(_BREAK.search, row))]
+    if width == 1 or len(single) == len(cut.rows):
+        return []
+    known = [Counter(row[index] for row in single) for index in range(cut.width)]
+    found = []
+    for row, start in zip(cut.rows, cut.lines, strict=True):
+        broken = [index for index, cell in enumerate(row) if _BREAK.search(cell)]
+        if len(broken) != 1:
+            continue
+        at, inside = broken[0], _BREAK.split(row[broken[0]])
+        first, last = [*row[:at], *inside[0].split(separator)], inside[-1].split(separator)
+        between = [line.split(separator) for line in inside[1:-1] if line]
+        if len(first) != width or len(last) != at + 1 or any(len(x) != width for x in between):
+            continue
+        # Beside the text the ends hold fields of rows of their own, as all between are.
+        cells = [*enumerate(first[at + 1 : cut.width], at + 1), *enumerate(last[:at])]
+        cells += [pair for line in between for pair in enumerate(line[: cut.width])]
+        if len(inside) > 3 or any(cell and known[place][cell] for place, cell in cells):
+            found.append((start, start + len(inside) - 1))
+    return found
+
+
+def _stray(spans: list[tuple[int, int]], source: str) -> str:
+    first, last = spans[0]
+    which = f"spans {last - first + 1} lines (lines {first} to {last})"
+    if len(spans) > 1:
+        which = f"span several lines (the first {last - first + 1}: lines {first} to {last})"
+    return (
+        f"{source}: {len(spans):,} text{'s' if len(spans) > 1 else ''} {which}, each of which "
+        "would be a row: a stray quote? Remove it, or write it twice inside quotes."
+    )
 
 
 def _names(cut: Grid, header: bool | None, wanted: Collection[str]) -> tuple[list[str], int]:
