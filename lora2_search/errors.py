@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from pathlib import Path
 
 _NEAR = 0.65
 # What is printed of what was written wrong: a file may hold anything.
@@ -21,6 +22,59 @@ _FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "database or
 
 class UserError(Exception):
     """A mistake that the user can mend; the command line prints it and exits with code 2."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of ours, as a message names it; Python and the command line write it otherwise.
+
+    Attributes:
+        name: Its name in Python.
+        value: What it should be; ``None`` to name the argument alone.
+    """
+
+    name: str
+    value: str | None = None
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return self.name
+        written = [self.value] if self.name == "overrides" else self.value
+        return f"{self.name}={written!r}"
+
+
+class RequestError(UserError):
+    """A mistake whose message names arguments.
+
+    Attributes:
+        parts: The message, in order.
+    """
+
+    def __init__(self, *parts: str | Argument) -> None:
+        self.parts = parts
+        super().__init__(self.words(str))
+
+    def words(self, written: Callable[[Argument], str]) -> str:
+        """Return the message, each argument as ``written`` says."""
+        return "".join(part if isinstance(part, str) else written(part) for part in self.parts)
+
+
+class NameInUse(RequestError):
+    """A new study, suite or run was to have the name of one that exists.
+
+    Attributes:
+        kind: ``study``, ``suite`` or ``run``.
+        name: The name.
+        folder: Where the one of that name is.
+    """
+
+    def __init__(self, kind: str, name: str, folder: Path) -> None:
+        self.kind, self.name, self.folder = kind, name, folder
+        super().__init__(
+            f"a {kind} named {name} exists ({folder}); go on with it by ",
+            Argument("resume", name),
+            ", or take another name",
+        )
 
 
 class BaseChanged(Exception):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..config.space import Resources
     from ..execution import TrialTrainable
 
-SUITES = Shelf("suite", "suites", SUITE_FILE, "ablate")
+SUITES = Shelf("suite", "suites", SUITE_FILE)
 
 
 DIFFERENCES_FILE = "differences.json"
@@ -117,7 +117,6 @@ def run_suite(
     trainable: type[TrialTrainable] | None = None,
     reuse: bool = True,
     say: Callable[[str], None] = lambda line: None,
-    also: Sequence[str] = (),
     adoption: Adoption | None = None,
 ) -> SuiteResult:
     """Run a suite, or go on with one.
@@ -133,8 +132,6 @@ def run_suite(
         trainable: The class that runs one run.
         reuse: Take over runs that other suites and studies of the same storage have completed.
         say: Takes a line about what begins, what is taken over, and what was tuned.
-        also: Options that a command which goes on with the suite needs beside name and storage,
-            for messages.
         adoption: Finished runs of this suite from elsewhere, to begin with; not with ``resume``.
 
     Raises:
@@ -155,7 +152,7 @@ def run_suite(
             path for kind in (TUNING_FOLDER, RUNS_FOLDER) for path in folder.glob(f"{kind}/*")
         )
     else:
-        SUITES.check_free(suite.name, storage, also)
+        SUITES.check_free(suite.name, storage)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         terms = stack.enter_context(

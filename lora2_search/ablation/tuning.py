@@ -10,7 +10,7 @@ from typing import Any
 
 from ..config import RunInfo, with_settings
 from ..config.suite import Suite, Tuning, is_number
-from ..errors import ConfigError, UserError
+from ..errors import Argument, ConfigError, RequestError
 from ..store import readable_record
 
 Settings = dict[str, Any]
@@ -34,11 +34,13 @@ def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
     for arm, grid in _grids(suite, folder).items():
         if not grid.complete:
             seeds = ", ".join(map(str, grid.tuning.seed_list))
-            raise UserError(
+            raise RequestError(
                 f"tuning {arm}: none of its {len(grid.trials)} trials was completed with every "
                 f"seed ({seeds}), so nothing can be chosen; see "
-                f"{folder / 'tuning'}; --resume to try the failed runs again, or begin "
-                f"a new suite with other values in tuning.arms.{arm}"
+                f"{folder / 'tuning'}; ",
+                Argument("resume"),
+                " to try the failed runs again, or begin "
+                f"a new suite with other values in tuning.arms.{arm}",
             )
         chosen[arm] = grid.trials[grid.best]
     return chosen

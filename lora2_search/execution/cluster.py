@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .. import signals
 from ..config.space import Resources
-from ..errors import ConfigError, Problem, UserError
+from ..errors import Argument, ConfigError, Problem, RequestError, UserError
 from .local_ray import TOKEN_FILE, local_ray
 
 Node = tuple[float, float]
@@ -157,8 +157,9 @@ def check_nodes(folder: Path) -> None:
                 "install the same version on every node"
             )
         if not sees:
-            raise UserError(
-                f"node {host} does not see {folder}; name a folder that all nodes share (--storage)"
+            raise RequestError(
+                f"node {host} does not see {folder}; name a folder that all nodes share (",
+                *(Argument("storage"), ")"),
             )
 
 

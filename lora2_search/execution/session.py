@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..config.space import Resources
+from ..errors import Argument
 from ..store import owned, writable_folder
 from .cluster import capacity, connected, settled
 
@@ -46,7 +47,7 @@ def held(
         if resume:
             stack.enter_context(owned(folder))
         else:
-            writable_folder(folder.parent, "name another folder with --storage")
+            writable_folder(folder.parent, "name another folder with ", Argument("storage"))
         place = folder if resume else folder.parent
         stack.enter_context(connected(address, place, say))
         terms = settled(resources, device)

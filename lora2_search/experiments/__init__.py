@@ -1,4 +1,4 @@
-"""Use cases: what each command and each Python function does."""
+"""Use cases: what each command and each function of `lora2_search.api` does."""
 
 import lazy_loader as lazy
 

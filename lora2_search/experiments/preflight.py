@@ -209,6 +209,6 @@ def _ask_hub(model: ModelConfig) -> Path:
         first = str(error).strip().partition("\n")[0]
         message = (
             f"cannot get {model.name_or_path} from the hub: {first}; offline, set it to a local "
-            "folder (--set model.name_or_path=DIR) or to the packaged minilm"
+            "folder or to the packaged minilm"
         )
         raise ConfigError([Problem("model.name_or_path", message)]) from None

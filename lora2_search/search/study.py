@@ -21,7 +21,7 @@ from ..config.space import (
     validate_space,
 )
 from ..config.space import notes as early_stopping_notes
-from ..errors import UserError
+from ..errors import Argument, RequestError
 from ..execution import Interruption
 from ..store import RunRecord, Shelf
 from ..training import Observer
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from ..execution import TrialTrainable
 
-STUDIES = Shelf("study", "studies", SPACE_FILE, "tune")
+STUDIES = Shelf("study", "studies", SPACE_FILE)
 
 
 _FREE_ON_RESUME = ("trials", "hours", "resources")
@@ -112,7 +112,6 @@ def run_study(
     reference: bool = True,
     trainable: type[TrialTrainable] | None = None,
     say: Callable[[str], None] = lambda line: None,
-    also: Sequence[str] = (),
 ) -> Study:
     """Run a study, or go on with one.
 
@@ -127,8 +126,6 @@ def run_study(
             to compare with.
         trainable: The class that runs one run.
         say: Takes a line for people, while Ray starts.
-        also: Options that a command which goes on with the study needs beside name and storage,
-            for messages.
 
     Raises:
         ConfigError: The space is wrong, or a run of it asks for more than any node has.
@@ -148,7 +145,7 @@ def run_study(
         stored_trials(folder, space.name)
         check_kept([*folder.glob("trials/*"), *folder.glob("reference/*")])
     else:
-        STUDIES.check_free(space.name, storage, also)
+        STUDIES.check_free(space.name, storage)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         device = space.training.device
@@ -168,11 +165,11 @@ def run_study(
             trainable=trainable or TrialTrainable,
         )
         if source.hopeless:
-            raise UserError(
+            raise RequestError(
                 "the first trials all failed for the same reason, so the study was ended: "
                 f"{source.hopeless}; if its settings are at fault, begin another study with others "
-                "(a resume keeps them); if this machine is, mend that and go on by "
-                f"{STUDIES.resumption(space.name, storage, also)}"
+                "(a resume keeps them); if this machine is, mend that and go on by ",
+                Argument("resume", space.name),
             )
         study = load_study(space.name, storage)
         return replace(study, interrupted=interrupted, ended_by=interruption.signal)

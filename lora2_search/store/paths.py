@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import UserError, nearest
+from ..errors import Argument, RequestError, UserError, nearest
 
 HOME_VARIABLE = "LORA2_SEARCH_HOME"
 
@@ -20,7 +20,7 @@ def home() -> Path:
     return writable_folder(folder, f"set {HOME_VARIABLE} to a folder that you may write")
 
 
-def writable_folder(folder: Path, remedy: str) -> Path:
+def writable_folder(folder: Path, *remedy: str | Argument) -> Path:
     """Make ``folder`` and return it.
 
     Raises:
@@ -29,11 +29,11 @@ def writable_folder(folder: Path, remedy: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"cannot make the folder {folder}: {error.strerror or error}; {remedy}"
+        raise RequestError(
+            f"cannot make the folder {folder}: {error.strerror or error}; ", *remedy
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"the folder {folder} cannot be written; {remedy}")
+        raise RequestError(f"the folder {folder} cannot be written; ", *remedy)
     return folder
 
 

@@ -1,14 +1,13 @@
-"""Where studies or suites stand by name, and what a name in use or unknown means."""
+"""Where studies or suites stand by name, and what an unknown name means."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError, did_you_mean
+from ..errors import NameInUse, UserError, did_you_mean
 from .files import Damaged
 from .paths import home
 
@@ -21,13 +20,11 @@ class Shelf:
         what: ``study`` or ``suite``, for messages.
         plural: The same in the plural: the name of the folder.
         file: What each one was begun from, inside its own folder.
-        verb: The command that runs one.
     """
 
     what: str
     plural: str
     file: str
-    verb: str
 
     def folder(self, name: str, storage: Path | None = None) -> Path:
         """Return where the one of that name is, or would be."""
@@ -50,31 +47,15 @@ class Shelf:
             raise UserError(f"no {self.what} named {name} in {shelf}; {hint}")
         return path
 
-    def check_free(self, name: str, storage: Path | None = None, also: Sequence[str] = ()) -> None:
-        """Make sure that a new one may take the name; ``also`` as in ``resumption``.
+    def check_free(self, name: str, storage: Path | None = None) -> None:
+        """Make sure that a new one may take the name.
 
         Raises:
-            UserError: The name is in use.
+            NameInUse: It is in use.
         """
         folder = self.folder(name, storage)
         if (folder / self.file).exists():
-            raise UserError(
-                f"a {self.what} named {name} exists ({folder}); go on with it by "
-                f"{self.resumption(name, storage, also)}, or take another name by --name"
-            )
-
-    def resumption(self, name: str, storage: Path | None = None, also: Sequence[str] = ()) -> str:
-        """Return the options that go on with the one of that name, ready to paste.
-
-        Args:
-            name: Which one.
-            storage: Where it is, when not in the home.
-            also: Options beside those, as the command that was given had them.
-        """
-        options = ["--resume", name]
-        if storage is not None:
-            options += ["--storage", str(storage)]
-        return shlex.join([*options, *also])
+            raise NameInUse(self.what, name, folder)
 
     def check_same(
         self, new: Mapping[str, Any], old: Mapping[str, Any], free: Collection[str]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
 
-from ..errors import UserError
+from ..errors import Argument, RequestError, UserError
 from ..store import SQLITE, home, sqlite_path, sqlite_url, writable_folder
 
 VARIABLE = "MLFLOW_TRACKING_URI"
@@ -60,7 +60,8 @@ def resolve(given: str | None = None) -> str:
     Raises:
         UserError: The URI is of a kind that MLflow would turn into a folder somewhere.
     """
-    uri, origin = given, "--tracking-uri"
+    origin: str | Argument = Argument("tracking_uri")
+    uri = given
     if not uri:
         uri, origin = os.environ.get(VARIABLE), VARIABLE
     if not uri:
@@ -68,14 +69,16 @@ def resolve(given: str | None = None) -> str:
     path = sqlite_path(uri)
     if path is not None and uri != SQLITE and ":memory:" not in uri:
         if "?" in uri:
-            raise UserError(f"{origin} takes no options, and a ? in a path is %3F, but got {uri!r}")
+            message = f" takes no options, and a ? in a path is %3F, but got {uri!r}"
+            raise RequestError(origin, message)
         return sqlite_url(Path(os.path.expanduser(path)))
     scheme = uri.partition(":")[0].partition("+")[0]
     if scheme == "databricks" or ("://" in uri and scheme in (*_DATABASES[:-1], *_REMOTE)):
         return uri.rstrip("/")
-    raise UserError(
-        f"{origin} must be a server (http://host:5000) or a database "
-        f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {shown(uri)!r}"
+    raise RequestError(
+        origin,
+        " must be a server (http://host:5000) or a database "
+        f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {shown(uri)!r}",
     )
 
 
@@ -189,7 +192,7 @@ def prepare(uri: str) -> None:
         return
     from filelock import FileLock
 
-    writable_folder(path.parent, "name another store with --tracking-uri")
+    writable_folder(path.parent, "name another store with ", Argument("tracking_uri"))
     with FileLock(path.with_name(f".{path.name}.lock")):
         if not _has_content(path):
             _create(path)

@@ -18,7 +18,7 @@ from ..config import (
     with_overrides,
     with_settings,
 )
-from ..errors import ConfigError, Problem, UserError, did_you_mean
+from ..errors import Argument, ConfigError, Problem, RequestError, UserError, did_you_mean
 from ..store import Damaged, reading, set_aside, stored_json, write_json
 
 PARTS_FOLDER = "parts"
@@ -219,11 +219,14 @@ def chosen_plan(
     checks = _checks(only)
     count = seeds if seeds is not None else (2 if quick else 6)
     if count < 1:
-        raise UserError(f"--seeds must be at least 1, but got {count}")
+        raise RequestError(Argument("seeds"), f" must be at least 1, but got {count}")
     if not margin > 0:
-        raise UserError(f"--margin must be greater than 0, but got {margin}")
+        raise RequestError(Argument("margin"), f" must be greater than 0, but got {margin}")
     if data is not None and task is not None:
-        raise UserError("--data and --task exclude each other: a file of your own is task custom")
+        raise RequestError(
+            *(Argument("data"), " and ", Argument("task"), " exclude each other: "),
+            "a file of your own is task custom",
+        )
     settings = _settings(model, data, task, quick)
     config = validate(with_overrides(Source(settings), overrides), RunConfig)
     _check(config, checks)
@@ -272,13 +275,13 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
     if adapter.score_loss != "total" and set(checks) & {"scoring", "truth", "ranking"}:
         message = (
             "must be total for the checks scoring, truth and ranking, whose scorings all see the "
-            f"gradients of the whole loss, but got {adapter.score_loss}; choose others by --only"
+            f"gradients of the whole loss, but got {adapter.score_loss}; choose other checks"
         )
         problems.append(Problem("adapter.score_loss", message))
     if adapter.planes < 2 and set(checks) & {"planes", "ranking", "scoring"}:
         message = (
             "must have two planes or more for the checks planes, scoring and ranking: with one "
-            "there is no neighbour, and full scoring is reduced scoring; choose others by --only"
+            "there is no neighbour, and full scoring is reduced scoring; choose other checks"
         )
         problems.append(Problem("adapter.k", message))
     if problems:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import Argument, RequestError
 from ..store import reading, stored_json, write_json
 from .page.page import write_page
 from .page.rows import Row, write_markdown
@@ -75,13 +75,14 @@ def _take(folder: Path, plan: Plan) -> None:
     path = folder / PLAN_FILE
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        remedy = "take another folder by --out, or delete this one"
+        remedy = "take another folder, or delete this one"
         with reading(path, remedy):
             other = stored_json(path, remedy)["fingerprint"]
         if other != plan.fingerprint():
-            raise UserError(
+            raise RequestError(
                 f"{folder} holds verification {other}, but this is {plan.fingerprint()}: its "
-                "settings differ; take another folder by --out"
+                "settings differ; take another folder by ",
+                Argument("out"),
             )
     settings = plan.config.model_dump(mode="json")
     write_json(

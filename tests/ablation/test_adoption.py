@@ -19,11 +19,11 @@ from lora2_search.config.space.schema import Resources
 from lora2_search.config.suite.schema import Suite, validate_suite
 from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.experiments.request import chosen_suite
 from lora2_search.report.archive.archive import unpacked, write_archive
 from lora2_search.report.archive.state import read_state
 from lora2_search.store.record import RunRecord, read_record
 from lora2_search.training.data.inputs import inputs_of
+from tests.support.requests import asked_suite
 from tests.support.stand_in import STEPS, StandIn
 from tests.support.suites import write_run
 
@@ -83,7 +83,7 @@ def begun(plan: Suite, storage: Path, keys: set[str] | None = None, **changes: A
 
 
 def gone_on(archive: Path, storage: Path, *overrides: str, **more: Any) -> dict[str, RunRecord]:
-    chosen = chosen_suite(None, resume_from=archive, storage=storage, overrides=overrides)
+    chosen = asked_suite(None, resume_from=archive, storage=storage, overrides=overrides)
     with unpacked(archive) as source:
         adoption = Adoption(chosen.plan, source, str(archive))
         result = run_suite(
@@ -94,7 +94,7 @@ def gone_on(archive: Path, storage: Path, *overrides: str, **more: Any) -> dict[
 
 def refused(archive: Path, storage: Path, *overrides: str) -> ConfigError:
     """Return why the runs of an archive are not taken, without a Ray."""
-    chosen = chosen_suite(None, resume_from=archive, storage=storage, overrides=overrides)
+    chosen = asked_suite(None, resume_from=archive, storage=storage, overrides=overrides)
     with unpacked(archive) as source, pytest.raises(ConfigError) as caught:
         Adoption(chosen.plan, source, str(archive)).check(TERMS)
     return caught.value
@@ -210,7 +210,7 @@ def test_data_and_model_may_lie_elsewhere(plan: Suite, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "model", moved / "model")
     shutil.move(tmp_path / "data.csv", moved / "data.csv")
     places = [f"data.path={moved}/data.csv", f"model.name_or_path={moved}/model"]
-    chosen = chosen_suite(None, resume_from=archive, overrides=places)
+    chosen = asked_suite(None, resume_from=archive, overrides=places)
     with unpacked(archive) as source:
         adoption = Adoption(chosen.plan, source, str(archive))
         adoption.check(TERMS)
@@ -229,10 +229,10 @@ def test_data_and_model_may_lie_elsewhere(plan: Suite, tmp_path: Path) -> None:
 CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"overrides": ["training.lr=0.5"]}, "begun with other settings .training"),
     ({"overrides": ["seeds=[5, 6]"]}, "may add seeds but must keep"),
-    ({"suite": "quick"}, "name one of the three"),
+    ({"what": "quick"}, "name one of the three"),
     ({"resume": "tiny"}, "name one of the three"),
     ({"from_study": "x"}, "name one of the three"),
-    ({"add_seeds": 2}, "--resume NAME --add-seeds N"),
+    ({"add_seeds": 2}, "say resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
     ({"until_decided": True}, "was begun with a fixed number of seeds"),
 ]
 
@@ -242,26 +242,26 @@ def test_only_its_name_seeds_and_resources_may_change(
     changes: dict[str, Any], words: str, plan: Suite, tmp_path: Path
 ) -> None:
     archive = begun(plan, tmp_path / "there", {"base-seed0"})
-    given = {"suite": None, "storage": tmp_path / "here", **changes}
+    given = {"storage": tmp_path / "here", **changes}
     with pytest.raises(UserError, match=words):
-        chosen_suite(resume_from=archive, **given)
+        asked_suite(resume_from=archive, **given)
 
 
 def test_a_name_in_use_is_refused_with_what_would_be_right(plan: Suite, tmp_path: Path) -> None:
     archive = begun(plan, tmp_path, {"base-seed0"})
-    with pytest.raises(UserError, match=r"tiny exists .* go on with it by --resume tiny --storage"):
-        chosen_suite(None, resume_from=archive, storage=tmp_path)
-    assert chosen_suite(None, resume_from=archive, storage=tmp_path, name="x").plan.name == "x"
+    with pytest.raises(UserError, match=r"tiny exists .* go on with it by resume='tiny'"):
+        asked_suite(None, resume_from=archive, storage=tmp_path)
+    assert asked_suite(None, resume_from=archive, storage=tmp_path, name="x").plan.name == "x"
 
 
 def test_a_folder_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no archive of a suite"):
-        chosen_suite(None, resume_from=tmp_path)
+        asked_suite(None, resume_from=tmp_path)
 
 
 def test_added_seeds_are_noted_as_added(plan: Suite, tmp_path: Path) -> None:
     archive = begun(plan, tmp_path / "there", {"base-seed0"})
-    grown = chosen_suite(None, resume_from=archive, overrides=["seeds=3"]).plan
+    grown = asked_suite(None, resume_from=archive, overrides=["seeds=3"]).plan
     assert (grown.seed_list, grown.added_seeds) == ([0, 1, 2], [2])
 
 
@@ -270,7 +270,7 @@ def test_a_suite_that_runs_until_it_is_decided_keeps_the_seeds_that_it_has(
 ) -> None:
     looking = plan.model_copy(update={"until_decided": True, "seeds": [0, 1, 2, 3]})
     archive = begun(looking, tmp_path / "there", {"base-seed0"})
-    again = chosen_suite(None, resume_from=archive).plan
+    again = asked_suite(None, resume_from=archive).plan
     assert again.until_decided and again.seed_list == [0, 1, 2, 3]
 
 

@@ -190,7 +190,7 @@ def test_all_mistakes_of_a_file_come_together_with_file_and_line(
         (["ablate", "--suite", "quik"], ["no file quik", '"quick"']),
         (["ablate", "--resume", "absent"], ["no suite named absent"]),
         (["ablate", "--suite", "quick", "--set", "seeds=0"], ["seeds"]),
-        (["ablate", "--suite", "quick", "--add-seeds", "5"], ["--resume NAME --add-seeds N"]),
+        (["ablate", "--suite", "quick", "--add-seeds", "5"], ["--resume NAME with --add-seeds N"]),
         (["ablate", "--suite", "quick", "--from-study", "x"], ["name one of the three"]),
         (["ablate", "--from-study", "absent"], ["no study named absent"]),
         (["ablate", "--resume", "absent", "--dry-run"], ["no suite named absent"]),

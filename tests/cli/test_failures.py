@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from lora2_search.cli.console.say import explained, going_on_by
-from lora2_search.errors import ConfigError, Problem, UserError
+from lora2_search.cli.console.say import explained, going_on_by, option
+from lora2_search.errors import Argument, ConfigError, NameInUse, Problem, RequestError, UserError
 from lora2_search.signals import Interrupted
 
 
@@ -70,6 +70,43 @@ def test_the_help_of_a_verb_of_two_words_can_be_pasted(
     with pytest.raises(typer.Exit), explained("runs show"):
         raise UserError("nothing there")
     assert "options: lora2-search runs show --help\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("storage", "uri", "ends"),
+    [
+        (None, None, ""),
+        ("/shared/my studies", None, " --storage '/shared/my studies'"),
+        (None, "http://tracks:5000", " --tracking-uri http://tracks:5000"),
+        (None, "http://me:secret@tracks:5000", " --tracking-uri 'http://me:***@tracks:5000'"),
+    ],
+)
+def test_a_name_in_use_is_told_with_the_options_that_go_on(
+    storage: str | None, uri: str | None, ends: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = NameInUse("study", "tiny", Path("/home/studies/tiny"))
+    with pytest.raises(typer.Exit), explained("tune", storage and Path(storage), uri):
+        raise error
+    assert capsys.readouterr().err.startswith(
+        "a study named tiny exists (/home/studies/tiny); go on with it by "
+        f"--resume tiny{ends}, or take another name\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "python", "written"),
+    [
+        (Argument("add_seeds"), "add_seeds", "--add-seeds"),
+        (Argument("resume", "a b"), "resume='a b'", "--resume 'a b'"),
+        (Argument("overrides", "seeds=3"), "overrides=['seeds=3']", "--set seeds=3"),
+    ],
+)
+def test_an_argument_is_named_as_python_and_as_the_command_line_write_it(
+    argument: Argument, python: str, written: str
+) -> None:
+    error = RequestError("say ", argument, " alone")
+    assert str(error) == f"say {python} alone"
+    assert error.words(option) == f"say {written} alone"
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from lora2_search import api
 from lora2_search.cli.app import app
-from lora2_search.experiments import api
 from lora2_search.store.record import read_record
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from lora2_search.experiments import api
+from lora2_search import api
 from lora2_search.search.storage import stored_trials
 from lora2_search.store.record import read_record
 from lora2_search.tracking.uri import DATABASE

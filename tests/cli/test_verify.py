@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lora2_search.cli.app import app
-from lora2_search.cli.commands import verify as module
+from lora2_search.experiments import verify as module
 from lora2_search.tracking.uri import DATABASE
 
 

@@ -8,14 +8,13 @@ import yaml
 from lora2_search.config.run import RunConfig
 from lora2_search.config.space.schema import load_space
 from lora2_search.config.suite.schema import load_suite
-from lora2_search.errors import ConfigError, Problem, UserError
-from lora2_search.experiments.request import chosen_space, chosen_suite
-from lora2_search.experiments.run import chosen_run, run_folder
+from lora2_search.errors import ConfigError, NameInUse, Problem, UserError
+from lora2_search.experiments.train import run_folder
 from lora2_search.search.storage import opened
 from lora2_search.search.study import STUDIES
 from lora2_search.store.lock import owned
 from lora2_search.store.record import RunRecord
-from lora2_search.tracking.uri import options, resolve
+from tests.support.requests import asked_run, asked_space, asked_suite
 
 
 def take(home: Path, *parts: str) -> None:
@@ -25,11 +24,11 @@ def take(home: Path, *parts: str) -> None:
 
 
 def test_a_space_is_called_by_its_file_and_numbered_where_that_is_taken(own_home: Path) -> None:
-    assert chosen_space("quickstart").plan.name == "quickstart"
+    assert asked_space("quickstart").plan.name == "quickstart"
     take(own_home, "studies", "quickstart", "space.yaml")
-    assert chosen_space("quickstart").plan.name == "quickstart-2"
+    assert asked_space("quickstart").plan.name == "quickstart-2"
     take(own_home, "studies", "quickstart-2", "space.yaml")
-    assert chosen_space("quickstart").plan.name == "quickstart-3"
+    assert asked_space("quickstart").plan.name == "quickstart-3"
 
 
 def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) -> None:
@@ -40,50 +39,40 @@ def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) 
     with opened(folder, "quickstart") as (study, _):
         first, second = study.ask(), study.ask()
         study.tell(first, 0.5)
-        chosen_space("quickstart", say=told.append)
+        asked_space("quickstart", say=told.append)
         with owned(folder):
-            chosen_space("quickstart", say=told.append)
+            asked_space("quickstart", say=told.append)
         study.tell(second, 0.5)
-    chosen_space("quickstart", say=told.append)
+    asked_space("quickstart", say=told.append)
     (folder / "space.yaml").write_text("- broken")
-    chosen_space("quickstart", say=told.append)
-    again = "go on with it by: lora2-search tune --resume quickstart"
+    asked_space("quickstart", say=told.append)
+    again = "go on with it by resume='quickstart'"
     assert [line.removesuffix("; this one is quickstart-2") for line in told] == [
         f"quickstart exists (1 of 2 trials; {again})",
         "quickstart exists (1 of 2 trials; it is running)",
         "quickstart exists (2 of 2 trials)",
         "quickstart exists, but its space.yaml is broken",
     ]
-    chosen_space("quickstart", name="other", say=told.append)
+    asked_space("quickstart", name="other", say=told.append)
     assert len(told) == 4
 
 
-@pytest.mark.parametrize(
-    ("given", "ends"),
-    [
-        ("http://tracks:5000", " --tracking-uri http://tracks:5000"),
-        ("http://me:secret@tracks:5000", " --tracking-uri 'http://me:***@tracks:5000'"),
-        (None, ""),
-    ],
-)
-def test_what_goes_on_with_a_study_or_a_run_names_the_store_that_was_asked_for(
-    given: str | None, ends: str, own_home: Path
-) -> None:
-    also = options(resolve(given))
+def test_an_error_about_a_name_in_use_says_which_and_where(own_home: Path) -> None:
     folder = own_home / "studies" / "quickstart"
     folder.mkdir(parents=True)
     load_space("quickstart", ["trials=2"]).write(folder)
-    told: list[str] = []
-    chosen_space("quickstart", say=told.append, also=also)
-    assert told[0].endswith(f"--resume quickstart{ends}); this one is quickstart-2")
-    with pytest.raises(UserError) as caught:
-        STUDIES.check_free("quickstart", also=also)
-    assert f"--resume quickstart{ends}, or take another name" in str(caught.value)
-    config = RunConfig(task="sentiment")
+    with pytest.raises(NameInUse) as caught:
+        STUDIES.check_free("quickstart")
+    error = caught.value
+    assert (error.kind, error.name, error.folder) == ("study", "quickstart", folder)
+    assert str(error) == (
+        f"a study named quickstart exists ({folder}); go on with it by resume='quickstart', "
+        "or take another name"
+    )
     take(own_home, "runs", "one", "record.json")
-    with pytest.raises(UserError) as caught:
-        chosen_run(config, name="one", also=also)
-    assert f"--resume one{ends}, or take another name" in str(caught.value)
+    with pytest.raises(NameInUse) as caught:
+        asked_run(RunConfig(task="sentiment"), name="one")
+    assert (caught.value.kind, caught.value.name) == ("run", "one")
 
 
 def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) -> None:
@@ -91,16 +80,16 @@ def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) ->
     folder.mkdir(parents=True)
     load_suite("quick", ["seeds=3"]).write(folder)
     told: list[str] = []
-    assert chosen_suite("quick", storage=tmp_path, say=told.append).plan.name == "quick-2"
+    assert asked_suite("quick", storage=tmp_path, say=told.append).plan.name == "quick-2"
     (line,) = told
     assert line.startswith("quick exists (0 of ")
-    assert f"lora2-search ablate --resume quick --storage {tmp_path}); this one is quick-2" in line
+    assert line.endswith("go on with it by resume='quick'); this one is quick-2")
 
 
 def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("task: custom\ndata:\n  path: a.csv\n  text: [review]\n")
-    chosen = chosen_run(path, overrides=["data.label=verdict"])
+    chosen = asked_run(path, overrides=["data.label=verdict"])
     late = [Problem("data.text.0", "a"), Problem("data.label", "b"), Problem("seed", "c", "here")]
     late += [Problem("model.name_or_path", "d")]
     with pytest.raises(ConfigError) as caught, chosen.placing():
@@ -115,40 +104,40 @@ def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path
 
 def test_a_suite_is_numbered_too_and_apart_from_studies(own_home: Path) -> None:
     take(own_home, "studies", "quick", "space.yaml")
-    assert chosen_suite("quick").plan.name == "quick"
+    assert asked_suite("quick").plan.name == "quick"
     take(own_home, "suites", "quick", "suite.yaml")
-    assert chosen_suite("quick").plan.name == "quick-2"
+    assert asked_suite("quick").plan.name == "quick-2"
 
 
 @pytest.mark.parametrize("asked", [{"name": "mine"}, {"overrides": ["name=mine"]}])
 def test_a_name_that_was_asked_for_is_never_changed(asked: dict, own_home: Path) -> None:
     take(own_home, "studies", "mine", "space.yaml")
-    assert chosen_space("quickstart", **asked).plan.name == "mine"
+    assert asked_space("quickstart", **asked).plan.name == "mine"
     take(own_home, "suites", "mine", "suite.yaml")
-    assert chosen_suite("quick", **asked).plan.name == "mine"
+    assert asked_suite("quick", **asked).plan.name == "mine"
 
 
 @pytest.mark.parametrize("name", ["42", "no", "1e3", "2024-01-01"])
 def test_a_name_that_yaml_would_read_as_something_else_is_a_name(name: str) -> None:
-    assert chosen_space("quickstart", name=name).plan.name == name
-    assert chosen_suite("quick", name=name).plan.name == name
+    assert asked_space("quickstart", name=name).plan.name == name
+    assert asked_suite("quick", name=name).plan.name == name
 
 
 def test_an_empty_name_is_refused() -> None:
     with pytest.raises(ConfigError, match="name"):
-        chosen_space("quickstart", name="")
+        asked_space("quickstart", name="")
 
 
 def test_a_storage_folder_has_names_of_its_own(own_home: Path, tmp_path: Path) -> None:
     take(own_home, "studies", "quickstart", "space.yaml")
-    assert chosen_space("quickstart", storage=tmp_path).plan.name == "quickstart"
+    assert asked_space("quickstart", storage=tmp_path).plan.name == "quickstart"
 
 
 def test_a_space_from_python_is_taken_as_it_is() -> None:
     space = load_space("quickstart")
-    assert chosen_space(space).plan is space
+    assert asked_space(space).plan == space
     with pytest.raises(UserError, match="change the object itself"):
-        chosen_space(space, overrides=["adapter.k=4"])
+        asked_space(space, overrides=["adapter.k=4"])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +156,7 @@ def test_a_stored_suite_keeps_the_way_in_which_it_gets_its_seeds(
     folder.mkdir(parents=True)
     load_suite("quick", changes).write(folder)
     with pytest.raises(UserError, match=words):
-        chosen_suite(None, resume="quick", storage=tmp_path, **asked)
+        asked_suite(None, resume="quick", storage=tmp_path, **asked)
 
 
 def test_a_stored_suite_gets_more_seeds_and_goes_on_until_it_is_decided(tmp_path: Path) -> None:
@@ -175,15 +164,15 @@ def test_a_stored_suite_gets_more_seeds_and_goes_on_until_it_is_decided(tmp_path
         folder = tmp_path / "suites" / name
         folder.mkdir(parents=True)
         load_suite("quick", [f"name={name}", "seeds=3", "seed=6", *more]).write(folder)
-    grown = chosen_suite(None, resume="fixed", storage=tmp_path, add_seeds=2).plan
+    grown = asked_suite(None, resume="fixed", storage=tmp_path, add_seeds=2).plan
     assert grown.seed_list == [6, 7, 8, 9, 10]
-    going = chosen_suite(None, resume="open", storage=tmp_path).plan
+    going = asked_suite(None, resume="open", storage=tmp_path).plan
     assert going.until_decided and going.seed_list == [6, 7, 8]
 
 
 def test_the_copy_of_a_suite_that_ran_begins_anew(tmp_path: Path) -> None:
     stored = load_suite("quick", ["seed=6", "seeds=3", "added_seeds=[8]", "tuned={}"])
-    plan = chosen_suite(stored.write(tmp_path), storage=tmp_path).plan
+    plan = asked_suite(stored.write(tmp_path), storage=tmp_path).plan
     assert plan.seed_list == [6, 7, 8] and not plan.added_seeds and plan.tuned is None
 
 
@@ -212,7 +201,7 @@ def test_what_a_suite_writes_of_itself_is_refused_in_a_file_of_ones_own(
 ) -> None:
     path = by_hand(tmp_path, **more)
     with pytest.raises(ConfigError, match="leave it out") as caught:
-        chosen_suite(path, storage=tmp_path)
+        asked_suite(path, storage=tmp_path)
     (problem,) = caught.value.problems
     line = path.read_text()[: path.read_text().index(key.rpartition(".")[2] + ":")].count("\n") + 1
     assert (problem.key, problem.where) == (key, f"{path}:{line}")
@@ -221,7 +210,7 @@ def test_what_a_suite_writes_of_itself_is_refused_in_a_file_of_ones_own(
 def test_what_a_suite_writes_of_itself_is_refused_in_an_assignment(tmp_path: Path) -> None:
     assigned = "tuning.extended={base: [{training.lr: 0.4}]}"
     with pytest.raises(ConfigError, match="--set tuning.extended=.* leave it out; `extend`"):
-        chosen_suite(by_hand(tmp_path), overrides=[assigned], storage=tmp_path)
+        asked_suite(by_hand(tmp_path), overrides=[assigned], storage=tmp_path)
 
 
 def test_trials_that_a_suite_added_stay_with_it_and_not_with_its_copy(tmp_path: Path) -> None:
@@ -229,14 +218,14 @@ def test_trials_that_a_suite_added_stay_with_it_and_not_with_its_copy(tmp_path: 
     folder.mkdir(parents=True)
     ran = load_suite(str(by_hand(tmp_path, tuning={**GRID, "extended": TRIAL})))
     stored = ran.write(folder)
-    going_on = chosen_suite(None, resume="mine", storage=tmp_path).plan.tuning
+    going_on = asked_suite(None, resume="mine", storage=tmp_path).plan.tuning
     assert going_on is not None and going_on.extended == TRIAL
-    copy = chosen_suite(stored, storage=tmp_path).plan.tuning
+    copy = asked_suite(stored, storage=tmp_path).plan.tuning
     assert copy is not None and copy.extended == {}
 
 
 def test_overrides_reach_the_space_and_fix_what_was_searched() -> None:
-    space = chosen_space("quickstart", overrides=["adapter.k=4", "trials=30"]).plan
+    space = asked_space("quickstart", overrides=["adapter.k=4", "trials=30"]).plan
     assert (space.adapter.k, space.trials) == (4, 30)
     assert "adapter.k" not in space.search
 
@@ -245,15 +234,15 @@ def test_a_stored_study_is_resumed_with_its_own_space(own_home: Path) -> None:
     folder = own_home / "studies" / "mine"
     folder.mkdir(parents=True)
     load_space("quickstart", ["name=mine", "adapter.k=4"]).write(folder)
-    space = chosen_space(None, resume="mine", overrides=["trials=30"]).plan
+    space = asked_space(None, resume="mine", overrides=["trials=30"]).plan
     assert (space.name, space.adapter.k, space.trials) == ("mine", 4, 30)
     with pytest.raises(UserError, match="did you mean"):
-        chosen_space(None, resume="mien")
+        asked_space(None, resume="mien")
 
 
 def test_a_run_is_called_by_its_settings_so_that_the_same_go_on() -> None:
-    first, again = (chosen_run(RunConfig(task="sentiment")).plan for _ in range(2))
-    other = chosen_run(RunConfig(task="sentiment"), overrides=["seed=1"]).plan
+    first, again = (asked_run(RunConfig(task="sentiment")).plan for _ in range(2))
+    other = asked_run(RunConfig(task="sentiment"), overrides=["seed=1"]).plan
     assert first.name == again.name
     assert first.name.startswith("sentiment-lora2-")
     assert other.name != first.name
@@ -266,13 +255,13 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
     config = RunConfig(task="sentiment", seed=4)
     record = RunRecord(fingerprint=config.fingerprint(), config=config.model_dump(mode="json"))
     record.write(folder)
-    with pytest.raises(UserError, match="a run named mine exists .* --resume mine"):
-        chosen_run(config, name="mine")
-    assert chosen_run(None, resume="mine").plan.config == config
+    with pytest.raises(UserError, match="a run named mine exists .* by resume='mine', or"):
+        asked_run(config, name="mine")
+    assert asked_run(None, resume="mine").plan.config == config
     with pytest.raises(UserError, match='did you mean "mine"'):
-        chosen_run(None, resume="mien")
-    with pytest.raises(UserError, match="--resume mine without other settings"):
-        chosen_run(None, resume="mine", overrides=["seed=1"])
+        asked_run(None, resume="mien")
+    with pytest.raises(UserError, match="resume='mine' without other settings"):
+        asked_run(None, resume="mine", overrides=["seed=1"])
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", ".."])
@@ -285,4 +274,4 @@ def test_a_wrong_setting_of_a_run_is_named_with_its_place(tmp_path: Path) -> Non
     path = tmp_path / "run.yaml"
     path.write_text("task: rte\nadapter: {kk: 4}\n")
     with pytest.raises(ConfigError, match=r"run\.yaml:2: adapter\.kk: unknown key"):
-        chosen_run(path)
+        asked_run(path)

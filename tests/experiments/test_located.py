@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lora2_search.config.yaml import Source
-from lora2_search.experiments.request import chosen_space, chosen_suite, located
-from lora2_search.experiments.run import chosen_run
+from lora2_search.experiments.request import located
+from tests.support.requests import asked_run, asked_space, asked_suite
 
 
 def test_paths_are_absolute_wherever_they_are_written(
@@ -52,9 +52,9 @@ def test_what_is_stored_of_a_request_leads_to_its_files_from_another_folder(
     for name, text in {"run": "", **more}.items():
         (tmp_path / f"{name}.yaml").write_text(run + text)
     plans = [
-        chosen_run("run.yaml").plan.config,
-        chosen_run("run.yaml", overrides=["data.path=./d.csv"]).plan.config,
-        chosen_space("space.yaml").plan,
-        chosen_suite("suite.yaml").plan,
+        asked_run("run.yaml").plan.config,
+        asked_run("run.yaml", overrides=["data.path=./d.csv"]).plan.config,
+        asked_space("space.yaml").plan,
+        asked_suite("suite.yaml").plan,
     ]
     assert [plan.data.path for plan in plans] == [str(tmp_path / "d.csv")] * 4

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lora2_search.errors import ConfigError
-from lora2_search.experiments.suite import check_suite_inputs, suite_parent
+from lora2_search.experiments.ablate import check_suite_inputs, suite_parent
 from lora2_search.tracking.spool.params import flat
 from tests.ablation.test_runner import suite
 

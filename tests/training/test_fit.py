@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from lora2_search import api
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
-from lora2_search.experiments import api
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.loop.prepare import check_loading
 from lora2_search.training.models.load import load_base

@@ -12,9 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lora2_search.api import train
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import ConfigError
-from lora2_search.experiments.api import train
 from lora2_search.store.record import RunRecord, read_record
 from lora2_search.training.data.inputs import changes_between, check_kept, inputs_of, inputs_with
 from lora2_search.training.data.load import load_data

@@ -14,7 +14,7 @@ from ...ablation import SuiteResult, suite_folder
 from ...analysis import Analysis, analyse_tasks
 from ...config.suite import SUITE_FILE, Suite
 from ...errors import UserError
-from ...experiments import chosen_suite, run_chosen_suite
+from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
 from ...report import (
     PAGE_FILE,
     Row,
@@ -26,7 +26,7 @@ from ...report import (
     suite_tables,
 )
 from ...signals import Interrupted
-from ...tracking import options, resolve
+from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json, print_rows
@@ -60,50 +60,43 @@ def run_ablate(
         Interrupted: It was; says how to go on.
     """
     uri = resolve(tracking_uri)
-    chosen = chosen_suite(
+    request = SuiteRequest(
         suite,
-        overrides=overrides,
-        name=name,
-        resume=resume,
+        overrides,
+        name,
+        resume,
         resume_from=resume_from,
-        storage=storage,
         from_study=from_study,
         add_seeds=add_seeds,
         until_decided=until_decided,
-        say=narrator(as_json),
-        also=options(uri),
     )
-    plan = chosen.plan
+    resolved = resolve_suite(request, storage)
+
+    def again(called: str, *words: str) -> str:
+        return command("ablate", "--resume", called, *words, storage=storage, tracking_uri=uri)
+
+    resolved.say_taken(narrator(as_json), again)
+    plan = resolved.plan
     if dry:
         if resume_from is not None:
             raise UserError(
                 "--dry-run counts the runs of this home, not those of an archive; leave out "
                 "--resume-from, or run it: what the archive holds is not trained again"
             )
-        with chosen.placing():
+        with resolved.placing():
             suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
         return
     view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
-    goes_on = resume is not None or resume_from is not None
+    goes_on = resolved.goes_on or resume_from is not None
     beginning = _beginning(plan, goes_on, add_seeds)
-    words = ["--resume", plan.name, *([] if reuse else ["--no-reuse"])]
-    again = command("ablate", *words, storage=storage, tracking_uri=uri)
+    going_on = again(plan.name, *([] if reuse else ["--no-reuse"]))
     begun = suite_folder(plan.name, storage) / SUITE_FILE
     with (
-        going_on_by(again, begun),
-        chosen.placing(),
+        going_on_by(going_on, begun),
         watched(view, *beginning) as observers,
     ):
-        result = run_chosen_suite(
-            chosen,
-            resume=resume is not None,
-            archive=resume_from,
-            address=address,
-            storage=storage,
-            tracking_uri=uri,
-            reuse=reuse,
-            observers=observers,
-            say=view.say,
+        result = ablate_suite(
+            resolved, RunOptions(storage, address, uri, reuse, observers, view.say)
         )
         if result.interrupted:
             raise Interrupted(result.ended_by or Signals.SIGINT)

@@ -8,11 +8,11 @@ from typing import Any
 
 from ...config import RunConfig, RunInfo, named_metric
 from ...errors import UserError
-from ...experiments import chosen_run, train, trial_run
+from ...experiments import Request, RunOptions, resolve_run, train_run, trial_run
 from ...report import always
 from ...search import load_study
 from ...store import ADAPTER_FOLDER, RECORD_FILE, RunRecord
-from ...tracking import options, resolve
+from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
@@ -40,25 +40,20 @@ def run_train(
         Interrupted: It was; says how to go on.
     """
     uri = resolve(tracking_uri)
+    if config is None and from_study is None and resume is None:
+        raise UserError("name a file of settings (--config), a --from-study, or a run to --resume")
     source = _source(config, from_study, trial, storage)
-    chosen = chosen_run(source, overrides=overrides, name=name, resume=resume, also=options(uri))
-    run = chosen.plan
+    resolved = resolve_run(Request(source, overrides, name, resume))
+    run = resolved.plan
     begins = f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}"
     view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
     again = command("train", "--resume", run.name, tracking_uri=uri)
     with (
         going_on_by(again, run.folder / RECORD_FILE),
-        chosen.placing(),
         watched(view, begins) as observers,
     ):
-        record = train(
-            None if resume else run.config,
-            name=name,
-            resume=resume,
-            tracking_uri=uri,
-            observers=observers,
-            say=view.say,
-        )
+        options = RunOptions(tracking_uri=uri, observers=observers, say=view.say)
+        record = train_run(resolved, options)
     result = _result(run, record, uri)
     if as_json:
         print_json(result)

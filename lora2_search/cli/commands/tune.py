@@ -9,10 +9,10 @@ from signal import Signals
 import typer
 
 from ...config.space import SPACE_FILE, Space
-from ...experiments import chosen_space, study_progress, tune
+from ...experiments import Request, RunOptions, resolve_space, study_progress, tune_space
 from ...search import study_folder
 from ...signals import Interrupted
-from ...tracking import options, resolve
+from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, print_study, study_result
 from ..console.rows import print_json
@@ -40,41 +40,27 @@ def run_tune(
         Interrupted: It was; says how to go on.
     """
     uri = resolve(tracking_uri)
-    chosen = chosen_space(
-        space,
-        overrides=overrides,
-        name=name,
-        resume=resume,
-        storage=storage,
-        say=narrator(as_json),
-        also=options(uri),
-    )
-    plan = chosen.plan
+    resolved = resolve_space(Request(space, overrides, name, resume), storage)
+
+    def again(called: str) -> str:
+        return command("tune", "--resume", called, storage=storage, tracking_uri=uri)
+
+    resolved.say_taken(narrator(as_json), again)
+    plan = resolved.plan
     if dry:
-        with chosen.placing():
+        with resolved.placing():
             dry_run(plan, storage, as_json, here=address is None)
         return
     stream = sys.stderr if as_json else sys.stdout
     # Trials that have ended are not told again on a resume.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
     view = LiveView(plan.runs, stream=stream, earlier=earlier)
-    again = command("tune", "--resume", plan.name, storage=storage, tracking_uri=uri)
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
-        going_on_by(again, begun),
-        chosen.placing(),
-        watched(view, _beginning(plan, resume is not None)) as observers,
+        going_on_by(again(plan.name), begun),
+        watched(view, _beginning(plan, resolved.goes_on)) as observers,
     ):
-        study = tune(
-            None if resume else plan,
-            overrides=overrides if resume else (),
-            resume=resume,
-            address=address,
-            storage=storage,
-            tracking_uri=uri,
-            observers=observers,
-            say=view.say,
-        )
+        study = tune_space(resolved, RunOptions(storage, address, uri, True, observers, view.say))
         if study.interrupted:
             raise Interrupted(study.ended_by or Signals.SIGINT)
     result = study_result(study, storage, uri)

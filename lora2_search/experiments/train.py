@@ -1,0 +1,189 @@
+"""``train``: a single run, tracked in MLflow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..config import NAME_PATTERN, RunConfig, RunInfo, Source, read_yaml, validate, with_overrides
+from ..errors import Argument, NameInUse, RequestError, UserError, did_you_mean
+from ..search import Study, trial_key
+from ..store import (
+    CHECKPOINT_FOLDER,
+    RECORD_FILE,
+    Damaged,
+    RunRecord,
+    home,
+    owned,
+    read_record,
+    readable_record,
+)
+from ..tracking import ParentInfo, Tracked, ended_as_failed
+from ..tracking import resolve as resolve_uri
+from ..training import Beginning, Observer, check_kept
+from .preflight import check_inputs
+from .request import Request, Resolved, RunOptions, located, refuse_both
+
+if TYPE_CHECKING:
+    from ..training import Report
+
+RUNS_FOLDER = "runs"
+
+
+def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
+    """Return the run that ``train`` makes.
+
+    Without a name it is called by task, method and fingerprint: the same settings go on with the
+    same run.
+
+    Raises:
+        ConfigError: Everything that is wrong with the configuration.
+        UserError: The name is in use or unknown, or both a file and a run to resume are named.
+    """
+    config, name, resume = request.what, request.name, request.resume
+    if resume is not None:
+        refuse_both(
+            "run", resume, config, name or ("other settings" if request.overrides else None)
+        )
+        stored = _stored_run(resume)
+        return Resolved(_run(validate(stored, RunConfig), resume), stored, goes_on=True)
+    if config is None:
+        settings_of = ("name a file of settings (", Argument("config"), ")")
+        raise RequestError(*settings_of, ", or a run to ", Argument("resume"))
+    if isinstance(config, RunConfig):
+        config = Source(config.model_dump(mode="python"))
+    source = config if isinstance(config, Source) else read_yaml(Path(config).expanduser())
+    source = with_overrides(source, request.overrides)
+    source.check_size()
+    source = located(source)
+    settings = validate(source, RunConfig)
+    if name is not None and (run_folder(name) / RECORD_FILE).exists():
+        raise NameInUse("run", name, run_folder(name))
+    default = f"{settings.task}-{settings.method}-{settings.fingerprint()[:8]}"
+    return Resolved(_run(settings, name or default), source)
+
+
+def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
+    """Make a run that was resolved, or go on with it, and track it in MLflow.
+
+    Raises:
+        ConfigError: Everything that is wrong with the model or the data.
+        UserError: The loss is no longer finite, or another process makes the run.
+    """
+    from ..training import check_loading
+
+    run, say = resolved.plan, options.say
+    parent = ParentInfo(
+        kind="study",
+        name=run.name,
+        config=run.config,
+        description=f"`lora2-search train`: {run.config.task}, {run.config.method}",
+    )
+    tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
+    with resolved.placing():
+        told = check_inputs(run.config, say)
+        check_kept([run.folder])
+        check_loading(run.config)
+    if resolved.goes_on and (line := _lost_checkpoint(run)):
+        say(line)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with owned(run.folder), ended_as_failed(tracked):
+        record = _trained(run, [tracked, Beginning(told, say), *options.observers])
+        tracked.close("COMPLETE", winner=run)
+    return record
+
+
+def run_folder(name: str) -> Path:
+    """Return where the single run of that name is, or would be.
+
+    Raises:
+        UserError: It is no name but a path.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UserError(f"a name is letters, digits, dots and dashes, no path, but got {name!r}")
+    return home() / RUNS_FOLDER / name
+
+
+def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
+    """Return a trial of a study as a run, by default the best; ``None`` where none is complete.
+
+    Raises:
+        UserError: There is no trial of that number.
+    """
+    trial = study.best
+    if number is not None:
+        trial = next((item for item in study.trials if item.number == number), None)
+        if trial is None:
+            have = f"it has 0 to {len(study.trials) - 1}" if study.trials else "it has none yet"
+            raise UserError(f"{study.name} has no trial {number}; {have}")
+    if trial is None:
+        return None
+    params = dict(trial.params)
+    config = study.space.run_config(params)
+    return RunInfo(
+        trial_key(trial.number),
+        f"trial {trial.number}",
+        config,
+        params,
+        trial.folder,
+        metric=study.space.objective.metric,
+    )
+
+
+def _run(config: RunConfig, name: str) -> RunInfo:
+    return RunInfo(name, name, config, {}, run_folder(name))
+
+
+def _stored_run(name: str) -> Source:
+    record = read_record(run_folder(name))
+    if record is None and run_folder(name).is_dir():
+        remedy = f"restore it from a copy, or delete {run_folder(name)}"
+        raise Damaged(run_folder(name) / RECORD_FILE, "it is missing", remedy)
+    if record is None:
+        folder = home() / RUNS_FOLDER
+        known = [path.parent.name for path in folder.glob(f"*/{RECORD_FILE}")]
+        hint = did_you_mean(name, known) if known else "there are no runs yet"
+        raise UserError(f"no run named {name} in {folder}; {hint}")
+    return Source(record.config, name=str(run_folder(name) / RECORD_FILE))
+
+
+def _lost_checkpoint(run: RunInfo) -> str | None:
+    """Say that a run which was measured before begins anew; ``None`` where it goes on."""
+    from ..training import has_checkpoint
+
+    record = read_record(run.folder)
+    if record is None or record.status == "completed" or not record.history:
+        return None
+    if has_checkpoint(run.folder):
+        return None
+    return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run begins anew"
+
+
+def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:
+    from ..training import run as run_to_the_end
+
+    for observer in observers:
+        observer.started(run)
+    try:
+        record = run_to_the_end(run.config, run.folder, _Told(run, observers))
+    except Exception as error:
+        for observer in observers:
+            observer.ended(run, "FAIL", readable_record(run.folder), str(error))
+        raise
+    for observer in observers:
+        observer.ended(run, "COMPLETE", record, "")
+    return record
+
+
+class _Told:
+    """A reporter that tells observers."""
+
+    def __init__(self, run: RunInfo, observers: Sequence[Observer]) -> None:
+        self._run, self._observers = run, observers
+
+    def report(self, report: Report) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.reported(self._run, report)

@@ -1,0 +1,92 @@
+"""``tune``: a study, tracked in MLflow, and its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..config.space import SPACE_FILE, Space, space_source, validate_space
+from ..errors import Argument
+from ..search import STUDIES, Study, run_study, study_folder
+from ..store import damaged_records
+from ..tracking import ParentInfo, Tracked, ended_as_failed
+from ..tracking import resolve as resolve_uri
+from ..training import Beginning
+from .preflight import check_inputs
+from .progress import study_progress
+from .request import Kind, Request, Resolved, RunOptions, resolve
+from .train import trial_run
+
+_SPACES = Kind(
+    STUDIES,
+    space_source,
+    validate_space,
+    Space.model_dump,
+    study_progress,
+    (
+        *("name a space, for example ", Argument("space", "quickstart.yaml")),
+        *(", or a study to ", Argument("resume")),
+    ),
+)
+
+
+def resolve_space(request: Request[Space], storage: Path | None = None) -> Resolved[Space]:
+    """Return the space that ``tune`` runs, checked, under a name that is free unless asked for.
+
+    Raises:
+        ConfigError: Everything that is wrong with it.
+        UserError: No such file or study, or both a space and a study to resume are named.
+    """
+    return resolve(_SPACES, request, storage)
+
+
+def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
+    """Search a space that was resolved, or go on with its study.
+
+    The study is tracked in MLflow, and its page is written when it ends.
+
+    Raises:
+        ConfigError: Everything that is wrong with the model or the data.
+        UserError: The name is in use, the cluster or the hub cannot be reached.
+    """
+    plan, say = resolved.plan, options.say
+    folder = study_folder(plan.name, options.storage)
+    parent = ParentInfo(
+        kind="study",
+        name=plan.name,
+        config=plan,
+        columns=tuple(plan.search),
+        description=f"`lora2-search tune`: {plan.task}, {plan.method}",
+    )
+    tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
+    with resolved.placing(), ended_as_failed(tracked):
+        for damage in damaged_records(folder) if resolved.goes_on else ():
+            say(f"{damage.path} is damaged: {damage.why}; the study goes on without it")
+        judged_by = {"objective.metric": plan.objective.metric}
+        told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
+        study = run_study(
+            plan,
+            resume=resolved.goes_on,
+            storage=options.storage,
+            address=options.address,
+            observers=[tracked, Beginning(told, say), *options.observers],
+            say=say,
+        )
+        _finish(study, tracked)
+    return study
+
+
+def _finish(study: Study, tracked: Tracked) -> None:
+    from ..report import write_study_page
+
+    space = study.folder / SPACE_FILE
+    if study.interrupted:
+        tracked.close("STOPPED", reason="interrupted", artifacts=[space])
+        return
+    page = write_study_page(study.folder)
+    winner = trial_run(study)
+    tracked.close(
+        "COMPLETE" if winner else "FAIL",
+        reason="" if winner else "no trial was completed",
+        winner=winner,
+        artifacts=[space, page],
+    )
