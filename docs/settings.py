@@ -13,9 +13,9 @@ from lora2_search.config.run import RunConfig
 PAGE = Path(__file__).with_name("settings.md")
 HEAD = """# Settings of a run
 
-Written by `python docs/settings.py`. They stand in the YAML of `train`, `tune` and `ablate` alike,
-and `--set key=value` lays any of them over a file. Fractions of steps (`0.1`) keep a schedule's
-shape when the data grow; whole numbers are steps.
+`python docs/settings.py` writes this page. `train`, `tune` and `ablate` read the same settings
+from their YAML, and `--set key=value` overrides any of them. A fraction of steps (`0.1`) keeps a
+schedule's shape when the data grows; a whole number is a number of steps.
 """
 
 

@@ -21,7 +21,9 @@ app = typer.Typer(
 
 
 runs_app = typer.Typer(
-    help="List, show and deliver what was run.", no_args_is_help=True, rich_markup_mode=None
+    help="List runs, show them, and deliver them to MLflow.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -67,7 +69,7 @@ def before_the_verb(
             "--version",
             callback=_print_version,
             is_eager=True,  # it needs no verb
-            help="Print the version and leave.",
+            help="Print the version and exit.",
         ),
     ] = False,
 ) -> None:

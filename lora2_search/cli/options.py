@@ -16,7 +16,7 @@ Set = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Lay a setting over the file's: adapter.k=4. Repeat it for more.",
+        help="Override a setting of the file: adapter.k=4. Repeat for more.",
         show_default=False,
     ),
 ]
@@ -25,7 +25,7 @@ Set = Annotated[
 Name = Annotated[
     str | None,
     typer.Option(
-        help="Name of the folder under the home; default: the file's, with -2 and so on where that "
+        help="Name of the folder in the home; default: the file's name, with -2 and so on if it "
         "is in use.",
         show_default=False,
     ),
@@ -34,15 +34,17 @@ Name = Annotated[
 
 File = Annotated[
     str | None,
-    typer.Argument(metavar="FILE", help="As the option for it below.", show_default=False),
+    typer.Argument(
+        metavar="FILE", help="The file; the same as its option below.", show_default=False
+    ),
 ]
 
 
 RunName = Annotated[
     str | None,
     typer.Option(
-        help="Name of the folder under the home; default: its task, method and fingerprint, "
-        "so that the same settings go on with the same run.",
+        help="Name of the folder in the home; default: task, method and fingerprint, so that the "
+        "same settings go on with the same run.",
         show_default=False,
     ),
 ]
@@ -57,7 +59,7 @@ Resume = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(
-        help="Join a Ray cluster: auto, or host:port. Default: a Ray of its own on this machine.",
+        help="Join a Ray cluster: auto, or host:port. Default: start Ray on this machine.",
         show_default=False,
     ),
 ]
@@ -70,14 +72,14 @@ def named_file(file: str | None, option: str | None, name: str) -> str | None:
         UserError: It was given both ways.
     """
     if file is not None and option is not None:
-        raise UserError(f"two files are named, {file} and {name} {option}; leave one out")
+        raise UserError(f"two files given, {file} and {name} {option}; leave one out")
     return file or option
 
 
 def _expanded(folder: Path | None) -> Path | None:
     if folder is not None and re.match(r"[\w+.-]{2,}:/", str(folder)):
         raise typer.BadParameter(
-            "must be a folder, but got a URI; the store of MLflow is --tracking-uri"
+            "must be a folder, but got a URI; --tracking-uri sets the MLflow store"
         )
     # A shell leaves the ~ of --storage=~/studies alone.
     return folder and Path(os.path.expanduser(folder))
@@ -88,7 +90,7 @@ Storage = Annotated[
     typer.Option(
         metavar="DIR",
         callback=_expanded,
-        help="Keep studies and suites here: a folder that all nodes of a cluster share.",
+        help="Keep studies and suites in this folder, which all nodes of a cluster must share.",
         show_default=False,
     ),
 ]
@@ -104,10 +106,11 @@ TrackingUri = Annotated[
 
 
 Json = Annotated[
-    bool, typer.Option("--json", help="Results as JSON on stdout, progress on stderr.")
+    bool, typer.Option("--json", help="Print results as JSON on stdout, progress on stderr.")
 ]
 
 
 Wide = Annotated[
-    bool, typer.Option("--wide", help="Every column of a table, however wide the terminal is.")
+    bool,
+    typer.Option("--wide", help="Print every column of a table, however narrow the terminal is."),
 ]

@@ -74,12 +74,14 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     method: Method = Field(
-        "lora2", description="full trains every weight, head-only pooler and classifier alone"
+        "lora2", description="full trains every weight; head-only trains only pooler and classifier"
     )
     adapter: AdapterConfig = AdapterConfig()
     training: TrainingConfig = TrainingConfig()
     after: AfterConfig = AfterConfig()
-    protocol: Protocol = Field("clean", description="choose on a slice of train, or (paper) on dev")
+    protocol: Protocol = Field(
+        "clean", description="choose settings on a slice of train, or (paper) on dev"
+    )
     seed: int = Field(0, ge=0, le=MOST_SEED, description="of head, factors, order and dropout")
 
     @model_validator(mode="after")

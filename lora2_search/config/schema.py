@@ -102,7 +102,7 @@ class ModelConfig(Section):
 
     name_or_path: str = Field("minilm", description="hub id, local folder or packaged `minilm`")
     revision: str | None = Field(None, description="hub commit; pin it for a reproducible study")
-    trust_remote_code: bool = Field(False, description="run code that the model brings")
+    trust_remote_code: bool = Field(False, description="run code that comes with the model")
     layers: int | None = Field(None, ge=1, description="keep only the first n encoder layers")
     classifier_dropout: float | None = Field(
         None, ge=0, lt=1, description="default: the model's own"
@@ -123,28 +123,30 @@ class DataConfig(Section):
     text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
     label: str | None = Field(None, description="label column")
     kind: Literal["classification", "regression"] | None = Field(
-        None, description="default: told from the labels"
+        None, description="default: decided from the labels"
     )
     positive: str | None = Field(
-        None, description="of two classes the one that `f1` is of; default: the second by name"
+        None, description="with two classes, the one that `f1` is of; default: the second by name"
     )
     separator: Annotated[str, AfterValidator(_separator)] | None = Field(
-        None, description="between fields: a character, `tab` or `bar`; default: told from the file"
+        None, description="between fields: a character, `tab` or `bar`; default: detected"
     )
     quotes: bool | None = Field(
-        None, description='whether `"` encloses fields or is a letter; default: told from the file'
+        None, description='whether `"` encloses fields or is a character; default: detected'
     )
     header: bool | None = Field(
-        None, description="whether the first line names the columns; else they are `0`, `1` …"
+        None, description="whether the first line names the columns; if not, they are `0`, `1` …"
     )
     encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
-        None, description="of csv, tsv and json; default: UTF-8, or what a byte order mark says"
+        None, description="of csv, tsv and json; default: UTF-8, or as a byte order mark says"
     )
-    train_size: int | None = Field(None, ge=2, description="use at most n training sentences")
-    validation_size: CountOrFraction = Field(0.1, description="slice of train to choose on")
-    test_size: CountOrFraction = Field(0.1, description="slice held out where no test set exists")
+    train_size: int | None = Field(None, ge=2, description="use at most n training examples")
+    validation_size: CountOrFraction = Field(
+        0.1, description="slice of train to choose settings on"
+    )
+    test_size: CountOrFraction = Field(0.1, description="slice held out if there is no test set")
     max_length: int = Field(128, ge=2, description="tokens; longer inputs are cut")
-    split_seed: int = Field(0, ge=0, description="decides the splits, whatever `seed` is")
+    split_seed: int = Field(0, ge=0, description="decides the splits, independently of `seed`")
 
 
 # How a file is read, where it does not tell so itself.
@@ -169,41 +171,41 @@ class AdapterConfig(Section):
     """The adapter (arXiv 2408.06854). Step counts may be fractions of all steps."""
 
     k: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
-        8, description="width of the outer plane; [16, 8] makes three planes, [] a single one"
+        8, description="width of the outer plane; [16, 8] makes three planes, [] one"
     )
     r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
     target_rank: MeanRank | None = Field(
-        None, description="mean rank left after pruning, a fraction too; 0 leaves none"
+        None, description="mean rank left after pruning, may be fractional; 0 leaves none"
     )
     lora_alpha: float = Field(16.0, gt=0, description="the increment is scaled by lora_alpha / r")
     scaling: Literal[SCALINGS] = Field(  # type: ignore[valid-type]
         "published",
-        description="balanced: one learning rate suits other k, r and planes too (docs/method.md)",
+        description="balanced: one learning rate fits other k, r and planes too (docs/method.md)",
     )
     lora_dropout: float = Field(0.0, ge=0, lt=1, description="on the adapter's input")
     orthogonality: Literal[ORTHOGONALITIES] = Field(  # type: ignore[valid-type]
         "soft", description="soft: by gamma; hard: retracted after every step"
     )
     gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = Field(
-        0.1, description="weight of the orthogonality regularisers; or one a plane"
+        0.1, description="weight of the orthogonality regularisers; or one per plane"
     )
     gamma_u1: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="another weight for u₁ alone, 0 leaves it free; default: as its plane"
+        None, description="separate weight for u₁; 0 leaves it free; default: that of its plane"
     )
     gamma_cross: float = Field(
         0.0, ge=0, description="weight of the overlap of neighbouring planes"
     )
     penalty: Literal[PENALTIES] = Field(  # type: ignore[valid-type]
-        "frobenius", description="norm of the regularisers; the published one is not squared"
+        "frobenius", description="norm of the regularisers; the published norm is not squared"
     )
     init: Literal[INITS] = Field(  # type: ignore[valid-type]
         "gaussian",
-        description="start: λ = 0, or (lora) u₁ = 0, λ = 1 and the others orthonormal",
+        description="start: λ = 0; lora: u₁ = 0, λ = 1, the others orthonormal",
     )
-    init_std: float = Field(0.02, gt=0, description="of the Gaussian start")
+    init_std: float = Field(0.02, gt=0, description="standard deviation of the Gaussian start")
     init_lora_weights: Literal[LORA_INITS] = Field(  # type: ignore[valid-type]
         "default",
-        description="start of method lora and dora, as PEFT's; orthonormal: rows of A, B = 0",
+        description="start of methods lora and dora, as in PEFT; orthonormal: rows of A, B = 0",
     )
     scoring: Annotated[str, AfterValidator(_known_scoring)] = Field(
         "reduced", description=f"which singular values survive: {', '.join(SCORINGS)}"
@@ -212,10 +214,10 @@ class AdapterConfig(Section):
         "total", description="task leaves the regularisers out of the score"
     )
     allocation: Literal[ALLOCATIONS] = Field(  # type: ignore[valid-type]
-        "global", description="one budget for all matrices, or one for each"
+        "global", description="one budget for all matrices, or one per matrix"
     )
     budget: Literal[BUDGETS] = Field(  # type: ignore[valid-type]
-        "cubic", description="descent from r to target_rank"
+        "cubic", description="how the rank budget falls from r to target_rank"
     )
     t_init: StepsOrFraction = Field(0.1, description="steps before pruning begins")
     t_final: StepsOrFraction = Field(0.5, description="steps after pruning has ended")
@@ -230,10 +232,10 @@ class AdapterConfig(Section):
         None, description="indices of the blocks to adapt; default: all"
     )
     layers_pattern: list[Pattern] | Pattern | None = Field(
-        None, description="name of the list of blocks, where PEFT cannot tell it"
+        None, description="name of the list of blocks, if PEFT cannot find it"
     )
     rank_pattern: dict[Pattern, Annotated[int, Field(ge=0)]] | None = Field(
-        None, description="other ranks than r, by module name"
+        None, description="ranks other than r, by module name"
     )
 
     @property
@@ -384,25 +386,31 @@ _UNCUTTABLE = {
 class TrainingConfig(Section):
     """The training loop. `lr` drives the adapter, `head_lr` the classification head."""
 
-    epochs: float = Field(3.0, gt=0, description="passes over the training sentences")
-    steps: int | None = Field(None, ge=1, description="optimiser steps; wins over `epochs`")
-    batch_size: int = Field(32, ge=1, description="sentences per forward")
-    accumulation: int = Field(1, ge=1, description="forwards per optimiser step")
-    lr: float = Field(1e-3, gt=0, description="of the adapter")
-    head_lr: float | None = Field(None, gt=0, description="of pooler and classifier; default: `lr`")
-    weight_decay: float = Field(0.0, ge=0, description="not on biases")
-    warmup: StepsOrFraction = Field(0.1, description="steps of rising learning rate")
-    lr_schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="after the warm-up"
+    epochs: float = Field(3.0, gt=0, description="passes over the training examples")
+    steps: int | None = Field(
+        None, ge=1, description="optimiser steps; takes precedence over `epochs`"
     )
-    max_grad_norm: float | None = Field(1.0, gt=0, description="null clips nothing")
-    mixed_precision: Literal["no", "fp16", "bf16"] = Field("no", description="of Accelerate")
-    evaluations: int = Field(5, ge=1, description="equal intervals, each ending in an evaluation")
-    eval_batch_size: int = Field(64, ge=1, description="sentences per forward")
+    batch_size: int = Field(32, ge=1, description="examples per forward pass")
+    accumulation: int = Field(1, ge=1, description="forward passes per optimiser step")
+    lr: float = Field(1e-3, gt=0, description="learning rate of the adapter")
+    head_lr: float | None = Field(
+        None, gt=0, description="learning rate of pooler and classifier; default: `lr`"
+    )
+    weight_decay: float = Field(0.0, ge=0, description="not applied to biases")
+    warmup: StepsOrFraction = Field(0.1, description="steps during which the learning rate rises")
+    lr_schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="shape after the warm-up"
+    )
+    max_grad_norm: float | None = Field(1.0, gt=0, description="null: no clipping")
+    mixed_precision: Literal["no", "fp16", "bf16"] = Field("no", description="passed to Accelerate")
+    evaluations: int = Field(
+        5, ge=1, description="number of equal intervals, each ending in an evaluation"
+    )
+    eval_batch_size: int = Field(64, ge=1, description="examples per forward pass")
     diagnostics: int = Field(
-        1, ge=0, description="evaluations between two looks at the planes and ranks; 0: none"
+        1, ge=0, description="evaluations between two measurements of planes and ranks; 0: none"
     )
     score_test: bool = Field(
-        True, description="score the test split at the end; tuning runs of a suite do not"
+        True, description="score the test split at the end; tuning runs of a suite never do"
     )
-    device: Literal["auto", "cpu"] = Field("auto", description="auto: a GPU where there is one")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto: a GPU if there is one")

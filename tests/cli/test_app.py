@@ -87,7 +87,7 @@ def test_the_module_runs_as_a_program() -> None:
 
 def test_train_says_how_a_run_without_a_name_is_called() -> None:
     result = CliRunner().invoke(app, ["train", "--help"])
-    assert "default: its task, method and fingerprint" in " ".join(result.stdout.split())
+    assert "default: task, method and fingerprint" in " ".join(result.stdout.split())
 
 
 def test_the_version_needs_no_verb() -> None:
@@ -111,4 +111,4 @@ def test_a_verb_takes_its_file_with_or_without_the_option_but_not_both(
         assert result.exit_code == 2 and words in result.stderr
     both = CliRunner().invoke(app, [verb, "one.yaml", option, "two.yaml"])
     assert both.exit_code == 2
-    assert f"two files are named, one.yaml and {option} two.yaml" in both.stderr
+    assert f"two files given, one.yaml and {option} two.yaml" in both.stderr

@@ -13,26 +13,26 @@ from ..options import Json, Storage, TrackingUri, Wide
 
 def report(
     name: Annotated[
-        str, typer.Argument(help="A study, a suite, or the folder of a suite's archive.")
+        str, typer.Argument(help="A study, a suite, or the folder of an archived suite.")
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Write here; default: its own folder.", show_default=False
+            metavar="FOLDER", help="Folder to write to; default: its own.", show_default=False
         ),
     ] = None,
     archive: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Keep a suite's evidence here, small enough for a repository, and the report "
-            "that is made from it alone.",
+            help="Archive a suite here: its evidence, small enough for a repository, and the "
+            "report made from it.",
             show_default=False,
         ),
     ] = None,
     storage: Storage = None,
 ) -> None:
-    """Write the report of a study or suite: page, tables, figures, CSV."""
+    """Write a study's or suite's report: page, tables, figures, CSV."""
     with explained("report"):
         from .report import run_report
 
@@ -41,7 +41,7 @@ def report(
 
 def ui(
     name: Annotated[
-        str | None, typer.Argument(help="Open the view of this study, suite or verification.")
+        str | None, typer.Argument(help="The study, suite or verification to open.")
     ] = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
     storage: Storage = None,
@@ -60,7 +60,7 @@ def doctor(
     ] = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Check this machine, and say what to do about what is amiss."""
+    """Check this machine, and say how to fix what is wrong."""
     with explained("doctor"):
         from .doctor import run_doctor
 
@@ -81,7 +81,7 @@ def runs_show(
     as_json: Json = False,
     wide: Wide = False,
 ) -> None:
-    """Show the runs of a study or suite, one run, or the table of a verification."""
+    """Show the runs of a study or suite, a run, or a verification."""
     with explained("runs show"):
         from .runs import show
 
@@ -96,7 +96,7 @@ def runs_sync(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Deliver to MLflow what it has not got yet."""
+    """Deliver to MLflow what it does not have yet."""
     with explained("runs sync"):
         from .runs import sync_all
 

@@ -17,14 +17,19 @@ def params(
         str, typer.Option(metavar="MODEL", help="Shipped name, model folder or hub id.")
     ] = "microsoft/deberta-v3-base",
     k: Annotated[
-        str, typer.Option("--k", metavar="WIDTH", help="8; 16,8 for three planes; none for one.")
+        str,
+        typer.Option(
+            "--k",
+            metavar="WIDTH",
+            help="Width of the outer plane; 16,8 for three planes, none for one.",
+        ),
     ] = "8",
     r: Annotated[int, typer.Option("--r", help="Singular values per matrix.")] = 8,
     target_modules: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Suffix of modules to adapt, or all-linear; repeat it, or part by commas. "
+            help="Suffix of modules to adapt, or all-linear; repeat, or separate by commas. "
             "Default: all linear layers of each block.",
             show_default=False,
         ),
@@ -32,7 +37,7 @@ def params(
     labels: Annotated[int, typer.Option(help="Outputs of the classification head.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Count what an adapter trains and scores, without loading a model."""
+    """Count what an adapter trains and scores; loads no model."""
     with explained("params"):
         from .params import run_params
 
@@ -44,7 +49,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="MODEL",
-            help="Hub id, model folder; default: the packaged minilm.",
+            help="Hub id or model folder; default: the packaged minilm.",
             show_default=False,
         ),
     ] = None,
@@ -52,7 +57,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="A file of your own; name its columns by --set data.text and data.label.",
+            help="A file of your own; name its columns with --set data.text and data.label.",
             show_default=False,
         ),
     ] = None,
@@ -62,38 +67,40 @@ def verify(
     ] = None,
     seeds: Annotated[
         int | None,
-        typer.Option(help="Runs of every arm; default: 6, quick: 2.", show_default=False),
+        typer.Option(help="Runs per arm; default: 6, with --quick 2.", show_default=False),
     ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
             metavar="CHECK",
-            help="start, planes, pruning, scoring, truth, ranking, merge or compress; repeat it "
-            "for more. Default: all.",
+            help="start, planes, pruning, scoring, truth, ranking, merge or compress; repeat for "
+            "more. Default: all.",
             show_default=False,
         ),
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Few seeds and steps: shows that it works, proves little."),
+        typer.Option(
+            "--quick", help="Use few seeds and steps: shows that it works, proves little."
+        ),
     ] = False,
     margin: Annotated[
-        float, typer.Option(help="Scores nearer than this count as no difference: 0.02 is 2 %.")
+        float, typer.Option(help="A smaller difference in score counts as none: 0.02 is 2 points.")
     ] = 0.02,
     settings: Set = None,
-    workers: Annotated[int, typer.Option(help="Processes, one thread each.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes, with one thread each.")] = 2,
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of its files; default: verifications/ in the home.",
+            help="Folder for its files; default: in verifications/ in the home.",
             show_default=False,
         ),
     ] = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Measure the paper's claims on a model and data of your own."""
+    """Measure the paper's claims on a model and data of your choice."""
     with explained("verify"):
         from .verify import run_verify
 
@@ -124,13 +131,16 @@ def compress(
         float | None,
         typer.Option(
             metavar="N",
-            help="Mean rank to keep per matrix, a fraction too; default: all of LoRA², as export.",
+            help="Mean rank to keep per matrix, may be fractional; default: all, as export does.",
             show_default=False,
         ),
     ] = None,
     per_matrix: Annotated[
         bool,
-        typer.Option("--per-matrix", help="N in each matrix; default: the largest of all of them."),
+        typer.Option(
+            "--per-matrix",
+            help="Keep N in each matrix; default: the largest values over all matrices.",
+        ),
     ] = False,
     storage: Storage = None,
     as_json: Json = False,
@@ -140,7 +150,9 @@ def compress(
         from .adapters import run_compress
 
         if per_matrix and rank is None:
-            raise UserError("--per-matrix says where ranks are kept; give their number with --rank")
+            raise UserError(
+                "--per-matrix says where to keep ranks; also give their number with --rank"
+            )
         run_compress(what, rank, "per-matrix" if per_matrix else "global", out, storage, as_json)
 
 
@@ -160,7 +172,7 @@ def export(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Write an adapter in the form in which others load it; exact."""
+    """Write an adapter in a form that other tools load, without loss."""
     with explained("export"):
         from .adapters import run_export
 

@@ -41,11 +41,11 @@ def tune(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would cost; measure a few steps only.")
+        bool, typer.Option("--dry-run", help="Print what it would cost, from a few measured steps.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Search the settings of a space; tell the winner against head-only."""
+    """Search a space; compare the winner with head-only."""
     with explained("tune", storage, tracking_uri):
         from .tune import run_tune
 
@@ -77,7 +77,7 @@ def ablate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Instead of a file: from the study's start to its winner, a change at a time.",
+            help="Instead of a file: from a study's start to its winner, one change at a time.",
             show_default=False,
         ),
     ] = None,
@@ -88,14 +88,14 @@ def ablate(
         Path | None,
         typer.Option(
             metavar="ARCHIVE",
-            help="Go on with an archived suite; what it holds is not trained again.",
+            help="Go on with an archived suite; its complete runs are not repeated.",
             show_default=False,
         ),
     ] = None,
     add_seeds: Annotated[
         int | None,
         typer.Option(
-            metavar="N", help="With --resume: N seeds more; only they are run.", show_default=False
+            metavar="N", help="With --resume: add N seeds, and run only those.", show_default=False
         ),
     ] = None,
     until_decided: Annotated[
@@ -104,19 +104,19 @@ def ablate(
     ] = False,
     no_reuse: Annotated[
         bool,
-        typer.Option("--no-reuse", help="Take over no equal run of another suite or study."),
+        typer.Option("--no-reuse", help="Do not reuse equal runs of other suites or studies."),
     ] = False,
     address: Address = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Say what it would cost and could show; run nothing."),
+        typer.Option("--dry-run", help="Print what it would cost and could show; run nothing."),
     ] = False,
     as_json: Json = False,
     wide: Wide = False,
 ) -> None:
-    """Run arms x seeds of a suite; tell which part of the method helps."""
+    """Run a suite's arms over seeds; show which part helps."""
     with explained("ablate", storage, tracking_uri):
         from .ablate import run_ablate
 
@@ -151,7 +151,9 @@ def train(
     ] = None,
     trial: Annotated[
         int | None,
-        typer.Option(help="With --from-study: this trial, not the winner.", show_default=False),
+        typer.Option(
+            help="With --from-study: this trial instead of the winner.", show_default=False
+        ),
     ] = None,
     settings: Set = None,
     name: RunName = None,
@@ -188,7 +190,7 @@ def init(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Space to write; default: named like the data.", show_default=False
+            metavar="FILE", help="Space to write; default: the data's name.", show_default=False
         ),
     ] = None,
     text: Annotated[
@@ -202,7 +204,9 @@ def init(
     ] = None,
     kind: Annotated[
         Literal["classification", "regression"] | None,
-        typer.Option(help="What the labels are; guessed when not given.", show_default=False),
+        typer.Option(
+            help="What the labels are; default: decided from the labels.", show_default=False
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -215,7 +219,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Look at your own file and write a search space for it."""
+    """Inspect your own file and write a search space for it."""
     with explained("init"):
         from .new_space import run_init
 
