@@ -19,6 +19,8 @@ DECIDING = (
     "config/schema.py",
     "config/tasks.py",
     "config/vocabulary.py",
+    "store/rank_pattern.py",
+    "store/record.py",
 )
 
 

@@ -66,11 +66,11 @@ def test_the_hash_follows_what_decides_a_result(change: str, package: Path) -> N
     assert code_hash(package) != code_hash()
 
 
-# Imported by what decides, and no part of it: messages, places, and how YAML is read.
+# Imported by what decides, and no part of it: messages, places, events, and how YAML is read.
 NEUTRAL = {
     "store/files.py",  # reads files of ours that may be damaged
-    *("errors.py", "store/paths.py", "config/messages.py", "config/yaml.py", "config/yaml.py"),
-    "training/export/card.py",
+    *("errors.py", "store/paths.py", "config/messages.py", "config/yaml.py"),
+    *("config/run_info.py", "training/events.py", "training/export/card.py"),
 }
 
 
@@ -95,9 +95,28 @@ def _imports(name: str) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = (PACKAGE / name).parents[node.level - 1]
             below = folder.joinpath(*node.module.split(".")) if node.module else folder
-            places = [below, *(below / alias.name for alias in node.names)]
+            shown = _face(below)
+            places = [below, *(shown.get(alias.name, below / alias.name) for alias in node.names)]
             for place in places:
                 for path in (place.with_suffix(".py"), place / "__init__.py"):
-                    if path.is_file() and path.parent != PACKAGE / "__init__.py":
+                    if path.is_file():
                         found.add(path.relative_to(PACKAGE).as_posix())
-    return found - {"__init__.py"}
+    return {file for file in found if not _is_face(file)}
+
+
+def _face(room: Path) -> dict[str, Path]:
+    """Where each name on the face of a room comes from."""
+    stub = room / "__init__.pyi"
+    if not stub.is_file():
+        return {}
+    lines = [item for item in ast.parse(stub.read_text()).body if isinstance(item, ast.ImportFrom)]
+    return {
+        alias.name: room.joinpath(*(line.module or "").split("."))
+        for line in lines
+        for alias in line.names
+    }
+
+
+def _is_face(file: str) -> bool:
+    # It loads what it is asked for, and nothing else.
+    return file == "__init__.py" or (PACKAGE / file).with_suffix(".pyi").is_file()

@@ -87,7 +87,7 @@ from pathlib import Path
 import torch
 from lora2_search.config.run import RunConfig, validate
 from lora2_search.config.yaml import read_yaml
-from lora2_search.training import run as training
+from lora2_search.training.loop import run as training
 
 config = validate(read_yaml(Path(sys.argv[1])), RunConfig)
 whole, parts = Path(sys.argv[2]), Path(sys.argv[3])
