@@ -236,3 +236,11 @@ def test_published_labels_of_single_precision_keep_their_value(glue_folder: Path
     finally:
         path.write_bytes(kept)
     assert set(labels) == set(table["label"].to_numpy(dtype=np.float64))
+
+
+def test_a_word_among_numbers_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("text,label\n" + "one,1.5\ntwo,2.5\n" * 10 + "three,good\n")
+    data = {"path": str(path), "text": ["text"], "label": "label", "kind": "regression"}
+    with pytest.raises(ConfigError, match="must hold numbers for regression, but line 22 of d.csv"):
+        load_data(RunConfig.model_validate({"task": "custom", "data": data}))

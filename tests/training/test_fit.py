@@ -184,6 +184,15 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     "another model's": (without("embeddings"), "would not load"),
     "layers missing": (without("encoder.layer.1."), "hold no weights of layer 1"),
     "more layers said": (told(num_hidden_layers=4), "hold no weights of layer 2"),
+    "fewer layers said": (
+        told(num_hidden_layers=1),
+        "says 1 layer, but its files hold 2; the two are of different models (to use only the "
+        "first 1, set model.layers to 1)",
+    ),
+    "fewer layers said of a pickle": (
+        both(told(num_hidden_layers=1), as_pickle(lambda data: data)),
+        "says 1 layer, but its files hold 2",
+    ),
     "wider said": (told(hidden_size=64), "width 64, but the embeddings in its files have 32"),
     "vocabulary said": (told(vocab_size=99), "vocab_size 99, but"),
     "vocabulary too small": (
@@ -251,6 +260,14 @@ def test_shards_and_pickles_that_are_whole_are_taken(
     (in_shards("") if form == "shards" else as_pickle(lambda data: data))(folder)
     check_inputs(config(folder, reviews_csv))
     check_loading(config(folder, reviews_csv))
+
+
+def test_fewer_layers_than_the_files_hold_are_taken_where_they_are_asked_for(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_bert, tmp_path / "model")
+    told(num_hidden_layers=1)(folder)
+    check_inputs(with_settings(config(folder, reviews_csv), {"model.layers": 1}))
 
 
 def test_heads_biases_kinds_of_segment_and_layers_that_are_not_used_may_be_zero(

@@ -45,6 +45,27 @@ def test_what_is_learnt_is_said(labels: list[Any], words: list[str], tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("twin", "written"),
+    [
+        ("caf\u0065\u0301", "'cafe\\u0301' and 'caf\\xe9'"),
+        ("caf\u00e9\u200b", "'caf\\xe9' and 'caf\\xe9\\u200b'"),
+        ("\ufeffcaf\u00e9", "'caf\\xe9' and '\\ufeffcaf\\xe9'"),
+        ("caf\u00e9\u2060", "'caf\\xe9' and 'caf\\xe9\\u2060'"),
+    ],
+)
+def test_classes_that_look_alike_are_named_by_their_signs(
+    twin: str, written: str, tmp_path: Path
+) -> None:
+    assert f"Classes {written} look alike" in said(tmp_path, ["caf\u00e9", twin, "tea"] * 10)
+
+
+def test_shares_are_said_to_be_those_of_both_files(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("text,label\n" + "one,a\ntwo,b\n" * 5)
+    told = said(tmp_path, ["a", "b"] * 15, **{"data.test_path": str(tmp_path / "t.csv")})
+    assert "2 classes, of training and test file together: a 50%, b 50%." in told
+
+
+@pytest.mark.parametrize(
     ("protocol", "words"),
     [
         ("clean", "Examples: train 57, validation 6, test 7."),

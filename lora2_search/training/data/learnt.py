@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
     if data.kind == "regression":
         lines.append(_numbers(label, labels, config.data))
     else:
-        lines.append(_classes(label, labels, data))
+        lines.append(_classes(label, labels, data, config.data.test_path is not None))
         lines += _doubts(data)
     metric = data.metrics[0]
     always = shown(data.commonest) if data.classes else "the mean"
@@ -114,12 +115,13 @@ def _numbers(label: str, labels: np.ndarray, data: DataConfig) -> str:
     return told
 
 
-def _classes(label: str, labels: np.ndarray, data: Data) -> str:
+def _classes(label: str, labels: np.ndarray, data: Data, two_files: bool) -> str:
     counts = np.bincount(labels.astype(np.int64), minlength=len(data.classes))
     order = np.argsort(-counts, kind="stable")[:8]
     shares = ", ".join(f"{data.classes[i]} {counts[i] / len(labels):.0%}" for i in order)
     more = len(data.classes) - len(order)
-    told = f"Label {label!r}: {len(data.classes)} classes: {shares}"
+    both = ", of training and test file together" if two_files else ""
+    told = f"Label {label!r}: {len(data.classes)} classes{both}: {shares}"
     told += f" and {more} more." if more > 0 else "."
     if "f1" in data.metrics and len(data.classes) == 2:
         told += f" f1 is that of {shown(data.classes[1])} (data.positive)."
@@ -129,15 +131,24 @@ def _classes(label: str, labels: np.ndarray, data: Data) -> str:
 def _doubts(data: Data) -> Iterator[str]:
     alike: dict[str, list[str]] = {}
     for name in data.classes:
-        alike.setdefault(" ".join(name.split()).casefold(), []).append(name)
+        alike.setdefault(_printed(name).casefold(), []).append(name)
     for names in alike.values():
-        if len(names) > 1:
+        if len({_printed(name) for name in names}) < len(names):
+            both = " and ".join(map(ascii, names))
+            yield f"Classes {both} look alike (blanks, signs without width, accents): are they one?"
+        elif len(names) > 1:
             both = " and ".join(map(shown, names))
             yield f"Classes {both} differ in case or blanks alone: are they one?"
     seen = set(np.unique(data.splits["train"].labels).astype(int))
     unseen = [name for index, name in enumerate(data.classes) if index not in seen]
     if unseen:
         yield f"Classes without a training sentence, never learnt: {listed(unseen)}."
+
+
+def _printed(name: str) -> str:
+    """Return a name as it looks: no signs without width, accents on their letters."""
+    seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
+    return unicodedata.normalize("NFC", " ".join(seen.split()))
 
 
 def cut_sentence(data: Data, config: RunConfig) -> str | None:

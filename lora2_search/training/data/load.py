@@ -105,11 +105,12 @@ def load_data(config: RunConfig) -> Data:
         if own:
             _check_test_file(labels, kind)
         encode = _encoder(together(list(labels.values())), kind, config.data.positive)
+        encoded = {name: encode(part) for name, part in labels.items()}
     except Mistaken as error:
         raise ConfigError([Problem("data.label", str(error))]) from None
     splits = split_up(
         {
-            name: Split(_texts(table, task, kept[name]), encode(labels[name]))
+            name: Split(_texts(table, task, kept[name]), encoded[name])
             for name, table in tables.items()
         },
         config,

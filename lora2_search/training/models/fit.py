@@ -165,7 +165,14 @@ def _misshaped(
             )
     pattern = re.compile(re.escape(stem + names.layers) + r"\.(\d+)\.")
     indices = {int(match[1]) for name in shapes if (match := pattern.match(name))}
-    wanted = config.model.layers or layers(told) or 0
+    said, held = layers(told), max(indices, default=-1) + 1
+    if said is not None and held > said and config.model.layers is None:
+        yield _model(
+            f"{folder}: config.json says {said} layer{'s' if said > 1 else ''}, but its files hold "
+            f"{held}; the two are of different models (to use only the first {said}, set "
+            f"model.layers to {said})"
+        )
+    wanted = config.model.layers or said or 0
     if missing := set(range(wanted)) - indices:
         yield _model(
             f"{folder}: its files hold no weights of layer {min(missing)} ({wanted} layers are "
