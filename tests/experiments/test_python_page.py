@@ -16,7 +16,7 @@ SCRIPTS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 TOLD = {
     "train": ["completed", "test/accuracy"],
     "tune": ["training.lr", "COMPLETE"],
-    "ablate": ["one-plane", "report.md {}"],
+    "ablate": ["no-regulariser", "report.md {}"],
     "verify": ["published", "measured"],
 }
 
