@@ -17,8 +17,8 @@ from ..config.suite import (
     TUNING_FOLDER,
     Suite,
     as_grown,
-    load_suite,
-    validate_suite,
+    suite_source,
+    typed_suite,
 )
 from ..execution import Interruption
 from ..store import Progress, RunRecord, Shelf, progress_of, readable_record, write_json
@@ -124,7 +124,7 @@ def run_suite(
     Runs whose record is complete are not run again; failed ones are.
 
     Args:
-        suite: What is run; `stored_suite` for one that exists.
+        suite: What is run, as `validate_suite` returned it: nothing here checks it again.
         resume: Go on with the suite of that name; it may have more seeds than before.
         storage: Where ``suites/`` is; by default the home folder. On a cluster, a shared folder.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
@@ -135,7 +135,7 @@ def run_suite(
         adoption: Finished runs of this suite from elsewhere, to begin with; not with ``resume``.
 
     Raises:
-        ConfigError: The suite is wrong, a run of it asks for more than any node has, or the runs
+        ConfigError: A run of it asks for more than any node has, or the runs
             from elsewhere would come out otherwise here.
         UserError: The name is in use, or unknown on resume, or the suite is another one than
             before, or its data or model are; another process runs it; or the cluster cannot be
@@ -144,7 +144,7 @@ def run_suite(
     from ..execution import RunList, TrialTrainable, execute, held
     from ..training import check_kept
 
-    suite = validate_suite(Source(suite.spelled_out(), name=suite.name))
+    suite = typed_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
         suite = _gone_on(suite, stored_suite(suite.name, storage))
@@ -207,13 +207,13 @@ def suite_progress(folder: Path) -> Progress:
     return progress_of(folder, "runs", result.ended, len(result.runs), result.complete)
 
 
-def stored_suite(name: str, storage: Path | None = None, overrides: Sequence[str] = ()) -> Suite:
-    """Return a suite that exists, with ``resources.concurrent=4`` and the like laid over it.
+def stored_suite(name: str, storage: Path | None = None) -> Suite:
+    """Return a suite that exists.
 
     Raises:
         UserError: There is no suite of that name; the message lists those there are.
     """
-    return load_suite(str(SUITES.stored(name, storage)), overrides)
+    return typed_suite(suite_source(str(SUITES.stored(name, storage))))
 
 
 def gone_on_from(suite: Suite, begun: Suite) -> Suite:

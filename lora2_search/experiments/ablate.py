@@ -26,9 +26,9 @@ from ..config.suite import (
     SUITE_FILE,
     Suite,
     begun_anew,
-    load_suite,
     refuse_written,
     suite_source,
+    typed_suite,
     validate_suite,
     with_more_seeds,
 )
@@ -160,7 +160,7 @@ def _begun_elsewhere(
     source = suite_source(file, assigned)
     suite = validate_suite(source)
     SUITES.check_free(suite.name, storage)
-    return Resolved(gone_on_from(suite, load_suite(file)), source, archive=archive)
+    return Resolved(gone_on_from(suite, typed_suite(suite_source(file))), source, archive=archive)
 
 
 def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:

@@ -18,7 +18,6 @@ from ..store import (
     Damaged,
     Progress,
     RunRecord,
-    command_line,
     home,
     is_owned,
     progress_of,
@@ -47,9 +46,6 @@ PLANS: dict[Kind, str] = {
     "run": RECORD_FILE,
     "verification": "verification.json",
 }
-
-
-VERBS: dict[Kind, str] = {"study": "tune", "suite": "ablate", "run": "train"}
 
 
 REFERENCE = "head only"
@@ -156,16 +152,6 @@ class Named:
         A run that was killed, or interrupted, could not write that it stopped.
         """
         return "stopped" if status == "running" and not self.is_running else status
-
-    def resumption(self) -> str:
-        """Return the command that goes on with it."""
-        if self.kind == "verification":
-            # Its settings are told by options alone, which no file holds.
-            return "the same `verify` command"
-        words = [VERBS[self.kind], "--resume", self.name]
-        if self.kind != "run" and self.folder.parent.parent != home():
-            words += ["--storage", str(self.folder.parent.parent)]
-        return command_line(*words)
 
     def waiting(self) -> dict[str, Mapping[str, Any]]:
         """Return the settings of trials that were proposed and have no record yet, by name."""

@@ -9,16 +9,15 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from ..config import Source
 from ..config.space import (
     HEAD_ONLY,
     SPACE_FILE,
     Space,
     grace_period,
-    load_space,
     reference_records,
     reference_runs,
-    validate_space,
+    space_source,
+    typed_space,
 )
 from ..config.space import notes as early_stopping_notes
 from ..errors import Argument, RequestError
@@ -116,7 +115,7 @@ def run_study(
     """Run a study, or go on with one.
 
     Args:
-        space: What is searched; `stored_space` for one that exists.
+        space: What is searched, as `validate_space` returned it: nothing here checks it again.
         resume: Go on with the study of that name: trials under way when it stopped keep their
             numbers and go on from their checkpoints.
         storage: Where ``studies/`` is; by default the home folder. On a cluster, a shared folder.
@@ -128,7 +127,7 @@ def run_study(
         say: Takes a line for people, while Ray starts.
 
     Raises:
-        ConfigError: The space is wrong, or a run of it asks for more than any node has.
+        ConfigError: A run of it asks for more than any node has.
         UserError: The name is in use, or unknown on resume, or the space is another one than
             before, or its data or model are; another process runs the study; the cluster cannot be
             reached; or the first trials all fail for the same reason.
@@ -136,7 +135,6 @@ def run_study(
     from ..execution import TrialTrainable, execute, held
     from ..training import check_kept
 
-    space = validate_space(Source(space.model_dump(), name=space.name))
     folder = study_folder(space.name, storage)
     if resume:
         stored = stored_space(space.name, storage)
@@ -192,7 +190,7 @@ def stored_space(name: str, storage: Path | None = None, overrides: Sequence[str
     Raises:
         UserError: There is no study of that name; the message lists those there are.
     """
-    return load_space(str(STUDIES.stored(name, storage)), overrides)
+    return typed_space(space_source(str(STUDIES.stored(name, storage)), overrides))
 
 
 def study_folder(name: str, storage: Path | None = None) -> Path:

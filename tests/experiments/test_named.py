@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lora2_search.cli.app import app
+from lora2_search.cli.commands.runs import resumption
 from lora2_search.config.run import RunConfig
 from lora2_search.config.space.schema import load_space
 from lora2_search.config.suite.schema import load_suite
@@ -204,7 +205,7 @@ def test_what_lies_in_a_shared_folder_goes_on_there(tmp_path: Path) -> None:
     study.mkdir(parents=True)
     load_space("quickstart", ["name=mine"]).write(study)
     again = f"lora2-search tune --resume mine --storage {tmp_path}"
-    assert find("mine", tmp_path).resumption() == again
+    assert resumption(find("mine", tmp_path)) == again
 
 
 def listed() -> dict[str, dict[str, Any]]:

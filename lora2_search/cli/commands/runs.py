@@ -12,10 +12,13 @@ from ...config import named_metric
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, changed, everything, find
 from ...report import constant_line
-from ...store import Damaged, RunRecord, command_line
+from ...store import Damaged, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import narrator
 from ..console.say import say as complain
+
+_VERBS = {"study": "tune", "suite": "ablate", "run": "train"}
+
 
 _COLUMNS = ("name", "kind", "state", "runs", "best", "metric", "shown", "score", "begun")
 
@@ -66,7 +69,7 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
     rows += [_lost_row(lost, item) for lost in item.lost()]
     rows += [_waiting(run, settings, item) for run, settings in item.waiting().items()]
     state = item.state()
-    again = item.resumption() if state == "stopped" else None
+    again = resumption(item) if state == "stopped" else None
     for trouble in item.troubles():
         complain(trouble)
     if as_json:
@@ -165,7 +168,7 @@ def _overview(item: Named) -> dict[str, Any]:
         "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
         if begun
         else "",
-        "go on with": item.resumption() if state == "stopped" else None,
+        "go on with": resumption(item) if state == "stopped" else None,
         "folder": str(item.folder),
     }
 
@@ -230,7 +233,7 @@ def _show_verification(item: Named, as_json: bool) -> None:
     rows, state = told_rows(item.folder), item.state()
     for trouble in item.troubles():
         complain(trouble)
-    again = item.resumption() if state == "stopped" else None
+    again = resumption(item) if state == "stopped" else None
     if as_json:
         told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
         print_json({**told, "folder": str(item.folder), "rows": rows})
@@ -261,3 +264,14 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     health = {"health": ", ".join(flag["name"] for flag in row.get("flags", ()))}
     metric = {"metric": row["shown"]} if row.get("shown") else {}
     return row | metric | scores | seconds | peak | health
+
+
+def resumption(item: Named) -> str:
+    """Return the command that goes on with what was run."""
+    if item.kind == "verification":
+        # Its settings are told by options alone, which no file holds.
+        return "the same `verify` command"
+    words = [_VERBS[item.kind], "--resume", item.name]
+    if item.kind != "run" and item.folder.parent.parent != home():
+        words += ["--storage", str(item.folder.parent.parent)]
+    return command_line(*words)

@@ -15,4 +15,5 @@ from .schema import Resources as Resources
 from .schema import Space as Space
 from .schema import load_space as load_space
 from .schema import space_source as space_source
+from .schema import typed_space as typed_space
 from .schema import validate_space as validate_space

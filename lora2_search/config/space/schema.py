@@ -203,6 +203,19 @@ def validate_space(source: Source) -> Space:
     return space
 
 
+def typed_space(source: Source) -> Space:
+    """Turn a source that was checked before (a study's own file) into a space: by its types alone.
+
+    Raises:
+        ConfigError: Wrong keys and types.
+    """
+    source.check_size()
+    space, problems = _typed(source)
+    if space is None:
+        raise source.error(problems)
+    return space
+
+
 def _typed(source: Source) -> tuple[Space | None, list[Problem]]:
     # A fixed value that the search never uses must not clash with a searched one, so a second
     # try puts the lowest searched values in its place.

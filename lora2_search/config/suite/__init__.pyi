@@ -10,6 +10,7 @@ from .schema import begun_anew as begun_anew
 from .schema import load_suite as load_suite
 from .schema import refuse_written as refuse_written
 from .schema import suite_source as suite_source
+from .schema import typed_suite as typed_suite
 from .schema import validate_suite as validate_suite
 from .schema import with_more_seeds as with_more_seeds
 from .terms import BASE as BASE

@@ -277,6 +277,16 @@ def validate_suite(source: Source) -> Suite:
     return suite
 
 
+def typed_suite(source: Source) -> Suite:
+    """Turn a source that was checked before (a suite's own file) into a suite: by its types alone.
+
+    Raises:
+        ConfigError: Wrong keys and types.
+    """
+    source.check_size()
+    return validate(source, Suite)
+
+
 def _meant(problem: Problem) -> Problem:
     """Let the hint of an unknown key name what people write, not what only a stored suite has."""
     if not problem.message.startswith("unknown key") or "." in problem.key:
