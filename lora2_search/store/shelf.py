@@ -60,7 +60,7 @@ class Shelf:
         if (folder / self.file).exists():
             raise UserError(
                 f"a {self.what} named {name} exists ({folder}); go on with it by "
-                f"{self.resumption(name, storage, also)}, or take another name by --name"
+                f"{self.resumption(name, storage, also)}, or choose another name with --name"
             )
 
     def resumption(self, name: str, storage: Path | None = None, also: Sequence[str] = ()) -> str:
@@ -87,7 +87,7 @@ class Shelf:
         differing = [key for key in new if new[key] != old[key] and key not in free]
         if differing:
             raise UserError(
-                f"the {self.what} {new['name']} was begun with other settings "
+                f"the {self.what} {new['name']} was started with other settings "
                 f"({', '.join(differing)}); a resume may change only {', '.join(free)}: "
                 "take another name"
             )

@@ -151,7 +151,7 @@ def test_two_suites_that_share_arms_train_them_once(
         f"{arm}-seed{seed}" for arm in ("base", "slim", "head-only") for seed in (0, 1)
     }
     assert result.records["slim-seed1"].reused_from == "suites/tiny/runs/narrow-seed1"
-    assert told == ["6 of 12 runs are taken over, not trained again: 6 from suites/tiny"]
+    assert told == ["6 of 12 runs are reused, not trained again: 6 from suites/tiny"]
     trained = {run.key for run in result.runs if (run.folder / "attempt.json").exists()}
     assert trained == {run.key for run in result.runs} - taken
     # MLflow is told of them all the same.
