@@ -227,7 +227,7 @@ def test_data_and_model_may_lie_elsewhere(plan: Suite, tmp_path: Path) -> None:
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
-    ({"overrides": ["training.lr=0.5"]}, "begun with other settings .training"),
+    ({"overrides": ["training.lr=0.5"]}, "started with other settings .training"),
     ({"overrides": ["seeds=[5, 6]"]}, "may add seeds but must keep"),
     ({"suite": "quick"}, "name one of the three"),
     ({"resume": "tiny"}, "name one of the three"),

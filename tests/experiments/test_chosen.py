@@ -78,7 +78,7 @@ def test_what_goes_on_with_a_study_or_a_run_names_the_store_that_was_asked_for(
     assert told[0].endswith(f"--resume quickstart{ends}); this one is quickstart-2")
     with pytest.raises(UserError) as caught:
         STUDIES.check_free("quickstart", also=also)
-    assert f"--resume quickstart{ends}, or take another name" in str(caught.value)
+    assert f"--resume quickstart{ends}, or choose another name" in str(caught.value)
     config = RunConfig(task="sentiment")
     take(own_home, "runs", "one", "record.json")
     with pytest.raises(UserError) as caught:

@@ -74,7 +74,7 @@ def test_trials_that_all_fail_for_one_reason_end_the_study_with_it(
     with pytest.raises(UserError, match="RuntimeError: unlucky") as caught:
         run_study(space, storage=tmp_path, reference=False, trainable=StandIn)
     assert "(a resume keeps them)" in str(caught.value)
-    assert str(caught.value).endswith(f"go on by --resume tiny --storage {tmp_path}")
+    assert str(caught.value).endswith(f"go on with --resume tiny --storage {tmp_path}")
     assert [trial.state for trial in load_study("tiny", tmp_path).trials] == ["FAIL"] * 3
 
 
@@ -91,7 +91,7 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
         run_study(space, storage=tmp_path)
     with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
         load_study("tinny", tmp_path)
-    with pytest.raises(UserError, match=r"begun with other settings \(seed, search\)"):
+    with pytest.raises(UserError, match=r"started with other settings \(seed, search\)"):
         run_study(space_of(search=TARGET, seed=3), storage=tmp_path, resume=True)
 
 
