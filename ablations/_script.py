@@ -42,7 +42,7 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
     if result.interrupted:
         code = EXIT_CODES[result.ended_by or Signals.SIGINT]
         parser.exit(code, f"interrupted; go on with --resume {result.name}\n")
-    # A plain pandas frame, one row a run: the place to go on from.
+    # A plain pandas frame, one row per run: the place to go on from.
     frame = result.frame().astype({"test": float})
     arms = frame.groupby(["task", "arm"], sort=False)["test"]
     print(arms.describe()[["count", "mean", "std"]])

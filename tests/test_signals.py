@@ -158,7 +158,7 @@ def test_a_signal_before_the_command_line_is_read_ends_with_its_code(number: Sig
     command.send_signal(number)
     assert command.communicate(timeout=10 * BUSY) == (
         "",
-        "interrupted before anything was begun\n",
+        "interrupted before anything was started\n",
     )
     assert command.returncode == signals.EXIT_CODES[number]
 

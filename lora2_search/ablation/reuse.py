@@ -159,7 +159,7 @@ def take_over_all(
     if found:
         homes = Counter("/".join(_inside(path, storage).parts[:2]) for path in found.values())
         told = ", ".join(f"{count} from {place}" for place, count in homes.items())
-        say(f"{len(found)} of {len(runs)} runs are taken over, not trained again: {told}")
+        say(f"{len(found)} of {len(runs)} runs are reused, not trained again: {told}")
 
 
 def _same_inputs(ours: Inputs, record: RunRecord) -> bool:
@@ -170,10 +170,10 @@ def _same_inputs(ours: Inputs, record: RunRecord) -> bool:
 
 def _other_code(record: RunRecord) -> str:
     if record.commit is None:
-        return "other code made the runs, in a package that is no checkout; install that one"
+        return "other code made the runs, in a package that is not a checkout; install that one"
     remedy = f"git checkout {record.commit}"
     if not record.code_hash:
-        return f"the runs do not say which code made them; begin anew, or {remedy}"
+        return f"the runs do not say which code made them; start over, or {remedy}"
     if record.dirty:
         return f"other code made the runs: commit {record.commit}, with changes that are not in it"
     return f"other code made the runs; check that out: {remedy}"

@@ -101,7 +101,7 @@ class SuiteResult:
         }
 
     def frame(self) -> pandas.DataFrame:
-        """Return one row a run: arm, task, phase, seed, status, scores, sizes, seconds."""
+        """Return one row per run: arm, task, phase, seed, status, scores, sizes, seconds."""
         import pandas
 
         return pandas.DataFrame([_row(run, self.records.get(run.key)) for run in self.runs])

@@ -99,7 +99,7 @@ def compress_model(
     loaded = set_peft_model_state_dict(compressed, told.state)
     foreign = [key for key in loaded.missing_keys if "lora_" in key] + loaded.unexpected_keys
     if foreign:
-        raise RuntimeError(f"PEFT put LoRA on other modules than those asked for: {foreign}.")
+        raise RuntimeError(f"PEFT adapted modules other than those requested: {foreign}.")
     return compressed.train(model.training), told
 
 

@@ -151,7 +151,7 @@ def _parts(state: State) -> dict[str, dict[str, Tensor]]:
             )
         parts.setdefault(found[1], {})[part] = tensor
     if not parts or any({"A", "B"} - found.keys() for found in parts.values()):
-        raise ValueError("The adapter's tensors hold no whole LoRA: there is nothing to cut.")
+        raise ValueError("The adapter's tensors hold no complete LoRA: there is nothing to cut.")
     return parts
 
 
@@ -163,11 +163,11 @@ def _refuse_more_than_added(config: LoraConfig) -> None:
             "Convert it to the untouched base model first: `save_pretrained(folder, "
             "path_initial_model_for_weight_conversion=...)` of PEFT writes a LoRA of twice the rank"
             if convertible
-            else "Merge it by `merge_and_unload()` and keep the whole model"
+            else "Merge it with `merge_and_unload()` and keep the whole model"
         )
         raise ValueError(
             f"Its start (`init_lora_weights: {start}`) may have changed the weights of the base "
-            f"model, which the adapter alone does not tell. {remedy}."
+            f"model, which the adapter alone does not show. {remedy}."
         )
     own = {field.name for field in fields(AdaLoraConfig)} - {f.name for f in fields(LoraConfig)}
     for field in fields(config):
@@ -176,7 +176,7 @@ def _refuse_more_than_added(config: LoraConfig) -> None:
         reason = _REASONS.get(field.name, "that is more than B · A, added to a frozen weight")
         raise ValueError(
             f"`{field.name}: {getattr(config, field.name)}` cannot be cut to a rank: {reason}. "
-            "Merge the adapter by `merge_and_unload()` and keep the whole model."
+            "Merge the adapter with `merge_and_unload()` and keep the whole model."
         )
 
 

@@ -1,4 +1,4 @@
-"""What is compared: weights over arms that sum to 0, as one number a seed and one a sentence."""
+"""What is compared: weights over arms that sum to 0, as one number per seed and one per example."""
 
 from __future__ import annotations
 

@@ -153,10 +153,10 @@ def stored_texts(path: Path) -> Mapping[str, Texts]:
     for task, texts in told.items():
         of = f"of task {task!r} " if task else ""
         if not isinstance(texts, dict):
-            raise Damaged(path, f"{of}it holds no texts by number, but {texts!r:.80}", _REMEDY)
+            raise Damaged(path, f"{of}it must hold texts by number, but got {texts!r:.80}", _REMEDY)
         for number, text in texts.items():
             if not (number.isascii() and number.isdecimal() and isinstance(text, str)):
-                what = f"{of}it holds no text by a number, but {number!r:.80}: {text!r:.80}"
+                what = f"{of}it must hold texts by number, but got {number!r:.80}: {text!r:.80}"
                 raise Damaged(path, what, _REMEDY)
     return {task: {int(number): text for number, text in of.items()} for task, of in told.items()}
 

@@ -153,7 +153,7 @@ def _reach(counts: Sequence[int], most: int, df: float, sides: int) -> float:
     return float(stats.t.isf(nominal / 2, df))
 
 
-_NO_LOOK = "the runs of the first look have not all ended"
+_NO_LOOK = "the runs for the first interim analysis have not all ended"
 
 
 @dataclass(frozen=True)
@@ -195,9 +195,9 @@ class Look:
         return {name: item.decision for name, item in self.seen.items()}
 
     def lines(self) -> list[str]:
-        """Return the look for people: a line a comparison."""
+        """Return the interim analysis as text: one line per comparison."""
         told = [f"  {name}: {item}" for name, item in self.seen.items()]
-        return [f"look at {self.seeds} seeds:", *told]
+        return [f"interim analysis at {self.seeds} seeds:", *told]
 
     def metrics(self) -> dict[str, float]:
         """Return the look as numbers for a chart: seeds, and p by comparison."""

@@ -197,7 +197,7 @@ def read_suite(folder: Path) -> SuiteRuns:
 
 
 def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
-    """Read a suite's folder, one entry a task; ``{"": ...}`` when the suite names no tasks.
+    """Read a suite's folder, one entry per task; ``{"": ...}`` when the suite names no tasks.
 
     Raises:
         UserError: The folder holds no suite.

@@ -19,7 +19,7 @@ def main() -> None:
         app(prog_name="lora2-search")
     except signals.Interrupted as early:
         # A verb says this itself.
-        print("interrupted before anything was begun", file=sys.stderr)
+        print("interrupted before anything was started", file=sys.stderr)
         signals.hurry(signals.EXIT_CODES[early.signal])
     except SystemExit as leaving:
         signals.hurry(leaving.code)

@@ -107,7 +107,7 @@ def parse(text: str, place: Place) -> tuple[Any, dict[KeyPath, str]]:
     Raises:
         ConfigError: The text is no YAML, repeats a key, has a key that is no text, contains itself,
             holds a tag that makes something else than a plain value, a value that is not what its
-            tag says, or more than any settings do.
+            tag says, or more than any settings hold.
     """
     try:
         loader, node = _composed(text, place)
@@ -128,7 +128,7 @@ def _composed(text: str, place: Place) -> tuple[_Loader, yaml.Node | None]:
         return loader, loader.get_single_node()
     except (ValueError, OverflowError) as error:
         # PyYAML's scanner turns digits of escapes and versions into numbers unchecked.
-        message = f"broken YAML: {error}"
+        message = f"invalid YAML: {error}"
         raise ConfigError([Problem("", message, place(loader.get_mark().line))]) from None
 
 
@@ -200,7 +200,7 @@ class _Found:
 
 def _key_problem(key: yaml.Node) -> str | None:
     if not isinstance(key, yaml.ScalarNode):
-        return "a key must be a text, but got a list or a mapping"
+        return "a key must be a string, but got a list or a mapping"
     if key.tag in (_TAG + "bool", _TAG + "null"):
         what = "nothing" if key.tag.endswith("null") else "true or false"
         return f"YAML reads the key {key.value!r} as {what}; put it in quotes"
@@ -215,7 +215,10 @@ def _text_problem(text: str) -> str | None:
     if len(text) > _MOST_CHARACTERS:
         return f"has {len(text):,} characters; a text has at most {_MOST_CHARACTERS:,}"
     if _UNUSABLE.search(text):
-        return f"{text!r} holds a character that no name may have: NUL, or half a surrogate pair"
+        return (
+            f"{text!r} contains a character that is not allowed in names: NUL, or half a "
+            "surrogate pair"
+        )
     return None
 
 
@@ -225,7 +228,7 @@ def _number_problem(text: str) -> str | None:
         return f"has {len(digits):,} digits; a whole number has at most {MOST_DIGITS}"
     if ":" in digits or re.fullmatch(r"0[0-9_]+", digits):
         # 010 is 8 in YAML 1.1 and 10 in 1.2; 1:30 is 90 in the one and a text in the other.
-        return f"{text} is ambiguous in YAML; write a plain number, or quote it to mean a text"
+        return f"{text} is ambiguous in YAML; write a plain number, or quote it to make it a string"
     return None
 
 
@@ -233,7 +236,8 @@ def _broken(text: str, error: yaml.YAMLError, place: Place) -> Problem:
     if isinstance(error, yaml.reader.ReaderError):
         line = text.count("\n", 0, error.position)
         message = (
-            f"holds a character that no text may have (U+{error.character:04X}); save it as UTF-8"
+            f"contains a character that is not allowed in text (U+{error.character:04X}); "
+            "save it as UTF-8"
         )
         return Problem("", message, place(line))
     mark = getattr(error, "problem_mark", None)
@@ -243,14 +247,14 @@ def _broken(text: str, error: yaml.YAMLError, place: Place) -> Problem:
 def _message(error: yaml.YAMLError) -> str:
     problem = str(getattr(error, "problem", None) or error).splitlines()[0]
     if isinstance(error, _TooMuch):
-        return f"{problem}, more than any settings do"
+        return f"{problem}, more than settings ever need"
     context, mark = getattr(error, "context", None), getattr(error, "problem_mark", None)
     if not context:
-        return f"broken YAML: {problem}"
+        return f"invalid YAML: {problem}"
     begun = getattr(error, "context_mark", None)
     elsewhere = begun and (mark is None or begun.line != mark.line)
-    where = f", begun in line {begun.line + 1}" if begun and elsewhere else ""
-    return f"broken YAML: {problem} ({context}{where})"
+    where = f", started in line {begun.line + 1}" if begun and elsewhere else ""
+    return f"invalid YAML: {problem} ({context}{where})"
 
 
 # A longer chain is a mistake.
@@ -363,8 +367,8 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
     target = _extended(path, parent)
     if target is None:
         message = (
-            f"no file {path.parent / parent}, and none of that name ships; name a YAML file beside "
-            f"{path.name}, or a shipped one such as quickstart.yaml"
+            f"no file {path.parent / parent}, and no shipped file has that name; name a YAML "
+            f"file beside {path.name}, or a shipped one such as quickstart.yaml"
         )
         raise ConfigError([Problem("extends", message, place)])
     if len(_seen) >= _MOST_EXTENDED:
@@ -492,7 +496,7 @@ def _read(path: Path) -> Source:
 def _decoded(raw: bytes) -> str:
     """Return the text of a file: UTF-8, or UTF-16 that says so by its first two bytes."""
     if len(raw) > MOST_BYTES:
-        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes, more than any settings are")
+        raise ValueError(f"it is larger than {MOST_BYTES:,} bytes, more than settings ever need")
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16")
     try:
@@ -500,5 +504,5 @@ def _decoded(raw: bytes) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise ValueError(
-            f"line {line} is no UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
+            f"line {line} is not UTF-8 (byte 0x{raw[error.start]:02x}); save the file as UTF-8"
         ) from None

@@ -43,7 +43,7 @@ def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
     problems = [
         Problem(
             f"resources.{key}",
-            f"a run asks for {asked:g} {what}, but no node has more than {most:g}; ask for less",
+            f"a run asks for {asked:g} {what}, but no node has more than {most:g}; request less",
         )
         for key, asked, most, what in (
             ("cpus_per_trial", cpus, most_cpus, "CPUs"),
@@ -51,7 +51,7 @@ def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
         )
         if asked > most
     ]
-    message = f"no one node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial); ask for less"
+    message = f"no single node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial); request less"
     return problems or [Problem("resources.gpus_per_trial", message)]
 
 
@@ -80,7 +80,7 @@ def connected(
     if ray.is_initialized():
         if address is not None:
             raise UserError(
-                f"this process is connected to a Ray already, so it cannot join {address}; leave "
+                f"this process is already connected to Ray, so it cannot join {address}; leave "
                 "the address out, or call ray.shutdown() first"
             )
         yield

@@ -85,8 +85,8 @@ def _start(folder: str) -> None:
         _end_half_started(folder)
         first = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"Ray does not start on this machine ({first}); when the machine is only busy, try "
-            f"again; Ray's own words are in {folder}/session_latest/logs"
+            f"Ray does not start on this machine ({first}); if the machine is just busy, try "
+            f"again; Ray's own logs are in {folder}/session_latest/logs"
         ) from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = many
@@ -143,8 +143,8 @@ def _private_token() -> None:
         return  # another process was quicker
     except OSError as error:
         raise UserError(
-            f"cannot write Ray's token to {path} ({error.strerror}); make that possible, or give "
-            "one in the environment variable RAY_AUTH_TOKEN"
+            f"cannot write Ray's token to {path} ({error.strerror}); make it writable, or set a "
+            "token in the environment variable RAY_AUTH_TOKEN"
         ) from None
 
 
@@ -159,7 +159,7 @@ def _short_folder(say: Callable[[str], None]) -> str:
     for name in dict.fromkeys(filter(None, named)):
         if not (why := _unfit(name)):
             if passed:
-                say(f"Ray's temporary files are in {name}, for {' and '.join(passed)}")
+                say(f"Ray's temporary files are in {name}, because {' and '.join(passed)}")
             return name
         passed.append(f"{name} {why}")
     raise UserError(
@@ -171,7 +171,7 @@ def _short_folder(say: Callable[[str], None]) -> str:
 def _unfit(folder: str) -> str:
     """Return why Ray cannot have its sockets in a folder; nothing where it can."""
     if (size := len(os.fsencode(folder))) > _LONGEST:
-        return f"has a name of {size} bytes where Ray's sockets leave room for {_LONGEST}"
+        return f"has a name of {size} bytes but Ray's sockets leave room for {_LONGEST}"
     if not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
-        return "is no folder that can be written to"
+        return "is not a writable folder"
     return ""

@@ -153,7 +153,7 @@ class TrialTrainable(tune.Trainable):
         if report.done:
             # The record, the predictions and the adapter are written after the last report.
             for _ in run:
-                raise RuntimeError("the run went on after it had reported its end")
+                raise RuntimeError("the run continued after it had reported its end")
         return report
 
     def _score(self, report: Report) -> float:

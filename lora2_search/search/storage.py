@@ -23,7 +23,7 @@ STUDY_FILE = "study.db"
 TRIALS_FOLDER = "trials"
 
 
-_REMEDY = "restore it from a copy; the records of its trials are whole and stay"
+_REMEDY = "restore it from a copy; the records of its trials are intact and stay"
 
 
 _PATIENCE_SECONDS = 60

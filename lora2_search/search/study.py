@@ -91,7 +91,7 @@ class Study:
         return early_stopping_notes(self.space.run_config(), self.space.search, wanted)
 
     def frame(self) -> pandas.DataFrame:
-        """Return one row a trial: number, state, scores, settings, sizes, seconds.
+        """Return one row per trial: number, state, scores, settings, sizes, seconds.
 
         ``validation`` and ``test`` are the objective after the last evaluation, on either split;
         ``score`` is the validation score of complete trials alone, by which the study chooses.
@@ -164,9 +164,9 @@ def run_study(
         )
         if source.hopeless:
             raise RequestError(
-                "the first trials all failed for the same reason, so the study was ended: "
-                f"{source.hopeless}; if its settings are at fault, begin another study with others "
-                "(a resume keeps them); if this machine is, mend that and go on by ",
+                "the first trials all failed for the same reason, so the study was stopped: "
+                f"{source.hopeless}; if its settings are at fault, start another study with "
+                "different ones (a resume keeps them); if this machine is, fix it and go on by ",
                 Argument("resume", space.name),
             )
         study = load_study(space.name, storage)

@@ -80,7 +80,7 @@ def stored_json(path: Path, remedy: str = "", kind: type = dict) -> Any:
     try:
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Damaged(path, f"it is no JSON ({error})", remedy) from None
+        raise Damaged(path, f"it is not JSON ({error})", remedy) from None
     if not isinstance(told, kind):
         raise Damaged(path, f"it holds no JSON {kind.__name__}", remedy)
     return told

@@ -52,7 +52,7 @@ class Attempt:
         latest = _read(self._path)
         if latest.get("token") != self._token:
             raise Superseded(
-                f"attempt {self.number} of {self._path.parent.name} ends here: attempt "
+                f"attempt {self.number} of {self._path.parent.name} stops: attempt "
                 f"{latest.get('number')} runs on {latest.get('host')} (pid {latest.get('pid')})"
             )
 
@@ -110,4 +110,4 @@ def _last(path: Path) -> int:
 
 
 def _read(path: Path) -> dict[str, str | int]:
-    return stored_json(path, "delete it: the run then counts its attempts anew") or {}
+    return stored_json(path, "delete it: the run then counts its attempts from the start") or {}

@@ -37,7 +37,7 @@ def owned(folder: Path) -> Iterator[None]:
         raise Damaged(folder / LOCK_FILE, "it is a folder", "delete it") from None
     except Timeout:
         raise UserError(
-            f"{folder.name} is being run by {_owner(folder)}; wait for it, or end it first"
+            f"{folder.name} is being run by {_owner(folder)}; wait for it, or stop it first"
         ) from None
     try:
         write_json(folder / OWNER_FILE, {"pid": os.getpid(), "host": platform.node()})

@@ -17,7 +17,7 @@ def home() -> Path:
         UserError: The folder cannot be made or written.
     """
     folder = Path(os.environ.get(HOME_VARIABLE) or "~/.cache/lora2_search").expanduser().absolute()
-    return writable_folder(folder, f"set {HOME_VARIABLE} to a folder that you may write")
+    return writable_folder(folder, f"set {HOME_VARIABLE} to a folder that you can write to")
 
 
 def writable_folder(folder: Path, *remedy: str | Argument) -> Path:
@@ -30,7 +30,7 @@ def writable_folder(folder: Path, *remedy: str | Argument) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(
-            f"cannot make the folder {folder}: {error.strerror or error}; ", *remedy
+            f"cannot create the folder {folder}: {error.strerror or error}; ", *remedy
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RequestError(f"the folder {folder} cannot be written; ", *remedy)
@@ -75,4 +75,4 @@ def find_file(name: str, kind: str) -> Path:
     end = given.suffix if given.suffix == ".yaml" else ""
     listed = ", ".join(f"{stem}{end}" for stem in known)
     hint = f'did you mean "{near}{end}"?' if near else f"shipped: {listed}"
-    raise UserError(f"no file {name}, and none of that name ships; {hint}")
+    raise UserError(f"no file {name}, and no shipped file has that name; {hint}")

@@ -184,7 +184,7 @@ def read_record(folder: Path) -> RunRecord | None:
         Damaged: It cannot be read.
     """
     path = folder / RECORD_FILE
-    remedy = f"restore it from a copy, or delete {folder} to run it anew"
+    remedy = f"restore it from a copy, or delete {folder} to run it again"
     text = stored_text(path, remedy)
     if text is None:
         return None
@@ -194,7 +194,7 @@ def read_record(folder: Path) -> RunRecord | None:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         why = f"{place}: {first['msg']}" if place else first["msg"]
-        raise Damaged(path, f"it is no record of a run ({why})", remedy) from None
+        raise Damaged(path, f"it is not a record of a run ({why})", remedy) from None
 
 
 def readable_record(folder: Path) -> RunRecord | None:

@@ -68,7 +68,7 @@ class Shelf:
         differing = [key for key in new if new[key] != old[key] and key not in free]
         if differing:
             raise UserError(
-                f"the {self.what} {new['name']} was begun with other settings "
+                f"the {self.what} {new['name']} was started with other settings "
                 f"({', '.join(differing)}); a resume may change only {', '.join(free)}: "
                 "take another name"
             )

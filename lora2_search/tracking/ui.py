@@ -55,7 +55,9 @@ class Server:
         last = time.monotonic() + _START_SECONDS
         while time.monotonic() < last:
             if self._process.poll() is not None:
-                raise UserError(f"the MLflow server did not start; its last words:\n{self._tail()}")
+                raise UserError(
+                    f"the MLflow server did not start; its last output:\n{self._tail()}"
+                )
             try:
                 with direct.open(f"{self.base}/health", timeout=5):
                     return
@@ -127,7 +129,7 @@ def check_port(port: int) -> None:
         return
     free = next((other for other in range(port + 1, 65536) if _is_free(other)), None)
     remedy = f"; --port {free} is free" if free else ""
-    raise UserError(f"port {port} is in use or not yours to open{remedy}")
+    raise UserError(f"port {port} is in use or not permitted{remedy}")
 
 
 def _is_free(port: int) -> bool:

@@ -142,13 +142,13 @@ def check_driver(uri: str) -> None:
     except ImportError as error:
         package = _PACKAGES.get(str(error.name), error.name)
         raise UserError(
-            f"{shown(uri)} is opened by the Python package {error.name}, which is not installed: "
+            f"{shown(uri)} needs the Python package {error.name}, which is not installed: "
             f"pip install {package}, or name another store with --tracking-uri"
         ) from None
     except (ArgumentError, ValueError):
         raise UserError(
-            f"{shown(uri)} is no URI of a database: it reads postgresql://user:password@host:5432/"
-            "database, where a password has %40 for @, %3A for : and %2F for /"
+            f"{shown(uri)} is not a database URI; the form is postgresql://user:password@host:5432/"
+            "database; in a password write %40 for @, %3A for : and %2F for /"
         ) from None
 
 

@@ -143,7 +143,7 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
         {"code_hash": "x", "dirty": True},
         "code: other code made the runs: commit abc123, with changes that are not in it",
     ),
-    "no checkout": ({"code_hash": "x", "commit": None}, "code: .* in a package that is no"),
+    "not a checkout": ({"code_hash": "x", "commit": None}, "code: .* in a package that is no"),
     "an earlier version": ({"code_hash": ""}, "code: the runs do not say which code made them"),
     "a library": ({"versions": {"torch": "0.1"}}, "torch: version 0.1 made the runs, this is"),
     "a GPU": ({"device": "cuda:0"}, "device: the runs were made on cuda, not cpu"),
@@ -227,7 +227,7 @@ def test_data_and_model_may_lie_elsewhere(plan: Suite, tmp_path: Path) -> None:
 
 
 CHANGES: list[tuple[dict[str, Any], str]] = [
-    ({"overrides": ["training.lr=0.5"]}, "begun with other settings .training"),
+    ({"overrides": ["training.lr=0.5"]}, "started with other settings .training"),
     ({"overrides": ["seeds=[5, 6]"]}, "may add seeds but must keep"),
     ({"what": "quick"}, "name one of the three"),
     ({"resume": "tiny"}, "name one of the three"),
@@ -255,7 +255,7 @@ def test_a_name_in_use_is_refused_with_what_would_be_right(plan: Suite, tmp_path
 
 
 def test_a_folder_that_is_no_archive_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no archive of a suite"):
+    with pytest.raises(UserError, match="is not an archive of a suite"):
         asked_suite(None, resume_from=tmp_path)
 
 

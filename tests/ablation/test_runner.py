@@ -64,7 +64,7 @@ def test_a_suite_runs_resumes_what_failed_and_doubles_nothing(
     assert again.records["base-seed12"] == result.records["base-seed12"]
     with pytest.raises(UserError, match="exists .* by resume='tiny'"):
         run_suite(plan, storage=tmp_path, trainable=StandIn)
-    with pytest.raises(UserError, match=r"begun with other settings \(arms"):
+    with pytest.raises(UserError, match=r"started with other settings \(arms"):
         other = suite(seeds=[12, 13], arms={**plan.arms, "narrow": {"adapter.k": 3}})
         run_suite(other, resume=True, storage=tmp_path, trainable=StandIn)
 
@@ -151,7 +151,7 @@ def test_two_suites_that_share_arms_train_them_once(
         f"{arm}-seed{seed}" for arm in ("base", "slim", "head-only") for seed in (0, 1)
     }
     assert result.records["slim-seed1"].reused_from == "suites/tiny/runs/narrow-seed1"
-    assert told == ["6 of 12 runs are taken over, not trained again: 6 from suites/tiny"]
+    assert told == ["6 of 12 runs are reused, not trained again: 6 from suites/tiny"]
     trained = {run.key for run in result.runs if (run.folder / "attempt.json").exists()}
     assert trained == {run.key for run in result.runs} - taken
     # MLflow is told of them all the same.

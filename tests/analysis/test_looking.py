@@ -77,7 +77,7 @@ def test_a_look_is_told_with_its_numbers(tmp_path: Path) -> None:
     plan = suite(arms=ARMS, until_decided=True, seeds=6)
     found = look(write_suite(tmp_path / "s", plan, answers))
     first, worse, same = found.lines()
-    assert first == "look at 6 seeds:"
+    assert first == "interim analysis at 6 seeds:"
     assert worse.startswith("  worse − base: different (mean difference -0.")
     assert same.startswith("  same − base: undecided (mean difference ")
     values = found.metrics()

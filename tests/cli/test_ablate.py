@@ -98,7 +98,10 @@ def test_seeds_are_added_and_looked_at_from_the_command_line(
     left = [path for path in sorted(home_with_store.rglob("*")) if path not in before]
     assert all("tokens" in path.parts for path in left)
     done = run("ablate", "--suite", suite, "--until-decided", "--name", "open")
-    assert "look at 2 seeds:" in done.stdout and "one-plane: adapter.k 4 -> []" in done.stdout
+    assert (
+        "interim analysis at 2 seeds:" in done.stdout
+        and "one-plane: adapter.k 4 -> []" in done.stdout
+    )
     folder = home_with_store / "suites" / "open"
     plan = yaml.safe_load((folder / "suite.yaml").read_text())
     assert plan["until_decided"] and len(plan["seeds"]) in (2, 3)

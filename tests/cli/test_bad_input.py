@@ -59,14 +59,14 @@ def lr(**changes: Any) -> dict[str, Any]:
         ({"adapter": {"k": "four"}}, ["adapter.k: must be a valid integer, but got 'four'"]),
         (lr(low=0.1, high=0.01), ["search.training.lr", "`low` must be less than `high`"]),
         (lr(low=0), ["search.training.lr", "`low` must be above 0 when `log` is true"]),
-        (lr(log=False, low=-1.0), ["search.training.lr", "training.lr=-1.0 is no valid value"]),
+        (lr(log=False, low=-1.0), ["search.training.lr", "training.lr=-1.0 is not a valid value"]),
         ({"search": {"adapter.kk": {"type": "int", "low": 1, "high": 2}}}, ['"adapter.k"']),
         ({"search": {}}, ["search: nothing is searched"]),
         ({"task": "rtee"}, ["task: must be 'cola'", "but got 'rtee'"]),
         ({"adapter": {"t_init": 0.5, "t_final": 0.5}}, ["t_init + t_final must be less than"]),
         ({"adapter": {"r": 4, "target_rank": 5}}, ["target_rank must be at most r"]),
         ({"trials": 0}, ["trials: must be greater than or equal to 1, but got 0"]),
-        ({"trials": None}, ["trials: give `trials`, `hours` or both"]),
+        ({"trials": None}, ["trials: set `trials`, `hours` or both"]),
         ({"model": {"name_or_path": "/absent/model"}}, ["model.name_or_path: no folder /absent"]),
         ({"model": {"name_or_path": "some/model"}}, ["cannot get some/model from the hub"]),
     ],
@@ -141,7 +141,7 @@ def test_more_gpus_than_there_are_is_said_by_a_dry_run_with_its_line(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("task: [rte\n", ["mine.yaml:2", "broken YAML"]),
+        ("task: [rte\n", ["mine.yaml:2", "invalid YAML"]),
         ("task: rte\ntask: cola\n", ["mine.yaml:2: task: written twice (first at line 1)"]),
         ("a: !!python/object/apply:os.system ['exit 1']\n", ["mine.yaml:1", "never code"]),
         ("extends: mine.yaml\n", ["extend each other"]),
@@ -238,7 +238,7 @@ def test_a_home_that_cannot_be_written_is_said(
     monkeypatch.setenv(HOME_VARIABLE, os.fspath(tmp_path / "file" / "home"))
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(space(model, reviews_csv)))
-    refused(tune(path), tmp_path / "absent", "cannot make the folder", f"set {HOME_VARIABLE}")
+    refused(tune(path), tmp_path / "absent", "cannot create the folder", f"set {HOME_VARIABLE}")
 
 
 def test_a_name_in_use_is_refused_and_what_lies_there_is_kept(

@@ -86,7 +86,7 @@ def test_people_are_told_ranks_norm_counts_and_sizes(mine: Path, tmp_path: Path)
         "% of the squared Frobenius norm kept",
         "before",
         "MiB, before",
-        "from peft alone",
+        "with peft alone",
     ):
         assert part in result.stdout
     assert cli("compress", mine, "--rank", 1, "--out", tmp_path / "out").exit_code == 2

@@ -312,7 +312,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_goes_on(
     else:
         shutil.rmtree(last)
         last.write_bytes(DAMAGES[how](b"..") or b"")
-    with pytest.raises(UserError, match="00000004 cannot be taken up"):
+    with pytest.raises(UserError, match="00000004 cannot be loaded"):
         run(config, folder)
     shutil.rmtree(last) if last.is_dir() else last.unlink()
     assert run(config, folder).status == "completed"

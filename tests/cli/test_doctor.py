@@ -27,7 +27,7 @@ def test_a_library_off_its_pin_is_a_warning_with_the_pin(tmp_path: Path) -> None
     found = doctor.versions(pins)
     assert found.state == "warn"
     assert "peft" in found.message
-    assert "seen to work: 0.1.0" in found.message
+    assert "known to work: 0.1.0" in found.message
 
 
 def test_a_home_that_can_be_written_says_where_and_how_much_room() -> None:

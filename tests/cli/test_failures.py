@@ -50,7 +50,11 @@ def test_an_end_that_is_no_bug_is_said_without_a_traceback(
     ("error", "told", "said"),
     [
         (KeyboardInterrupt(), Interrupted, "go on with: again"),
-        (OSError(errno.ENOSPC, "No space left"), UserError, "the disk is full .*; make room, then"),
+        (
+            OSError(errno.ENOSPC, "No space left"),
+            UserError,
+            "the disk is full .*; free some space, then",
+        ),
     ],
 )
 def test_what_has_begun_says_how_it_goes_on(

@@ -70,7 +70,7 @@ def test_a_study_gets_its_page_tables_figures_csv_and_the_appendix_of_a_paper(
     [
         ("study", None, "kept", "keeps a suite's evidence, and study is a study"),
         ("nothing", None, None, "nothing called nothing"),
-        ("small", "file", None, "cannot make the folder"),
+        ("small", "file", None, "cannot create the folder"),
     ],
 )
 def test_what_cannot_be_done_is_said(

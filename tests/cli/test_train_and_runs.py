@@ -110,5 +110,5 @@ def test_the_python_api_trains_the_same_run(settings: Path, home_with_store: Pat
 def test_nothing_run_yet_is_said(own_home: Path) -> None:
     result = cli("runs", "list")
     assert result.exit_code == 0
-    assert "nothing was run yet" in result.stdout
+    assert "no runs yet" in result.stdout
     assert json.loads(cli("runs", "list", "--json").stdout) == []

@@ -51,8 +51,8 @@ def test_every_float_that_python_prints_comes_back(value: float) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("a: 1\nb: [1\n", 3, "broken YAML"),
-        ("a: 1\n\tb: 2\n", 2, "broken YAML"),
+        ("a: 1\nb: [1\n", 3, "invalid YAML"),
+        ("a: 1\n\tb: 2\n", 2, "invalid YAML"),
         ("a: 1\nb: 2\na: 3\n", 3, "a: written twice (first at line 1)"),
         ("a:\n  b: 1\n  b: 2\n", 3, "a.b: written twice (first at line 2)"),
         ("a: 1\nb: !!python/object/apply:os.system ['exit 1']\n", 2, "never code"),
@@ -69,7 +69,7 @@ def test_a_broken_file_names_its_line(tmp_path: Path, text: str, line: int, word
 
 
 def test_a_bracket_that_is_never_closed_is_named_by_its_own_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="begun in line 2") as caught:
+    with pytest.raises(ConfigError, match="started in line 2") as caught:
         read_yaml(write(tmp_path, "a: 1\nb: [1,\n\nc: 2\nd: 3\n"))
     assert caught.value.problems[0].where.endswith(":5")
 
@@ -250,9 +250,9 @@ def test_a_file_that_tells_its_encoding_is_read_in_it(tmp_path: Path, encoding: 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        ("a: 1\nb: grün\n".encode("cp1252"), "cannot be read: line 2 is no UTF-8 (byte 0xfc)"),
-        ("a: 1\n".encode("utf-16-le"), "holds a character that no text may have (U+0000)"),
-        ("a: 1\n".encode("utf-32"), "holds a character that no text may have (U+0000)"),
+        ("a: 1\nb: grün\n".encode("cp1252"), "cannot be read: line 2 is not UTF-8 (byte 0xfc)"),
+        ("a: 1\n".encode("utf-16-le"), "contains a character that is not allowed in text (U+0000)"),
+        ("a: 1\n".encode("utf-32"), "contains a character that is not allowed in text (U+0000)"),
         (b"\xff\xfea", "cannot be read: "),
         (bytes(range(256)), "cannot be read: "),
     ],

@@ -40,7 +40,7 @@ def test_runs_are_counted_node_by_node(
         (
             {"cpus_per_trial": 8, "gpus_per_trial": 1},
             [(8, 0), (4, 1)],
-            {"resources.gpus_per_trial": "no one node has 1 GPUs and 8 CPUs"},
+            {"resources.gpus_per_trial": "no single node has 1 GPUs and 8 CPUs"},
         ),
     ],
 )

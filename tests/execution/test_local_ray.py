@@ -114,7 +114,7 @@ def test_a_temporary_folder_whose_name_is_too_long_for_a_socket_is_passed_over_a
     said: list[str] = []
     assert local_ray._short_folder(said.append) == "/tmp"
     (line,) = said
-    assert line.startswith(f"Ray's temporary files are in /tmp, for {deep} has a name of ")
+    assert line.startswith(f"Ray's temporary files are in /tmp, because {deep} has a name of ")
 
 
 def test_a_named_folder_that_is_not_there_is_passed_over_aloud(
@@ -124,9 +124,7 @@ def test_a_named_folder_that_is_not_there_is_passed_over_aloud(
     monkeypatch.setattr("tempfile.tempdir", "/tmp")
     said: list[str] = []
     assert local_ray._short_folder(said.append) == "/tmp"
-    assert said == [
-        "Ray's temporary files are in /tmp, for /no/such is no folder that can be written to"
-    ]
+    assert said == ["Ray's temporary files are in /tmp, because /no/such is not a writable folder"]
 
 
 def test_of_the_folder_that_was_asked_for_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,11 @@ def test_a_space_without_references_compares_with_the_head_alone() -> None:
         ({"a": {"training.lr": -1}}, "references.a.training.lr", "greater than 0"),
         ({"a": {"data.split_seed": 1}}, "references.a.data.split_seed", "as in the trials"),
         ({"a": {"method": "adalora"}}, "references.a", "must end below the rank"),
-        ({"head-only": {"method": "head-only"}}, "references.head-only", "already; leave it out"),
+        (
+            {"head-only": {"method": "head-only"}},
+            "references.head-only",
+            "already trained beside every search",
+        ),
         ({"00001": LORA}, "references.00001", "must begin with a letter"),
         ({"a/b": LORA}, "references.a/b", "must begin with a letter"),
         ({"a": None}, "references.a", "must be a valid dictionary"),

@@ -159,25 +159,25 @@ def _first_run(text: str, name: str) -> str:
 
 
 DAMAGES: dict[str, tuple[str, Callable[[str], str], str]] = {
-    "nothing": ("records.jsonl", lambda text: "", "line 1 is no record of a run"),
-    "cut short": ("records.jsonl", lambda text: text[:-40], "line 21 is no record of a run"),
-    "a list": ("records.jsonl", lambda text: text + "[]\n", "line 22 is no record of a run"),
+    "nothing": ("records.jsonl", lambda text: "", "line 1 is not a record of a run"),
+    "cut short": ("records.jsonl", lambda text: text[:-40], "line 21 is not a record of a run"),
+    "a list": ("records.jsonl", lambda text: text + "[]\n", "line 22 is not a record of a run"),
     "no such field": (
         "records.jsonl",
         lambda text: text + '{"run":"runs/x","own":{},"lacks":[["no","such"]]}\n',
-        "line 22 is no record of a run",
+        "line 22 is not a record of a run",
     ),
     "a state of later versions": (
         "records.jsonl",
         lambda text: text + '{"run":"runs/x","own":{"status":"paused"}}\n',
-        "line 22 is no record of a run",
+        "line 22 is not a record of a run",
     ),
     "no parquet": ("predictions.parquet", lambda text: "PAR1", "it holds no predictions"),
     **{
         f"a run in {name}": (
             "records.jsonl",
             lambda text, name=name: _first_run(text, name),
-            "line 2 is no record of a run",
+            "line 2 is not a record of a run",
         )
         for name in ("../../gone", "/gone", "runs/..", "runs/../../../gone", "runs", "", "x/y")
     },
@@ -295,7 +295,7 @@ def test_an_archive_is_not_written_among_files_that_are_not_its_own(
     for file in {name, "thesis.tex"} if name == "examples.json" else {name}:
         (mine / file).write_text("mine")
     before = _files(mine)
-    with pytest.raises(UserError, match=f"{mine} is no archive and is not empty .*{name}"):
+    with pytest.raises(UserError, match=f"{mine} is not an archive, and not empty .*{name}"):
         write_archive(tmp_path / "suite", mine)
     assert _files(mine) == before
 
@@ -336,7 +336,7 @@ def test_an_archive_of_an_earlier_version_has_no_state(tmp_path: Path) -> None:
 
 def test_an_archive_never_overwrites_the_suite(tmp_path: Path) -> None:
     write_crossed(tmp_path)
-    with pytest.raises(UserError, match="must go elsewhere"):
+    with pytest.raises(UserError, match="must not go into"):
         write_archive(tmp_path, tmp_path / ".." / tmp_path.name)
     with pytest.raises(UserError, match="is no archive"), archived(tmp_path):
         pass

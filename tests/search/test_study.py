@@ -91,7 +91,7 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
         run_study(space, storage=tmp_path)
     with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
         load_study("tinny", tmp_path)
-    with pytest.raises(UserError, match=r"begun with other settings \(seed, search\)"):
+    with pytest.raises(UserError, match=r"started with other settings \(seed, search\)"):
         run_study(space_of(search=TARGET, seed=3), storage=tmp_path, resume=True)
 
 

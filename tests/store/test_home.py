@@ -29,7 +29,7 @@ def test_a_home_that_cannot_be_made_is_said_with_the_remedy(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "file" / "home"))
-    with pytest.raises(UserError, match=f"cannot make the folder .*; set {HOME_VARIABLE}"):
+    with pytest.raises(UserError, match=f"cannot create the folder .*; set {HOME_VARIABLE}"):
         home()
 
 

@@ -125,8 +125,8 @@ def test_an_error_of_a_library_is_told_without_the_password() -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("postgresql+nodriver://ann:s3cr3t@h/db", "is no URI of a database"),
-        ("postgresql://ann:s3cr3t@h:port/db", "is no URI of a database"),
+        ("postgresql+nodriver://ann:s3cr3t@h/db", "is not a database URI"),
+        ("postgresql://ann:s3cr3t@h:port/db", "is not a database URI"),
         ("mssql+pymssql://ann:s3cr3t@h/db", "pip install pymssql"),
     ],
 )

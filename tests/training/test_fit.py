@@ -155,7 +155,7 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     "pickle empty": (as_pickle(lambda data: b""), "pytorch_model.bin is damaged"),
     "pickle half": (as_pickle(lambda data: data[: len(data) // 2]), "pytorch_model.bin is damaged"),
     "pickle garbage": (as_pickle(lambda data: GARBAGE), "pytorch_model.bin is damaged"),
-    "shard lost": (in_shards("model-1.safetensors"), "which is not there"),
+    "shard lost": (in_shards("model-1.safetensors"), "which is missing"),
     "index garbage": (
         both(gone("model.safetensors"), replaced("model.safetensors.index.json", b"{")),
         "index.json is damaged",
@@ -383,7 +383,7 @@ def test_an_adapter_names_its_model_by_an_absolute_path(
     ("layers_pattern", "[layer", "must be a regular expression"),
     ("rank_pattern", {"query)": 2}, "must be a regular expression"),
     ("exclude_modules", ["querry"], 'did you mean "query"?'),
-    ("exclude_modules", ".*quary", "no module of the model is called so"),
+    ("exclude_modules", ".*quary", "the model has no module named"),
     ("exclude_modules", ".*", "excluded"),
 ])  # fmt: skip
 def test_names_and_expressions_that_match_no_module_are_refused(

@@ -57,7 +57,7 @@ def test_several_processes_that_a_launcher_is_behind_are_refused(
         monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
         monkeypatch.setenv("MASTER_PORT", str(launcher.getsockname()[1]))
         monkeypatch.setenv("WORLD_SIZE", "3")
-        with pytest.raises(UserError, match="one run takes one process, but 3 were launched"):
+        with pytest.raises(UserError, match="a run uses one process, but 3 were launched"):
             check_launch(lambda line: None)
 
 

@@ -26,7 +26,7 @@ def new_scoring(name: str, context: ScoringContext) -> Scoring:
         return _OURS[name](context)
     found = sorted(entry_points(group=SCORING_GROUP, name=name), key=lambda entry: entry.value)
     if not found:
-        raise ScoringError(f"No scoring is called {name!r}; {did_you_mean(name, scorings())}")
+        raise ScoringError(f"No scoring is named {name!r}; {did_you_mean(name, scorings())}")
     return _brought(found[0], context)
 
 
@@ -36,8 +36,8 @@ def _brought(entry: EntryPoint, context: ScoringContext) -> Scoring:
         scoring = factory(context)
     except Exception as error:
         raise ScoringError(
-            f"Scoring {entry.name!r} (entry point {entry.value}) must load and take a "
-            f"ScoringContext, but raised {type(error).__name__}: {error}"
+            f"Scoring {entry.name!r} (entry point {entry.value}) must load and accept "
+            f"a ScoringContext, but raised {type(error).__name__}: {error}"
         ) from error
     missing = [part for part in _PARTS if not callable(getattr(scoring, part, None))]
     if missing:

@@ -175,10 +175,10 @@ def _told(suite: Suite, result: Mapping[str, Any]) -> list[str]:
     tuned = f", {result['tuning_runs']} of them to tune arms" if result["tuning_runs"] else ""
     tasks = f" x {len(suite.tasks)} tasks" if suite.tasks else ""
     lines = [
-        f"Suite {suite.name} would be, on this machine:",
+        f"Suite {suite.name} on this machine would take:",
         f"Runs:        {result['runs']} ({len(suite.arms)} arms x {len(suite.seed_list)} seeds"
-        f"{tasks}{tuned}): {result['already_there']} are there, {result['taken_over']} are taken "
-        f"over, {result['left']} are left",
+        f"{tasks}{tuned}): {result['already_there']} exist already, {result['taken_over']} are "
+        f"reused, {result['left']} are left",
     ]
     for task, seconds in result["seconds_per_run"].items():
         sizes = ", ".join(f"{n:,} {split}" for split, n in result["sentences"][task].items())
@@ -191,8 +191,9 @@ def _told(suite: Suite, result: Mapping[str, Any]) -> list[str]:
     if result["seconds_at_most"] is not None:
         plan = suite.sequential
         lines.append(
-            f"             that is the look at {len(suite.seed_list)} seeds; {plan.every} more at "
-            f"a time, at most {plan.most}: {duration(result['seconds_at_most'])}"
+            f"             that is the interim analysis at {len(suite.seed_list)} seeds; "
+            f"{plan.every} more at a time, at most {plan.most}: "
+            f"{duration(result['seconds_at_most'])}"
         )
     free = result["disk_free_mb"] / 1024
     lines.append(f"Disk:        {result['disk_mb']:,.0f} MiB; {free:,.0f} GiB are free")

@@ -69,7 +69,7 @@ def _refuse_archived(what: str, folder: Path) -> None:
         again = command_line("train", "--config", str(folder / RUN_CONFIG_FILE))
         raise UserError(
             f"{what} was taken from the archive {record.taken_from}, which keeps no adapters; name "
-            f"it where it was trained, or train it again: {again}"
+            f"it on the machine where it was trained, or train it again: {again}"
         )
 
 
@@ -81,7 +81,7 @@ def _of_run(what: str, folder: Path) -> Found:
         method = record.config["method"] if record else "unknown"
         if method not in ("full", "head-only"):
             lost = adapter / _CONFIG_FILE
-            raise UserError(f"{what} has lost its adapter: {lost} is missing, or is no file")
+            raise UserError(f"{what} has lost its adapter: {lost} is missing, or is not a file")
         raise UserError(f"{what} left no adapter: its method is {method}")
     return Found(what, adapter, record)
 
@@ -111,7 +111,7 @@ def run_export(
     shown = {name.removesuffix("_adapter"): f"{count:,}" for name, count in counts.items()}
     head = shown.pop("head")
     print(f"Parameters: {', '.join(f'{name} {count}' for name, count in shown.items())}")
-    print(f"            and {head} of the head, which come along")
+    print(f"            and {head} of the head, included")
     print(f"On disk:    {mib(exported.bytes_after)}, before {mib(exported.bytes_before)}")
     print(f"Load it:    model = PeftModel.from_pretrained(model, {str(exported.folder)!r})")
     print(f"            {_needs(form)}; README.md there has the code")
@@ -119,7 +119,7 @@ def run_export(
 
 def _needs(form: str) -> str:
     if form == "lora":
-        return "from peft alone, or in whatever serves PEFT's LoRA"
+        return "with peft alone, or in anything that serves PEFT's LoRA"
     return "after `import lora2_search.adapter`"
 
 
@@ -153,10 +153,10 @@ def run_compress(
     print(f"Ranks:      {_ranks(cut)}")
     print(f"Norm:       {cut.kept_norm:.2%} of the squared Frobenius norm kept")
     print(f"Parameters: {cut.parameters_after:,}, before {cut.parameters_before:,};")
-    print(f"            and {cut.head:,} of the head, which come along")
+    print(f"            and {cut.head:,} of the head, included")
     print(f"On disk:    {mib(cut.bytes_after)}, before {mib(cut.bytes_before)}")
     print(f"Load it:    model = PeftModel.from_pretrained(model, {str(cut.folder)!r})")
-    print("            from peft alone, or in whatever serves PEFT's LoRA")
+    print("            with peft alone, or in anything that serves PEFT's LoRA")
 
 
 def _ranks(cut: CutAdapter) -> str:

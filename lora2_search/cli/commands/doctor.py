@@ -81,7 +81,7 @@ def hardware() -> Check:
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
     found = f"{cores} cores, {memory:.1f} GiB memory"
     if memory < 4:
-        return Check("warn", "hardware", f"{found}; two trials at a time want about 4 GiB")
+        return Check("warn", "hardware", f"{found}; two trials at a time need about 4 GiB")
     return Check("ok", "hardware", found)
 
 
@@ -103,7 +103,7 @@ def versions(constraints: Path | None = None) -> Check:
             continue
         found.append(f"{name} {version}")
         if name in pins and version.partition("+")[0] != pins[name]:
-            other.append(f"{name} {version} (seen to work: {pins[name]})")
+            other.append(f"{name} {version} (known to work: {pins[name]})")
     if absent:
         message = (
             f"not installed: {', '.join(absent)}; install with pip install -c constraints.txt ."
@@ -144,7 +144,7 @@ def home_folder() -> Check:
         return Check("fail", "home", str(error))
     free = shutil.disk_usage(folder).free / GIB
     if free < 2:
-        message = f"{folder} has {free:.1f} GiB free; a study of a large model wants more than 2"
+        message = f"{folder} has {free:.1f} GiB free; a study of a large model needs more than 2"
         return Check("warn", "home", message)
     return Check("ok", "home", f"{folder} can be written, {free:.0f} GiB free")
 
@@ -250,8 +250,8 @@ def tracking_store(given: str | None = None) -> Check:
         return Check("fail", "tracking", str(error))
     except (Refused, Unavailable) as error:
         message = (
-            f"{shown_uri(uri)} cannot be opened now: {error}; studies run all the same, "
-            "and runs sync delivers when it is back"
+            f"{shown_uri(uri)} cannot be opened now: {error}; studies run anyway, and "
+            "runs sync delivers once it is back"
         )
         return Check("warn", "tracking", message)
     return Check("ok", "tracking", f"MLflow store {shown_uri(uri)} can be opened")

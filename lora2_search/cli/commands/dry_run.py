@@ -150,10 +150,10 @@ def free_mb(folder: Path) -> float:
 def _told(result: dict[str, Any]) -> list[str]:
     sizes = ", ".join(f"{count:,} {name}" for name, count in result["sentences"].items())
     counts = result["parameters"]
-    lines = [f"Study {result['name']} would be, on this machine:"]
+    lines = [f"Study {result['name']} on this machine would take:"]
     lines.append(f"Sentences:   {sizes}")
     lines.append(
-        f"Steps:       {result['steps']:,} a trial at {result['seconds_per_step']:.3f} s, "
+        f"Steps:       {result['steps']:,} per trial at {result['seconds_per_step']:.3f} s, "
         f"{result['evaluations']} evaluations"
     )
     if "trained_adapter" in counts:

@@ -98,7 +98,7 @@ def run_init(
     for sentence in found.sentences():
         print(sentence)
     print(
-        "Wrong? Say --text COLUMN (twice for pairs), --label COLUMN, --kind classification or "
+        "Wrong? Use --text COLUMN (twice for pairs), --label COLUMN, --kind classification or "
         "--kind regression."
     )
     print(f"Wrote {path}. Next: {command_line('tune', '--space', str(path))}")
@@ -164,7 +164,7 @@ def refuse_to_replace(path: Path, force: bool) -> None:
         message = f"{path} exists; add --force to replace it, or name another file"
         raise ConfigError([Problem("--out", message)])
     if not path.parent.is_dir():
-        raise ConfigError([Problem("--out", f"no folder {path.parent}; make it first")])
+        raise ConfigError([Problem("--out", f"no folder {path.parent}; create it first")])
 
 
 def write_space(text: str, path: Path) -> None:

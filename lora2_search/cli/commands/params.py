@@ -92,9 +92,9 @@ def _print(sizes: Sizes, about: str) -> None:
     print(f"{about}\n")
     print_rows([*rows, total])
     lines = {
-        "Model": f"{sizes.model:,} parameters, its head among them",
+        "Model": f"{sizes.model:,} parameters, including its head",
         "Adapter": f"{sizes.adapter:,} parameters, {sizes.share:.2%} of the model",
-        "Head": f"{sizes.head:,} ({', '.join(sizes.heads)}), trained beside it, not counted in",
+        "Head": f"{sizes.head:,} ({', '.join(sizes.heads)}), trained beside it, not included",
         "Scored": f"{sizes.scored_reduced:,} instead of {sizes.scored_full:,}: {sizes.saved:.2%} "
         "saved by reduced scoring",
         "Compressed": f"{sizes.compressed:,} as a plain LoRA, nothing pruned",

@@ -75,7 +75,7 @@ def _archived(item: Named, folder: Path) -> Path:
     state = read_state(folder)
     if state is not None and not state.complete:
         again = command_line("ablate", "--resume-from", str(folder))
-        print(f"{state}; the rest is run, here or elsewhere, by: {again}")
+        print(f"{state}; to run the rest, here or elsewhere: {again}")
     return path
 
 
@@ -94,4 +94,4 @@ def _was_archive(folder: Path) -> bool:
 
 
 def _writable(folder: Path) -> Path:
-    return writable_folder(folder.expanduser(), "name a folder that you may write")
+    return writable_folder(folder.expanduser(), "name a folder that you can write to")

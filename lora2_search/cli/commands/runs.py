@@ -46,9 +46,7 @@ def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
 
 def _print_list(rows: list[dict[str, Any]], wide: bool) -> None:
     if not rows:
-        narrator()(
-            f"nothing was run yet; {command_line('tune', '--space', 'quickstart.yaml')} is a start"
-        )
+        narrator()(f"no runs yet; {command_line('tune', '--space', 'quickstart.yaml')} starts one")
         return
     columns = ["name", "kind", "state", "metric", "validation", "runs", "best", "begun"]
     shown = [_shown(row | {"validation": row["score"]}) for row in rows]

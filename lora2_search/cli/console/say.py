@@ -63,7 +63,7 @@ def explained(
         raise typer.Exit(MISTAKE) from None
     except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
         # Something else stands where a file or folder of ours belongs, or nobody may touch it.
-        say(f"{error.filename2 or error.filename}: {error.strerror}; move it away, or mend it")
+        say(f"{error.filename2 or error.filename}: {error.strerror}; move it away, or fix it")
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
         # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
@@ -112,7 +112,9 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
         if not is_disk_full(error):
             raise
         advice = f"then go on with: {again}" if begun.is_file() else "then try again"
-        raise UserError(f"the disk is full ({_first_line(error)}); make room, {advice}") from None
+        raise UserError(
+            f"the disk is full ({_first_line(error)}); free some space, {advice}"
+        ) from None
 
 
 def _say_interrupted(came: Signals, *more: object) -> None:

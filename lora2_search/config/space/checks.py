@@ -39,7 +39,8 @@ def uncompared(metric: str | None, config: RunConfig) -> str | None:
     if metric in OF_LOGITS:
         others = [name for name in measured(config) if name not in OF_LOGITS]
         return (
-            f"a suite compares answers, and {metric} is not made of them; {', '.join(others)} are"
+            f"a suite compares answers, and {metric} is not computed from them; "
+            f"{', '.join(others)} are"
         )
     return unmeasured(metric, config)
 
@@ -54,7 +55,7 @@ def unmeasured(metric: str | None, config: RunConfig) -> str | None:
     return f"{metric!r} is not measured on task {config.task}; {did_you_mean(metric, known)}"
 
 
-_OTHER_EXAMPLES = "trials would be scored on other sentences or by another metric"
+_OTHER_EXAMPLES = "trials would be scored on different examples or by a different metric"
 
 
 _REFUSED = {
@@ -62,7 +63,7 @@ _REFUSED = {
     "data.validation_size": _OTHER_EXAMPLES,
     "protocol": _OTHER_EXAMPLES,
     "training.evaluations": "early stopping compares trials evaluation by evaluation",
-    "model.trust_remote_code": "it permits code and decides no result",
+    "model.trust_remote_code": "it permits code and does not affect results",
     "training.device": "it decides no result",
 }
 
@@ -127,7 +128,7 @@ Found = Iterator[tuple[str, str]]
 
 def _budget(parts: Parts, data: Mapping[str, Any]) -> Found:
     if not parts.bounded and not any(mistyped(data, key) for key in ("trials", "hours")):
-        yield "trials", "give `trials`, `hours` or both: a study without an end never ends"
+        yield "trials", "set `trials`, `hours` or both, or the study would never stop"
     if not parts.names and "search" in data:  # an absent one has been reported as such
         yield (
             "search",
@@ -158,7 +159,8 @@ def _conditions(search: Mapping[str, Distribution], names: list[str]) -> Found:
             if other not in names:
                 yield (
                     key,
-                    f"`when` looks at {other}, which is not searched; {did_you_mean(other, names)}",
+                    f"`when` refers to {other}, which is not searched; "
+                    f"{did_you_mean(other, names)}",
                 )
                 continue
             parent = search.get(other)
@@ -167,7 +169,7 @@ def _conditions(search: Mapping[str, Distribution], names: list[str]) -> Found:
             if parent.when is not None:
                 yield (
                     key,
-                    f"`when` looks at {other}, which has a `when` itself; one level is allowed",
+                    f"`when` refers to {other}, which has a `when` itself; one level is allowed",
                 )
             never = [value for value in values if not _possible(parent, value)]
             if never:
@@ -188,7 +190,7 @@ def _endpoints(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
             # Clashes with other settings are the corners' matter.
             own = [problem for problem in problems_with(base, {name: value}) if problem.key == name]
             if own:
-                yield f"search.{name}", f"{name}={value!r} is no valid value: {own[0].message}"
+                yield f"search.{name}", f"{name}={value!r} is not a valid value: {own[0].message}"
                 break
 
 

@@ -29,7 +29,7 @@ METHOD = "method"
 
 def _plain(value: Any) -> Any:
     if value is not None and not isinstance(value, str | int | float | bool):
-        raise ValueError(f"must be a text, a number, true, false or null, but got {short(value)}")
+        raise ValueError(f"must be a string, a number, true, false or null, but got {short(value)}")
     return value
 
 

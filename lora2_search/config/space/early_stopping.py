@@ -101,6 +101,6 @@ def notes(base: RunConfig, search: Mapping[str, Distribution], wanted: int | Non
     if grace < last:
         return []
     return [
-        f"ASHA cannot stop any trial early: a trial is judged fairly only from evaluation {grace} "
-        f"of {last} on; raise training.evaluations or adapter.t_final to let it"
+        f"ASHA cannot stop any trial early: a trial can be judged fairly only from evaluation "
+        f"{grace} of {last} on; raise training.evaluations or adapter.t_final to allow it"
     ]

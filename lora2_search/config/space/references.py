@@ -86,12 +86,12 @@ def reference_problems(
     for name, settings in references.items():
         key = f"references.{name}"
         if name == HEAD_ONLY:
-            yield key, "is trained beside every search already; leave it out"
+            yield key, "is already trained beside every search; leave it out"
         elif not _NAME.fullmatch(name):
             yield (
                 key,
-                "must begin with a letter and go on with letters, digits, '.', '_' and '-', 100 "
-                "at most (it names a folder)",
+                "must begin with a letter, followed by letters, digits, '.', '_' and '-', 100 at "
+                "most (it names a folder)",
             )
         wrong = list(_setting_problems(key, settings, fixed))
         yield from wrong

@@ -57,8 +57,7 @@ def path_suite(
     steps = list(_steps(base, changes))
     if not steps:
         raise UserError(
-            "the winner runs as the study's own settings do, so no path leads from these to it; "
-            "there is nothing to compare"
+            "the winner's settings equal the study's own, so there is nothing to compare"
         )
     names = [BASE, *(step.arm for step in steps)]
     pairs = [[after, before] for before, after in itertools.pairwise(names)]

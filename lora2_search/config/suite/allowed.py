@@ -14,7 +14,7 @@ from ..yaml import KeyPath
 Found = Iterator[tuple[KeyPath, str]]
 
 
-_OTHER_SENTENCES = "arms are compared sentence by sentence, so all must share the test sentences"
+_OTHER_SENTENCES = "arms are compared example by example, so all must share the test examples"
 
 
 _OTHER_SLICE = "arms must choose on the same split"

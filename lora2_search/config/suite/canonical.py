@@ -127,11 +127,11 @@ def why_equal(twin: str, changed: Iterable[str], config: RunConfig) -> str:
     if adapter.planes == 1 and {"adapter.scoring", "adapter.gamma_cross"} & set(changed):
         return (
             f"{message}: with one plane there is no outer plane to score and none to overlap, so "
-            "full scoring is reduced scoring and adapter.gamma_cross weighs nothing"
+            "full scoring is reduced scoring and adapter.gamma_cross has no effect"
         )
     if twin != BASE:
         return f"{message}: both run with the same settings; leave one out"
-    return f"{message}: no run looks at what it changes ({', '.join(changed)})"
+    return f"{message}: no run uses what it changes ({', '.join(changed)})"
 
 
 Difference = dict[str, tuple[Any, Any]]

@@ -135,7 +135,7 @@ def form_problems(path: KeyPath, block: Any, beside: Mapping[str, Any]) -> Mista
             known = ("design", "factors", "within")
             yield (*path, str(key)), f"unknown key; {did_you_mean(str(key), known)}"
     if "design" not in block and not mistyped(beside, "design"):
-        yield (*path, "design"), f"say how the factors are combined: {', '.join(DESIGNS)}"
+        yield (*path, "design"), f"say how to combine the factors: {', '.join(DESIGNS)}"
     if block.get("design", DESIGNS[0]) not in DESIGNS:
         hint = did_you_mean(str(block["design"]), DESIGNS)
         yield (*path, "design"), f"no design {block['design']!r}; {hint}"
@@ -180,7 +180,7 @@ def _factor(path: KeyPath, factor: Any, levels: Any, design: str) -> Mistakes:
         if wrong:
             yield place, f"a list holds plain values, but got {wrong[0]!r}; name the levels"
         elif twice:
-            yield place, f"the level {twice[0]} stands there twice; drop one"
+            yield place, f"the level {twice[0]} appears twice; drop one"
         elif problem is not None:
             yield place, f"a list of values is for a factor named like a setting: {problem}"
         return
@@ -308,9 +308,9 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
                 wrong.append(
                     (
                         place,
-                        f"the cell {_spoken(cell)} would be called {name!r}, as another "
-                        "arm with other settings is; rename "
-                        f"{'a level' if made else 'the block'}",
+                        f"the cell {_spoken(cell)} would be called {name!r}, like "
+                        "another arm with other settings; rename "
+                        f"{'a level' if made else 'the design'}",
                     )
                 )
             new[name] = _differing(settings, base)
@@ -336,7 +336,7 @@ def _check_settings(block: Block) -> None:
                     found.append((place, problem))
                 elif owner.setdefault(key, factor) != factor:
                     what = "`within`" if owner[key] == "within" else f"factor {owner[key]!r}"
-                    found.append((place, f"{what} sets it too, and a cell can have it but once"))
+                    found.append((place, f"{what} sets it too, but a cell can set it only once"))
     if found:
         raise Refused(found)
 
@@ -381,7 +381,7 @@ def _no_base(factor: str, own: list[str], block: Block) -> str:
     if own:
         return (
             f"levels {own[0]} and {own[1]} are both the base as it is, by construction; leave one "
-            "out, or let the base differ from one of them"
+            "out, or make the base differ from one of them"
         )
     keys = dict.fromkeys(key for settings in block.factors[factor].values() for key in settings)
     return (
@@ -430,16 +430,16 @@ def _impossible(cell: Cell, error: ConfigError) -> str:
         f"{item.key}: {item.message}" if item.key else item.message for item in error.problems
     )
     return (
-        f"the cell {_spoken(cell)} cannot exist: {why}; leave the level out here, and give it a "
-        "block of its own in `designs` in which it can"
+        f"the cell {_spoken(cell)} cannot exist: {why}; leave the level out here, and give it "
+        "its own design in `designs` in which it can"
     )
 
 
 def _doubled(cell: Cell, same: Cell, apart: list[str], config: RunConfig) -> str:
     return (
         f"the cell {_spoken(cell)} {why_equal(f'the cell {_spoken(same)}', apart, config)}; "
-        "cross only factors that make a difference in every cell, and give the others a nested "
-        "block of their own in `designs`"
+        "cross only factors that make a difference in every cell, and give the others their "
+        "own nested design in `designs`"
     )
 
 

@@ -95,8 +95,8 @@ def tuning_problems(parts: Parts) -> Found:
     if shared:
         yield (
             ("tuning", "seeds"),
-            f"must have seeds of its own, or arms are reported on what chose them, but shares "
-            f"{shared} with `seeds`",
+            f"must have seeds of its own, or arms are scored on the seeds that chose them, but "
+            f"shares {shared} with `seeds`",
         )
     for arm, grid in tuning.arms.items():
         path = ("tuning", "arms", arm)
@@ -275,11 +275,11 @@ def _floor(parts: Parts) -> Found:
     if floor not in parts.names:
         yield (
             ("floor",),
-            f"no arm {floor!r}; add `{floor}: {{method: head-only}}` to `arms` (it tells whether "
+            f"no arm {floor!r}; add `{floor}: {{method: head-only}}` to `arms` (it shows whether "
             "the base was trained enough to tell), or say `floor: null`",
         )
     elif floor == BASE:
-        yield ("floor",), "must be another arm than base, which is what is compared with it"
+        yield ("floor",), "must be an arm other than base, which is compared with it"
     elif floor in parts.arms and parts.base is not None and _method(parts, floor) != "head-only":
         yield ("floor",), f"arm {floor!r} must train the head alone; give it `method: head-only`"
 
@@ -303,7 +303,7 @@ def _seeds(parts: Parts) -> Found:
     if count == 1 and (parts.floor is not None or parts.tests):
         yield (
             ("seeds",),
-            "one seed allows no test; give at least 2 (6 for the exact test), or ask for none: "
+            "one seed allows no test; set at least 2 (6 for the exact test), or request no tests: "
             "`comparisons: []` and `floor: null`",
         )
 

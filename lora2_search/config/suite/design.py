@@ -68,7 +68,7 @@ def expand(source: Source, base: RunConfig | None) -> tuple[Source, list[Problem
         if not found and {"design", "factors"} <= written.keys():
             block = block_of(name, path, written)
             if name in made.cells:
-                found = [(path, f"two blocks are called {name!r}; `factors` is called {MAIN}")]
+                found = [(path, f"two designs are named {name!r}; `factors` is called {MAIN}")]
             elif base is not None:
                 try:
                     cells = cells_of(block, base, made.arms, made.twins)

@@ -59,7 +59,7 @@ class Equivalence(Section):
     def _share(cls, margin: float | None) -> float | None:
         if margin is not None and not 0 < margin < 1:
             raise ValueError(
-                f"must be a share between 0 and 1 (0.02 is two points), got {margin:g}"
+                f"must be a fraction between 0 and 1 (0.02 is two points), got {margin:g}"
             )
         return margin
 
@@ -137,7 +137,7 @@ class Tuning(Section):
             told = ", ".join(f"{arm} {count}" for arm, count in counts.items())
             raise ValueError(
                 f"every arm must get the same number of trials, but got {told}; set "
-                "`unequal: true` beside `arms` where the question asks for it"
+                "`unequal: true` beside `arms` if that is intended"
             )
         for setting in self.extend:
             grids = [grid[setting] for grid in self.arms.values() if setting in grid]

@@ -90,7 +90,7 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
     """
     evidence = gather(suite_folder)
     if out.resolve() == suite_folder.resolve():
-        raise UserError(f"the archive must go elsewhere than into the suite's own folder, {out}")
+        raise UserError(f"the archive must not go into the suite's own folder, {out}")
     _refuse_foreign(out)
     _clear(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ def check_archive(folder: Path) -> None:
     """
     if not is_archive(folder):
         raise UserError(
-            f"{folder} is no archive of a suite: it must hold {SUITE_FILE} and {RECORDS_FILE}; "
+            f"{folder} is not an archive of a suite: it must hold {SUITE_FILE} and {RECORDS_FILE}; "
             "`report SUITE --archive FOLDER` writes one"
         )
 
@@ -200,8 +200,8 @@ def _refuse_foreign(out: Path) -> None:
     if found and not is_archive(out) and not begun and len(ours) < _MOST_OF_AN_ARCHIVE:
         named = ", ".join(sorted(found)[:3]) + (" ..." if len(found) > 3 else "")
         raise UserError(
-            f"{out} is no archive and is not empty (it holds {named}): an archive would lie among "
-            "files that are not its own, and overwrite some; name a new folder"
+            f"{out} is not an archive, and not empty (it holds {named}): an archive would mix with "
+            "other files, and overwrite some; name a new folder"
         )
 
 
@@ -312,7 +312,7 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
                 found[_place(told["run"])] = rebuilt(told, common)
         # Whatever a file holds that was cut short, merged by git or written by hand.
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise _damaged(path, f"line {number} is no record of a run") from error
+            raise _damaged(path, f"line {number} is not a record of a run") from error
     return found
 
 
@@ -350,5 +350,5 @@ def _stored_predictions(path: Path) -> Iterator[tuple[str, pandas.DataFrame]]:
 def _damaged(path: Path, what: str) -> UserError:
     return UserError(
         f"{path}: {what}; the archive is damaged, or a later version of this package wrote it: "
-        "take a whole copy, or write it again by `report SUITE --archive FOLDER`"
+        "take a complete copy, or write it again with `report SUITE --archive FOLDER`"
     )

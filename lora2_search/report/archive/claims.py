@@ -100,7 +100,7 @@ def _outdated(folder: Path, texts: Mapping[str, str]) -> Iterator[str]:
             yield f"{path} is missing; `lora2-search report {folder}` writes it"
         elif not (_same_csv(told, text) if name.endswith(".csv") else told == text):
             yield (
-                f"{path}{_first_difference(told, text)} is not what the archive gives again; "
+                f"{path}{_first_difference(told, text)} is not what the archive gives; "
                 f"`lora2-search report {folder}` writes it anew"
             )
 

@@ -76,7 +76,7 @@ def importance_gap(study: Study) -> str | None:
             f"all complete trials ({', '.join(varied) or 'none'})."
         )
     if len({trial.value for trial in trials}) < 2:
-        return "All complete trials score the same: no setting can be told to matter."
+        return "All complete trials score the same: no setting can be shown to matter."
     return None
 
 

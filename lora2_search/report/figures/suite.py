@@ -79,7 +79,7 @@ def draw_forest(effects: Sequence[Effect], metric: str) -> Figure:
 
 
 def draw_interaction(cells: Interaction, metric: str) -> Figure:
-    """Draw the score against the levels of one factor, one line a level of the other."""
+    """Draw the score against the levels of one factor, one line per level of the other."""
     import plotly.graph_objects as go
 
     by, figure = scale(metric), go.Figure()

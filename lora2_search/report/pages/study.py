@@ -71,8 +71,9 @@ def _head(page: StudyTable) -> str:
     if counts["RUNNING"] or (planned and len(page.trials) < planned):
         of = f" of {planned}" if planned else ""
         html += (
-            f"<p class='note'>The study is not finished: {len(page.trials)}{of} trials were begun, "
-            f"{len(page.trials) - counts['RUNNING']} have ended. This page shows what there is.</p>"
+            f"<p class='note'>The study is not finished: {len(page.trials)}{of} trials were "
+            f"started, {len(page.trials) - counts['RUNNING']} have ended. "
+            "This page shows the results so far.</p>"
         )
     if page.runs.unreadable:
         broken = escape(", ".join(page.runs.unreadable))
@@ -132,14 +133,14 @@ def _winner(page: StudyTable) -> str:
     if page.runs.space.get("protocol") == "paper":
         optimistic += "with protocol paper the test split is the same one, so that score is too."
     else:
-        optimistic += "the test split had no part in the choice."
+        optimistic += "the test split played no part in the choice."
     records = [page.winner_run.record] if page.winner_run else []
     if line := constant_line(records, page.metric):
         optimistic += f" {line}"
     return (
         f"<h2>Winner: trial {page.winner.number}</h2>{_caveats(page)}"
         f"<p><code>{escape(settings)}</code></p>"
-        f"<p class='soft'>{escape(optimistic)} Its adapter lies in "
+        f"<p class='soft'>{escape(optimistic)} Its adapter is in "
         f"<code>{escape(str(where / 'adapter'))}</code>.</p>{html_table(winner_rows(page))}"
     )
 
@@ -177,9 +178,9 @@ def _trials_panel(page: StudyTable) -> Panel:
     if len(scores) < 2:
         return Panel(title, "Fewer than two trials are complete.")
     text = (
-        "What a smaller budget would have found on average, trials being drawn as these were "
+        "What a smaller budget would have found on average, if trials are drawn as these were "
         "(Dodge et al. 2019). Trials that were stopped early have no score and are left out, so "
-        "the more of them there were, the more the curve flatters a small budget."
+        "the more of them there were, the more the curve favours a small budget."
     )
     drawn = draw_expected_best({"this study": expected_best(scores)}, page.metric)
     return Panel(title, text, drawn)

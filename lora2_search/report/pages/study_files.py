@@ -54,7 +54,7 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
 
 
 def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
-    """Return one row a trial, by number: state, scores, searched settings, sizes, seconds."""
+    """Return one row per trial, by number: state, scores, searched settings, sizes, seconds."""
     rows: list[dict[str, Cell]] = []
     for trial in table.trials:
         run = table.runs.trials.get(trial.number)

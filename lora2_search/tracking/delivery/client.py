@@ -135,7 +135,7 @@ class Client:
                 key=lambda run: (run.info.run_id != keep, run.info.start_time, run.info.run_id),
             )
             for double in order[1:] if living else ():
-                _log.warning("deleted run %s, a double of %s", double.info.run_id, key)
+                _log.warning("deleted run %s, a duplicate of %s", double.info.run_id, key)
                 self._client.delete_run(double.info.run_id)
         return str(order[0].info.run_id) if order else None
 

@@ -148,7 +148,7 @@ class Delivery:
             self._waiting = True
             return
         for line in chunk.broken:
-            _log.warning("%s: passed over a broken line: %.80r", path, line)
+            _log.warning("%s: skipped a broken line: %.80r", path, line)
         if chunk.records:
             position.refused += self._send(client, key, path.stem, position, batch)
             self.points += len(batch.points)

@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="lora2_search.tracking.delivery.syncer")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--uri", default=None)
-    parser.add_argument("--attached", action="store_true", help="leave when stdin closes")
+    parser.add_argument("--attached", action="store_true", help="exit when stdin closes")
     options = parser.parse_args(arguments)
     # A signal to a whole job is for its driver: that tells the end, and then closes stdin.
     for number in EXIT_CODES:
@@ -224,7 +224,7 @@ def _deliver(folder: Path, uri: str, leaving: _Leaving) -> bool:
             delivery.round(everything=last_round)
         except (Unavailable, OSError, UserError) as error:
             if pause == first:
-                _log.warning("MLflow at %s is away: %s", uris.shown(uri), error)
+                _log.warning("MLflow at %s cannot be reached: %s", uris.shown(uri), error)
             leaving.wait(pause)
             pause = min(pause * 2, _BACK_OFF_SECONDS[1])
             continue

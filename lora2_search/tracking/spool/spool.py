@@ -50,7 +50,7 @@ class Flusher:
             try:
                 os.fsync(descriptor)
             except OSError as error:
-                _log.warning("the disk did not take the spool: %s", error)
+                _log.warning("the spool could not be written: %s", error)
             finally:
                 os.close(descriptor)
 
@@ -215,7 +215,7 @@ def check_identity(folder: Path) -> None:
     """
     path = parent_path(folder)
     if not any(isinstance(record, Identity) for record in read(path).records):
-        why = "it does not say whose runs these are (its first line is lost)"
+        why = "it does not say which runs these are (its first line is lost)"
         raise Damaged(path, why, "restore it from a copy")
 
 
@@ -258,7 +258,7 @@ class Spool:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab", buffering=0)
         except IsADirectoryError:
-            raise Damaged(path, "it is a folder", "delete what stands there") from None
+            raise Damaged(path, "it is a folder", "delete what is there") from None
         self._torn = False
         if os.fstat(self._file.fileno()).st_size:
             # Ends the line that a killed writer may have left open.

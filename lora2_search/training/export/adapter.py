@@ -22,7 +22,7 @@ CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter_model.safetensors"
 
 
-_REMEDY = "train the run anew, or restore it from a copy"
+_REMEDY = "train the run again, or restore it from a copy"
 
 
 PLAIN_CARD = """# {what}

@@ -135,7 +135,7 @@ class Lora2Callback(TrainerCallback):
     def _check(self, args: TrainingArguments) -> None:
         if args.deepspeed or args.fsdp:
             raise ValueError(
-                "Lora2Callback adds to the gradients, which DeepSpeed and FSDP keep in parts: "
+                "Lora2Callback adds to the gradients, which DeepSpeed and FSDP shard: "
                 "train without them, or in a loop of your own."
             )
         (config,) = (self._lora2.peft_config[name] for name in self._lora2.active_adapters)
@@ -148,9 +148,9 @@ class Lora2Callback(TrainerCallback):
             )
         if config.prunes and config.score_loss == "task" and args.max_grad_norm:
             raise ValueError(
-                "`score_loss='task'` needs to know what clipping did, which Trainer tells no "
-                f"callback, but got max_grad_norm={args.max_grad_norm}: set it to 0, or score the "
-                "total loss."
+                "`score_loss='task'` needs to know what clipping did, which Trainer does not "
+                f"tell callbacks, but got max_grad_norm={args.max_grad_norm}: set it to 0, or "
+                "score the total loss."
             )
 
     def _load(self, checkpoint: Path) -> None:
@@ -159,8 +159,8 @@ class Lora2Callback(TrainerCallback):
         path = checkpoint / ALLOCATOR_FILE
         if not path.is_file():
             raise FileNotFoundError(
-                f"{path} is missing, so the masks cannot go on as they began: the checkpoint was "
-                "written without Lora2Callback, or it lies elsewhere (then say "
+                f"{path} is missing, so the masks cannot be restored: the checkpoint was "
+                "written without Lora2Callback, or it is elsewhere (then pass "
                 "Lora2Callback(resume_from=FOLDER))."
             )
         self._lora2.load_allocator_state(load_file(path))

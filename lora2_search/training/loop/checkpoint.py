@@ -96,7 +96,7 @@ def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
             raise ValueError(f"state.json holds no {lost[0]}")
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
-            f"the checkpoint {found[-1]} cannot be taken up: {error}; "
+            f"the checkpoint {found[-1]} cannot be loaded: {error}; "
             "delete it to go on from the one before, or its parent folder to start over"
         ) from None
     return state

@@ -42,7 +42,7 @@ def check_launch(say: Callable[[str], None]) -> None:
         several = {name: value for name in _SIZES if (value := os.environ.get(name, "1")) != "1"}
         for name, value in several.items():
             raise UserError(
-                f"one run takes one process, but {value} were launched ({name}={value}); start it "
+                f"a run uses one process, but {value} were launched ({name}={value}); start it "
                 "with python -m lora2_search"
             )
         return
@@ -104,11 +104,12 @@ def new_accelerator(training: TrainingConfig) -> Any:
             )
     except (ValueError, RuntimeError) as error:
         raise UserError(
-            f"training.mixed_precision: {training.mixed_precision} cannot be had here: {error}"
+            f"training.mixed_precision: {training.mixed_precision} is not supported on this "
+            f"device: {error}"
         ) from None
     if accelerator.num_processes > 1:
         raise UserError(
-            f"one run takes one process, but {accelerator.num_processes} were launched; "
+            f"a run uses one process, but {accelerator.num_processes} were launched; "
             "start it with python -m lora2_search"
         )
     return accelerator

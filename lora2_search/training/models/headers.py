@@ -80,7 +80,7 @@ def weight_shapes(folder: Path) -> Shapes | None:
     found: dict[str, tuple[int, ...] | None] = {}
     for shard in sorted(set(map(str, where.values()))):
         if not (folder / shard).is_file():
-            raise _damaged(path, f"it names {shard}, which is not there")
+            raise _damaged(path, f"it names {shard}, which is missing")
         found |= _shapes(folder / shard)
     if lost := sorted(where.keys() - found.keys()):
         raise _damaged(path, f"it names weights that no shard holds: {_first(lost)}")
@@ -192,7 +192,7 @@ def _pickled(path: Path) -> dict[str, tuple[int, ...] | None]:
         if not zipfile.is_zipfile(path):
             # The form before torch 1.6 is one pickle; its weights follow and are not looked for.
             if path.read_bytes()[:1] != b"\x80":
-                raise _damaged(path, "it is no file of torch.save, or cut short")
+                raise _damaged(path, "it is not a torch.save file, or is cut short")
             return {}
         with zipfile.ZipFile(path) as archive:
             inner = next(name for name in archive.namelist() if name.endswith("data.pkl"))

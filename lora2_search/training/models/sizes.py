@@ -186,7 +186,7 @@ def _check_excluded(base: Any, excluded: Collection[str] | str | None) -> None:
             if not any(name == suffix or name.endswith(f".{suffix}") for name in names)
         ]
     if idle:
-        message = f"no module of the model is called so: {', '.join(idle)}; {_near(idle[0], names)}"
+        message = f"the model has no module named {', '.join(idle)}; {_near(idle[0], names)}"
         raise ConfigError([Problem("adapter.exclude_modules", message)])
 
 

@@ -42,11 +42,11 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
         (searching(adapter__k=rank(1, 8.5)), "search.adapter.k", "whole numbers, but got high=8.5"),
         (searching(adapter__k=rank(1, 8, lg=True)), "search.adapter.k", 'did you mean "log"?'),
         (searching(adapter__k=rank(1, 8, choices=[1])), "search.adapter.k", "for type categorical"),
-        (searching(adapter__k=rank(0, 8)), "search.adapter.k", "adapter.k=0 is no valid value"),
+        (searching(adapter__k=rank(0, 8)), "search.adapter.k", "adapter.k=0 is not a valid value"),
         (
             searching(adapter__k={"type": "float", "low": 1, "high": 8}),
             "search.adapter.k",
-            "adapter.k=1.0 is no valid value",
+            "adapter.k=1.0 is not a valid value",
         ),
         (
             searching(adapter__scoring={"type": "categorical", "choices": []}),
@@ -56,7 +56,7 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
         (
             searching(adapter__scoring={"type": "categorical", "choices": ["reduced", "rnd"]}),
             "search.adapter.scoring",
-            "adapter.scoring='rnd' is no valid value",
+            "adapter.scoring='rnd' is not a valid value",
         ),
         (
             searching(adapter__k={"type": "categorical", "choices": [[1], 2]}),
@@ -107,7 +107,7 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
         (
             searching(adapter__k=rank(1, 8, when={"adapter.r": [2]})),
             "search.adapter.k",
-            "looks at adapter.r, which is not searched",
+            "refers to adapter.r, which is not searched",
         ),
         (
             searching(
@@ -127,10 +127,10 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
             "waits for method to be 'dora', which it never is",
         ),
         (searching(training__evaluations=rank(1, 8)), "search.training.evaluations", "cannot be"),
-        (searching(data__split_seed=rank(1, 8)), "search.data.split_seed", "other sentences"),
+        (searching(data__split_seed=rank(1, 8)), "search.data.split_seed", "different examples"),
         ({"search": {}}, "search", "nothing is searched"),
         ({"trials": 0}, "trials", "greater than or equal to 1, but got 0"),
-        ({"trials": None}, "trials", "give `trials`, `hours` or both"),
+        ({"trials": None}, "trials", "set `trials`, `hours` or both"),
         ({"trials": None, "trails": 4}, "trails", 'did you mean "trials"?'),
         ({"trials": None, "hour": 0.5}, "hour", 'did you mean "hours"?'),
         ({"search": None, "serach": K}, "serach", 'did you mean "search"?'),

@@ -182,7 +182,7 @@ ONE = {"a": {"x": {"adapter.k": 1}, "y": {}}}
         ({"design": "grid", "factors": {"a": {"x": {}}}}, ["factors.a", "two levels", "1"]),
         (
             {"design": "grid", "factors": {"adapter.k": [4, 8, 4]}},
-            ["factors.adapter.k", "the level 4 stands there twice"],
+            ["factors.adapter.k", "the level 4 appears twice"],
         ),
         ({"design": "grid", "factors": {"a": 3}}, ["factors.a", "a list of values", "3"]),
         (

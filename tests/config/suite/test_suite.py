@@ -172,7 +172,7 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
         ({"arms": {**ARMS, "x": {"adapter.target_rank": 9}}}, ["arms.x", "at most r", "9"]),
         ({"arms": {**ARMS, "x": {"adapter.k": 0}}}, ["arms.x.adapter.k", "0"]),
         ({"arms": {**ARMS, "x": {"seed": 1}}}, ["arms.x.seed", "every seed"]),
-        ({"arms": {**ARMS, "x": {"data.split_seed": 1}}}, ["share the test sentences"]),
+        ({"arms": {**ARMS, "x": {"data.split_seed": 1}}}, ["share the test examples"]),
         ({"arms": {**ARMS, "x y": {"adapter.k": 1}}}, ["arms.x y", "names a folder"]),
         ({"arms": {**ARMS, "x": 3}}, ["arms.x", "dictionary", "3"]),
         ({"arms": {**ARMS, "base": {"adapter.k": 1}}}, ["arms.base", "changes nothing"]),
@@ -222,7 +222,7 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
             {"equivalence": [{**MARGIN, "margin": 2}]},
             ["equivalence.0.margin", "0.02 is two points"],
         ),
-        ({"floor": "base"}, ["floor", "another arm than base"]),
+        ({"floor": "base"}, ["floor", "an arm other than base"]),
         ({"seeds": [10**23, 2]}, ["seeds", "at most 4294967295"]),
         (
             {
