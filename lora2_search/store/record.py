@@ -12,6 +12,9 @@ from .files import Damaged, stored_text, write_text
 RECORD_FILE = "record.json"
 
 
+SCHEMA_VERSION = 1
+
+
 PREDICTIONS_FILE = "predictions.parquet"
 
 
@@ -114,7 +117,7 @@ class RunRecord(BaseModel):
 
     # Pydantic's default writes a NaN as null, which it then refuses to read.
     model_config = ConfigDict(ser_json_inf_nan="constants")
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     fingerprint: str
     status: Status = "running"
     error: str | None = None
@@ -189,12 +192,18 @@ def read_record(folder: Path) -> RunRecord | None:
     if text is None:
         return None
     try:
-        return RunRecord.model_validate_json(text)
+        record = RunRecord.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         why = f"{place}: {first['msg']}" if place else first["msg"]
         raise Damaged(path, f"it is not a record of a run ({why})", remedy) from None
+    if record.schema_version != SCHEMA_VERSION:
+        why = f"its schema_version is {record.schema_version}, this version reads {SCHEMA_VERSION}"
+        raise Damaged(path, why, f"read it with the version that wrote it, or {remedy}")
+    if record.status == "completed" and not record.scores:
+        raise Damaged(path, "its run is completed, but it holds no scores", remedy)
+    return record
 
 
 def readable_record(folder: Path) -> RunRecord | None:

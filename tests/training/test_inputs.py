@@ -142,6 +142,7 @@ def test_all_that_changed_is_told_together_with_the_run_that_read_it(
         made = RunRecord(
             fingerprint=config.fingerprint(), status=status, config=config.model_dump(mode="json")
         )  # type: ignore[arg-type]
+        made.scores = {"validation/accuracy": 0.5}
         inputs_of(config).note(made)
         (tmp_path / name).mkdir()
         made.write(tmp_path / name)
