@@ -17,7 +17,7 @@ TOLD = {
     "train": ["completed", "test/accuracy"],
     "tune": ["training.lr", "COMPLETE"],
     "ablate": ["no-regulariser", "report.md {}"],
-    "verify": ["published", "measured"],
+    "verify": ["start, merge; "],
 }
 
 
