@@ -263,7 +263,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from tests.ablation.test_runner import suite
-from tests.search.stand_in import SlowStandIn
+from tests.support.stand_in import SlowStandIn
 from lora2_search.ablation.runner import run_suite
 run_suite(suite(training={"evaluations": 6}), storage=Path(sys.argv[1]), trainable=SlowStandIn)
 """

@@ -20,7 +20,7 @@ def free_port() -> int:
 
 
 def launch(processes: int, folder: Path) -> None:
-    module = ["-m", "tests.adapter.on_processes", str(folder)]
+    module = ["-m", "tests.support.on_processes", str(folder)]
     # With `--cpu` Accelerate starts one process, whatever number is asked for, unless MPI starts
     # it; `--multi_gpu` means torchrun, and the script itself stays on the CPU.
     several = ["--multi_gpu", f"--num_processes={processes}", f"--main_process_port={free_port()}"]

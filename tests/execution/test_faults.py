@@ -42,7 +42,7 @@ class Driver:
 
     def start(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.search.driver", str(self.storage), *arguments],
+            [sys.executable, "-m", "tests.support.driver", str(self.storage), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

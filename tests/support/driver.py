@@ -1,4 +1,4 @@
-"""A driver in a process of its own, for tests that kill it: ``python -m tests.search.driver``."""
+"""A driver in a process of its own, for tests that kill it: ``python -m tests.support.driver``."""
 
 from __future__ import annotations
 

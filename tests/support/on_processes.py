@@ -1,6 +1,6 @@
 """Train on as many processes as `accelerate launch` starts, each with its part of every batch.
 
-    accelerate launch --multi_gpu --num_processes 2 -m tests.adapter.on_processes FOLDER
+    accelerate launch --multi_gpu --num_processes 2 -m tests.support.on_processes FOLDER
 
 Every process leaves its masks (λ ≠ 0 after each step) and its last weights in FOLDER.
 """

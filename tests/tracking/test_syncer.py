@@ -175,7 +175,7 @@ import time
 from pathlib import Path
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.delivery.syncer import start_syncer
-from tests.tracking.study import parent, run, report
+from tests.support.mlflow_study import parent, run, report
 folder = Path({str(folder)!r})
 observer = SpoolObserver(folder, parent())
 print(start_syncer(folder, {uri!r}).pid, flush=True)
