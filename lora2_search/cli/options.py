@@ -52,7 +52,7 @@ RunName = Annotated[
 
 Resume = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Go on where NAME stopped.", show_default=False),
+    typer.Option(metavar="NAME", help="Resume NAME where it stopped.", show_default=False),
 ]
 
 

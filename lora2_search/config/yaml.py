@@ -350,7 +350,7 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
 
     Raises:
         ConfigError: The file is missing, larger than settings are, no text, no mapping, extends
-            itself, or holds what ``plain_yaml.parse`` refuses.
+            itself, or holds what ``parse`` refuses.
     """
     path = path.absolute()
     if path in _seen:

@@ -85,7 +85,7 @@ def verify(
         ),
     ] = False,
     margin: Annotated[
-        float, typer.Option(help="A smaller difference in score counts as none: 0.02 is 2 points.")
+        float, typer.Option(help="Score differences below this count as none; 0.02 is 2 points.")
     ] = 0.02,
     settings: Set = None,
     workers: Annotated[int, typer.Option(help="Processes, with one thread each.")] = 2,
