@@ -210,9 +210,13 @@ def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
     analysis = until_decided(tmp_path, 4, lambda arm, seed: draw(arm, seed) if seed else None)
     assert analysis.looks == () and analysis.trained is None and not analysis.told
     for item in (*analysis.family, analysis.floor):
-        assert item is not None and item.paired.p is None and "first look" in item.paired.note
-        assert item.crossed.p is None and "first look" in item.crossed.note
-    assert "first look" in analysis.equivalence[0].on_this_set.note
+        assert (
+            item is not None
+            and item.paired.p is None
+            and "first interim analysis" in item.paired.note
+        )
+        assert item.crossed.p is None and "first interim analysis" in item.crossed.note
+    assert "first interim analysis" in analysis.equivalence[0].on_this_set.note
 
 
 def test_the_sign_flip_test_waits_for_the_look_at_which_it_can_reject(tmp_path: Path) -> None:

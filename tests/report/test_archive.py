@@ -338,7 +338,7 @@ def test_an_archive_never_overwrites_the_suite(tmp_path: Path) -> None:
     write_crossed(tmp_path)
     with pytest.raises(UserError, match="must not go into"):
         write_archive(tmp_path, tmp_path / ".." / tmp_path.name)
-    with pytest.raises(UserError, match="is no archive"), archived(tmp_path):
+    with pytest.raises(UserError, match="is not an archive"), archived(tmp_path):
         pass
 
 

@@ -54,7 +54,7 @@ def test_a_number_that_was_changed_by_hand_is_found(
     assert changed != path.read_text()
     path.write_text(changed)
     found = unrecorded(results)
-    assert found and all("is not what the archive gives again" in line for line in found)
+    assert found and all("is not what the archive gives;" in line for line in found)
 
 
 def test_a_score_that_its_predictions_do_not_give_is_found(results: Path) -> None:

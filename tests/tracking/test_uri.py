@@ -43,7 +43,7 @@ def test_servers_and_databases_pass(uri: str) -> None:
     ["./mlruns", "file:///tmp/mlruns", "mlflow.db", "sqlite://", "sqlite:///:memory:", "ftp://h"],
 )
 def test_what_would_become_a_folder_is_refused_with_what_would_be_right(uri: str) -> None:
-    with pytest.raises(UserError, match="--tracking-uri must be .*sqlite:////folder") as error:
+    with pytest.raises(UserError, match="tracking_uri must be .*sqlite:////folder") as error:
         uris.resolve(uri)
     assert repr(uri) in str(error.value)
 
@@ -55,7 +55,7 @@ def test_passwords_are_not_shown() -> None:
 
 def test_an_unwritable_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="--tracking-uri"):
+    with pytest.raises(UserError, match="tracking_uri"):
         uris.prepare(f"sqlite:///{tmp_path}/file/mlflow.db")
 
 

@@ -39,8 +39,8 @@ def test_more_seeds_or_other_checks_go_on_with_the_same_verification() -> None:
     ("arguments", "message"),
     [
         ({"only": ("marge",)}, 'did you mean "merge"'),
-        ({"seeds": 0}, "--seeds must be at least 1"),
-        ({"margin": 0.0}, "--margin must be greater than 0"),
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"margin": 0.0}, "margin must be greater than 0"),
         ({"data": "a.csv", "task": "rte"}, "exclude each other"),
         ({"overrides": ("method=lora",)}, "method: must be lora2"),
         ({"overrides": ("adapter.target_rank=8",)}, "adapter.target_rank: must be below r=8"),

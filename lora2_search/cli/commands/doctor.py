@@ -17,6 +17,7 @@ from typing import Literal
 
 from ...errors import UserError
 from ...store import home
+from ..console.say import worded
 
 State = Literal["ok", "warn", "fail"]
 
@@ -141,7 +142,7 @@ def home_folder() -> Check:
         probe.write_text("")
         probe.unlink()
     except (UserError, OSError) as error:
-        return Check("fail", "home", str(error))
+        return Check("fail", "home", worded(error))
     free = shutil.disk_usage(folder).free / GIB
     if free < 2:
         message = f"{folder} has {free:.1f} GiB free; a study of a large model needs more than 2"
@@ -199,7 +200,7 @@ def assets(fetch: bool) -> Iterator[Check]:
             if fetch:
                 folder = asset(name)
         except UserError as error:
-            yield Check("fail", name, str(error))
+            yield Check("fail", name, worded(error))
             continue
         damaged = damaged_files(name) if folder.exists() else []
         if damaged:
@@ -223,7 +224,7 @@ def stored() -> Iterator[Check]:
             item.state()
             broken += item.troubles()
         except UserError as error:
-            broken += str(error).splitlines()
+            broken += worded(error).splitlines()
         spools = [path for _, path, _ in run_paths(item.folder)]
         spools += [parent_path(item.folder)] if parent_path(item.folder).exists() else []
         broken += [f"{path} is damaged: {why}" for path in spools if (why := damage(path))]
@@ -247,7 +248,7 @@ def tracking_store(given: str | None = None) -> Check:
         with quiet_environment():
             Client(uri).find_run("0", "doctor")
     except UserError as error:
-        return Check("fail", "tracking", str(error))
+        return Check("fail", "tracking", worded(error))
     except (Refused, Unavailable) as error:
         message = (
             f"{shown_uri(uri)} cannot be opened now: {error}; studies run anyway, and "

@@ -14,7 +14,7 @@ from ...experiments import REFERENCE, Lost, Named, changed, everything, find
 from ...report import constant_line
 from ...store import Damaged, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
-from ..console.say import narrator
+from ..console.say import narrator, worded
 from ..console.say import say as complain
 
 _VERBS = {"study": "tune", "suite": "ablate", "run": "train"}
@@ -139,7 +139,7 @@ def _overview_or_damage(item: Named, broken: list[str]) -> dict[str, Any]:
         row = dict.fromkeys(_COLUMNS, "")
         row |= {"name": item.name, "kind": item.kind, "state": "damaged"}
         row |= {"score": None, "go on with": None, "folder": str(item.folder)}
-        broken += str(error).splitlines()
+        broken += worded(error).splitlines()
     return row
 
 

@@ -35,7 +35,8 @@ def tune(
     name: Name = None,
     resume: Resume = None,
     trials: Annotated[
-        int | None, typer.Option(help="Total number of trials; overrides the file's.", show_default=False)
+        int | None,
+        typer.Option(help="Total number of trials; overrides the file's.", show_default=False),
     ] = None,
     address: Address = None,
     storage: Storage = None,
@@ -205,7 +206,8 @@ def init(
     kind: Annotated[
         Literal["classification", "regression"] | None,
         typer.Option(
-            help="Whether labels are classes or numbers; default: inferred from them.", show_default=False
+            help="Whether labels are classes or numbers; default: inferred from them.",
+            show_default=False,
         ),
     ] = None,
     settings: Annotated[

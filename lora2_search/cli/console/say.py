@@ -52,10 +52,7 @@ def explained(
     try:
         yield
     except UserError as error:
-        told = str(error)
-        if isinstance(error, RequestError):
-            told = error.words(lambda argument: option(argument, storage, tracking_uri))
-        for line in told.splitlines():
+        for line in worded(error, storage, tracking_uri).splitlines():
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
@@ -70,6 +67,13 @@ def explained(
         came = signal_of(interrupt)
         _say_interrupted(came, *interrupt.args)
         raise typer.Exit(EXIT_CODES[came]) from None
+
+
+def worded(error: UserError, storage: Path | None = None, tracking_uri: str | None = None) -> str:
+    """Return an error's message with its arguments as the command line writes them."""
+    if isinstance(error, RequestError):
+        return error.words(lambda argument: option(argument, storage, tracking_uri))
+    return str(error)
 
 
 def option(argument: Argument, storage: Path | None = None, tracking_uri: str | None = None) -> str:
@@ -127,5 +131,5 @@ def _first_line(error: Exception) -> str:
 
 
 def say(line: str) -> None:
-    """Print one line about a failure on stderr, no password in it; see `narration` for others."""
+    """Print one line about a failure on stderr, no password in it; see `narrator` for others."""
     print(redacted(line), file=sys.stderr, flush=True)
