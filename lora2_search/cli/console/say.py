@@ -69,7 +69,7 @@ def explained(
         raise typer.Exit(EXIT_CODES[came]) from None
 
 
-def worded(error: UserError, storage: Path | None = None, tracking_uri: str | None = None) -> str:
+def worded(error: Exception, storage: Path | None = None, tracking_uri: str | None = None) -> str:
     """Return an error's message with its arguments as the command line writes them."""
     if isinstance(error, RequestError):
         return error.words(lambda argument: option(argument, storage, tracking_uri))
