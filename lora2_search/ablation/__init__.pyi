@@ -1,4 +1,6 @@
 from .adoption import Adoption as Adoption
+from .more_seeds import begun as begun
+from .more_seeds import until_decided as until_decided
 from .reuse import Circumstances as Circumstances
 from .reuse import reusable as reusable
 from .runner import DIFFERENCES_FILE as DIFFERENCES_FILE
@@ -8,6 +10,4 @@ from .runner import gone_on_from as gone_on_from
 from .runner import run_suite as run_suite
 from .runner import suite_folder as suite_folder
 from .runner import suite_progress as suite_progress
-from .sequential import begun as begun
-from .sequential import until_decided as until_decided
 from .winner import path_to_winner as path_to_winner

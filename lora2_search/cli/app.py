@@ -1,4 +1,4 @@
-"""The command line: every verb, in the order of use; `verbs_*` hold their options."""
+"""The command line: every verb, in the order of use; `verbs.py` holds their options."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 
 from .. import __version__
 from . import main as main  # scripts that were installed earlier begin here
-from .commands import verbs_look, verbs_method, verbs_run
+from . import verbs
 
 app = typer.Typer(
     name="lora2-search",
@@ -31,28 +31,28 @@ app.add_typer(runs_app, name="runs")
 
 
 for verb in (
-    verbs_run.tune,
-    verbs_run.ablate,
-    verbs_run.train,
-    verbs_run.init,
-    verbs_look.report,
-    verbs_look.ui,
-    verbs_method.export,
-    verbs_method.compress,
-    verbs_method.params,
-    verbs_method.verify,
-    verbs_look.doctor,
+    verbs.tune,
+    verbs.ablate,
+    verbs.train,
+    verbs.init,
+    verbs.report,
+    verbs.ui,
+    verbs.export,
+    verbs.compress,
+    verbs.params,
+    verbs.verify,
+    verbs.doctor,
 ):
     app.command()(verb)
 
 
-runs_app.command("list")(verbs_look.runs_list)
+runs_app.command("list")(verbs.runs_list)
 
 
-runs_app.command("show")(verbs_look.runs_show)
+runs_app.command("show")(verbs.runs_show)
 
 
-runs_app.command("sync")(verbs_look.runs_sync)
+runs_app.command("sync")(verbs.runs_sync)
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,7 +20,7 @@ from ..store import Status
 from ..training import Observer, State
 from .cluster import capacity
 from .interruption import Interruption
-from .run_queue import Ledger, Source, Terms
+from .run_queue import RunQueue, Source, Terms
 from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .trainable import TrialTrainable
 
@@ -105,7 +105,7 @@ def execute(
         gpu=bool(resources.gpus_per_trial),
         interval_seconds=limit and limit * 60,
     )
-    ledger = Ledger(source, observers, terms, _why_stopped(interruption))
+    ledger = RunQueue(source, observers, terms, _why_stopped(interruption))
     with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
@@ -121,7 +121,7 @@ def execute(
 
 def _tune(
     trainable: type[TrialTrainable],
-    ledger: Ledger,
+    ledger: RunQueue,
     resources: Resources,
     scheduler: TrialScheduler | None,
     interruption: Interruption,

@@ -66,7 +66,7 @@ class _Entry:
     deaths: list[str] = field(default_factory=list)
 
 
-class Ledger:
+class RunQueue:
     """Knows the runs that are under way, by Tune's trial id.
 
     Args:

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 
 from .interruption import Interruption
 from .result import SCORE
-from .run_queue import Ledger
+from .run_queue import RunQueue
 
 
 class Leaving(BaseException):
@@ -35,10 +35,10 @@ class TruthfulSearcher(Searcher):
     """Hands out the runs of a ledger, and tells it how each one ended.
 
     Ray's own `OptunaSearch` tells Optuna that a trial stopped early is complete, and leaves one
-    that ended in NaN running for ever. Here the ledger decides: see `Ledger.ended`.
+    that ended in NaN running for ever. Here the ledger decides: see `RunQueue.ended`.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: RunQueue) -> None:
         super().__init__(metric=SCORE, mode="max")
         self._ledger = ledger
 
@@ -69,7 +69,7 @@ class Listener(Callback):
     Tune keeps the result that stops a trial from its searcher, but not from its callbacks.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: RunQueue) -> None:
         self._ledger = ledger
 
     def on_trial_start(

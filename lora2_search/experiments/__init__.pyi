@@ -2,6 +2,7 @@ from .ablate import SuiteRequest as SuiteRequest
 from .ablate import ablate_suite as ablate_suite
 from .ablate import check_suite_inputs as check_suite_inputs
 from .ablate import resolve_suite as resolve_suite
+from .adapters import find_adapter as find_adapter
 from .catalog import FOLDERS as FOLDERS
 from .catalog import REFERENCE as REFERENCE
 from .catalog import Lost as Lost

@@ -25,7 +25,7 @@ _RUN, _REASON, _SECONDS = "run", "reason", "seconds"
 _ALIKE = 3
 
 
-class Proposals:
+class AskTell:
     """A source whose runs are Optuna's trials, numbered from 0.
 
     What a driver that died had under way comes first, with the numbers and settings that it had.

@@ -24,7 +24,7 @@ from ..errors import Argument, RequestError
 from ..execution import Interruption
 from ..store import RunRecord, Shelf
 from ..training import Observer
-from .ask_tell import Proposals, seconds_spent
+from .ask_tell import AskTell, seconds_spent
 from .storage import opened, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
@@ -205,11 +205,11 @@ def _source(
     storage: BaseStorage,
     reference: bool,
     interruption: Interruption,
-) -> Proposals:
+) -> AskTell:
     if space.hours is not None:
         interruption.end_in(space.hours * 3600 - seconds_spent(study))
     outside = reference_runs(space, folder) if reference else []
-    return Proposals(study, storage, space, folder, outside, lambda: interruption.overdue)
+    return AskTell(study, storage, space, folder, outside, lambda: interruption.overdue)
 
 
 def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from lora2_search.ablation.more_seeds import begun, until_decided
 from lora2_search.ablation.runner import SuiteResult
-from lora2_search.ablation.sequential import begun, until_decided
 from lora2_search.config.suite.schema import Suite
 from lora2_search.errors import UserError
 from tests.ablation.test_runner import suite

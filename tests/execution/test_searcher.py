@@ -12,9 +12,9 @@ from optuna.trial import TrialState
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import UserError, is_disk_full
 from lora2_search.execution.result import of_failure, of_report
-from lora2_search.execution.run_queue import Ledger, Terms
+from lora2_search.execution.run_queue import RunQueue, Terms
 from lora2_search.execution.searcher import Leaving, TruthfulSearcher
-from lora2_search.search.ask_tell import Proposals
+from lora2_search.search.ask_tell import AskTell
 from lora2_search.search.storage import opened
 from lora2_search.store.record import read_record
 from tests.support.spaces import space_of
@@ -28,9 +28,9 @@ class Desk:
         self.study, storage = database
         self.seen = Recorder()
         over = space.pop("over", lambda: False)
-        source = Proposals(self.study, storage, space_of(**space), folder, (), over)
+        source = AskTell(self.study, storage, space_of(**space), folder, (), over)
         terms = Terms(threads=1, gpu=False, interval_seconds=None)
-        self.ledger = Ledger(source, [self.seen], terms, lambda at: f"stopped at {at}")
+        self.ledger = RunQueue(source, [self.seen], terms, lambda at: f"stopped at {at}")
         self.searcher = TruthfulSearcher(self.ledger)
         self.source = source
 

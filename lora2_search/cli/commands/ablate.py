@@ -31,7 +31,7 @@ from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json, print_rows
 from ..console.say import going_on_by, narrator
-from .ablation_dry_run import difference_lines, power_lines, suite_dry_run
+from .ablate_dry_run import difference_lines, power_lines, suite_dry_run
 
 
 def run_ablate(

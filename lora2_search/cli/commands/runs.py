@@ -1,4 +1,4 @@
-"""``runs list | show | sync`` and ``ui``: what was run, and where to look at it."""
+"""``runs list | show | sync``: what was run, and what came of it."""
 
 from __future__ import annotations
 
@@ -116,16 +116,6 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
         say(f"nothing to deliver to {shown(target)}")
     if damaged:
         raise UserError("\n".join(damaged))
-
-
-def run_ui(name: str | None, port: int, storage: Path | None, uri: str | None) -> None:
-    """Serve MLflow until Ctrl-C, opened at a study, a suite or a verification."""
-    from ...tracking import check_identity, parent_path, resolve, serve
-
-    folder = find(name, storage).folder if name else None
-    if folder is not None and parent_path(folder).exists():
-        check_identity(folder)
-    serve(resolve(uri), port, folder=folder, announce=narrator())
 
 
 def _overview_or_damage(item: Named, broken: list[str]) -> dict[str, Any]:

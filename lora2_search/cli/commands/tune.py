@@ -17,7 +17,7 @@ from ..console.live import LiveView, watched
 from ..console.results import command, print_study, study_result
 from ..console.rows import print_json
 from ..console.say import going_on_by, narrator
-from .dry_run import dry_run
+from .tune_dry_run import dry_run
 
 
 def run_tune(

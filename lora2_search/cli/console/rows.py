@@ -167,3 +167,8 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
+
+
+def mib(size: int) -> str:
+    """Return a size in bytes for people."""
+    return f"{size / 2**20:.2f} MiB"

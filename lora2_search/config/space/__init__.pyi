@@ -3,8 +3,8 @@ from .checks import unmeasured as unmeasured
 from .distribution import Value as Value
 from .distribution import in_order as in_order
 from .distribution import is_conditional as is_conditional
-from .early_stopping import grace_period as grace_period
-from .early_stopping import notes as notes
+from .grace import grace_period as grace_period
+from .grace import notes as notes
 from .references import HEAD_ONLY as HEAD_ONLY
 from .references import begun_references as begun_references
 from .references import is_reference as is_reference

@@ -12,8 +12,8 @@ from ..schema import SENTENCE_SETTINGS
 from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, TASKS
 from ..yaml import Source
 from .distribution import Distribution, Value
-from .early_stopping import shortest_grace
 from .feasibility import corner_problems, problems_with
+from .grace import shortest_grace
 from .references import reference_problems
 
 if TYPE_CHECKING:

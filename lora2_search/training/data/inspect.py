@@ -26,7 +26,7 @@ from .labels import (
 from .load import check_distinct
 from .reading.file import read_file
 from .reading.table import Column, Table
-from .tables import check_columns
+from .sources import check_columns
 
 LABEL_NAMES = (
     "label",

@@ -24,8 +24,8 @@ from .labels import (
     with_positive,
 )
 from .reading.table import Table, shown
+from .sources import check_columns, read_tables
 from .splits import Split, hash_of, split_up
-from .tables import check_columns, read_tables
 
 
 @dataclass(frozen=True)

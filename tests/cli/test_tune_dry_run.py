@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli.commands.dry_run import at_once, forecast
+from lora2_search.cli.commands.tune_dry_run import forecast, forecast_at_once
 from lora2_search.config.space.schema import Resources, load_space
 from lora2_search.errors import ConfigError
 from lora2_search.training.loop.estimate import Estimate
@@ -33,14 +33,14 @@ ESTIMATE = Estimate(
 def test_a_machine_runs_as_many_trials_as_its_cores_and_gpus_allow(
     resources: dict[str, float], cpus: int, gpus: int, expected: int
 ) -> None:
-    assert at_once(Resources.model_validate(resources), cpus, gpus) == expected
+    assert forecast_at_once(Resources.model_validate(resources), cpus, gpus) == expected
 
 
 def test_a_trial_that_does_not_fit_here_is_refused_unless_a_cluster_runs_it() -> None:
     greedy = Resources(gpus_per_trial=2.0)
     with pytest.raises(ConfigError, match=r"resources\.gpus_per_trial: a run asks for 2 GPUs"):
-        at_once(greedy, 16, 0)
-    assert at_once(greedy, 16, 0, here=False) == 1
+        forecast_at_once(greedy, 16, 0)
+    assert forecast_at_once(greedy, 16, 0, here=False) == 1
 
 
 @pytest.mark.parametrize("storage", [None, "new/folder", "~/not/there/yet"])

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from lora2_search.cli.app import app
-from lora2_search.cli.commands.new_space import default_path
+from lora2_search.cli.commands.init import default_path
 from lora2_search.config.space.schema import load_space
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lora2_search.config.space.early_stopping import grace_period, notes, settled_at
+from lora2_search.config.space.grace import grace_period, notes, settled_at
 from tests.support.spaces import space_of
 
 

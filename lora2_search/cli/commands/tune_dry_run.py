@@ -38,7 +38,7 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     told = check_inputs(space.run_config(), say, judged_by, space.other_models())
     cpus, gpus = here_are()
     resources = space.resources.settled(space.training.device, bool(gpus))
-    trials_at_once = at_once(resources, cpus, gpus, here=here)
+    trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
     for line in told:
         say(line)
     samples = sampled(space, SAMPLES)
@@ -101,7 +101,7 @@ def forecast(
     }
 
 
-def at_once(resources: Resources, cpus: int, gpus: int, *, here: bool = True) -> int:
+def forecast_at_once(resources: Resources, cpus: int, gpus: int, *, here: bool = True) -> int:
     """Return how many trials this machine would run at a time.
 
     Args:

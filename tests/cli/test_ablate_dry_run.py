@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from lora2_search.ablation.sequential import begun
-from lora2_search.cli.commands.ablation_dry_run import (
+from lora2_search.ablation.more_seeds import begun
+from lora2_search.cli.commands.ablate_dry_run import (
     difference_lines,
     forecast,
     power_lines,
@@ -15,7 +15,7 @@ from lora2_search.cli.commands.ablation_dry_run import (
 )
 from lora2_search.stats.power import paired_power
 from tests.ablation.test_runner import suite
-from tests.cli.test_dry_run import ESTIMATE as TEN_SECONDS
+from tests.cli.test_tune_dry_run import ESTIMATE as TEN_SECONDS
 from tests.support.finished import HERE, leave, made
 
 TWENTY_SECONDS = replace(TEN_SECONDS, seconds_per_step=2.0)

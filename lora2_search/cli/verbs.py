@@ -1,0 +1,488 @@
+"""The verbs with their options, in the order of use; the work is imported when one is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from ..errors import UserError
+from .console.say import explained
+from .options import (
+    Address,
+    File,
+    Json,
+    Name,
+    Resume,
+    RunName,
+    Set,
+    Storage,
+    TrackingUri,
+    Wide,
+    named_file,
+)
+
+
+def tune(
+    file: File = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="A file, or a shipped name: quickstart.yaml.", show_default=False
+        ),
+    ] = None,
+    settings: Set = None,
+    name: Name = None,
+    resume: Resume = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(help="Total number of trials; overrides the file's.", show_default=False),
+    ] = None,
+    address: Address = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what it would cost, from a few measured steps.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Search a space; compare the winner with head-only."""
+    with explained("tune", storage, tracking_uri):
+        from .commands.tune import run_tune
+
+        assigned = [*(settings or ()), *([f"trials={trials}"] if trials is not None else [])]
+        run_tune(
+            space=named_file(file, space, "--space"),
+            overrides=tuple(assigned),
+            name=name,
+            resume=resume,
+            address=address,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            dry=dry_run,
+            as_json=as_json,
+        )
+
+
+def ablate(
+    file: File = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file, or a shipped name: quick, components, scoring, …",
+            show_default=False,
+        ),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Instead of a file: from a study's start to its winner, one change at a time.",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Set = None,
+    name: Name = None,
+    resume: Resume = None,
+    resume_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ARCHIVE",
+            help="Go on with an archived suite; its complete runs are not repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    add_seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="With --resume: add N seeds, and run only those.", show_default=False
+        ),
+    ] = None,
+    until_decided: Annotated[
+        bool,
+        typer.Option("--until-decided", help="Add seeds until every named comparison is decided."),
+    ] = False,
+    no_reuse: Annotated[
+        bool,
+        typer.Option("--no-reuse", help="Do not reuse equal runs of other suites or studies."),
+    ] = False,
+    address: Address = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print what it would cost and could show; run nothing."),
+    ] = False,
+    as_json: Json = False,
+    wide: Wide = False,
+) -> None:
+    """Run a suite's arms over seeds; show which part helps."""
+    with explained("ablate", storage, tracking_uri):
+        from .commands.ablate import run_ablate
+
+        run_ablate(
+            suite=named_file(file, suite, "--suite"),
+            from_study=from_study,
+            overrides=tuple(settings or ()),
+            name=name,
+            resume=resume,
+            resume_from=resume_from,
+            add_seeds=add_seeds,
+            until_decided=until_decided,
+            reuse=not no_reuse,
+            address=address,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            dry=dry_run,
+            as_json=as_json,
+            wide=wide,
+        )
+
+
+def train(
+    file: File = None,
+    config: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A run's settings in YAML.", show_default=False),
+    ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Train a study's winner.", show_default=False),
+    ] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option(
+            help="With --from-study: this trial instead of the winner.", show_default=False
+        ),
+    ] = None,
+    settings: Set = None,
+    name: RunName = None,
+    resume: Resume = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Train one setting and keep its adapter."""
+    with explained("train", None, tracking_uri):
+        from .commands.train import run_train
+
+        run_train(
+            config=named_file(file, config, "--config"),
+            from_study=from_study,
+            trial=trial,
+            overrides=tuple(settings or ()),
+            name=name,
+            resume=resume,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            as_json=as_json,
+        )
+
+
+def init(
+    data: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="csv, tsv, jsonl, json or parquet.", show_default=False),
+    ],
+    model: Annotated[
+        str, typer.Option(metavar="DIR", help="Model folder, hub id, or the packaged minilm.")
+    ] = "minilm",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Space to write; default: the data's name.", show_default=False
+        ),
+    ] = None,
+    text: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Text column; twice for sentence pairs.", show_default=False
+        ),
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Label column.", show_default=False)
+    ] = None,
+    kind: Annotated[
+        Literal["classification", "regression"] | None,
+        typer.Option(
+            help="Whether labels are classes or numbers; default: inferred from them.",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="How to read the file: data.separator, data.quotes, data.header, data.encoding.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Inspect your own file and write a search space for it."""
+    with explained("init"):
+        from .commands.init import run_init
+
+        run_init(data, model, out, text, label, kind, force, settings or [])
+
+
+def report(
+    name: Annotated[
+        str, typer.Argument(help="A study, a suite, or the folder of an archived suite.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder to write to; default: its own.", show_default=False
+        ),
+    ] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Archive a suite here: its evidence, small enough for a repository, and the "
+            "report made from it.",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Write a study's or suite's report: page, tables, figures, CSV."""
+    with explained("report"):
+        from .commands.report import run_report
+
+        run_report(name, storage, out, archive)
+
+
+def ui(
+    name: Annotated[
+        str | None, typer.Argument(help="The study, suite or verification to open.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Serve MLflow on this machine until Ctrl-C."""
+    with explained("ui"):
+        from .commands.ui import run_ui
+
+        run_ui(name, port, storage, tracking_uri)
+
+
+def doctor(
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Fetch the packaged model and data.")
+    ] = False,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Check this machine, and say how to fix what is wrong."""
+    with explained("doctor"):
+        from .commands.doctor import run_doctor
+
+        raise typer.Exit(run_doctor(fetch, tracking_uri))
+
+
+def runs_list(storage: Storage = None, as_json: Json = False, wide: Wide = False) -> None:
+    """List studies, suites, single runs and verifications."""
+    with explained("runs list"):
+        from .commands.runs import list_all
+
+        list_all(storage, as_json, wide)
+
+
+def runs_show(
+    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
+    storage: Storage = None,
+    as_json: Json = False,
+    wide: Wide = False,
+) -> None:
+    """Show the runs of a study or suite, a run, or a verification."""
+    with explained("runs show"):
+        from .commands.runs import show
+
+        show(name, storage, as_json, wide)
+
+
+def runs_sync(
+    name: Annotated[
+        str | None, typer.Argument(help="A study, suite, run or verification; default: all.")
+    ] = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Deliver to MLflow what it does not have yet."""
+    with explained("runs sync"):
+        from .commands.runs import sync_all
+
+        sync_all(name, storage, tracking_uri, as_json)
+
+
+def params(
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="Shipped name, model folder or hub id.")
+    ] = "microsoft/deberta-v3-base",
+    k: Annotated[
+        str,
+        typer.Option(
+            "--k",
+            metavar="WIDTH",
+            help="Width of the outer plane; 16,8 for three planes, none for one.",
+        ),
+    ] = "8",
+    r: Annotated[int, typer.Option("--r", help="Singular values per matrix.")] = 8,
+    target_modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Suffix of modules to adapt, or all-linear; repeat, or separate by commas. "
+            "Default: all linear layers of each block.",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[int, typer.Option(help="Outputs of the classification head.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Count what an adapter trains and scores; loads no model."""
+    with explained("params"):
+        from .commands.params import run_params
+
+        run_params(model, k, r, target_modules, labels, as_json)
+
+
+def verify(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Hub id or model folder; default: the packaged minilm.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file of your own; name its columns with --set data.text and data.label.",
+            show_default=False,
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="A GLUE task or a packaged one; default: sentiment.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(help="Runs per arm; default: 6, with --quick 2.", show_default=False),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CHECK",
+            help="start, planes, pruning, scoring, truth, ranking, merge or compress; repeat for "
+            "more. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", help="Use few seeds and steps: shows that it works, proves little."
+        ),
+    ] = False,
+    margin: Annotated[
+        float, typer.Option(help="Score differences below this count as none; 0.02 is 2 points.")
+    ] = 0.02,
+    settings: Set = None,
+    workers: Annotated[int, typer.Option(help="Processes, with one thread each.")] = 2,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for its files; default: in verifications/ in the home.",
+            show_default=False,
+        ),
+    ] = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Measure the paper's claims on a model and data of your choice."""
+    with explained("verify"):
+        from .commands.verify import run_verify
+
+        run_verify(
+            model=model,
+            data=data,
+            task=task,
+            seeds=seeds,
+            only=tuple(only or ()),
+            quick=quick,
+            margin=margin,
+            overrides=tuple(settings or ()),
+            workers=workers,
+            out=out,
+            tracking_uri=tracking_uri,
+            as_json=as_json,
+        )
+
+
+def compress(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|DIR", help="A study (its winner), a run, or a folder.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="New folder for the result.", show_default=False)
+    ],
+    rank: Annotated[
+        float | None,
+        typer.Option(
+            metavar="N",
+            help="Mean rank to keep per matrix, may be fractional; default: all, as export does.",
+            show_default=False,
+        ),
+    ] = None,
+    per_matrix: Annotated[
+        bool,
+        typer.Option(
+            "--per-matrix",
+            help="Keep N in each matrix; default: the largest values over all matrices.",
+        ),
+    ] = False,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Cut an adapter to a mean rank by SVD, as a plain LoRA."""
+    with explained("compress"):
+        from .commands.compress import run_compress
+
+        if per_matrix and rank is None:
+            raise UserError(
+                "--per-matrix says where to keep ranks; also give their number with --rank"
+            )
+        run_compress(what, rank, "per-matrix" if per_matrix else "global", out, storage, as_json)
+
+
+def export(
+    what: Annotated[
+        str, typer.Argument(metavar="NAME|DIR", help="A study (its winner), a run, or a folder.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="New folder for the result.", show_default=False)
+    ],
+    form: Annotated[
+        Literal["lora", "pruned"],
+        typer.Option(
+            "--as", help="A plain LoRA for stock PEFT, or LoRA² without its zeroed ranks."
+        ),
+    ] = "lora",
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Write an adapter in a form that other tools load, without loss."""
+    with explained("export"):
+        from .commands.export import run_export
+
+        run_export(what, form, out, storage, as_json)

@@ -1,0 +1,84 @@
+"""Which adapter a request names: that of a study's winner, of a run, or in a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import UserError
+from ..search import load_study
+from ..store import ADAPTER_FOLDER, RunRecord, command_line, read_record
+from ..store import CONFIG_FILE as RUN_CONFIG_FILE
+from .catalog import find
+from .train import trial_run
+
+# As in `training.export`, which imports more than a wrong name deserves.
+_CONFIG_FILE = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class FoundAdapter:
+    """An adapter that was found.
+
+    Attributes:
+        what: What it is, for people.
+        folder: Where it lies.
+        record: Of the run that left it, where there is one.
+    """
+
+    what: str
+    folder: Path
+    record: RunRecord | None
+
+
+def find_adapter(what: str, storage: Path | None) -> FoundAdapter:
+    """Return the adapter of a study's winner, of a run, or in a folder.
+
+    Raises:
+        UserError: There is no such thing, or it left no adapter.
+    """
+    path = Path(what).expanduser()
+    if (path / _CONFIG_FILE).is_file():
+        return FoundAdapter(str(path), path, read_record(path.absolute().parent))
+    if (path / ADAPTER_FOLDER).is_dir():
+        return _of_run(str(path), path)
+    if path.is_dir():
+        _refuse_archived(str(path), path)
+        raise UserError(f"{path} holds no adapter ({_CONFIG_FILE}), nor a run that left one")
+    item = find(what, storage)
+    if item.kind == "run":
+        return _of_run(f"run {item.name}", item.folder)
+    if item.kind == "verification":
+        raise UserError(f"{item.name} is a verification, which keeps no adapter; name a run")
+    if item.kind == "suite":
+        raise UserError(
+            f"{item.name} is a suite, which has no winner; name the folder of one of its runs: "
+            f"{item.folder / 'runs'}/ARM-seedN"
+        )
+    winner = trial_run(load_study(item.name, storage))
+    if winner is None or winner.folder is None:
+        raise UserError(f"study {item.name} has no completed trial yet")
+    return _of_run(f"{winner.name} of study {item.name}", winner.folder)
+
+
+def _refuse_archived(what: str, folder: Path) -> None:
+    record = read_record(folder)
+    if record is not None and record.taken_from:
+        again = command_line("train", "--config", str(folder / RUN_CONFIG_FILE))
+        raise UserError(
+            f"{what} was taken from the archive {record.taken_from}, which keeps no adapters; name "
+            f"it on the machine where it was trained, or train it again: {again}"
+        )
+
+
+def _of_run(what: str, folder: Path) -> FoundAdapter:
+    record, adapter = read_record(folder), folder / ADAPTER_FOLDER
+    if record is not None and record.status != "completed":
+        raise UserError(f"{what} is not complete ({record.status}): it left no adapter yet")
+    if not (adapter / _CONFIG_FILE).is_file():
+        method = record.config["method"] if record else "unknown"
+        if method not in ("full", "head-only"):
+            lost = adapter / _CONFIG_FILE
+            raise UserError(f"{what} has lost its adapter: {lost} is missing, or is not a file")
+        raise UserError(f"{what} left no adapter: its method is {method}")
+    return FoundAdapter(what, adapter, record)
