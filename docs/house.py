@@ -104,7 +104,7 @@ def main() -> None:
     rows = {
         "modules; mean lines": f"{len(files)}; {lines / len(files):.0f}",
         "largest folder": str(max(folders.values())),
-        "top-level rooms; arrows between them; cycles": (
+        "top-level rooms and files; arrows between them; cycles": (
             f"{len(arrows)}; {sum(map(len, arrows.values()))}; {circles(arrows)}"
         ),
         "imports past a face": str(inner),
