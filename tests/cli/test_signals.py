@@ -44,7 +44,7 @@ import os
 from lora2_search import signals
 from lora2_search.cli import main
 with signals.blocked():  # as a command imports it
-    from lora2_search.training import run
+    from lora2_search.training.loop import run
 run.run = lambda *terms: os.system("echo it hangs; exec sleep 60 > /dev/null 2>&1")
 main()
 """
