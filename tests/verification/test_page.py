@@ -68,5 +68,5 @@ def test_a_folder_of_another_verification_is_refused(
         data=plan.config.data.path,
         overrides=("data.text=[review]", "data.label=verdict"),
     )
-    with pytest.raises(UserError, match="its settings differ; take another folder by --out"):
+    with pytest.raises(UserError, match="its settings differ; take another folder by out"):
         verify(other, measured.folder)
