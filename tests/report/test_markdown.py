@@ -87,6 +87,13 @@ def test_a_comparison_of_two_arms_says_what_both_change(tmp_path: Path) -> None:
     assert "(no-regularisation: adapter.gamma: 0.0 instead of 0.1; random-allocation: " in text
 
 
+def test_a_setting_that_an_arm_shares_with_the_base_is_no_change(tmp_path: Path) -> None:
+    same = {"adapter.gamma": 0.0, "training.lr": 0.001}  # as tuning writes them
+    arms = {"no-regularisation": same, "head-only": {"method": "head-only"}}
+    text = report(tmp_path, RATES, arms=arms, training={"lr": 0.001})
+    assert "(adapter.gamma: 0.0 instead of 0.1)" in text
+
+
 def test_when_t_and_sign_flip_disagree_the_words_say_so(tmp_path: Path) -> None:
     # One far seed takes the t test's certainty, but not the signs'.
     steps = [1, 1, 1, 1, 1, 1, 1, 60]

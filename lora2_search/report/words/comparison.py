@@ -285,19 +285,18 @@ def _looked(analysis: Analysis) -> str:
 
 
 def _against_base(arm: str, analysis: Analysis) -> str:
-    settings = analysis.suite.arms[arm]
-    if not settings:
-        return "the suite's own settings"
     parts = []
-    for key, value in settings.items():
+    for key, value in analysis.suite.arms[arm].items():
         before: Any = analysis.suite.plan
         for part in key.split("."):
             before = before.get(part) if isinstance(before, dict) else None
-        parts.append(f"{changes({key: value})} instead of {before}")
+        # Tuning may choose for an arm what the base has too.
+        if value != before:
+            parts.append(f"{changes({key: value})} instead of {before}")
     found = next(item for item in analysis.arms if item.name == arm)
     if found.untuned is not None:
         parts.append(f"untuned: at the base's training.lr, {found.untuned}")
-    return ", ".join(parts)
+    return ", ".join(parts) or "the suite's own settings"
 
 
 def _p(p: float | None) -> str:
