@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError, Problem
-from ..store import shipped
+from ..store import find_file, shipped
 
 KeyPath = tuple[str, ...]
 
@@ -402,6 +402,19 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def named_source(name: str, kind: str, overrides: Sequence[str]) -> Source:
+    """Read a space or suite by path or by the name of a shipped one; its name is the file's.
+
+    Raises:
+        UserError: No such file.
+        ConfigError: The file or an assignment is no YAML.
+    """
+    path = find_file(name, kind)
+    source = read_yaml(path)
+    source.data.setdefault("name", path.stem)
+    return with_overrides(source, overrides)
 
 
 def with_overrides(source: Source, assignments: Sequence[str]) -> Source:

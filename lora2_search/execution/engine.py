@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 from .. import signals
 from ..config import RunInfo
 from ..config.space import Resources
-from ..store import Status
+from ..store import Status, variables
 from ..training import Observer, State
 from .cluster import capacity
 from .interruption import Interruption
@@ -106,7 +105,7 @@ def execute(
         interval_seconds=limit and limit * 60,
     )
     ledger = RunQueue(source, observers, terms, _why_stopped(interruption))
-    with interruption.listening(), _quiet_tune(), _scratch(folder) as scratch:
+    with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
             with signals.kept():
@@ -154,20 +153,6 @@ def _why_stopped(interruption: Interruption) -> Callable[[int], str]:
         return f"stopped after evaluation {interval}: {cause}"
 
     return why
-
-
-@contextmanager
-def _quiet_tune() -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in _TUNE_SETTINGS}
-    os.environ.update(_TUNE_SETTINGS)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 from .command import command_line as command_line
 from .command import invocation as invocation
+from .environment import variables as variables
 from .files import SQLITE as SQLITE
 from .files import Damaged as Damaged
 from .files import reading as reading

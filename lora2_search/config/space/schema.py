@@ -11,11 +11,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ...errors import ConfigError, Problem
-from ...store import find_file, write_text
+from ...store import write_text
 from ..messages import NAME_PATTERN
 from ..run import Config, RunConfig, setting_names, validate, with_settings
 from ..schema import Section
-from ..yaml import Source, merge, read_yaml, with_overrides
+from ..yaml import Source, merge, named_source
 from .checks import Parts, semantic_problems
 from .distribution import Distribution, Value, in_order, is_searched
 from .references import HEAD_ONLY, References
@@ -182,10 +182,7 @@ def space_source(name: str, overrides: Sequence[str] = ()) -> Source:
         UserError: No such file.
         ConfigError: The file or an assignment is no YAML.
     """
-    path = find_file(name, "search_spaces")
-    source = read_yaml(path)
-    source.data.setdefault("name", path.stem)
-    return with_overrides(source, overrides)
+    return named_source(name, "search_spaces", overrides)
 
 
 def validate_space(source: Source) -> Space:

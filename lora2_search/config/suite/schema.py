@@ -11,13 +11,13 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from ...errors import ConfigError, Problem, UserError, did_you_mean
-from ...store import find_file, write_text
+from ...store import write_text
 from ..messages import NAME_PATTERN
 from ..run import RunConfig, misplaced, mistyped, validate, with_settings
 from ..run_info import RunInfo
 from ..settings import dotted
 from ..space import Resources
-from ..yaml import KeyPath, Source, read_yaml, with_overrides
+from ..yaml import KeyPath, Source, named_source
 from .canonical import Difference, difference
 from .checks import semantic_problems
 from .design import KEYS, expand
@@ -242,10 +242,7 @@ def suite_source(name: str, overrides: Sequence[str] = ()) -> Source:
         UserError: No such file.
         ConfigError: The file or an assignment is no YAML.
     """
-    path = find_file(name, "ablations")
-    source = read_yaml(path)
-    source.data.setdefault("name", path.stem)
-    return with_overrides(source, overrides)
+    return named_source(name, "ablations", overrides)
 
 
 def validate_suite(source: Source) -> Suite:

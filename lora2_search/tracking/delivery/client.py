@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...store import variables
 from .. import uri as uris
 
 STATUS = {
@@ -60,17 +60,8 @@ class ExperimentDeleted(Exception):
 @contextmanager
 def quiet_environment() -> Iterator[None]:
     """Set MLflow's switches for delivery, and put back what was there."""
-    switches = _ENVIRONMENT | uris.proxies_spared()
-    before = {name: os.environ.get(name) for name in switches}
-    os.environ.update(switches)
-    try:
+    with variables(_ENVIRONMENT | uris.proxies_spared()):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class Client:
