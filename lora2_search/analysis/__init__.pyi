@@ -7,7 +7,6 @@ from .comparison import BASE as BASE
 from .comparison import Analysis as Analysis
 from .comparison import Comparison as Comparison
 from .comparison import analyse_tasks as analyse_tasks
-from .contrasts import common_predictions as common_predictions
 from .contrasts import named_arms as named_arms
 from .equivalence import Equality as Equality
 from .evidence import TUNING_FOLDER as TUNING_FOLDER
@@ -62,7 +61,6 @@ from .study import best_trial as best_trial
 from .study import caveats as caveats
 from .study import complete_trials as complete_trials
 from .study import edges as edges
-from .study import open_study as open_study
 from .study import quietly as quietly
 from .study import read_study_table as read_study_table
 from .study import searched as searched

@@ -3,7 +3,6 @@ from .ablate import ablate_suite as ablate_suite
 from .ablate import check_suite_inputs as check_suite_inputs
 from .ablate import resolve_suite as resolve_suite
 from .adapters import find_adapter as find_adapter
-from .catalog import FOLDERS as FOLDERS
 from .catalog import REFERENCE as REFERENCE
 from .catalog import Lost as Lost
 from .catalog import Named as Named
@@ -14,12 +13,10 @@ from .preflight import check_inputs as check_inputs
 from .preflight import check_model as check_model
 from .progress import study_progress as study_progress
 from .request import Request as Request
-from .request import Resolved as Resolved
 from .request import RunOptions as RunOptions
 from .train import resolve_run as resolve_run
 from .train import train_run as train_run
 from .train import trial_run as trial_run
 from .tune import resolve_space as resolve_space
 from .tune import tune_space as tune_space
-from .verify import verification_folder as verification_folder
 from .verify import verify_plan as verify_plan

@@ -5,7 +5,6 @@ from .archive.archive import unpacked as unpacked
 from .archive.archive import write_archive as write_archive
 from .archive.archive import write_archived_report as write_archived_report
 from .archive.state import read_state as read_state
-from .figures.curves import STATES as STATES
 from .figures.optuna import Panel as Panel
 from .figures.style import COLOURS as COLOURS
 from .figures.style import DASHES as DASHES
@@ -23,7 +22,6 @@ from .tables.suite import arm_rows as arm_rows
 from .tables.suite import equality_rows as equality_rows
 from .tables.suite import seed_rows as seed_rows
 from .tables.suite import suite_tables as suite_tables
-from .tables.text import NONE as NONE
 from .tables.text import Row as Row
 from .tables.text import count as count
 from .tables.text import interval as interval
