@@ -15,6 +15,7 @@ import pytest
 
 from lora2_search.config.space.schema import Resources
 from lora2_search.execution import reaper as reaper_module
+from lora2_search.execution.cluster import connected
 from lora2_search.search.study import Study, load_study
 from tests.execution.test_engine import run_all, runs
 from tests.support.exactly_once import assert_every_point_once
@@ -167,15 +168,16 @@ def test_both_processes_of_two_cores_are_used_and_stay_warm(driver: Driver) -> N
     assert min(pids.count(pid) for pid in set(pids)) >= 15
 
 
-def test_a_hung_run_fails_alone(tmp_path: Path, ray_here: None) -> None:
+def test_a_hung_run_fails_alone(tmp_path: Path, workers_find_tests: None) -> None:
     seen = Recorder()
-    run_all(
-        runs(tmp_path, [1, 19, 2]),
-        tmp_path,
-        resources=Resources(concurrent=1, interval_minutes=0.03),
-        observers=[seen],
-        trainable=StandIn,
-    )
+    with connected(None, tmp_path):
+        run_all(
+            runs(tmp_path, [1, 19, 2]),
+            tmp_path,
+            resources=Resources(concurrent=1, interval_minutes=0.03),
+            observers=[seen],
+            trainable=StandIn,
+        )
     states = {key: events[0] for key, events in seen.of("ended").items()}
     reason = "an evaluation interval took longer than 0.03 minutes"
     assert states["base-seed19"] == ("FAIL", "failed", reason)
@@ -184,8 +186,11 @@ def test_a_hung_run_fails_alone(tmp_path: Path, ray_here: None) -> None:
 
 @pytest.fixture
 def cluster(workers_find_tests: None) -> Iterator[Any]:
+    import ray
     from ray.cluster_utils import Cluster
 
+    # A process that has a Ray of its own on loopback would put the cluster there too.
+    assert not ray.is_initialized()
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     made.add_node(num_cpus=1)
     yield made
