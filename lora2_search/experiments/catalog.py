@@ -288,12 +288,12 @@ def find(name: str, storage: Path | None) -> Named:
     raise UserError(f"nothing called {name} under {where}; {hint}")
 
 
-def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:
+def changed(record: RunRecord, keys: list[str]) -> dict[str, object]:
     """Return the values of dotted settings in a record's configuration.
 
     Those that the run's method does not look at are ``None``.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key in keys:
         if not is_used(key, record.config["method"]):
             values[key] = None

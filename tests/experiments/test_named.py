@@ -165,7 +165,7 @@ def test_what_nobody_runs_is_stopped_and_says_how_to_go_on(own_home: Path) -> No
         again = f"lora2-search {verb} --resume {name}"
         assert (row["state"], row["runs"], row["go on with"]) == ("stopped", runs, again)
         shown = CliRunner().invoke(app, ["runs", "show", name])
-        assert f"stopped; go on with: {again}" in shown.stdout
+        assert f"stopped; resume with: {again}" in shown.stdout
         assert "running" not in shown.stdout
         with owned(find(name, None).folder):
             row = listed()[name]

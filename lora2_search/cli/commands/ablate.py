@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
-from typing import Any
 
 import typer
 
@@ -105,6 +105,19 @@ def run_ablate(
         raise typer.Exit(1)
 
 
+@dataclass(frozen=True)
+class SuiteSummary:
+    """What a suite came to; ``failed`` has the reason for each run that failed."""
+
+    name: str
+    folder: str
+    verdict: str
+    failed: Mapping[str, str]
+    report: str
+    mlflow: str | None
+    ui: str
+
+
 def _runs(suite: Suite) -> int | None:
     """Return how many runs there will be; ``None`` where looks decide that."""
     if suite.until_decided:
@@ -126,31 +139,31 @@ def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
 
 def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wide: bool) -> None:
     analyses = analyse_tasks(result.folder)
-    told: dict[str, Any] = {
-        "name": result.name,
-        "folder": str(result.folder),
-        "verdict": " ".join(
-            f"{task}: {headline(item)}" if task else headline(item)
-            for task, item in analyses.items()
-        ),
-        "failed": dict(result.failed),
-        "report": str(result.folder / PAGE_FILE),
-        "mlflow": where_in_mlflow(result.folder, uri),
-        "ui": command("ui", result.name, storage=storage, tracking_uri=uri),
-    }
+    verdicts = (
+        f"{task}: {headline(item)}" if task else headline(item) for task, item in analyses.items()
+    )
+    told = SuiteSummary(
+        name=result.name,
+        folder=str(result.folder),
+        verdict=" ".join(verdicts),
+        failed=dict(result.failed),
+        report=str(result.folder / PAGE_FILE),
+        mlflow=where_in_mlflow(result.folder, uri),
+        ui=command("ui", result.name, storage=storage, tracking_uri=uri),
+    )
     if as_json:
-        print_json({**told, "tables": suite_tables(analyses)})
+        print_json({**vars(told), "tables": suite_tables(analyses)})
         return
     print(f"\nSuite {result.name}")
     for task, analysis in analyses.items():
         print_tables(task, analysis, wide)
-    print(f"\nVerdict:  {told['verdict']}")
+    print(f"\nVerdict:  {told.verdict}")
     for line in failure_lines(result):
         print(f"Failed:   {line}")
-    print(f"Report:   {told['report']}")
-    print(f"MLflow:   {told['ui']}")
-    if told["mlflow"]:
-        print(f"          opens {told['mlflow']}")
+    print(f"Report:   {told.report}")
+    print(f"MLflow:   {told.ui}")
+    if told.mlflow:
+        print(f"          opens {told.mlflow}")
 
 
 def arms_without_a_run(result: SuiteResult) -> set[str]:

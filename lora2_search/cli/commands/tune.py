@@ -14,7 +14,7 @@ from ...search import study_folder
 from ...signals import Interrupted
 from ...tracking import resolve
 from ..console.live import LiveView, watched
-from ..console.results import command, print_study, study_result
+from ..console.results import command, print_study, study_summary
 from ..console.rows import print_json
 from ..console.say import going_on_by, narrator
 from .tune_dry_run import dry_run
@@ -63,12 +63,12 @@ def run_tune(
         study = tune_space(resolved, RunOptions(storage, address, uri, True, observers, view.say))
         if study.interrupted:
             raise Interrupted(study.ended_by or Signals.SIGINT)
-    result = study_result(study, storage, uri)
+    result = study_summary(study, storage, uri)
     if as_json:
         print_json(result)
     else:
         print_study(study, result)
-    if result["winner"] is None:
+    if result.winner is None:
         raise typer.Exit(1)
 
 
