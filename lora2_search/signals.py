@@ -57,7 +57,7 @@ class Interrupted(KeyboardInterrupt):
 
     Args:
         number: The signal.
-        advice: How to go on, where there is something to go on with.
+        advice: How to resume, where there is something to resume.
 
     Attributes:
         signal: The signal.

@@ -119,7 +119,7 @@ def run_suite(
     say: Callable[[str], None] = lambda line: None,
     adoption: Adoption | None = None,
 ) -> SuiteResult:
-    """Run a suite, or go on with one.
+    """Run a suite, or resume one.
 
     Runs whose record is complete are not run again; failed ones are.
 

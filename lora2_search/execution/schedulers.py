@@ -20,7 +20,7 @@ def rungs(last: int, grace: int, reduction_factor: int) -> list[int]:
     return found
 
 
-def goes_on(
+def promoted(
     score: float,
     standard_error: float,
     others: Collection[float],
@@ -113,7 +113,7 @@ class ResumableASHA(FIFOScheduler):
         if trial in others:
             on = True  # it was judged there, and here it is
         else:
-            on = goes_on(score, standard_error, others.values(), self._factor, went_on)
+            on = promoted(score, standard_error, others.values(), self._factor, went_on)
             others[trial] = score
         if on:
             went_on.add(others[trial])

@@ -105,7 +105,7 @@ class TrialTrainable(tune.Trainable):
         self._drop()
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
-        """Begin the run, or go on from its checkpoint."""
+        """Start the run, or resume it from its checkpoint."""
         return _prepare(self._task.threads)(config, folder, self._task.metric)
 
     def _take(self, config: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ def resolve_suite(request: SuiteRequest, storage: Path | None = None) -> Resolve
 
 
 def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
-    """Run a suite that was resolved, or go on with it.
+    """Run a suite that was resolved, or resume it.
 
     The suite is tracked in MLflow, and its report is written when it ends.
 
@@ -105,16 +105,16 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
     told: list[str] = []
     observers: list[Observer] = [tracked, Beginning(told, say), *options.observers]
 
-    def run(suite: Suite, goes_on: bool) -> SuiteResult:
+    def run(suite: Suite, resumed: bool) -> SuiteResult:
         return run_suite(
             suite,
-            resume=goes_on,
+            resume=resumed,
             storage=options.storage,
             address=options.address,
             observers=observers,
             reuse=options.reuse,
             say=say,
-            adoption=None if goes_on else adoption,
+            adoption=None if resumed else adoption,
         )
 
     with (
@@ -123,12 +123,12 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
         _adoption(plan, resolved.archive) as adoption,
     ):
         told += check_suite_inputs(plan, say)
-        for damage in damaged_records(folder) if resolved.goes_on else ():
+        for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; its run is made anew")
         if plan.until_decided:
-            result = _run_looking(plan, resolved.goes_on, run, tracked, say)
+            result = _run_looking(plan, resolved.resumed, run, tracked, say)
         else:
-            result = run(plan, resolved.goes_on)
+            result = run(plan, resolved.resumed)
         _finish(result, tracked)
     return result
 
@@ -139,7 +139,7 @@ def _refuse_two(request: SuiteRequest) -> None:
     if named > 1 and any(item is not None for item in elsewhere):
         raise RequestError(
             *("a suite is a file (", Argument("suite"), "), a path to a study's winner ("),
-            *(Argument("from_study"), ") or one to go on with (", Argument("resume"), ", "),
+            *(Argument("from_study"), ") or one to resume (", Argument("resume"), ", "),
             Argument("resume_from"),
             "): name one of the three",
         )
@@ -273,12 +273,12 @@ def _run_looking(
     tracked: Tracked,
     say: Callable[[str], None],
 ) -> SuiteResult:
-    goes_on = resume
+    resumed = resume
 
     def run_more(suite: Suite) -> SuiteResult:
-        nonlocal goes_on
-        result = run(suite, goes_on)
-        goes_on = True
+        nonlocal resumed
+        result = run(suite, resumed)
+        resumed = True
         return result
 
     def decide(result: SuiteResult) -> Mapping[str, str]:

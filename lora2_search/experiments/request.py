@@ -1,4 +1,4 @@
-"""What a use case is asked for, and what that means: a new study or suite, or one to go on with."""
+"""What a use case is asked for, and what that means: a new study or suite, or one to resume."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Request(Generic[What]):
             ``resume``.
         overrides: ``key=value`` assignments over the file.
         name: The name; by default one that is free.
-        resume: The name of one to go on with.
+        resume: The name of one to resume.
     """
 
     what: str | Path | What | Source | None = None
@@ -98,10 +98,10 @@ class Taken:
     progress: Progress | None
 
     def told(self, again: str) -> str:
-        """Return a sentence about it; ``again`` says how to go on with it."""
+        """Return a sentence about it; ``again`` says how to resume it."""
         if self.progress is None:
             return f"{self.name} exists, but its {self.file} is broken"
-        remedies = {"running": "; it is running", "stopped": f"; go on with it by{again}"}
+        remedies = {"running": "; it is running", "stopped": f"; resume it with{again}"}
         return f"{self.name} exists ({self.progress}{remedies.get(self.progress.state, '')})"
 
 
@@ -112,14 +112,14 @@ class Resolved(Generic[Plan]):
     Attributes:
         plan: What is run; it was checked.
         source: Where its settings stand; without places when they came from Python.
-        goes_on: Whether it exists and goes on.
+        resumed: Whether it exists and is resumed.
         taken: What has the name that it would have had.
         archive: Where finished runs of a suite are taken from.
     """
 
     plan: Plan
     source: Source
-    goes_on: bool = False
+    resumed: bool = False
     taken: Taken | None = None
     archive: Path | None = None
 
@@ -130,7 +130,7 @@ class Resolved(Generic[Plan]):
 
         Args:
             say: Takes the line.
-            again: Returns what goes on with the one of a name; by default the Python argument.
+            again: Returns what resumes the one of a name; by default the Python argument.
         """
         if self.taken is not None:
             name = self.taken.name
@@ -174,7 +174,7 @@ def resolve(
     if request.resume is not None:
         refuse_both(kind.shelf.what, request.resume, given, request.name)
         stored = kind.read(str(kind.shelf.stored(request.resume, storage)), request.overrides)
-        return Resolved(kind.check(stored), stored, goes_on=True)
+        return Resolved(kind.check(stored), stored, resumed=True)
     if given is None:
         raise RequestError(*kind.missing)
     if not isinstance(given, str | Path | Source):
@@ -205,7 +205,7 @@ def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
     """
     if file is not None or name is not None:
         raise RequestError(
-            f"a {kind} goes on with its own settings and name: say ",
+            f"a {kind} keeps its own settings and name when it is resumed: say ",
             Argument("resume", resume),
             f" without {'a file' if file is not None else name}",
         )

@@ -48,7 +48,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
             "run", resume, config, name or ("other settings" if request.overrides else None)
         )
         stored = _stored_run(resume)
-        return Resolved(_run(validate(stored, RunConfig), resume), stored, goes_on=True)
+        return Resolved(_run(validate(stored, RunConfig), resume), stored, resumed=True)
     if config is None:
         settings_of = ("name a file of settings (", Argument("config"), ")")
         raise RequestError(*settings_of, ", or a run to ", Argument("resume"))
@@ -66,7 +66,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
 
 
 def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
-    """Make a run that was resolved, or go on with it, and track it in MLflow.
+    """Make a run that was resolved, or resume it, and track it in MLflow.
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.
@@ -86,7 +86,7 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
         told = check_inputs(run.config, say)
         check_kept([run.folder])
         check_loading(run.config)
-    if resolved.goes_on and (line := _lost_checkpoint(run)):
+    if resolved.resumed and (line := _lost_checkpoint(run)):
         say(line)
     run.folder.mkdir(parents=True, exist_ok=True)
     with owned(run.folder), ended_as_failed(tracked):

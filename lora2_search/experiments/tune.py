@@ -40,7 +40,7 @@ def resolve_space(request: Request[Space], storage: Path | None = None) -> Resol
 
 
 def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
-    """Search a space that was resolved, or go on with its study.
+    """Search a space that was resolved, or resume its study.
 
     The study is tracked in MLflow, and its page is written when it ends.
 
@@ -59,13 +59,13 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
     )
     tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
     with resolved.placing(), ended_as_failed(tracked):
-        for damage in damaged_records(folder) if resolved.goes_on else ():
+        for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study goes on without it")
         judged_by = {"objective.metric": plan.objective.metric}
         told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
         study = run_study(
             plan,
-            resume=resolved.goes_on,
+            resume=resolved.resumed,
             storage=options.storage,
             address=options.address,
             observers=[tracked, Beginning(told, say), *options.observers],

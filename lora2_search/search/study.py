@@ -112,7 +112,7 @@ def run_study(
     trainable: type[TrialTrainable] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Run a study, or go on with one.
+    """Run a study, or resume one.
 
     Args:
         space: What is searched, as `validate_space` returned it: nothing here checks it again.
@@ -166,7 +166,7 @@ def run_study(
             raise RequestError(
                 "the first trials all failed for the same reason, so the study was stopped: "
                 f"{source.hopeless}; if its settings are at fault, start another study with "
-                "different ones (a resume keeps them); if this machine is, fix it and go on by ",
+                "different ones (a resume keeps them); if this machine is, fix it and resume with ",
                 Argument("resume", space.name),
             )
         study = load_study(space.name, storage)

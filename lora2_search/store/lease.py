@@ -59,7 +59,7 @@ class Attempt:
 
 @contextmanager
 def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
-    """End this process when the block takes longer, leaving a marker for whoever goes on.
+    """End this process when the block takes longer, leaving a marker for whoever resumes.
 
     A hung training step cannot be interrupted from within Python, and Tune waits for ever.
     """

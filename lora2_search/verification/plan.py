@@ -164,7 +164,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Name of its folder: equal settings go on with the same one."""
+        """Name of its folder: equal settings resume the same one."""
         quick = "-quick" if self.quick else ""
         return f"{self.config.task}{quick}-{self.fingerprint()[:8]}"
 

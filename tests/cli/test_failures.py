@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from lora2_search.cli.console.say import explained, going_on_by, option
+from lora2_search.cli.console.say import explained, option, resume_hint
 from lora2_search.errors import Argument, ConfigError, NameInUse, Problem, RequestError, UserError
 from lora2_search.signals import Interrupted
 
@@ -26,9 +26,9 @@ from lora2_search.signals import Interrupted
             2,
             ["f.yaml:1: a: is x", "f.yaml:2: b: is y", "2 problems; options"],
         ),
-        (KeyboardInterrupt("go on with: lora2-search tune --resume x"), 130, ["--resume x"]),
+        (KeyboardInterrupt("resume with: lora2-search tune --resume x"), 130, ["--resume x"]),
         (KeyboardInterrupt(), 130, ["interrupted"]),
-        (Interrupted(signal.SIGTERM, "go on with: x"), 85, ["interrupted by SIGTERM; go on with"]),
+        (Interrupted(signal.SIGTERM, "resume with: x"), 85, ["SIGTERM; resume with: x"]),
         (Interrupted(signal.SIGHUP), 129, ["interrupted by SIGHUP"]),
     ],
 )
@@ -49,7 +49,7 @@ def test_an_end_that_is_no_bug_is_said_without_a_traceback(
 @pytest.mark.parametrize(
     ("error", "told", "said"),
     [
-        (KeyboardInterrupt(), Interrupted, "go on with: again"),
+        (KeyboardInterrupt(), Interrupted, "resume with: again"),
         (
             OSError(errno.ENOSPC, "No space left"),
             UserError,
@@ -62,9 +62,9 @@ def test_what_has_begun_says_how_it_goes_on(
 ) -> None:
     if begun:
         (tmp_path / "space.yaml").touch()
-    with pytest.raises(told) as caught, going_on_by("again", tmp_path / "space.yaml"):
+    with pytest.raises(told) as caught, resume_hint("again", tmp_path / "space.yaml"):
         raise error
-    assert ("go on with: again" in str(caught.value)) == begun
+    assert ("resume with: again" in str(caught.value)) == begun
     assert re.search(said, str(caught.value)) or not begun
 
 
@@ -92,7 +92,7 @@ def test_a_name_in_use_is_told_with_the_options_that_go_on(
     with pytest.raises(typer.Exit), explained("tune", storage and Path(storage), uri):
         raise error
     assert capsys.readouterr().err.startswith(
-        "a study named tiny exists (/home/studies/tiny); go on with it by "
+        "a study named tiny exists (/home/studies/tiny); resume it with "
         f"--resume tiny{ends}, or take another name\n"
     )
 

@@ -168,7 +168,7 @@ def begin(
 
 def last_line(verb: str, number: Signals) -> str:
     by = "" if number == signal.SIGINT else f" by {number.name}"
-    return f"interrupted{by}; go on with: lora2-search {verb} --resume mine"
+    return f"interrupted{by}; resume with: lora2-search {verb} --resume mine"
 
 
 def interrupted_and_taken_up(

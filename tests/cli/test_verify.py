@@ -59,7 +59,7 @@ def test_ctrl_c_says_what_is_lost_and_how_to_go_on(
     result = cli(tiny_bert, reviews_csv)
     assert result.exit_code == 130
     assert "the runs under way are lost, those that ended are kept" in result.stderr
-    assert "the same command goes on" in result.stderr
+    assert "the same command resumes" in result.stderr
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) 
     asked_space("quickstart", say=told.append)
     (folder / "space.yaml").write_text("- broken")
     asked_space("quickstart", say=told.append)
-    again = "go on with it by resume='quickstart'"
+    again = "resume it with resume='quickstart'"
     assert [line.removesuffix("; this one is quickstart-2") for line in told] == [
         f"quickstart exists (1 of 2 trials; {again})",
         "quickstart exists (1 of 2 trials; it is running)",
@@ -66,7 +66,7 @@ def test_an_error_about_a_name_in_use_says_which_and_where(own_home: Path) -> No
     error = caught.value
     assert (error.kind, error.name, error.folder) == ("study", "quickstart", folder)
     assert str(error) == (
-        f"a study named quickstart exists ({folder}); go on with it by resume='quickstart', "
+        f"a study named quickstart exists ({folder}); resume it with resume='quickstart', "
         "or take another name"
     )
     take(own_home, "runs", "one", "record.json")
@@ -83,7 +83,7 @@ def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) ->
     assert asked_suite("quick", storage=tmp_path, say=told.append).plan.name == "quick-2"
     (line,) = told
     assert line.startswith("quick exists (0 of ")
-    assert line.endswith("go on with it by resume='quick'); this one is quick-2")
+    assert line.endswith("resume it with resume='quick'); this one is quick-2")
 
 
 def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path) -> None:
@@ -218,8 +218,8 @@ def test_trials_that_a_suite_added_stay_with_it_and_not_with_its_copy(tmp_path: 
     folder.mkdir(parents=True)
     ran = load_suite(str(by_hand(tmp_path, tuning={**GRID, "extended": TRIAL})))
     stored = ran.write(folder)
-    going_on = asked_suite(None, resume="mine", storage=tmp_path).plan.tuning
-    assert going_on is not None and going_on.extended == TRIAL
+    resume_command = asked_suite(None, resume="mine", storage=tmp_path).plan.tuning
+    assert resume_command is not None and resume_command.extended == TRIAL
     copy = asked_suite(stored, storage=tmp_path).plan.tuning
     assert copy is not None and copy.extended == {}
 

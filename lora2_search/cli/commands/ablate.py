@@ -30,7 +30,7 @@ from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json, print_rows
-from ..console.say import going_on_by, narrator
+from ..console.say import narrator, resume_hint
 from .ablate_dry_run import difference_lines, power_lines, suite_dry_run
 
 
@@ -57,7 +57,7 @@ def run_ablate(
     Raises:
         ConfigError: Everything that is wrong with the suite, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
     uri = resolve(tracking_uri)
     request = SuiteRequest(
@@ -87,12 +87,12 @@ def run_ablate(
             suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
         return
     view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
-    goes_on = resolved.goes_on or resume_from is not None
-    beginning = _beginning(plan, goes_on, add_seeds)
-    going_on = again(plan.name, *([] if reuse else ["--no-reuse"]))
+    resumed = resolved.resumed or resume_from is not None
+    beginning = _beginning(plan, resumed, add_seeds)
+    resume_command = again(plan.name, *([] if reuse else ["--no-reuse"]))
     begun = suite_folder(plan.name, storage) / SUITE_FILE
     with (
-        going_on_by(going_on, begun),
+        resume_hint(resume_command, begun),
         watched(view, *beginning) as observers,
     ):
         result = ablate_suite(
@@ -132,8 +132,8 @@ def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
     if added:
         seeds += f", {added} of them added now"
     tasks = f" x {len(suite.tasks)} tasks ({', '.join(suite.tasks)})" if suite.tasks else ""
-    goes = "goes on" if resumed else "begins"
-    lines = [f"suite {suite.name} {goes}: {', '.join(suite.arms)} x {seeds}{tasks}"]
+    does = "resumes" if resumed else "starts"
+    lines = [f"suite {suite.name} {does}: {', '.join(suite.arms)} x {seeds}{tasks}"]
     return [*lines, *difference_lines(suite), *power_lines(suite)]
 
 

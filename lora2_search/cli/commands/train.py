@@ -17,7 +17,7 @@ from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
-from ..console.say import going_on_by
+from ..console.say import resume_hint
 
 
 def run_train(
@@ -38,7 +38,7 @@ def run_train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, the study has no such trial, or the loss is no
             longer finite.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
     uri = resolve(tracking_uri)
     if config is None and from_study is None and resume is None:
@@ -50,7 +50,7 @@ def run_train(
     view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
     again = command("train", "--resume", run.name, tracking_uri=uri)
     with (
-        going_on_by(again, run.folder / RECORD_FILE),
+        resume_hint(again, run.folder / RECORD_FILE),
         watched(view, begins) as observers,
     ):
         options = RunOptions(tracking_uri=uri, observers=observers, say=view.say)

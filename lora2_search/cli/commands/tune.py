@@ -16,7 +16,7 @@ from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, print_study, study_summary
 from ..console.rows import print_json
-from ..console.say import going_on_by, narrator
+from ..console.say import narrator, resume_hint
 from .tune_dry_run import dry_run
 
 
@@ -37,7 +37,7 @@ def run_tune(
     Raises:
         ConfigError: Everything that is wrong with the space, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
     uri = resolve(tracking_uri)
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
@@ -57,8 +57,8 @@ def run_tune(
     view = LiveView(plan.runs, stream=stream, earlier=earlier)
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
-        going_on_by(again(plan.name), begun),
-        watched(view, _beginning(plan, resolved.goes_on)) as observers,
+        resume_hint(again(plan.name), begun),
+        watched(view, _beginning(plan, resolved.resumed)) as observers,
     ):
         study = tune_space(resolved, RunOptions(storage, address, uri, True, observers, view.say))
         if study.interrupted:
@@ -75,8 +75,8 @@ def run_tune(
 def _beginning(space: Space, resumed: bool) -> str:
     bound = [f"{space.trials} trials"] if space.trials else []
     bound += [f"{space.hours:g} hours"] if space.hours else []
-    goes = "goes on" if resumed else "begins"
+    does = "resumes" if resumed else "starts"
     return (
-        f"study {space.name} {goes}: {' or '.join(bound)} of {space.method} on {space.task}, "
+        f"study {space.name} {does}: {' or '.join(bound)} of {space.method} on {space.task}, "
         f"searching {', '.join(space.search)}"
     )

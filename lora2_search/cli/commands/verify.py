@@ -37,7 +37,7 @@ def run_verify(
         ConfigError: Everything that is wrong with the settings, the model or the data.
         UserError: An unknown check, a folder that holds another verification or is in use, or the
             hub cannot be reached.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
     uri, begun = resolve(tracking_uri), time.monotonic()
     plan = chosen_plan(
@@ -56,7 +56,7 @@ def run_verify(
     except KeyboardInterrupt as interrupt:
         raise Interrupted(
             signal_of(interrupt),
-            "the runs under way are lost, those that ended are kept: the same command goes on",
+            "the runs under way are lost, those that ended are kept: the same command resumes",
         ) from None
     _tell(plan, found, uri, time.monotonic() - begun, as_json)
 

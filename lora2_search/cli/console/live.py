@@ -158,7 +158,7 @@ class LiveView:
         )
         running = sum(row.ended is None for row in self._rows.values())
         self._most_at_once = max(self._most_at_once, running)
-        self._line(f"{run.name} {'goes on' if resumed else 'started'}  {settings}".rstrip())
+        self._line(f"{run.name} {'resumed' if resumed else 'started'}  {settings}".rstrip())
 
     def reported(self, run: RunInfo, report: Report) -> None:
         """Note step, score and kept rank."""

@@ -63,7 +63,7 @@ def explained(
         say(f"{error.filename2 or error.filename}: {error.strerror}; move it away, or fix it")
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
-        # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
+        # Whoever was interrupted may say how to resume: KeyboardInterrupt("resume with ...").
         came = signal_of(interrupt)
         _say_interrupted(came, *interrupt.args)
         raise typer.Exit(EXIT_CODES[came]) from None
@@ -79,8 +79,8 @@ def worded(error: Exception, storage: Path | None = None, tracking_uri: str | No
 def option(argument: Argument, storage: Path | None = None, tracking_uri: str | None = None) -> str:
     """Return how an argument is written on the command line.
 
-    What goes on with something named is ready to paste: where that and the store of MLflow are,
-    as they were given, stand behind its name.
+    A command that resumes something named is ready to paste: the storage and the tracking URI
+    that were given follow the name.
     """
     words = [_OPTIONS.get(argument.name, f"--{argument.name.replace('_', '-')}")]
     if argument.value is not None:
@@ -92,12 +92,12 @@ def option(argument: Argument, storage: Path | None = None, tracking_uri: str | 
 
 
 @contextmanager
-def going_on_by(again: str, begun: Path) -> Iterator[None]:
-    """Say which command goes on after an interruption, or once a full disk has room again.
+def resume_hint(again: str, begun: Path) -> Iterator[None]:
+    """Say which command resumes after an interruption, or once a full disk has room again.
 
     Args:
         again: The command.
-        begun: Where this file does not exist there is nothing to go on with.
+        begun: Where this file does not exist there is nothing to resume.
 
     Raises:
         Interrupted: Instead of a plain interrupt.
@@ -105,7 +105,7 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
     """
 
     def on() -> list[str]:
-        return [f"go on with: {again}"] if begun.is_file() else []
+        return [f"resume with: {again}"] if begun.is_file() else []
 
     try:
         with last_words(lambda came: _say_interrupted(came, *on())):
@@ -115,7 +115,7 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
     except Exception as error:
         if not is_disk_full(error):
             raise
-        advice = f"then go on with: {again}" if begun.is_file() else "then try again"
+        advice = f"then resume with: {again}" if begun.is_file() else "then try again"
         raise UserError(
             f"the disk is full ({_first_line(error)}); free some space, {advice}"
         ) from None

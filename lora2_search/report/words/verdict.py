@@ -83,7 +83,7 @@ def _epochs(training: dict[str, float]) -> str:
 
 
 def _by(suite: SuiteRuns, words: list[str]) -> str:
-    # An archive has no runs that a command could go on with.
+    # An archive has no runs that a command could resume.
     if not (suite.folder / RUNS_FOLDER).is_dir():
         return ""
     return f" by `{shlex.join(words)}`"

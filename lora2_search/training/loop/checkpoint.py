@@ -97,13 +97,13 @@ def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"the checkpoint {found[-1]} cannot be loaded: {error}; "
-            "delete it to go on from the one before, or its parent folder to start over"
+            "delete it to resume from the one before, or its parent folder to start over"
         ) from None
     return state
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Return whether a run has a checkpoint to go on from, damaged or not."""
+    """Return whether a run has a checkpoint to resume from, damaged or not."""
     return bool(_steps(folder / CHECKPOINT_FOLDER))
 
 
