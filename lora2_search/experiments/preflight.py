@@ -34,6 +34,7 @@ def check_inputs(
     say: Callable[[str], None] = lambda line: None,
     judged_by: Mapping[str, str | None] | None = None,
     variants: Sequence[tuple[str, RunConfig]] = (),
+    judged_on: Sequence[str] = ("validation",),
 ) -> list[str]:
     """Check model and data of a run; what is packaged is fetched.
 
@@ -46,15 +47,17 @@ def check_inputs(
             the task's own metric. Which metrics fit a file's labels is known once it is read.
         variants: Runs on the same sentences whose models and budget schedules are checked too,
             each with the key that its mistakes are told under (``arms.deep``).
+        judged_on: The splits on which that metric is needed.
 
     Returns:
         What is learnt from which labels, and what is cut: to be said when the run begins.
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
-            does not fit them, a model whose files are damaged or do not fit its ``config.json``,
-            its tokenizer or the sentences, more layers than it has, target modules that it has
-            not, and a budget schedule that does not fit the steps; all of them.
+            does not fit them or is undefined on a split that it judges, a model whose files are
+            damaged or do not fit its ``config.json``, its tokenizer or the sentences, more layers
+            than it has, target modules that it has not, and a budget schedule that does not fit
+            the steps; all of them.
         UserError: The hub or the package index cannot be reached, or a launcher started several
             processes for one run.
     """
@@ -64,7 +67,7 @@ def check_inputs(
         asset(TASK_ASSETS[config.task], say)
     data = None
     try:
-        data = _check_data(config, say, judged_by or {})
+        data = _check_data(config, say, judged_by or {}, judged_on)
     except ConfigError as error:
         problems += error.problems
     try:
@@ -110,7 +113,10 @@ def _named_modules(config: RunConfig) -> dict[str, Any]:
 
 
 def _check_data(
-    config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
+    config: RunConfig,
+    say: Callable[[str], None],
+    judged_by: Mapping[str, str | None],
+    judged_on: Sequence[str],
 ) -> Data:
     from ..training import load_data
 
@@ -126,9 +132,24 @@ def _check_data(
         for key, problem in found.items()
         if problem is not None
     ]
+    wrong = wrong or [*_undefined(data, config, judged_by, judged_on)]
     if wrong:
         raise ConfigError(wrong)
     return data
+
+
+def _undefined(
+    data: Data, config: RunConfig, judged_by: Mapping[str, str | None], judged_on: Sequence[str]
+) -> Iterator[Problem]:
+    """Yield that a metric which decides has no value on a split; of equal splits once."""
+    from ..training import undefined_problem
+
+    splits = {id(data.splits[split]): split for split in reversed(judged_on)}
+    judged: list[tuple[str | None, str | None]] = [*judged_by.items()] or [(None, None)]
+    for key, metric in judged:
+        for split in reversed(splits.values()):
+            if problem := undefined_problem(data, config, split, key, metric):
+                yield problem
 
 
 def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:

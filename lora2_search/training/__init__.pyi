@@ -13,6 +13,7 @@ from .data.inspect import inspect as inspect
 from .data.learnt import learnt as learnt
 from .data.load import Data as Data
 from .data.load import load_data as load_data
+from .data.undefined import undefined_problem as undefined_problem
 from .events import Beginning as Beginning
 from .events import Observer as Observer
 from .events import Report as Report

@@ -10,7 +10,7 @@ import torch
 
 from ...adapter import count_parameters
 from ...config import RunConfig
-from ...errors import BaseChanged, UserError, is_disk_full
+from ...errors import BaseChanged, ConfigError, UserError, is_disk_full
 from ...store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -24,6 +24,7 @@ from ...store import (
 )
 from ..code import code_hash
 from ..data.inputs import inputs_with
+from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
@@ -60,7 +61,8 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
 
     Raises:
         BaseChanged: The run wrote into weights that other runs share (the record says so too).
-        ConfigError: Data, columns or model are missing, or have changed since the run began.
+        ConfigError: Data, columns or model are missing, or have changed since the run began; the
+            primary metric is undefined on the validation split.
         Diverged: The loss or a gradient is no longer finite (the record says so too).
         UserError: The folder holds another run, or the hub cannot be reached.
     """
@@ -92,6 +94,8 @@ def iterate(
         with Timer(record, "setup"):
             reset_peak_memory()
             data, *_ = load_inputs(config)
+            if problem := undefined_problem(data, config, "validation"):
+                raise ConfigError([problem])
             inputs = inputs_with(data, config)
             inputs.check_same(record)
             inputs.note(record)
