@@ -14,10 +14,10 @@ from .headers import (
     TOKENIZER_FILE,
     Shapes,
     highest_token,
-    only_zeros,
     positions,
     read_tokenizer,
     weight_shapes,
+    zeroed_weights,
 )
 
 if TYPE_CHECKING:
@@ -180,9 +180,12 @@ def _misshaped(
         )
 
 
-# Weights that are never zero throughout, beside those of layers. Others may be: RoBERTa's kinds
-# of segment, a head.
+# Weights that training never leaves at zero, beside those of layers. Others may be: RoBERTa's
+# kinds of segment, a head.
 _NORMS = re.compile(r"(.+[._])?(LayerNorm|layernorm|layer_norm|ln_\w+|norm)\.weight")
+
+
+POSITIONS = re.compile(r"(.+\.)?(position_embeddings|wpe)\.weight")
 
 
 def _zeroed(
@@ -198,19 +201,21 @@ def _zeroed(
         name
         for name in shapes
         if name == stem + names.embedding
+        or (name.startswith(stem) and POSITIONS.fullmatch(name))
         or (name.startswith(stem) and _NORMS.fullmatch(name) and not pattern.fullmatch(name))
         or ((match := pattern.fullmatch(name)) and int(match[1]) < wanted)
     ]
-    if zero := only_zeros(folder, used):
+    if zero := zeroed_weights(folder, used):
         yield _model(zeroed(str(folder / zero[0][1]), [name for name, _ in zero]))
 
 
 def zeroed(where: str, names: Sequence[str]) -> str:
-    """Say that weights are zero throughout."""
+    """Say that weights are zero, whole or half."""
+    count = len(names) - 1
+    more = f" and of {count} more weight{'s' if count > 1 else ''}" if count else ""
     return (
-        f"{where} holds nothing but zeros in {names[0]}"
-        + (f" and {len(names) - 1} more weights" if len(names) > 1 else "")
-        + ": a copy that was broken off? Copy or download the model again"
+        f"{where} is damaged: zeros fill at least half of {names[0]}{more}; copy or download the "
+        "model again"
     )
 
 

@@ -7,7 +7,7 @@ import pickletools
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...errors import ConfigError, Problem
 
@@ -136,11 +136,12 @@ def read_tokenizer(path: Path) -> Any:
     return tokenizer
 
 
-def only_zeros(folder: Path, names: Collection[str]) -> list[tuple[str, str]]:
-    """Return which of these weights are zero throughout, each with its file.
+def zeroed_weights(folder: Path, names: Collection[str]) -> list[tuple[str, str]]:
+    """Return which of these weights an unbroken run of zeros fills at least half, with their files.
 
-    A copy that was broken off after the space was set aside ends in zeros. Only safetensors are
-    looked at, byte by byte; most tell in their first bytes that they are not.
+    A copy that was broken off after the space was set aside ends in zeros, and a lost block of a
+    disk reads as zeros. Only safetensors are looked at. Such a run covers a weight's middle, so a
+    few bytes there clear nearly all weights.
     """
     name = next((name for name in _WEIGHTS if (folder / name).exists()), None)
     if name is None or "safetensors" not in name:
@@ -148,26 +149,39 @@ def only_zeros(folder: Path, names: Collection[str]) -> list[tuple[str, str]]:
     files = [name]
     if name.endswith(".index.json"):
         files = sorted(set(map(str, _read_object(folder / name)["weight_map"].values())))
-    return [(weight, file) for file in files for weight in _zeros(folder / file, names)]
+    return [(weight, file) for file in files for weight in _zeroed(folder / file, names)]
 
 
-def _zeros(path: Path, names: Collection[str]) -> Iterator[str]:
-    """Yield the weights of one file whose bytes are zero: eight bytes of length, header, data."""
+def _zeroed(path: Path, names: Collection[str]) -> Iterator[str]:
+    """Yield such weights of one file: eight bytes of length, header, data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         told = json.loads(file.read(length))
         for name in sorted(told.keys() & set(names)):
-            start, end = told[name]["data_offsets"]
-            file.seek(8 + length + start)
-            left = end - start
-            while left > 0:
-                block = file.read(min(left, _BLOCK))
-                if not block or block.count(0) < len(block):
-                    break
-                left -= len(block)
-            else:
-                if end > start:
-                    yield name
+            start, end = (8 + length + offset for offset in told[name]["data_offsets"])
+            if start < end and 2 * _zeros_about_middle(file, start, end) >= end - start:
+                yield name
+
+
+def _zeros_about_middle(file: BinaryIO, start: int, end: int) -> int:
+    """Return the length of the unbroken run of zero bytes about the middle of a span."""
+    middle, run = (start + end) // 2, 0
+    for at in range(middle, end, _BLOCK):
+        file.seek(at)
+        block = file.read(min(_BLOCK, end - at))
+        zeros = len(block) - len(block.lstrip(b"\0"))
+        run += zeros
+        if zeros < len(block):
+            break
+    for at in range(middle, start, -_BLOCK):
+        first = max(start, at - _BLOCK)
+        file.seek(first)
+        block = file.read(at - first)
+        zeros = len(block) - len(block.rstrip(b"\0"))
+        run += zeros
+        if zeros < len(block):
+            break
+    return run
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...] | None]:
