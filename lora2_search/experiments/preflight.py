@@ -18,11 +18,10 @@ from ..training import (
     check_schedule,
     files_problems,
     head_remark,
-    layers,
     length_problem,
     model_location,
     padding_remark,
-    read_model_config,
+    read_architecture,
 )
 
 if TYPE_CHECKING:
@@ -154,21 +153,21 @@ def _undefined(
 
 def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:
     path = check_model(config.model, say)
-    told = read_model_config(path)
-    problems = [*_wrong_targets(config, told.get("model_type"))]
-    wanted, have = config.model.layers, layers(told)
+    architecture = read_architecture(path)
+    problems = [*_wrong_targets(config, architecture.model_type)]
+    wanted, have = config.model.layers, architecture.layers
     if wanted is not None and have is not None and wanted > have:
         message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {wanted}"
         problems.append(Problem("model.layers", message))
     if not problems:
         problems += _unmatched_targets(config)
-        problems += files_problems(config, told, path.parent)
+        problems += files_problems(config, architecture, path.parent)
     if not problems and data is not None:
-        too_long = length_problem(config, told, path.parent, data)
+        too_long = length_problem(config, architecture, path.parent, data)
         problems += [too_long] if too_long else []
     if problems:
         raise ConfigError(problems)
-    if data is not None and (remark := head_remark(config, told, path.parent, data)):
+    if data is not None and (remark := head_remark(config, architecture, path.parent, data)):
         say(remark)
     if remark := padding_remark(config.model):
         say(remark)

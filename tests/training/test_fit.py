@@ -19,7 +19,7 @@ from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.loop.prepare import check_loading
-from lora2_search.training.models.headers import zeroed_weights
+from lora2_search.training.models.headers import architecture, zeroed_weights
 from lora2_search.training.models.load import _half_zero, load_base
 
 Damage = Callable[[Path], None]
@@ -431,9 +431,7 @@ def test_texts_with_more_tokens_than_the_model_has_positions_are_refused(
 def test_positions_are_told_from_a_models_configuration(
     told: dict[str, Any], expected: int | None
 ) -> None:
-    from lora2_search.training.models.headers import positions
-
-    assert positions(told) == expected
+    assert architecture(told).positions == expected
 
 
 def test_an_adapter_names_its_model_by_an_absolute_path(

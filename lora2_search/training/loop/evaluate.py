@@ -85,7 +85,7 @@ def write_predictions(path: Path, predictions: dict[str, Predictions]) -> None:
 
     frames = []
     for split, said in predictions.items():
-        columns: dict[str, Any] = {
+        columns: dict[str, str | NDArray[np.number]] = {
             "split": split,
             "example": np.arange(len(said.labels)),
             "label": said.labels,

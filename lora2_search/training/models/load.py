@@ -179,7 +179,7 @@ def _contents(config: ModelConfig) -> tuple[str, str | None, str]:
 def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    settings: dict[str, Any] = {
+    settings: dict[str, int | str] = {
         "num_labels": outputs,
         "problem_type": "regression" if regression else "single_label_classification",
     }
