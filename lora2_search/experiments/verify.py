@@ -39,7 +39,7 @@ def verify_plan(
         verification_folder(plan, out),
         options.say,
     )
-    for line in check_inputs(plan.run_config("pruned", plan.seeds[0]), say):
+    for line in check_inputs(plan.run_config("pruned", plan.seeds[0]), say, judged_on=("test",)):
         say(line)
     say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
     folder.mkdir(parents=True, exist_ok=True)

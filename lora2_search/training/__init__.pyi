@@ -13,6 +13,7 @@ from .data.inspect import inspect as inspect
 from .data.learnt import learnt as learnt
 from .data.load import Data as Data
 from .data.load import load_data as load_data
+from .data.undefined import undefined_problem as undefined_problem
 from .events import Beginning as Beginning
 from .events import Observer as Observer
 from .events import Report as Report
@@ -39,11 +40,9 @@ from .models.files import model_location as model_location
 from .models.files import padding_remark as padding_remark
 from .models.fit import files_problems as files_problems
 from .models.fit import head_remark as head_remark
-from .models.fit import layers as layers
 from .models.fit import length_problem as length_problem
 from .models.headers import CONFIG_FILE as CONFIG_FILE
-from .models.headers import positions as positions
-from .models.headers import read_model_config as read_model_config
+from .models.headers import read_architecture as read_architecture
 from .models.methods import Adaptive as Adaptive
 from .models.sizes import Sizes as Sizes
 from .models.sizes import adapter_sizes as adapter_sizes

@@ -85,10 +85,10 @@ def _unlike_predictions(folder: Path, evidence: Mapping[str, Evidence]) -> Itera
             if told is None:
                 continue
             value = score(suite.metric, told.labels, told.predictions, suite.classes)
-            if not math.isclose(value, run.value, rel_tol=1e-6, abs_tol=1e-6):
+            if value is None or not math.isclose(value, run.value, rel_tol=1e-6, abs_tol=1e-6):
                 yield (
                     f"{folder}: {suite.runs[arm, seed].name} scores {run.value} by its record, "
-                    f"{value} by its predictions"
+                    f"{'undefined' if value is None else value} by its predictions"
                 )
 
 

@@ -156,7 +156,7 @@ class Inspection:
     contradicting: int
     max_length: int
     said: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str | bool] = field(default_factory=dict)
 
     @property
     def metric(self) -> str | None:

@@ -14,6 +14,7 @@ from ..models.files import model_location
 from .load import Data
 from .reading.table import shown
 from .splits import Split
+from .undefined import undefined
 
 TOKENIZER_FILE = "tokenizer.json"
 
@@ -41,9 +42,10 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
     else:
         lines.append(_classes(label, labels, data, config.data.test_path is not None))
         lines += _doubts(data)
-    metric = data.metrics[0]
-    always = shown(data.commonest) if data.classes else "the mean"
-    lines.append(f"Always {always} would score {metric} {data.majority:.4f} on test.")
+    lines += undefined(data)
+    if data.majority is not None:
+        always = shown(data.commonest) if data.classes else "the mean"
+        lines.append(f"Always {always} would score {data.metrics[0]} {data.majority:.4f} on test.")
     cut = cut_sentence(data, config)
     return [*lines, cut] if cut else lines
 

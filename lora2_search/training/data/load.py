@@ -56,11 +56,12 @@ class Data:
         return len(self.classes) if self.kind == "classification" else 1
 
     @property
-    def majority(self) -> float:
-        """Score on ``test`` of always answering the commonest training label (or the mean)."""
-        train, test = self.splits["train"].labels, self.splits["test"].labels
-        metrics = self.metrics[:1]
-        return constant_scores(metrics, train, test, len(self.classes) or None)[metrics[0]]
+    def majority(self) -> float | None:
+        """Score on ``test`` of always answering the commonest training label (or the mean).
+
+        ``None`` where the primary metric is undefined there.
+        """
+        return self.constant.get(f"test/{self.metrics[0]}")
 
     @property
     def commonest(self) -> str:
@@ -72,7 +73,10 @@ class Data:
 
     @property
     def constant(self) -> dict[str, float]:
-        """What always answering the commonest training label scores: ``test/accuracy`` ..."""
+        """What always answering the commonest training label scores: ``test/accuracy`` ...
+
+        A metric that is undefined on a split is left out.
+        """
         train = self.splits["train"].labels
         classes = len(self.classes) or None
         return {

@@ -47,6 +47,11 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
     }
 
 
+def is_cut(task: str, data: DataConfig) -> bool:
+    """Whether the test split is cut from the one table, by ``data.test_size``."""
+    return task not in (*GLUE_TASKS, "boolq") and data.test_path is None
+
+
 def _tables(frames: dict[str, pd.DataFrame]) -> dict[str, Table]:
     """Return published tables, whose types are known, as text cells that say the same."""
     return {

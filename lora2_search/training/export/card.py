@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ...store import RunRecord
 from ..models.files import padding_side
@@ -69,7 +68,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
             what the run's method leaves.
     """
     config = record.config
-    form = form or _form(config)
+    form = form or _form(record)
     scores = [f"| {name} | {value:.4f} |" for name, value in sorted(record.scores.items())]
     lines = [
         f"# {config['method']} adapter of {config['model']['name_or_path']} for {config['task']}",
@@ -96,10 +95,11 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
     return "\n".join(lines)
 
 
-def _form(config: dict[str, Any]) -> str:
+def _form(record: RunRecord) -> str:
     """Return what a run's method leaves in its folder."""
-    is_cut = (config.get("after") or {}).get("svd_rank") is not None
-    return config["method"] if config["method"] in _FORMS and not is_cut else "peft"
+    method: str = record.config["method"]
+    is_cut = (record.config.get("after") or {}).get("svd_rank") is not None
+    return method if method in _FORMS and not is_cut else "peft"
 
 
 def _about_the_cut(record: RunRecord) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 
 from ...adapter import count_parameters
 from ...config import RunConfig
-from ...errors import BaseChanged, UserError, is_disk_full
+from ...errors import BaseChanged, ConfigError, UserError, is_disk_full
 from ...store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -24,13 +24,14 @@ from ...store import (
 )
 from ..code import code_hash
 from ..data.inputs import inputs_with
+from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
 from ..export.compress import cut_model
 from ..models.files import model_location
 from ..models.load import check_base
-from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from .checkpoint import Kept, load_checkpoint, remove_checkpoints, save_checkpoint
 from .diagnostics import diagnose
 from .environment import (
     Clock,
@@ -60,7 +61,8 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
 
     Raises:
         BaseChanged: The run wrote into weights that other runs share (the record says so too).
-        ConfigError: Data, columns or model are missing, or have changed since the run began.
+        ConfigError: Data, columns or model are missing, or have changed since the run began; the
+            primary metric is undefined on the validation split.
         Diverged: The loss or a gradient is no longer finite (the record says so too).
         UserError: The folder holds another run, or the hub cannot be reached.
     """
@@ -92,6 +94,8 @@ def iterate(
         with Timer(record, "setup"):
             reset_peak_memory()
             data, *_ = load_inputs(config)
+            if problem := undefined_problem(data, config, "validation"):
+                raise ConfigError([problem])
             inputs = inputs_with(data, config)
             inputs.check_same(record)
             inputs.note(record)
@@ -190,14 +194,13 @@ class _Run:
         record.sizes = {name: len(split) for name, split in self.data.splits.items()}
         record.total_steps = self.trainer.plan.total
         record.device = str(self.trainer.accelerator.device)
-        state = load_checkpoint(folder, self.trainer.progress)
-        if state is not None:
-            self.done = state["step"]
-            record.history = [Point.model_validate(point) for point in state["history"]]
-            record.timings = state["timings"]
+        kept = load_checkpoint(folder, self.trainer.progress)
+        if kept is not None:
+            self.done = kept.step
+            record.history, record.timings = kept.history, kept.timings
             record.timings.setdefault("total", sum(record.timings.values()))
-            self.trainer.health.load_state(state["health"])
-            if state.get("code_hash") != record.code_hash:
+            self.trainer.health.load_state(kept.health)
+            if kept.code_hash != record.code_hash:
                 record.code_hash = ""  # begun by other code: no one code has made this run
             self.unreported = list(record.history)
 
@@ -234,15 +237,16 @@ class _Run:
         points[-1] = points[-1].model_copy(update={"metrics": {**points[-1].metrics, **evaluated}})
         record.history += points
         self.unreported += points
-        state = {
-            "history": [p.model_dump() for p in record.history],
-            "timings": record.timings,
-            "health": self.trainer.health.state(),
-            "code_hash": record.code_hash,
-        }
         self.clock.note()
         check_base()  # before the state is kept: a run that goes on from it relies on it
-        save_checkpoint(self.folder, stop, self.trainer.progress, state)
+        kept = Kept(
+            step=stop,
+            history=record.history,
+            timings=record.timings,
+            health=self.trainer.health.state(),
+            code_hash=record.code_hash,
+        )
+        save_checkpoint(self.folder, self.trainer.progress, kept)
 
     def _look_closer(self, index: int, stop: int, score: float) -> dict[str, float]:
         """Judge the new score, and measure planes and ranks where that is due."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ...config import ModelConfig
 from ...errors import ConfigError, Problem
@@ -104,14 +104,14 @@ def padding_side(folder: Path | None) -> Literal["left", "right"]:
     Args:
         folder: Where the model's files are, if that is known.
     """
-    told = _object(folder / "config.json") if folder else {}
-    return "left" if told.get("model_type") in _READS_LAST else "right"
+    model_type = _word(folder / "config.json", "model_type") if folder else None
+    return "left" if model_type in _READS_LAST else "right"
 
 
 def padding_remark(config: ModelConfig) -> str | None:
     """Say that texts are padded on another side than the tokenizer's files ask for."""
     folder = model_folder(config)
-    wanted = _object(folder / "tokenizer_config.json").get("padding_side") if folder else None
+    wanted = _word(folder / "tokenizer_config.json", "padding_side") if folder else None
     side = padding_side(folder)
     if wanted in (None, side):
         return None
@@ -121,12 +121,13 @@ def padding_remark(config: ModelConfig) -> str | None:
     )
 
 
-def _object(path: Path) -> dict[str, Any]:
+def _word(path: Path, key: str) -> str | None:
+    """Return a text of a JSON object; damage is told where the file is needed."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # damage is told where the file is needed
-        return {}
-    return told if isinstance(told, dict) else {}
+        value = json.loads(path.read_text(encoding="utf-8")).get(key)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return value if isinstance(value, str) else None
 
 
 def model_folder(config: ModelConfig) -> Path | None:

@@ -15,7 +15,7 @@ from ...config import MODULES_TO_SAVE, ModelConfig
 from ...errors import BaseChanged, ConfigError, Problem, UserError
 from ..seeds import named_seed
 from .files import model_files, model_folder, model_hash, model_location, padding_side
-from .fit import unembedded, zeroed
+from .fit import POSITIONS, unembedded, zeroed
 
 # Of a tensor's 32-bit words: a block and its weights stay in a core's cache.
 _BLOCK = 1 << 16
@@ -179,7 +179,7 @@ def _contents(config: ModelConfig) -> tuple[str, str | None, str]:
 def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    settings: dict[str, Any] = {
+    settings: dict[str, int | str] = {
         "num_labels": outputs,
         "problem_type": "regression" if regression else "single_label_classification",
     }
@@ -227,7 +227,7 @@ def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) ->
     broken = [n for n, p in base.model.named_parameters() if not bool(torch.isfinite(p).all())]
     if broken:
         problems.append(f"the files of {where} hold NaN or infinity, in {broken[0]}")
-    if empty := _only_zeros(base):
+    if empty := _zeroed(base):
         problems.append(zeroed(where, empty))
     highest = max(load_tokenizer(config).get_vocab().values())
     embeddings: Any = base.model.get_input_embeddings
@@ -238,17 +238,19 @@ def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) ->
         raise ConfigError([Problem("model.name_or_path", problem) for problem in problems])
 
 
-def _only_zeros(base: Base) -> list[str]:
-    """Return matrices and weights of layer norms that are zero throughout.
+def _zeroed(base: Base) -> list[str]:
+    """Return matrices and weights of layer norms of which zeros fill at least half.
 
-    Not heads, which may begin so, nor embeddings of anything but tokens: RoBERTa's kinds of
-    segment are zero.
+    Not heads, which may begin so, nor embeddings of anything but tokens and their positions:
+    RoBERTa's kinds of segment are zero.
     """
     embeddings: Any = base.model.get_input_embeddings
     other = {
         f"{name}.weight"
         for name, module in base.model.named_modules()
-        if isinstance(module, nn.Embedding) and module is not embeddings()
+        if isinstance(module, nn.Embedding)
+        and module is not embeddings()
+        and not POSITIONS.fullmatch(f"{name}.weight")
     }
     norms = {
         f"{name}.weight"
@@ -260,8 +262,21 @@ def _only_zeros(base: Base) -> list[str]:
         for name, weight in base.model.named_parameters()
         if (weight.ndim >= 2 or name in norms)
         and not (name in other or name in base.fresh or _inside(name, base.heads))
-        and not bool(weight.reshape(-1)[:64].any() or weight.any())
+        and _half_zero(weight)
     ]
+
+
+def _half_zero(weight: Tensor) -> bool:
+    """Whether an unbroken run of zeros fills at least half of a weight: it covers the middle."""
+    flat = weight.detach().reshape(-1)
+    count, middle = len(flat), len(flat) // 2
+    if flat[middle] != 0 and flat[middle - 1] != 0:
+        return False
+    held = flat.nonzero().flatten()
+    after = int(torch.searchsorted(held, middle))
+    last = int(held[after - 1]) if after else -1
+    following = int(held[after]) if after < len(held) else count
+    return 2 * (following - last - 1) >= count
 
 
 def _padded(tokenizer: Any, config: ModelConfig) -> Any:

@@ -8,13 +8,16 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...config import ModelConfig
 from ...errors import ConfigError, Problem, UserError, did_you_mean
 from ...store import block_and_kind
 from .files import PACKAGED_MODEL, model_location
 from .load import heads_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _CONFIGS = Path(__file__).parent / "model_configs"
 
@@ -216,15 +219,24 @@ def _kinds(adapted: Any) -> tuple[KindSize, ...]:
     )
 
 
-def _file_bytes(tensors: Mapping[str, Any]) -> int:
+class _Entry(TypedDict):
+    """What the header of a safetensors file says about a tensor, in this order."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: list[int]
+
+
+def _file_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Return the size of a safetensors file: eight bytes, a header filled up to eight, the data."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, _Entry | dict[str, str]] = {"__metadata__": {"format": "pt"}}
     end = 0
     # The order of the file: it decides how many digits the offsets have.
     for name in sorted(tensors):
         size = tensors[name].numel() * tensors[name].element_size()
-        offsets = [end, end + size]
-        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": offsets}
+        header[name] = _Entry(
+            dtype="F32", shape=list(tensors[name].shape), data_offsets=[end, end + size]
+        )
         end += size
     length = len(json.dumps(header, separators=(",", ":")).encode())
     return 8 + -(-length // 8) * 8 + end

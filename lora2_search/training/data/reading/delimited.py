@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection
-from typing import Any
 
 from ....config import DataConfig
 from .grid import Grid, grid
@@ -41,7 +40,7 @@ def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Tabl
         Unreadable: The rows do not fit each other, or a column name stands twice.
     """
     said: list[str] = []
-    settings: dict[str, Any] = {}
+    settings: dict[str, str | bool] = {}
     chosen, text = _declared_separator(text)
     if data.separator is not None:
         separator = data.separator

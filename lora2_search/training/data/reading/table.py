@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 # What the file says of a column: a csv says nothing, JSON and parquet tell text from numbers.
 Declared = Literal["unknown", "text", "number", "boolean", "nested"]
@@ -48,7 +48,7 @@ class Table:
     places: tuple[int, ...]
     unit: str = "row"
     said: tuple[str, ...] = ()
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str | bool] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.places)
