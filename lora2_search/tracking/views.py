@@ -15,10 +15,7 @@ from urllib.parse import urlencode
 
 from .spool.spool import ParentKind
 
-BEST = "best/score"
-
-
-FINAL = "final/score"
+SCORE = "score"
 
 
 _TAG = "mlflow.sharedViewState."
@@ -33,8 +30,8 @@ def view_tags(
 ) -> dict[str, str]:
     """Return the experiment tags that hold the prepared view, named after ``what``.
 
-    A study lists its trials under their parent, newest first, with the final score (by which the
-    study chooses), the best one, state and the searched settings. Rows nest only in the order of
+    A study lists its trials under their parent, newest first, with the score (by which the study
+    chooses), state and the searched settings. Rows nest only in the order of
     creation, so it is not sorted by score: a click on the column does that. A suite shows one row
     a group, with the mean over its seeds.
 
@@ -48,10 +45,10 @@ def view_tags(
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": [f"metrics.`{FINAL}`", f"metrics.`{BEST}`", "tags.`state`", *settings],
+        "selectedColumns": [f"metrics.`{SCORE}`", "tags.`state`", *settings],
     }
     if what == "suite":
-        state["selectedColumns"][2:2] = ["tags.`arm`", "tags.`seed`"]
+        state["selectedColumns"][1:1] = ["tags.`arm`", "tags.`seed`"]
         state["groupBy"] = {
             "aggregateFunction": "average",
             "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in groups],
