@@ -10,7 +10,7 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 from urllib.parse import urlencode
 
 from .spool.spool import ParentKind
@@ -23,6 +23,26 @@ _TAG = "mlflow.sharedViewState."
 
 # An experiment tag holds 20,000 characters; beyond some dozens of columns nobody reads them.
 _MAX_COLUMNS = 40
+
+
+class _GroupKey(TypedDict):
+    mode: Literal["tag"]
+    groupByData: str  # the tag's name
+
+
+class _GroupBy(TypedDict):
+    aggregateFunction: Literal["average"]
+    groupByKeys: list[_GroupKey]
+
+
+class _ViewState(TypedDict):
+    """What MLflow's page keeps of a run list, under its own names."""
+
+    searchFilter: str
+    orderByKey: str
+    orderByAsc: bool
+    selectedColumns: list[str]
+    groupBy: NotRequired[_GroupBy]
 
 
 def view_tags(
@@ -41,7 +61,7 @@ def view_tags(
         groups: Tags by which the runs of a suite are grouped.
     """
     settings = [f"params.`{name}`" for name in columns[:_MAX_COLUMNS]]
-    state: dict[str, Any] = {
+    state: _ViewState = {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
@@ -67,6 +87,6 @@ def address(base: str, experiment_id: str, view: str | None = None) -> str:
     return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def _packed(state: dict[str, Any]) -> str:
+def _packed(state: _ViewState) -> str:
     text = json.dumps(state, separators=(",", ":")).encode()
     return "deflate;" + base64.b64encode(zlib.compress(text, 9)).decode()

@@ -132,7 +132,7 @@ class SpoolObserver:
         lasted as long as its record says, so that MLflow's duration is the one shown everywhere.
         """
         time_ms = record.ended_ms if record and record.ended_ms else _now_ms()
-        tags: dict[str, Any] = {}
+        tags: dict[str, str | None] = {}
         if run.key in self._diverged:
             tags["diverged"] = "true"
         if record is not None:
