@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from .run import RunConfig
@@ -22,8 +22,10 @@ class RunInfo:
         settings: The searched settings of a trial, or what an arm changes: dotted names.
         folder: Where its record, checkpoint and adapter lie.
         tags: ``arm`` and the like; task, model, method and seed are in ``config``.
-        metric: What it is judged by, a study's objective; ``None`` for the task's primary metric.
-            ``record.score(split, run.metric)`` is its value.
+        metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
+            task's primary metric.
+        split: Where it counts: a search chooses on ``validation``, a suite compares on ``test``.
+            ``record.score(run.split, run.metric)`` is its score.
     """
 
     key: str
@@ -33,3 +35,4 @@ class RunInfo:
     folder: Path
     tags: Mapping[str, str] = field(default_factory=dict)
     metric: str | None = None
+    split: Literal["validation", "test"] = "validation"

@@ -4,7 +4,6 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ KEYS = {"standard_error", "score", "training_iteration", "completed", "failed", 
 
 def task(
     folder: Path, seed: int = 0, k: int = 4, metric: str | None = None, gpu: bool = True
-) -> dict[str, Any]:
+) -> Task:
     config = with_settings(RunConfig(task="sentiment", seed=seed), {"adapter.k": k})
     return Task(
         key="00000",
@@ -33,17 +32,17 @@ def task(
         cwd=str(Path.cwd()),
         past=[],
         judged=True,
-    ).plain()
+    )
 
 
-def process(first: dict[str, Any]) -> StandIn:
+def process(first: Task) -> StandIn:
     """A trainable outside of Ray: its own part of the interface alone."""
     made = StandIn.__new__(StandIn)
     made.setup(first)
     return made
 
 
-def drain(trainable: StandIn) -> list[dict[str, Any]]:
+def drain(trainable: StandIn) -> list[results.Result]:
     found = [trainable.step()]
     while not found[-1]["done"]:
         found.append(trainable.step())

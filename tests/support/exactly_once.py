@@ -83,3 +83,8 @@ def assert_in_mlflow(stored: Stored, records: Mapping[str, RunRecord]) -> None:
     }
     names = {name for _, name, _ in recorded}
     assert Counter(point for point in found if point[1] in names) == Counter(recorded)
+    complete = {key: record for key, record in records.items() if record.status == "completed"}
+    summaries = {(key, "score", record.history[-1].step) for key, record in complete.items()}
+    assert Counter(point for point in found if point[1] == "score") == Counter(summaries)
+    for key, record in complete.items():
+        assert runs[key].data.metrics["score"] in record.scores.values(), key

@@ -64,8 +64,8 @@ def test_a_study_arrives_whole_and_nested(
     assert mine.data.tags["lora2.key"] == top.data.tags["lora2.key"] + "/00001"
     assert mine.data.tags["state"] == "COMPLETE"
     assert mine.data.params["adapter.k"] == "2"
-    assert mine.data.metrics["best/score"] == mine.data.metrics["score"] == 0.5
-    assert "best/score" not in top.data.metrics
+    assert mine.data.metrics["score"] == mine.data.metrics["validation/accuracy"] == 0.75
+    assert "score" not in top.data.metrics
 
 
 def test_a_second_sync_and_one_without_its_cursor_change_nothing(
@@ -144,7 +144,7 @@ def test_nan_stays_and_infinity_does_not_spoil_the_axis(
 ) -> None:
     observer.reported(run(folder), report(0, 1, score=math.inf))
     sync(folder, uri)
-    assert math.isnan(stored.runs()["00000"].data.metrics["score"])
+    assert math.isnan(stored.runs()["00000"].data.metrics["validation/accuracy"])
 
 
 def test_artifacts_lie_beside_the_database_and_missing_ones_are_told(

@@ -150,6 +150,8 @@ class Suite(RunConfig):
             settings=self.arms[arm],
             folder=folder / RUNS_FOLDER / key,
             tags={"arm": arm, **({"task": task} if task else {}), **factors},
+            metric=self.metric,
+            split="test",
         )
 
     def tuning_runs(self, folder: Path) -> list[RunInfo]:
