@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -216,17 +217,17 @@ def _show_closer(item: Named, wide: bool) -> None:
 
 
 def _show_verification(item: Named, as_json: bool) -> None:
-    from ...verification import told_rows
+    from ...verification import read_rows
 
-    rows, state = told_rows(item.folder), item.state()
+    rows, state = read_rows(item.folder), item.state()
     for trouble in item.troubles():
         complain(trouble)
     again = resumption(item) if state == "stopped" else None
     if as_json:
         told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
-        print_json({**told, "folder": str(item.folder), "rows": rows})
+        print_json({**told, "folder": str(item.folder), "rows": list(map(asdict, rows))})
         return
-    print_rows(rows, ["check", "claim", "measured", "verdict"])
+    print_rows([row.cells() for row in rows], ["check", "claim", "measured", "verdict"])
     narrator()(f"{item.folder}: {item.extent}")
     if again:
         narrator()(f"stopped; go on with: {again}")
