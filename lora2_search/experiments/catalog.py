@@ -140,10 +140,10 @@ class Named:
         Raises:
             UserError: Its plan is broken.
         """
-        from ..verification import parts_done, told_rows
+        from ..verification import parts_done, read_rows
 
         done, total = parts_done(self.folder)
-        over = done == total and bool(told_rows(self.folder))
+        over = done == total and bool(read_rows(self.folder))
         return progress_of(self.folder, "parts", done, total, over)
 
     def state_of(self, status: str) -> str:

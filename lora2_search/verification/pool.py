@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
 from .. import signals
 from ..errors import UserError
 from ..training import Diverged, prepare
+from .measurements import Measurements
 from .plan import Part, Plan
 from .probes.agreement import AgreementProbe
 from .probes.leave_one_out import TruthProbe
@@ -40,11 +40,8 @@ _WITH_SHADOWS: dict[str, Callable[[Watch, Shadows], Probe]] = {
 }
 
 
-def measure(plan: Plan, part: Part) -> dict[str, Any]:
-    """Return what the part's probes measured, by probe.
-
-    A run whose loss is no longer finite gives ``diverged`` (why) and ``majority`` (the score of
-    always giving the commonest answer) instead.
+def measure(plan: Plan, part: Part) -> Measurements:
+    """Return what the part's probes measured, or that its run diverged.
 
     Raises:
         ConfigError: Data, columns or model are missing.
@@ -63,8 +60,11 @@ def measure(plan: Plan, part: Part) -> dict[str, Any]:
         for _ in trainer.advance(0, watch.total):
             pass
     except Diverged as error:
-        return {"diverged": str(error), "majority": watch.prepared.data.majority}
-    return {name: probe.result() for name, probe in probes.items()}
+        return Measurements(diverged=str(error), majority=watch.prepared.data.majority)
+    found = Measurements()
+    for probe in probes.values():
+        found = found.updated(probe.result())
+    return found
 
 
 def _probes(watch: Watch, part: Part) -> dict[str, Probe]:
@@ -119,7 +119,7 @@ def _measure(
             part = futures[future]
             part.write(folder, results)
             spent = (time.perf_counter() - begun) / 60
-            diverged = f", diverged: {results['diverged']}" if "diverged" in results else ""
+            diverged = f", diverged: {results.diverged}" if results.diverged else ""
             say(
                 f"{done} of {len(missing)}: {part.name}: {seconds:.0f} s{diverged} "
                 f"({spent:.1f} min so far)"
@@ -157,7 +157,6 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _measured(plan: Plan, part: Part) -> tuple[dict[str, Any], float]:
-
+def _measured(plan: Plan, part: Part) -> tuple[Measurements, float]:
     begun = time.perf_counter()
     return measure(plan, part), time.perf_counter() - begun

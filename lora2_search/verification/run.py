@@ -9,8 +9,8 @@ from pathlib import Path
 from ..errors import Argument, RequestError
 from ..store import reading, stored_json, write_json
 from .page.page import write_page
-from .page.rows import Row, write_markdown
-from .plan import PLAN_FILE, ROWS_FILE, Plan, damaged_parts
+from .page.rows import Row, write_markdown, write_rows
+from .plan import PLAN_FILE, Plan, damaged_parts
 from .pool import measure_parts
 from .results import read_results
 from .verdicts import rows
@@ -65,8 +65,7 @@ def verify(
     for name, why in results.diverged(*{part.arm for part in plan.parts()}).items():
         say(f"{name} diverged: {why}")
     told = rows(results)
-    table = folder / ROWS_FILE
-    write_json(table, [row.plain() for row in told])
+    table = write_rows(folder, told)
     write_markdown(folder, told)
     return Verification(folder, told, table, write_page(folder, results, told))
 

@@ -28,8 +28,10 @@ from lora2_search.tracking.delivery.cursor import Cursor, Position, cursor_path,
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
 from lora2_search.training.events import Report
 from lora2_search.training.loop.run import iterate, run
+from lora2_search.verification.page.rows import Row, write_rows
 from lora2_search.verification.plan import Part
 from tests.experiments.test_named import tell
+from tests.support.measured import MERGED
 from tests.support.suites import draws, suite, write_run, write_suite
 
 DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
@@ -98,8 +100,8 @@ def whole(
         told = {"fingerprint": "f", "checks": ["merge"], "seeds": [0]}
         measured.mkdir(parents=True)
         (measured / "verification.json").write_text(json.dumps(told))
-        Part("pruned", 0, ("merge",)).write(measured, {"merge": {}})
-        (measured / "rows.json").write_text(json.dumps([{"check": "merge", "verdict": "holds"}]))
+        Part("pruned", 0, ("merge",)).write(measured, MERGED)
+        write_rows(measured, [Row("merge", "It merges", "not published", "1e-7", "holds", "")])
         yield home
 
 

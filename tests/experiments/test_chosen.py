@@ -255,7 +255,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
     config = RunConfig(task="sentiment", seed=4)
     record = RunRecord(fingerprint=config.fingerprint(), config=config.model_dump(mode="json"))
     record.write(folder)
-    with pytest.raises(UserError, match="a run named mine exists .* by resume='mine', or"):
+    with pytest.raises(UserError, match="a run named mine exists .* resume it with resume='mine', or"):
         asked_run(config, name="mine")
     assert asked_run(None, resume="mine").plan.config == config
     with pytest.raises(UserError, match='did you mean "mine"'):

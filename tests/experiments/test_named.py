@@ -20,8 +20,9 @@ from lora2_search.store.record import RunRecord
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
 from lora2_search.tracking.ui import address_of
 from lora2_search.tracking.uri import DATABASE
-from lora2_search.verification.page.rows import Row
+from lora2_search.verification.page.rows import Row, write_rows
 from lora2_search.verification.plan import Part
+from tests.support.measured import MERGED
 
 
 def record(folder: Path, score: float | None, status: str = "completed", **settings: int) -> None:
@@ -239,10 +240,10 @@ def verification(home: Path, done: int, rows: bool) -> Path:
     folder.mkdir(parents=True)
     (folder / "verification.json").write_text(json.dumps(plan))
     for seed in (200, 201)[:done]:
-        Part("pruned", seed, ("merge",)).write(folder, {"merge": {}})
+        Part("pruned", seed, ("merge",)).write(folder, MERGED)
     if rows:
         row = Row("merge", "It merges", "not published", "1e-7", "holds", "That.", {"merged": 1e-7})
-        (folder / "rows.json").write_text(json.dumps([row.plain()]))
+        write_rows(folder, [row])
     return folder
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
+from lora2_search.verification.measurements import Measurements, ScoreResult
 from lora2_search.verification.plan import CHECKS, Part, Plan, chosen_plan
+from tests.support.measured import MERGED
 
 
 def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> None:
@@ -57,12 +59,13 @@ def test_mistakes_are_told_before_anything_runs(arguments: dict, message: str) -
 def test_a_part_is_read_back_only_when_it_holds_all_that_is_asked_for(tmp_path: Path) -> None:
     part = Part("pruned", 3, ("score",))
     assert part.read(tmp_path) is None
-    part.write(tmp_path, {"score": {"score": 0.5}})
-    assert part.read(tmp_path) == {"score": {"score": 0.5}}
+    scored = Measurements(score=ScoreResult("accuracy", 0.5, 0.4, 8))
+    part.write(tmp_path, scored)
+    assert part.read(tmp_path) == scored
     more = replace(part, probes=("score", "merge"))
     assert more.read(tmp_path) is None
-    more.write(tmp_path, {"score": {"score": 0.5}, "merge": {"merged_own": 0.0}})
-    assert part.read(tmp_path) is not None and more.read(tmp_path) is not None
+    more.write(tmp_path, MERGED)
+    assert part.read(tmp_path) == more.read(tmp_path) == scored.updated(MERGED)
 
 
 def test_quick_is_smaller_and_says_so() -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +9,20 @@ import pytest
 from lora2_search.stats.correlation import Correlation
 from lora2_search.stats.equivalence import Equivalence, tost
 from lora2_search.stats.significance import Paired, paired
+from lora2_search.verification.measurements import (
+    AgreementPoint,
+    AgreementResult,
+    Measurements,
+    Pair,
+    PlanesPoint,
+    PlanesResult,
+    ScoreResult,
+    SignFlips,
+    StartResult,
+    TruthPoint,
+    TruthResult,
+    Within,
+)
 from lora2_search.verification.page.rows import Row
 from lora2_search.verification.plan import Plan, chosen_plan
 from lora2_search.verification.results import Results
@@ -20,7 +33,7 @@ PLAN = chosen_plan(seeds=6)
 LEARNT = paired([0.10, 0.11, 0.09, 0.10, 0.12, 0.10])
 
 
-def results(parts: Mapping[tuple[str, int], Mapping[str, Any]], plan: Plan = PLAN) -> Results:
+def results(parts: Mapping[tuple[str, int], Measurements], plan: Plan = PLAN) -> Results:
     return Results(plan, parts)
 
 
@@ -64,24 +77,24 @@ def test_a_quick_verification_proves_nothing_by_statistics() -> None:
 
 
 def test_diverged_runs_count_as_the_commonest_answer_and_are_named() -> None:
-    def scored(value: float) -> dict[str, Any]:
-        return {"score": {"metric": "accuracy", "score": value, "majority": 0.5}}
+    def scored(value: float) -> Measurements:
+        return Measurements(score=ScoreResult("accuracy", value, majority=0.5, kept_rank=8))
 
-    parts: dict[tuple[str, int], dict[str, Any]] = {}
+    parts: dict[tuple[str, int], Measurements] = {}
     for seed in range(3):
         parts["unpruned", seed] = scored(0.8 + seed / 100)
         parts["head-only", seed] = scored(0.6)
         parts["pruned", seed] = scored(0.8)
-    parts["pruned", 2] = {"diverged": "the loss is no longer finite", "majority": 0.5}
+    parts["pruned", 2] = Measurements(diverged="the loss is no longer finite", majority=0.5)
     row = pruning.rows(results(parts))[0]
     assert row.numbers["score_pruned"] == pytest.approx(0.7)
     assert "pruned, seed 2" in row.says
 
 
 def started(value: float, moved: float = 1.0) -> Row:
-    found = {"gaussian, k=1, r=1": value, "gaussian, k=8, r=8": 0.0}
-    found |= {"differs": moved, "sentences": 32}
-    return start.rows(results({("start", 0): {"start": found}}))[0]
+    differences = {"gaussian, k=1, r=1": value, "gaussian, k=8, r=8": 0.0}
+    found = Measurements(start=StartResult(differences, moved, 32))
+    return start.rows(results({("start", 0): found}))[0]
 
 
 @pytest.mark.parametrize(
@@ -94,31 +107,27 @@ def test_the_start_holds_only_to_the_last_bit(value: float, moved: float, verdic
 
 def agreement(
     tau: float = 0.9, kept: float = 0.8, swapped: int = 0, spread: float = 0.0
-) -> dict[str, Any]:
-    pair = {"tau": tau, "kept": kept}
-    point = {
-        "step": 5,
-        "budget": 10,
-        "full": {"reduced": pair, "values": pair},
-        "reduced": {"full": pair, "values": pair},
-        "within": {
-            "pairs": 28,
-            "swapped": swapped,
-            "kept": 1.0 if not swapped else 0.9,
-            "offset_spread_within": spread,
-            "offset_sd_across": 0.5,
-            "offset_median": 1.0,
-            "reduced_sd": 1.0,
-        },
-    }
-    return {
-        "points": [point],
-        "microseconds": {"full": 300.0, "reduced": 100.0, "values": 50.0},
-        "averaged": {"full": 1000, "reduced": 20, "values": 8},
-        "step_microseconds": 200_000.0,
-        "scored_full": 1000,
-        "scored_reduced": 20,
-    }
+) -> Measurements:
+    pair = Pair(tau, kept)
+    within = Within(
+        pairs=28,
+        swapped=swapped,
+        kept=1.0 if not swapped else 0.9,
+        offset_spread_within=spread,
+        offset_sd_across=0.5,
+        offset_median=1.0,
+        reduced_sd=1.0,
+    )
+    full, reduced = {"reduced": pair, "values": pair}, {"full": pair, "values": pair}
+    found = AgreementResult(
+        points=(AgreementPoint(5, 10, full, reduced, within),),
+        microseconds={"full": 300.0, "reduced": 100.0, "values": 50.0},
+        averaged={"full": 1000, "reduced": 20, "values": 8},
+        step_microseconds=200_000.0,
+        scored_full=1000,
+        scored_reduced=20,
+    )
+    return Measurements(agreement=found)
 
 
 @pytest.mark.parametrize(
@@ -131,14 +140,14 @@ def agreement(
     ],
 )
 def test_an_unaffected_ranking_is_one_without_a_single_swap(
-    measured: dict[str, Any], within: str, across: str
+    measured: Measurements, within: str, across: str
 ) -> None:
-    found = ranking.rows(results({("unpruned", 0): {"agreement": measured}}))
+    found = ranking.rows(results({("unpruned", 0): measured}))
     assert [row.verdict for row in found] == [within, across]
 
 
 def test_counts_and_time_are_told_apart() -> None:
-    count, time, others = scoring.rows(results({("pruned", 0): {"agreement": agreement()}}))
+    count, time, others = scoring.rows(results({("pruned", 0): agreement()}))
     assert count.numbers["saved"] == pytest.approx(0.98)
     assert "98.00%" in count.verdict and "not 98.5 %" in count.verdict
     assert time.numbers["time_saved"] == pytest.approx(2 / 3)
@@ -146,25 +155,19 @@ def test_counts_and_time_are_told_apart() -> None:
     assert others.numbers["values_numbers"] == 8
 
 
-def truths(correlated: float, seeds: int = 6) -> dict[tuple[str, int], dict[str, Any]]:
+def truths(correlated: float, seeds: int = 6) -> dict[tuple[str, int], Measurements]:
     """A truth, and a reduced score that is it plus noise; the full one is all noise."""
     parts = {}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         change = rng.normal(size=200)
-        halves = [change + rng.normal(size=200), change + rng.normal(size=200)]
+        one, other = change + rng.normal(size=200), change + rng.normal(size=200)
         scores = {
-            "reduced": correlated * change + rng.normal(size=200),
-            "full": rng.normal(size=200),
+            "reduced": tuple(correlated * change + rng.normal(size=200)),
+            "full": tuple(rng.normal(size=200)),
         }
-        point = {
-            "step": 4,
-            "change": change.tolist(),
-            "halves": [half.tolist() for half in halves],
-            "scores": {name: score.tolist() for name, score in scores.items()},
-            "seconds": 1.0,
-        }
-        parts["unpruned", seed] = {"truth": {"points": [point], "sentences": 48}}
+        point = TruthPoint(4, tuple(change), (tuple(one), tuple(other)), scores, seconds=1.0)
+        parts["unpruned", seed] = Measurements(truth=TruthResult((point,), sentences=48))
     return parts
 
 
@@ -200,23 +203,22 @@ def test_a_quick_truth_is_too_little_to_tell() -> None:
     }
 
 
-def planes(end: float, flips: float = 0.1) -> dict[str, Any]:
-    point = {
-        "step": 0,
-        "overlap": 0.01,
-        "with_increment": None,
-        "angle": 1e-11,
-        "contrast": 89.0,
-        "error_outer": 2.0,
-        "error_inner": 2.5,
-    }
-    last = point | {"step": 9, "overlap": end, "with_increment": 0.02}
-    flipped = {"increment": 0.0, "mean": flips, "largest": flips, "flips": 8}
-    return {"planes": {"points": [point, last], "flips": flipped}}
+def planes(end: float, flips: float = 0.1) -> Measurements:
+    point = PlanesPoint(
+        step=0,
+        overlap=0.01,
+        with_increment=None,
+        angle=1e-11,
+        contrast=89.0,
+        errors={"outer": 2.0, "inner": 2.5},
+    )
+    last = replace(point, step=9, overlap=end, with_increment=0.02)
+    flipped = SignFlips(increment=0.0, mean=flips, largest=flips, flips=8)
+    return Measurements(planes=PlanesResult((point, last), flipped))
 
 
 def test_the_overlap_is_compared_by_seed_and_the_planes_never_part() -> None:
-    parts: dict[tuple[str, int], dict[str, Any]] = {}
+    parts: dict[tuple[str, int], Measurements] = {}
     for seed in range(6):
         parts["unpruned", seed] = planes(0.01 + seed / 1000)
         parts["no-regulariser", seed] = planes(0.10 + seed / 900)

@@ -293,9 +293,9 @@ def _show_closer(item: Named, wide: bool) -> None:
 
 
 def _show_verification(item: Named, as_json: bool) -> None:
-    from ...verification import told_rows
+    from ...verification import read_rows
 
-    rows, state = told_rows(item.folder), item.state()
+    rows, state = read_rows(item.folder), item.state()
     for trouble in item.troubles():
         complain(trouble)
     again = resumption(item) if state == "stopped" else None
@@ -303,7 +303,7 @@ def _show_verification(item: Named, as_json: bool) -> None:
         about = {"name": item.name, "kind": item.kind, "state": state, _JSON_RESUME: again}
         print_json({**about, "folder": str(item.folder), "rows": rows})
         return
-    print_rows(rows, ["check", "claim", "measured", "verdict"])
+    print_rows([row.cells() for row in rows], ["check", "claim", "measured", "verdict"])
     narrator()(f"{item.folder}: {item.extent}")
     if again:
         narrator()(f"stopped; resume with: {again}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from ...experiments import RunOptions, verify_plan
@@ -12,8 +13,6 @@ from ...verification import Plan, Verification, chosen_plan
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json, print_rows
 from ..console.say import narrator
-
-_COLUMNS = ("check", "claim", "published", "measured", "verdict")
 
 
 def run_verify(
@@ -67,7 +66,7 @@ def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bo
         "folder": str(found.folder),
         "quick": plan.quick,
         "seeds": list(plan.seeds),
-        "rows": [row.plain() for row in found.rows],
+        "rows": list(map(asdict, found.rows)),
         "page": str(found.page),
         "mlflow": where_in_mlflow(found.folder, uri),
         "seconds": seconds,
@@ -76,7 +75,7 @@ def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bo
         print_json(told)
         return
     print(f"\nVerification {plan.name}: {len(plan.seeds)} seeds\n")
-    print_rows([row.plain() for row in found.rows], _COLUMNS)
+    print_rows([row.cells() for row in found.rows])
     print("\nWhat each row says, and what it does not:\n")
     for row in found.rows:
         print(f"- {row.claim}: {row.verdict}.\n  {row.says}")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from ...adapter import ScoringContext, active_adapter, new_scoring
 from ...config import scorings
+from ..measurements import Measurements, ScoreResult
 from .watch import Watch
 
 
@@ -76,16 +76,16 @@ class ScoreProbe:
     def step(self, step: int) -> None:
         """Nothing to see before the end."""
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Measurements:
         """Return the primary metric, and by sentence whether the answer was right."""
         prepared = self._watch.prepared
         said, metric = prepared.predict("test"), prepared.data.metrics[0]
-        found: dict[str, Any] = {
-            "metric": metric,
-            "score": said.scores((metric,))[metric],
-            "majority": prepared.data.majority,
-            "kept_rank": prepared.trainer.progress.adaptive.kept_rank(),
-        }
-        if metric == "accuracy":
-            found["right"] = (said.values == said.labels).astype(np.int64).tolist()
-        return found
+        right = (said.values == said.labels).astype(np.int64).tolist()
+        found = ScoreResult(
+            metric=metric,
+            score=said.scores((metric,))[metric],
+            majority=prepared.data.majority,
+            kept_rank=prepared.trainer.progress.adaptive.kept_rank(),
+            right=tuple(right) if metric == "accuracy" else None,
+        )
+        return Measurements(score=found)

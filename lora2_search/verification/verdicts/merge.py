@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..measurements import MergeResult
 from ..page.rows import FAILS, HOLDS, Row
 from ..results import Results
 
@@ -11,12 +12,15 @@ OWN, FLOAT64 = 1e-5, 1e-12
 
 def rows(results: Results) -> list[Row]:
     """Judge by rounding alone: a merge adds what the forward adds."""
-    found = list(results.of("pruned", "merge").values())
+    found = list(results.of("pruned", MergeResult).values())
     if not found:
         return []
-    names = ("merged_own", "merged_float64", "unmerged_own")
-    worst = {name: max(f[name] for f in found) for name in names}
-    safe = all(f["refused"] and f["untouched"] for f in found)
+    worst = {
+        "merged_own": max(f.merged_own for f in found),
+        "merged_float64": max(f.merged_float64 for f in found),
+        "unmerged_own": max(f.unmerged_own for f in found),
+    }
+    safe = all(f.refused and f.untouched for f in found)
     near = worst["merged_own"] <= OWN and worst["merged_float64"] <= FLOAT64
     return [
         Row(
@@ -29,7 +33,7 @@ def rows(results: Results) -> list[Row]:
             f"{'is refused and changes nothing' if safe else 'is not refused'} "
             f"({len(found)} seeds)",
             HOLDS if near and safe else FAILS,
-            f"Limits named before: {OWN:.0e} and {FLOAT64:.0e}; {found[0]['sentences']} validation "
+            f"Limits named before: {OWN:.0e} and {FLOAT64:.0e}; {found[0].sentences} validation "
             "sentences, trained and pruned adapters. In half precision rounding is coarser: not "
             "measured here.",
             {**worst, "safe_merge": float(safe)},

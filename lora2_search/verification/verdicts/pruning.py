@@ -6,6 +6,7 @@ import numpy as np
 
 from ...report import interval, level, p_value, signed
 from ...stats import Equivalence, Paired, crossed, paired, rejects, tost
+from ..measurements import ScoreResult
 from ..page.rows import TOO_LITTLE, UNTRAINED, Row, defined, mean
 from ..results import Results
 
@@ -13,8 +14,8 @@ from ..results import Results
 def rows(results: Results) -> list[Row]:
     """Judge by an equivalence test; only where the unpruned runs beat the head alone by test."""
     scores = {arm: results.scores(arm) for arm in ("pruned", "unpruned", "head-only")}
-    first = next(iter(results.of("unpruned", "score").values()), None)
-    metric = first["metric"] if first else "accuracy"
+    first = next(iter(results.of("unpruned", ScoreResult).values()), None)
+    metric = first.metric if first else "accuracy"
     floor = paired(_differences(scores["unpruned"], scores["head-only"]))
     differences = _differences(scores["pruned"], scores["unpruned"])
     test, equal = paired(differences), tost(differences, results.plan.margin)
@@ -92,9 +93,9 @@ def _floor(floor: Paired, metric: str) -> str:
 def _sentences(results: Results, metric: str) -> str:
     pruned, whole = (
         {
-            seed: found["right"]
-            for seed, found in results.of(arm, "score").items()
-            if "right" in found
+            seed: found.right
+            for seed, found in results.of(arm, ScoreResult).items()
+            if found.right is not None
         }
         for arm in ("pruned", "unpruned")
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..measurements import AgreementPoint, AgreementResult
 from ..page.rows import FAILS, HOLDS, Row, mean
 from ..results import Results
 
@@ -19,22 +18,21 @@ _ROUNDING = 1e-5
 
 def rows(results: Results) -> list[Row]:
     """Judge by equality: one pair in another order is an effect."""
-    by_arm = {arm: results.of(arm, "agreement") for arm in ("pruned", "unpruned")}
+    by_arm = {arm: results.of(arm, AgreementResult) for arm in ("pruned", "unpruned")}
     points = [
-        point for seeds in by_arm.values() for found in seeds.values() for point in found["points"]
+        point for seeds in by_arm.values() for found in seeds.values() for point in found.points
     ]
     if not points:
         return []
     return [_within(points), _across(by_arm)]
 
 
-def _within(points: list[Any]) -> Row:
-    within = [point["within"] for point in points]
-    pairs, swapped = sum(w["pairs"] for w in within), sum(w["swapped"] for w in within)
-    kept = min(w["kept"] for w in within)
+def _within(points: list[AgreementPoint]) -> Row:
+    within = [point.within for point in points]
+    pairs, swapped = sum(w.pairs for w in within), sum(w.swapped for w in within)
+    kept = min(w.kept for w in within)
     offset = max(
-        w["offset_spread_within"] / (abs(w["offset_median"]) + w["reduced_sd"] or 1.0)
-        for w in within
+        w.offset_spread_within / (abs(w.offset_median) + w.reduced_sd or 1.0) for w in within
     )
     if swapped == 0 and kept == 1:
         verdict = HOLDS
@@ -54,15 +52,15 @@ def _within(points: list[Any]) -> Row:
     )
 
 
-def _across(by_arm: dict[str, dict[int, Any]]) -> Row:
+def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
     numbers: dict[str, float] = {}
     told = []
     for arm, seeds in by_arm.items():
-        found = [p["full"]["reduced"] for f in seeds.values() for p in f["points"]]
-        taus = [f["tau"] for f in found if f["tau"] is not None]
+        pairs = [point.full["reduced"] for found in seeds.values() for point in found.points]
+        taus = [pair.tau for pair in pairs if pair.tau is not None]
         if not taus:
             continue
-        kept = [f["kept"] for f in found]
+        kept = [pair.kept for pair in pairs]
         numbers |= {
             f"tau_{arm}": mean(taus),
             f"tau_least_{arm}": min(taus),
@@ -75,11 +73,11 @@ def _across(by_arm: dict[str, dict[int, Any]]) -> Row:
         )
     same = all(v == 1 for name, v in numbers.items() if "least" in name)
     ratios = [
-        p["within"]["offset_sd_across"] / p["within"]["reduced_sd"]
+        point.within.offset_sd_across / point.within.reduced_sd
         for seeds in by_arm.values()
-        for f in seeds.values()
-        for p in f["points"]
-        if p["within"]["reduced_sd"] > 0
+        for found in seeds.values()
+        for point in found.points
+        if point.within.reduced_sd > 0
     ]
     numbers["offset_to_score"] = mean(ratios) if ratios else 0.0
     return Row(

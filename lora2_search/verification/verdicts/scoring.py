@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from statistics import median
-from typing import Any
 
 from ...report import count
+from ..measurements import AgreementResult
 from ..page.rows import HOLDS, MEASURED, Row, defined, mean
 from ..results import Results
 
@@ -14,15 +14,15 @@ _PUBLISHED = 0.985
 
 def rows(results: Results) -> list[Row]:
     """Compare scorings that watch the same runs."""
-    found = [*results.of("pruned", "agreement").values()]
-    found += results.of("unpruned", "agreement").values()
+    found = [*results.of("pruned", AgreementResult).values()]
+    found += results.of("unpruned", AgreementResult).values()
     if not found:
         return []
     return [_counts(found), _time(found), _others(found)]
 
 
-def _counts(found: list[Any]) -> Row:
-    full, reduced = found[0]["scored_full"], found[0]["scored_reduced"]
+def _counts(found: list[AgreementResult]) -> Row:
+    full, reduced = found[0].scored_full, found[0].scored_reduced
     saved = 1 - reduced / full
     return Row(
         "scoring",
@@ -36,9 +36,9 @@ def _counts(found: list[Any]) -> Row:
     )
 
 
-def _time(found: list[Any]) -> Row:
-    full, reduced = (median([f["microseconds"][name] for f in found]) for name in _FULL_AND_REDUCED)
-    steps = [f["step_microseconds"] for f in found if f["step_microseconds"]]
+def _time(found: list[AgreementResult]) -> Row:
+    full, reduced = (median([f.microseconds[name] for f in found]) for name in _FULL_AND_REDUCED)
+    steps = [f.step_microseconds for f in found if f.step_microseconds]
     step = median(steps) if steps else None
     saved = 1 - reduced / full
     share = "" if step is None else f"; {(full - reduced) / step:.2%} of a step of {_time_of(step)}"
@@ -63,17 +63,17 @@ def _time(found: list[Any]) -> Row:
     )
 
 
-def _others(found: list[Any]) -> Row:
-    names = [name for name in found[0]["microseconds"] if name not in _FULL_AND_REDUCED]
-    reduced = median([f["microseconds"]["reduced"] for f in found])
+def _others(found: list[AgreementResult]) -> Row:
+    names = [name for name in found[0].microseconds if name not in _FULL_AND_REDUCED]
+    reduced = median([f.microseconds["reduced"] for f in found])
     told: list[str] = []
     numbers: dict[str, float] = {}
     for name in names:
-        time = median([f["microseconds"][name] for f in found])
-        points = [p["reduced"][name] for f in found for p in f["points"]]
-        tau = mean([p["tau"] for p in points if p["tau"] is not None] or [float("nan")])
-        kept = mean([p["kept"] for p in points])
-        size = found[0]["averaged"][name]
+        time = median([f.microseconds[name] for f in found])
+        pairs = [p.reduced[name] for f in found for p in f.points]
+        tau = mean([p.tau for p in pairs if p.tau is not None] or [float("nan")])
+        kept = mean([p.kept for p in pairs])
+        size = found[0].averaged[name]
         told.append(
             f"{name}: {count(size)} numbers, {time / reduced:.0%} of its time, τ {tau:+.2f}, "
             f"keeps {kept:.0%}"

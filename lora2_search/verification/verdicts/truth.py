@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from ...report import p_value
 from ...stats import Correlation, full_length, mean_correlation, paired, rejects, spearman
+from ..measurements import TruthResult
 from ..page.rows import MEASURED, TOO_LITTLE, Row, defined, mean
 from ..results import Results
 
@@ -17,14 +18,16 @@ _TRUTH = (
 
 def rows(results: Results) -> list[Row]:
     """Judge by Spearman's correlation over all singular values, averaged over seeds."""
-    found = results.of("unpruned", "truth")
+    found = results.of("unpruned", TruthResult)
     if not found:
         return []
     table = correlations(found)
     return [_tracks(table, found, results.plan.quick), _full(table, found, results.plan.quick)]
 
 
-def correlations(found: dict[int, Any]) -> dict[str, dict[str, dict[int, float | None]]]:
+def correlations(
+    found: Mapping[int, TruthResult],
+) -> dict[str, dict[str, dict[int, float | None]]]:
     """Return Spearman's ρ with ΔL (``signed``) and |ΔL| (``size``), by scoring and seed.
 
     The mean over a run's steps, each undefined one left out. The scoring ``repeated`` is the truth
@@ -33,21 +36,23 @@ def correlations(found: dict[int, Any]) -> dict[str, dict[str, dict[int, float |
     """
     table: dict[str, dict[str, dict[int, float | None]]] = {}
     for seed, result in found.items():
-        points = result["points"]
-        for name in points[0]["scores"]:
-            signed = [spearman(p["scores"][name], p["change"]) for p in points]
-            size = [spearman(p["scores"][name], list(map(abs, p["change"]))) for p in points]
+        points = result.points
+        for name in points[0].scores:
+            signed = [spearman(p.scores[name], p.change) for p in points]
+            size = [spearman(p.scores[name], list(map(abs, p.change))) for p in points]
             row = table.setdefault(name, {"signed": {}, "size": {}})
             row["signed"][seed], row["size"][seed] = _mean(signed), _mean(size)
         row = table.setdefault("repeated", {"signed": {}, "size": {}})
-        row["signed"][seed] = _mean([full_length(spearman(*p["halves"])) for p in points])
-        halves = [[list(map(abs, half)) for half in p["halves"]] for p in points]
+        row["signed"][seed] = _mean([full_length(spearman(*p.halves)) for p in points])
+        halves = [[list(map(abs, half)) for half in p.halves] for p in points]
         row["size"][seed] = _mean([full_length(spearman(*pair)) for pair in halves])
     return table
 
 
 def _tracks(
-    table: dict[str, dict[str, dict[int, float | None]]], found: dict[int, Any], quick: bool
+    table: dict[str, dict[str, dict[int, float | None]]],
+    found: Mapping[int, TruthResult],
+    quick: bool,
 ) -> Row:
     means = {
         name: {kind: mean_correlation(list(seeds.values())) for kind, seeds in kinds.items()}
@@ -60,8 +65,9 @@ def _tracks(
         f"{name} {kinds['size'].words}" for name, kinds in means.items() if name != "repeated"
     )
     first = next(iter(found.values()))
-    helps = [mean([float(c < 0) for c in p["change"]]) for f in found.values() for p in f["points"]]
-    seconds = mean([p["seconds"] for f in found.values() for p in f["points"]])
+    points = [point for result in found.values() for point in result.points]
+    helps = [mean([float(change < 0) for change in point.change]) for point in points]
+    seconds = mean([point.seconds for point in points])
     return Row(
         "truth",
         "The score finds the singular values that matter",
@@ -70,8 +76,8 @@ def _tracks(
         f"with |ΔL|: {sizes}; the truth repeats itself by "
         f"{means['repeated']['signed'].words} and {means['repeated']['size'].words}",
         TOO_LITTLE if quick else tracks_verdict(**means["reduced"]),
-        _TRUTH.format(sentences=first["sentences"])
-        + f"At {len(first['points'])} step(s) of each run; {mean(helps):.0%} of ΔL are below 0 "
+        _TRUTH.format(sentences=first.sentences)
+        + f"At {len(first.points)} step(s) of each run; {mean(helps):.0%} of ΔL are below 0 "
         f"(zeroing helps); {seconds:.0f} s a step. A score is never negative, so it can follow "
         "|ΔL| better than ΔL. One at a time: it does not say what zeroing "
         "many together does, nor what training afterwards repairs. Intervals are not corrected "
@@ -105,7 +111,9 @@ def tracks_verdict(signed: Correlation, size: Correlation) -> str:
 
 
 def _full(
-    table: dict[str, dict[str, dict[int, float | None]]], found: dict[int, Any], quick: bool
+    table: dict[str, dict[str, dict[int, float | None]]],
+    found: Mapping[int, TruthResult],
+    quick: bool,
 ) -> Row:
     full, reduced = table["full"]["signed"], table["reduced"]["signed"]
     differences = [
