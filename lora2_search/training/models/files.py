@@ -111,10 +111,9 @@ def padding_side(folder: Path | None) -> Literal["left", "right"]:
 
 
 def padding_remark(config: ModelConfig) -> str | None:
-    """Say that texts are padded on another side than the tokenizer's files ask for."""
+    """Say that texts are padded on another side than the tokenizer asks for."""
     folder = model_folder(config)
-    wanted = _word(folder / "tokenizer_config.json", "padding_side") if folder else None
-    side = padding_side(folder)
+    wanted, side = _wanted_side(folder) if folder else None, padding_side(folder)
     if wanted in (None, side):
         return None
     return (
@@ -123,12 +122,28 @@ def padding_remark(config: ModelConfig) -> str | None:
     )
 
 
+# Tokenizers of transformers that pad on the left unless a file says otherwise.
+PAD_LEFT = ("CodeLlamaTokenizer", "CohereTokenizer", "GemmaTokenizer", "LlamaTokenizer")
+
+
+def _wanted_side(folder: Path) -> str | None:
+    """Return where a tokenizer pads by its own files and class, as transformers decides it."""
+    settings = folder / "tokenizer_config.json"
+    said = _word(settings, "padding_side") or _word(folder / "tokenizer.json", "padding.direction")
+    if said is not None:
+        return said.lower()
+    kind = _word(settings, "tokenizer_class") or ""
+    return "left" if kind.removesuffix("Fast") in PAD_LEFT else None
+
+
 def _word(path: Path, key: str) -> str | None:
-    """Return a text of a JSON object; damage is told where the file is needed."""
+    """Return a text of a JSON object by its dotted key; damage is told where the file is needed."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8")).get(key)
-    except (OSError, ValueError, AttributeError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
     return value if isinstance(value, str) else None
 
 
