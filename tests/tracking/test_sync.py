@@ -68,6 +68,26 @@ def test_a_study_arrives_whole_and_nested(
     assert "score" not in top.data.metrics
 
 
+def test_one_filter_finds_the_complete_runs_of_two_suites_and_nothing_else(
+    tmp_path: Path, uri: str
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tracking.md").read_text(encoding="utf-8")
+    (search,) = [line for line in text.splitlines() if line.startswith("tags.arm != ''")]
+    for name in ("filtered-one", "filtered-two"):
+        observer = SpoolObserver(tmp_path / name, parent(kind="suite", name=name))
+        for number, arm in enumerate(("base", "other")):
+            whole_run(observer, run(tmp_path / name, number, arm=arm))
+        failed = run(tmp_path / name, 2, arm="other")
+        observer.started(failed)
+        observer.ended(failed, "FAIL", None, "worker died")
+        observer.close("COMPLETE")
+        sync(tmp_path / name, uri)
+    client = Stored(uri, "filtered").client
+    ids = [item.experiment_id for item in Stored(uri, "filtered").experiments()]
+    found = client.search_runs(ids, search)
+    assert sorted(item.data.tags["arm"] for item in found) == ["base", "base", "other", "other"]
+
+
 def test_a_second_sync_and_one_without_its_cursor_change_nothing(
     observer: SpoolObserver, folder: Path, uri: str, stored: Stored
 ) -> None:
