@@ -55,7 +55,7 @@ def run_verify(
     except KeyboardInterrupt as interrupt:
         raise Interrupted(
             signal_of(interrupt),
-            "the runs under way are lost, those that ended are kept: the same command goes on",
+            "unfinished runs are lost, finished ones are kept; the same command continues",
         ) from None
     _tell(plan, found, uri, time.monotonic() - begun, as_json)
 
