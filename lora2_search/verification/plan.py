@@ -78,7 +78,7 @@ class Part:
         return None
 
     def _stored(self, folder: Path) -> Measurements | None:
-        path, remedy = self.path(folder), "it is measured anew by the same `verify` command"
+        path, remedy = self.path(folder), "the same `verify` command measures it again"
         values = stored_json(path, remedy)
         with reading(path, remedy):
             return None if values is None else from_json(values)
@@ -271,20 +271,21 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
         problems.append(Problem("method", message))
     if not adapter.prunes and set(checks) - {"start", "planes"}:
         message = (
-            f"must be below r={adapter.r} and `scoring` another than none, so that there is "
+            f"must be below r={adapter.r}, and `scoring` must not be none, so that there is "
             f"something to prune, but got {adapter.target_rank}"
         )
         problems.append(Problem("adapter.target_rank", message))
     if adapter.score_loss != "total" and set(checks) & {"scoring", "truth", "ranking"}:
         message = (
-            "must be total for the checks scoring, truth and ranking, whose scorings all see the "
+            "must be total for the checks scoring, truth and ranking, whose scorings all use the "
             f"gradients of the whole loss, but got {adapter.score_loss}; choose other checks"
         )
         problems.append(Problem("adapter.score_loss", message))
     if adapter.planes < 2 and set(checks) & {"planes", "ranking", "scoring"}:
         message = (
-            "must have two planes or more for the checks planes, scoring and ranking: with one "
-            "there is no neighbour, and full scoring is reduced scoring; choose other checks"
+            "must give two planes or more for the checks planes, scoring and ranking: a single "
+            "plane has no neighbour, and its full scoring is its reduced scoring; choose other "
+            "checks"
         )
         problems.append(Problem("adapter.k", message))
     if problems:
@@ -294,7 +295,7 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
 PLAN_FILE = "verification.json"
 
 
-_REMEDY = "measure anew in another folder"
+_REMEDY = "measure again in another folder"
 
 
 def parts_done(folder: Path) -> tuple[int, int]:

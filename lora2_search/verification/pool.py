@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from .. import signals
-from ..errors import UserError
+from ..errors import Argument, RequestError
 from ..training import Diverged, prepare
 from .measurements import Measurements
 from .plan import Part, Plan
@@ -101,7 +101,7 @@ def measure_parts(
     parts = plan.parts()
     missing = [part for part in parts if part.read(folder) is None]
     if len(missing) < len(parts):
-        say(f"{len(parts) - len(missing)} of {len(parts)} parts are there from an earlier run")
+        say(f"{len(parts) - len(missing)} of {len(parts)} parts were measured earlier")
     if missing:
         _measure(plan, missing, folder, min(workers, len(missing)), say)
 
@@ -125,9 +125,10 @@ def _measure(
                 f"({spent:.1f} min so far)"
             )
     except BrokenProcessPool:
-        raise UserError(
-            "a worker was killed, perhaps because memory ran out; what was finished is kept: "
-            "run the same command again, with --workers 1"
+        raise RequestError(
+            "a worker was killed, perhaps because memory ran out; finished parts are kept: run the "
+            "same command again with ",
+            *(Argument("workers"), " 1"),
         ) from None
     except BaseException:
         for child in multiprocessing.active_children():

@@ -74,13 +74,13 @@ def _take(folder: Path, plan: Plan) -> None:
     path = folder / PLAN_FILE
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        remedy = "take another folder, or delete this one"
+        remedy = "name another folder, or delete this one"
         with reading(path, remedy):
             other = stored_json(path, remedy)["fingerprint"]
         if other != plan.fingerprint():
             raise RequestError(
                 f"{folder} holds verification {other}, but this is {plan.fingerprint()}: its "
-                "settings differ; take another folder by ",
+                "settings differ; name another folder with ",
                 Argument("out"),
             )
     settings = plan.config.model_dump(mode="json")

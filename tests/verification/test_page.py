@@ -45,9 +45,11 @@ def test_every_check_has_rows_with_numbers_and_both_sentences(
     table = (measured.folder / "verification.md").read_text()
     assert all(f"**{row.claim}: {row.verdict}.** {row.says}" in table for row in measured.rows)
     verdicts = {row.claim: row.verdict for row in measured.rows}
-    assert verdicts["k = r = 1 starts with ΔW = 0 and the pretrained outputs"] == "holds"
+    assert (
+        verdicts["With k = r = 1, training starts at ΔW = 0 with the pretrained outputs"] == "holds"
+    )
     assert verdicts["The merged weight W0 + ΔW computes what the adapter computes"] == "holds"
-    assert verdicts["Pruning costs no performance"] == "too little to tell"
+    assert verdicts["Pruning costs no performance"] == "too few runs to tell"
     assert all(name.partition("/")[0] in CHECKS for name in measured.numbers())
 
 
@@ -68,5 +70,5 @@ def test_a_folder_of_another_verification_is_refused(
         data=plan.config.data.path,
         overrides=("data.text=[review]", "data.label=verdict"),
     )
-    with pytest.raises(UserError, match="its settings differ; take another folder by out"):
+    with pytest.raises(UserError, match="its settings differ; name another folder with out"):
         verify(other, measured.folder)

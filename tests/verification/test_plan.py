@@ -46,7 +46,7 @@ def test_more_seeds_or_other_checks_go_on_with_the_same_verification() -> None:
         ({"data": "a.csv", "task": "rte"}, "exclude each other"),
         ({"overrides": ("method=lora",)}, "method: must be lora2"),
         ({"overrides": ("adapter.target_rank=8",)}, "adapter.target_rank: must be below r=8"),
-        ({"overrides": ("adapter.k=[]",)}, "adapter.k: must have two planes"),
+        ({"overrides": ("adapter.k=[]",)}, "adapter.k: must give two planes"),
         ({"overrides": ("adapter.score_loss=task",)}, "adapter.score_loss: must be total"),
         ({"overrides": ("adapter.gama=0",)}, "adapter.gama"),
     ],

@@ -48,8 +48,8 @@ def judged(differences: list[float], floor: Paired = LEARNT, quick: bool = False
         ([-0.05, -0.06, -0.04, -0.05, -0.055, -0.05], "does not hold here: the pruned runs"),
         ([0.05, 0.06, 0.04, 0.05, 0.055, 0.05], "more than holds here"),
         ([-0.01, -0.011, -0.009, -0.01, -0.012, -0.01], "scores lower, by less than the margin"),
-        ([0.05, -0.06, 0.04, -0.05, 0.03, -0.02], "not told: neither"),
-        ([0.0] * 6, "not told: no seed variation"),
+        ([0.05, -0.06, 0.04, -0.05, 0.03, -0.02], "undecided: neither"),
+        ([0.0] * 6, "undecided: no seed variation"),
     ],
 )
 def test_pruning_is_judged_in_words_that_its_tests_allow(
@@ -70,9 +70,9 @@ def test_without_a_learnt_adapter_there_is_no_verdict_on_pruning() -> None:
 
 
 def test_a_quick_verification_proves_nothing_by_statistics() -> None:
-    assert judged([0.001, -0.002, 0.0], quick=True) == "too little to tell"
+    assert judged([0.001, -0.002, 0.0], quick=True) == "too few runs to tell"
     assert pruning.verdict(LEARNT, LEARNT, Equivalence(6, 0.02, 0.001), True) == (
-        "too little to tell"
+        "too few runs to tell"
     )
 
 
@@ -135,7 +135,7 @@ def agreement(
     [
         (agreement(tau=1.0, kept=1.0), "holds", "holds"),
         (agreement(), "holds", "does not hold"),
-        (agreement(swapped=1, spread=1e-7), "holds but for rounding", "does not hold"),
+        (agreement(swapped=1, spread=1e-7), "holds up to rounding", "does not hold"),
         (agreement(swapped=1, spread=0.1), "does not hold", "does not hold"),
     ],
 )
@@ -173,14 +173,14 @@ def truths(correlated: float, seeds: int = 6) -> dict[tuple[str, int], Measureme
 
 def test_a_score_that_follows_the_truth_is_found_and_one_that_does_not_is_not() -> None:
     tracks, full = truth.rows(results(truths(2.0)))
-    assert tracks.verdict.endswith("and follows which way (ΔL)")
+    assert tracks.verdict.endswith("and in which direction (ΔL)")
     assert tracks.numbers["rho_reduced"] > 0.7
     assert tracks.numbers["rho_repeated"] > 0.5
-    assert full.verdict == "reduced scoring is nearer to the truth (paired t)"
+    assert full.verdict == "reduced scoring is closer to the truth (paired t)"
     noise, both = truth.rows(results(truths(0.0)))
     assert noise.verdict == (
         "reduced scoring is not shown to follow how much zeroing changes the loss (|ΔL|); "
-        "which way (ΔL) is not shown"
+        "the direction (ΔL) is not shown"
     )
     assert both.verdict == "not shown to differ"
 
@@ -189,17 +189,17 @@ def test_a_score_can_follow_how_much_without_following_which_way() -> None:
     found = truth.tracks_verdict(Correlation(6, 0.0, -0.1, 0.1), Correlation(6, 0.7, 0.6, 0.8))
     assert found == (
         "reduced scoring follows how much zeroing changes the loss (|ΔL|); "
-        "which way (ΔL) is not shown"
+        "the direction (ΔL) is not shown"
     )
     against = truth.tracks_verdict(Correlation(6, -0.2, -0.3, -0.1), Correlation(6, 0.7, 0.6, 0.8))
-    assert against.endswith("and ranks against which way (ΔL)")
-    assert truth.tracks_verdict(Correlation(1, 0.5), Correlation(1, 0.5)) == "too little to tell"
+    assert against.endswith("but ranks against the direction (ΔL)")
+    assert truth.tracks_verdict(Correlation(1, 0.5), Correlation(1, 0.5)) == "too few runs to tell"
 
 
 def test_a_quick_truth_is_too_little_to_tell() -> None:
     quick = replace(PLAN, quick=True)
     assert {row.verdict for row in truth.rows(results(truths(2.0, 2), quick))} == {
-        "too little to tell"
+        "too few runs to tell"
     }
 
 

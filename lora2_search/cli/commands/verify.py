@@ -36,7 +36,7 @@ def run_verify(
         ConfigError: Everything that is wrong with the settings, the model or the data.
         UserError: An unknown check, a folder that holds another verification or is in use, or the
             hub cannot be reached.
-        Interrupted: A signal came; the message says how to resume.
+        Interrupted: It was; says how to go on.
     """
     uri, begun = resolve_uri(tracking_uri), time.monotonic()
     plan = chosen_plan(
@@ -55,7 +55,7 @@ def run_verify(
     except KeyboardInterrupt as interrupt:
         raise Interrupted(
             signal_of(interrupt),
-            "the runs under way are lost, those that ended are kept: the same command resumes",
+            "unfinished runs are lost, finished ones are kept; the same command continues",
         ) from None
     _tell(plan, found, uri, time.monotonic() - begun, as_json)
 

@@ -48,25 +48,25 @@ def panels(results: Results) -> list[Panel]:
     made = [
         _lines_panel(
             "Overlap of the planes",
-            "cos²(uv, uUVv) through training, mean over matrices; bands hold all seeds.",
+            "cos²(uv, uUVv) during training, mean over matrices; the bands span all seeds.",
             plane_lines(results, lambda point: point.overlap),
             "overlap",
         ),
         _lines_panel(
             "Orthogonality of the outer plane",
-            "Mean ‖XᵀX − I‖ of u and v through training: what the regularisers act on.",
+            "Mean ‖XᵀX − I‖ of u and v during training: what the regularisers act on.",
             plane_lines(results, lambda point: point.errors["outer"]),
             "‖XᵀX − I‖",
         ),
         _lines_panel(
-            "Masks beside full scoring",
-            "Share of the budget that full scoring's mask keeps too, through unpruned runs.",
+            "Masks compared with full scoring",
+            "Share of the budget that full scoring's mask keeps as well, during unpruned runs.",
             agreement_lines(results, lambda pair: pair.kept),
-            "share kept too",
+            "share kept by both",
         ),
         _lines_panel(
-            "Rankings beside full scoring",
-            "Kendall's τ with full scoring over all singular values, through unpruned runs.",
+            "Rankings compared with full scoring",
+            "Kendall's τ with full scoring over all singular values, during unpruned runs.",
             agreement_lines(results, lambda pair: pair.tau),
             "τ",
         ),
@@ -167,9 +167,9 @@ def _truth_panel(results: Results) -> Panel | None:
     figure.update_layout(xaxis_title="Spearman's ρ", yaxis={"autorange": "reversed"})
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     return Panel(
-        "Scores against the truth",
-        "Mean over seeds with its 95 % t interval (Fisher's z). The last line is how far the truth "
-        "repeats itself on other sentences; a perfect score would reach about its square root.",
+        "Scores compared with the truth",
+        "Mean over seeds with its 95 % t interval (Fisher's z). The last line is the reliability "
+        "of the truth on other sentences; a perfect score would reach about its square root.",
         figure,
     )
 
@@ -219,7 +219,7 @@ def _scores_panel(results: Results) -> Panel | None:
     if not all(arms.values()) or "pruning" not in results.plan.checks:
         return None
     figure = _by_seed(arms)
-    return Panel("Pruned and unpruned by seed", "Test score; a line is a seed.", figure)
+    return Panel("Pruned and unpruned by seed", "Test score, one line per seed.", figure)
 
 
 def _by_seed(arms: dict[str, dict[int, float]]) -> Figure:

@@ -12,7 +12,7 @@ from ...training import commit, versions
 from ..plan import Plan
 from ..results import Results
 from .figures import panels
-from .rows import FAILS, Row
+from .rows import FAILS, TOO_LITTLE, Row
 
 PAGE_FILE = "verification.html"
 
@@ -40,15 +40,15 @@ def _head(plan: Plan) -> str:
     config = plan.config
     seeds = f"{len(plan.seeds)} seeds ({plan.seeds[0]} to {plan.seeds[-1]})"
     quick = (
-        "<p class='note'>A quick form: too few seeds and steps for any claim that needs "
-        "statistics. Such rows say “too little to tell”.</p>"
+        "<p class='note'>A quick verification: too few seeds and steps for any claim that needs "
+        f"statistics. Such rows say “{TOO_LITTLE}”.</p>"
         if plan.quick
         else ""
     )
     return (
         f"<h1>Verification {escape(plan.name)}</h1><p class='soft'>Task {escape(config.task)}, "
         f"model {escape(config.model.name_or_path)}, {escape(seeds)}. Every row was measured "
-        f"here; margins and limits were fixed before.</p>{quick}"
+        f"on this machine; margins and limits were fixed beforehand.</p>{quick}"
     )
 
 

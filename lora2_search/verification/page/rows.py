@@ -12,7 +12,7 @@ from ...store import reading, stored_json, write_json, write_text
 UNTRAINED = "not trained enough to tell"
 
 
-TOO_LITTLE = "too little to tell"
+TOO_LITTLE = "too few runs to tell"
 
 
 HOLDS = "holds"
@@ -21,7 +21,7 @@ HOLDS = "holds"
 FAILS = "does not hold"
 
 
-MEASURED = "measured, no claim to judge"
+MEASURED = "measured; no claim to judge"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_rows(folder: Path) -> list[Row]:
     Raises:
         Damaged: The file of the rows cannot be read.
     """
-    path, remedy = folder / ROWS_FILE, "the same `verify` command writes it anew"
+    path, remedy = folder / ROWS_FILE, "the same `verify` command writes it again"
     rows = stored_json(path, remedy, kind=list) or []
     with reading(path, remedy):
         return [Row(**row) for row in rows]

@@ -34,14 +34,15 @@ def rows(results: Results) -> list[Row]:
             "compress",
             "A pruned adapter is exactly a plain LoRA of width min(k, kept rank) per matrix",
             "not published",
-            f"logits differ by at most {worst['compressed_own']:.1e} relative, in float64 "
-            f"{worst['compressed_float64']:.1e}, cut only {worst['pruned_own']:.1e}; trained "
-            f"{count(counts['trained'])}, kept {count(counts['kept'])}, compressed "
-            f"{count(counts['compressed'])} ({share:.0%} of trained; {len(found)} seeds)",
+            f"relative difference of the logits: at most {worst['compressed_own']:.1e}, "
+            f"{worst['compressed_float64']:.1e} in float64, {worst['pruned_own']:.1e} after "
+            f"cutting alone; parameters: {count(counts['trained'])} trained, "
+            f"{count(counts['kept'])} kept, {count(counts['compressed'])} compressed "
+            f"({share:.0%} of those trained; {len(found)} seeds)",
             HOLDS if near and counted else FAILS,
-            "Counts are of the adapter alone, the head apart. Cutting zeroed ranks frees little, "
-            "because u and v stay; the plain LoRA holds "
-            f"{'as many weights as were counted' if counted else 'another number of weights'}.",
+            "The counts cover the adapter without the head. Cutting zeroed ranks frees little, "
+            f"because u and v stay. The plain LoRA {'holds' if counted else 'does not hold'} as "
+            "many weights as were counted.",
             {**worst, **counts},
         )
     ]

@@ -39,17 +39,18 @@ def _angles(found: Mapping[int, PlanesResult]) -> Row:
     largest = max(point.angle for point in points)
     contrasts = [point.contrast for point in points if point.contrast is not None]
     contrast = mean(contrasts) if contrasts else None
-    beside = "" if contrast is None else f"; between the u of two matrices {contrast:.1f}°"
+    beside = "" if contrast is None else f"; between the u of two matrices: {contrast:.1f}°"
     return Row(
         "planes",
-        "The two planes are orthogonal to each other as subspaces",
+        "The two planes are orthogonal subspaces",
         "“two sets of low-rank matrices on mutually orthogonal planes”",
-        f"largest principal angle between col(uU) and col(u), rows likewise, at all steps: "
-        f"{largest:.1g}°{beside} ({len(found)} seeds, {len(points)} looks)",
+        f"largest principal angle between col(uU) and col(u), likewise for the rows, over all "
+        f"steps: {largest:.1g}°{beside} ({len(found)} seeds, {len(points)} measurements)",
         FAILS if largest < _NONE else MEASURED,
-        "col(uU) lies inside col(u) whatever is trained, so the planes never part, with or "
-        "without regularisers. It does not say that the two products uv and uUVv point alike: "
-        "that is the overlap below, which is our definition, as uv and UV have different shapes.",
+        "col(uU) lies inside col(u) whatever is trained, so the planes never separate, with or "
+        "without regularisers. The products uv and uUVv may still point in different directions: "
+        "the next row measures their overlap. That is our definition, because uv and UV have "
+        "different shapes.",
         defined({"largest_angle_degrees": largest, "contrast_degrees": contrast}),
     )
 
@@ -66,16 +67,16 @@ def _overlap(found: _ByArm, results: Results) -> Row:
     crossed = paired([ends["cross"][s] - ends["unpruned"][s] for s in cross])
     return Row(
         "planes",
-        "Dual regularisation lowers the overlap of uv with UV",
+        "Dual regularisation lowers the overlap of uv and UV",
         "“dual regularization to minimize overlap”",
         f"cos²(uv, uUVv), mean over matrices: "
-        f"{'–' if start is None else f'{start:.4f}'} at the start; at the end {told}; "
-        f"regularised − γ = 0: {_difference(test)}; with γ_cross − without: "
+        f"{'–' if start is None else f'{start:.4f}'} at the start; at the end: {told}; "
+        f"regularised minus γ = 0: {_difference(test)}; γ_cross = 1 minus regularised: "
         f"{_difference(crossed)}",
         _overlap_verdict(test, results.plan.quick),
-        "Each factor is regularised towards orthonormal columns, not the planes against each "
-        "other; γ_cross is the term that the published code computes and does not use. The overlap "
-        "is no property of ΔW (see the sign flips), and says nothing about scores.",
+        "The regularisers push the columns of each factor towards orthonormality; they do not push "
+        "the planes apart. γ_cross is the term that the published code computes but does not use. "
+        "The overlap is not a property of ΔW (see the sign flips) and says nothing about scores.",
         defined(
             {
                 "overlap_start": start,
@@ -93,7 +94,7 @@ def _overlap_verdict(test: Paired, quick: bool) -> str:
     if quick:
         return TOO_LITTLE
     if test.p is None:
-        return f"not told: {test.note}"
+        return f"undecided: {test.note}"
     if test.p > LEVEL:
         return "not shown to differ"
     lower = (test.mean or 0.0) < 0
@@ -106,12 +107,12 @@ def _with_increment(found: _ByArm) -> Row:
     told = ", ".join(f"{_ARMS[arm]} {value:.4f}" for arm, value in means.items())
     return Row(
         "planes",
-        "How much of ΔW points along uv",
+        "How much of ΔW lies along uv",
         "not published",
         f"cos²(uv, ΔW) at the end, mean over matrices: {told or 'undefined'}",
         MEASURED,
-        "1 would say that ΔW is a multiple of uv. λ and the inner plane decide what ΔW is inside "
-        "the space that u and v open; a small number says only that they do not leave it as it is.",
+        "A value of 1 would mean that ΔW is a multiple of uv. λ and the inner plane decide where "
+        "ΔW lies in the space that u and v span; a small value says only that ΔW is far from uv.",
         {f"with_increment_{arm}": value for arm, value in means.items()},
     )
 
@@ -135,7 +136,7 @@ def _errors(found: _ByArm) -> Row:
         f"mean ‖XᵀX − I‖ at the end: {'; '.join(told)} (start: "
         f"{', '.join(f'{plane} {error:.3f}' for plane, error in first.items())})",
         MEASURED,
-        "0 is orthonormal. This is what the regularisers do act on: columns within one factor. "
+        "0 means orthonormal. This is what the regularisers act on: the columns within one factor. "
         "It is not orthogonality between the two sets.",
         numbers,
     )
@@ -149,13 +150,13 @@ def _flips(found: _ByArm) -> Row:
     free = increment == 0 and largest > 0
     return Row(
         "planes",
-        "The overlap of the planes is a property of the increment",
+        "The overlap of the planes is a property of ΔW",
         "not published",
-        f"flipping column i of U and λᵢ: ΔW changes by {increment:.1g}, the overlap by {moved:.4f} "
-        f"on average and {largest:.3f} at most ({sum(f.flips for f in flips):,} flips)",
+        f"flipping column i of U together with λᵢ changes ΔW by {increment:.1g} and the overlap by "
+        f"{moved:.4f} on average, {largest:.3f} at most ({sum(f.flips for f in flips):,} flips)",
         FAILS if free else MEASURED,
-        "The same ΔW can be written with other overlaps, so a small overlap is a property of the "
-        "way it is written, not of what the adapter computes. Training may still go differently.",
+        "The same ΔW can be written with other overlaps. A small overlap therefore describes the "
+        "factorisation, not what the adapter computes. Training may still proceed differently.",
         {"increment_change": increment, "overlap_change_mean": moved, "overlap_change": largest},
     )
 

@@ -37,17 +37,17 @@ def _within(points: list[AgreementPoint]) -> Row:
     if swapped == 0 and kept == 1:
         verdict = HOLDS
     else:
-        verdict = "holds but for rounding" if offset <= _ROUNDING else FAILS
+        verdict = "holds up to rounding" if offset <= _ROUNDING else FAILS
     return Row(
         "ranking",
-        "Leaving u and v out of the score changes no ranking inside a matrix",
+        "Leaving u and v out of the score changes no ranking within a matrix",
         _QUOTE,
-        f"{swapped} of {pairs:,} pairs stand in another order; masks with a budget for each matrix "
-        f"keep {kept:.0%} of the same; the left-out part is the same for all i to {offset:.0e} "
-        "relative",
+        f"{swapped} of {pairs:,} pairs change order; masks with a budget per matrix keep "
+        f"{kept:.0%} of the same values; the part left out is the same for all i, "
+        f"to {offset:.0e} relative",
         verdict,
-        "It must hold: mean s(u) + mean s(v) is one number for all i of a matrix. It settles the "
-        "choice only where every matrix has a budget of its own, which is not the published rule.",
+        "This must hold: mean s(u) + mean s(v) is one number for all i of a matrix. It settles the "
+        "choice only where each matrix has its own budget, which is not the published rule.",
         {"swapped": swapped, "pairs": pairs, "kept_per_matrix": kept, "offset_spread": offset},
     )
 
@@ -68,8 +68,8 @@ def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
             f"kept_least_{arm}": min(kept),
         }
         told.append(
-            f"{arm} runs: τ {mean(taus):.2f} (least {min(taus):.2f}), masks share {mean(kept):.0%} "
-            f"(least {min(kept):.0%})"
+            f"{arm} runs: τ {mean(taus):.2f} (lowest {min(taus):.2f}), masks share "
+            f"{mean(kept):.0%} (lowest {min(kept):.0%})"
         )
     same = all(v == 1 for name, v in numbers.items() if "least" in name)
     ratios = [
@@ -82,12 +82,12 @@ def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
     numbers["offset_to_score"] = mean(ratios) if ratios else 0.0
     return Row(
         "ranking",
-        "… and none across the matrices that share one budget",
+        "… and none across matrices that share one budget",
         _QUOTE,
-        f"{'; '.join(told)}; the left-out parts differ between matrices by "
+        f"{'; '.join(told)}; the parts left out differ between matrices by "
         f"{numbers['offset_to_score']:.2f} of the reduced score's own spread",
         HOLDS if same else FAILS,
-        "The budget is shared, so the left-out parts, which differ from matrix to matrix, decide "
-        "with. That masks differ does not say which of them is better: see the truth.",
+        "The budget is shared, so the parts left out, which differ between matrices, affect the "
+        "choice. That the masks differ does not say which is better: see the truth.",
         numbers,
     )

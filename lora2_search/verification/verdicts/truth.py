@@ -11,8 +11,8 @@ from ..page.rows import MEASURED, TOO_LITTLE, Row, defined, mean
 from ..results import Results
 
 _TRUTH = (
-    "The truth: the change of the mean loss on {sentences} validation sentences when one λᵢ is set "
-    "to 0 and everything else is kept (dropout off), for every λᵢ of unpruned runs. "
+    "The truth is the change of the mean loss on {sentences} validation sentences when one λᵢ is "
+    "set to 0 and everything else is kept (dropout off), for every λᵢ of unpruned runs. "
 )
 
 
@@ -73,15 +73,15 @@ def _tracks(
         "The score finds the singular values that matter",
         "“pruning less important singular values”; no comparison with the truth is published",
         f"Spearman's ρ with ΔL: {told} (95 % t intervals of Fisher's z over {len(found)} seeds); "
-        f"with |ΔL|: {sizes}; the truth repeats itself by "
+        f"with |ΔL|: {sizes}; reliability of the truth itself: "
         f"{means['repeated']['signed'].words} and {means['repeated']['size'].words}",
         TOO_LITTLE if quick else tracks_verdict(**means["reduced"]),
         _TRUTH.format(sentences=first.sentences)
-        + f"At {len(first.points)} step(s) of each run; {mean(helps):.0%} of ΔL are below 0 "
-        f"(zeroing helps); {seconds:.0f} s a step. A score is never negative, so it can follow "
-        "|ΔL| better than ΔL. One at a time: it does not say what zeroing "
-        "many together does, nor what training afterwards repairs. Intervals are not corrected "
-        "for their number.",
+        + f"It was measured at {len(first.points)} step(s) of each run, in {seconds:.0f} s per "
+        f"step; {mean(helps):.0%} of the ΔL are below 0 (zeroing helps). A score is never "
+        "negative, so it can follow |ΔL| better than ΔL. Each λᵢ is zeroed alone: this says "
+        "nothing about zeroing many together, or about what later training repairs. The intervals "
+        "are not corrected for multiple testing.",
         defined(
             {
                 **{f"rho_{name}": kinds["signed"].mean for name, kinds in means.items()},
@@ -104,10 +104,10 @@ def tracks_verdict(signed: Correlation, size: Correlation) -> str:
     shown = "follows" if size.low > 0 else "is not shown to follow"
     how_much = f"reduced scoring {shown} how much zeroing changes the loss (|ΔL|)"
     if signed.low > 0:
-        return f"{how_much}, and follows which way (ΔL)"
+        return f"{how_much} and in which direction (ΔL)"
     if signed.high < 0:
-        return f"{how_much}, and ranks against which way (ΔL)"
-    return f"{how_much}; which way (ΔL) is not shown"
+        return f"{how_much} but ranks against the direction (ΔL)"
+    return f"{how_much}; the direction (ΔL) is not shown"
 
 
 def _full(
@@ -126,16 +126,17 @@ def _full(
     verdict = MEASURED if test.p is None else "not shown to differ"
     if rejects(test.p):
         better = "full" if (test.mean or 0.0) > 0 else "reduced"
-        verdict = f"{better} scoring is nearer to the truth (paired t)"
+        verdict = f"{better} scoring is closer to the truth (paired t)"
     return Row(
         "truth",
-        "Leaving u and v out loses nothing of the truth",
+        "Leaving u and v out of the score takes it no further from the truth",
         "“without affecting pruning decisions”",
-        f"ρ of full − ρ of reduced: {'–' if test.mean is None else f'{test.mean:+.3f}'} "
-        f"(95 % t interval {span}, p {p_value(test.p)}, n = {test.n} seeds)",
+        "ρ of full minus ρ of reduced scoring: "
+        f"{'–' if test.mean is None else f'{test.mean:+.3f}'} (95 % t interval {span}, "
+        f"p {p_value(test.p)}, n = {test.n} seeds)",
         TOO_LITTLE if quick else verdict,
-        "Paired by seed: both scores see the same runs. No margin of equality was named for a "
-        "correlation, so a difference that is not shown may still be as large as the interval.",
+        "Paired by seed: both scorings see the same runs. No equivalence margin was fixed for a "
+        "correlation, so a difference as large as the interval allows remains possible.",
         defined({"full_minus_reduced": test.mean, "p": test.p}),
     )
 
