@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lora2_search.stats.correlation import Correlation
 from lora2_search.stats.equivalence import Equivalence, tost
+from lora2_search.stats.result import TestResult
 from lora2_search.stats.significance import Paired, paired
 from lora2_search.verification.page.rows import Row
 from lora2_search.verification.plan import Plan, chosen_plan
@@ -53,12 +53,12 @@ def test_without_a_learnt_adapter_there_is_no_verdict_on_pruning() -> None:
     assert judged(equal, paired([-0.1, -0.11, -0.12, -0.1, -0.1, -0.1])) == (
         "not trained enough to tell"
     )
-    assert judged(equal, Paired(1, 0.1)) == "not trained enough to tell"
+    assert judged(equal, Paired(n=1, estimate=0.1)) == "not trained enough to tell"
 
 
 def test_a_quick_verification_proves_nothing_by_statistics() -> None:
     assert judged([0.001, -0.002, 0.0], quick=True) == "too little to tell"
-    assert pruning.verdict(LEARNT, LEARNT, Equivalence(6, 0.02, 0.001), True) == (
+    assert pruning.verdict(LEARNT, LEARNT, Equivalence(n=6, margin=0.02, p=0.001), True) == (
         "too little to tell"
     )
 
@@ -182,15 +182,19 @@ def test_a_score_that_follows_the_truth_is_found_and_one_that_does_not_is_not() 
     assert both.verdict == "not shown to differ"
 
 
+def rho(estimate: float, low: float | None = None, high: float | None = None) -> TestResult:
+    return TestResult(estimate=estimate, low=low, high=high)
+
+
 def test_a_score_can_follow_how_much_without_following_which_way() -> None:
-    found = truth.tracks_verdict(Correlation(6, 0.0, -0.1, 0.1), Correlation(6, 0.7, 0.6, 0.8))
+    found = truth.tracks_verdict(rho(0.0, -0.1, 0.1), rho(0.7, 0.6, 0.8))
     assert found == (
         "reduced scoring follows how much zeroing changes the loss (|ΔL|); "
         "which way (ΔL) is not shown"
     )
-    against = truth.tracks_verdict(Correlation(6, -0.2, -0.3, -0.1), Correlation(6, 0.7, 0.6, 0.8))
+    against = truth.tracks_verdict(rho(-0.2, -0.3, -0.1), rho(0.7, 0.6, 0.8))
     assert against.endswith("and ranks against which way (ΔL)")
-    assert truth.tracks_verdict(Correlation(1, 0.5), Correlation(1, 0.5)) == "too little to tell"
+    assert truth.tracks_verdict(rho(0.5), rho(0.5)) == "too little to tell"
 
 
 def test_a_quick_truth_is_too_little_to_tell() -> None:

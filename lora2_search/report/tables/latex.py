@@ -121,7 +121,7 @@ def effects_table(analysis: Analysis) -> str:
         rows.append(
             {
                 "comparison": item.name,
-                "difference": signed(test.mean, metric),
+                "difference": signed(test.estimate, metric),
                 "95 % interval": interval(test.low, test.high, metric),
                 "p": p_value(test.p),
                 "p (Holm)": p_value(item.paired_holm),
@@ -159,7 +159,7 @@ def _better(analysis: Analysis) -> set[str]:
         for item in analysis.family
         if item.reference == BASE
         and item.arm
-        and (item.paired.mean or 0.0) > 0
+        and (item.paired.estimate or 0.0) > 0
         and _stands(analysis, item)
     }
 
