@@ -30,7 +30,7 @@ _PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def opened(
+def open_study(
     folder: Path, name: str, *, shared: bool = False
 ) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
     """Open the Optuna study of a folder to run it, made if absent; larger values are better.

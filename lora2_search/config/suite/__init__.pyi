@@ -6,13 +6,13 @@ from .schema import SUITE_FILE as SUITE_FILE
 from .schema import TUNING_FOLDER as TUNING_FOLDER
 from .schema import Suite as Suite
 from .schema import as_grown as as_grown
-from .schema import begun_anew as begun_anew
 from .schema import load_suite as load_suite
 from .schema import refuse_written as refuse_written
 from .schema import suite_source as suite_source
 from .schema import typed_suite as typed_suite
 from .schema import validate_suite as validate_suite
 from .schema import with_more_seeds as with_more_seeds
+from .schema import without_history as without_history
 from .stored import on_task as on_task
 from .stored import stored_suite as stored_suite
 from .terms import BASE as BASE
