@@ -123,9 +123,6 @@ def leading_directions(weight: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return u[:, :count], v[:count]
 
 
-_PLAIN: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}
-
-
 class Lora2Layer(BaseTunerLayer):
     """The factors of one adapted matrix, for any number of adapters.
 
@@ -167,7 +164,9 @@ class Lora2Layer(BaseTunerLayer):
         shapes = factor_shapes(self.out_features, self.in_features, config.widths, rank)
         self.lora2_u[adapter_name], self.lora2_v[adapter_name] = map(_to_be_filled, shapes)
         # Device and dtype said outright: the caller may build its model under other defaults.
-        self.lora2_lambda[adapter_name] = nn.Parameter(torch.zeros(rank, **_PLAIN))
+        self.lora2_lambda[adapter_name] = nn.Parameter(
+            torch.zeros(rank, device="cpu", dtype=torch.float32)
+        )
         if not self._is_meta(adapter_name):
             self._start(adapter_name, config, module_name)
         self.lora2_dropout[adapter_name] = (
@@ -302,4 +301,5 @@ class Linear(nn.Module, Lora2Layer):
 
 
 def _to_be_filled(shapes: list[tuple[int, int]]) -> nn.ParameterList:
-    return nn.ParameterList(nn.Parameter(torch.empty(shape, **_PLAIN)) for shape in shapes)
+    empty = (torch.empty(shape, device="cpu", dtype=torch.float32) for shape in shapes)
+    return nn.ParameterList(nn.Parameter(values) for values in empty)

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..stats import ByTask, Estimate, improvement, middle, middle_difference, paired
+from ..stats import (
+    ByTask,
+    OverTasks,
+    interquartile_difference,
+    interquartile_mean,
+    paired,
+    probability_of_improvement,
+)
 from .comparison import Analysis
 
 
@@ -53,9 +60,9 @@ class Overall:
         left_out: Tasks on which the base is not shown to beat head-only, so nothing can be told.
     """
 
-    arms: Mapping[str, Estimate]
-    differences: Mapping[str, Estimate]
-    improvements: Mapping[str, Estimate]
+    arms: Mapping[str, OverTasks]
+    differences: Mapping[str, OverTasks]
+    improvements: Mapping[str, OverTasks]
     metrics: Mapping[str, str]
     left_out: tuple[str, ...] = ()
 
@@ -76,7 +83,7 @@ def overall(analyses: Mapping[str, Analysis]) -> Overall:
             found.append(np.array([ours[seed] for seed in seeds], dtype=float))
         return found
 
-    arms = {name: middle(of(name)) for name in names}
+    arms = {name: interquartile_mean(of(name)) for name in names}
     pairs = {
         item.name: (item.arm, item.reference)
         for analysis in analyses.values()
@@ -84,13 +91,15 @@ def overall(analyses: Mapping[str, Analysis]) -> Overall:
         if item.arm
     }
     differences = {
-        name: middle_difference(of(arm, other), of(other, arm))
+        name: interquartile_difference(of(arm, other), of(other, arm))
         for name, (arm, other) in pairs.items()
     }
-    improvements = {name: improvement(of(*pair), of(*pair[::-1])) for name, pair in pairs.items()}
+    improvements = {
+        name: probability_of_improvement(of(*pair), of(*pair[::-1])) for name, pair in pairs.items()
+    }
     metrics = {task: item.suite.metric for task, item in analyses.items()}
     return Overall(_known(arms), _known(differences), _known(improvements), metrics, left_out)
 
 
-def _known(found: Mapping[str, Estimate | None]) -> dict[str, Estimate]:
+def _known(found: Mapping[str, OverTasks | None]) -> dict[str, OverTasks]:
     return {name: estimate for name, estimate in found.items() if estimate is not None}

@@ -105,7 +105,7 @@ class Analysis:
         """Whether the base beats head-only by test; ``None`` where no test could be made."""
         if self.floor is None or self.floor.paired.p is None:
             return None
-        return self.floor.differs and (self.floor.paired.mean or 0.0) > 0
+        return self.floor.differs and (self.floor.paired.estimate or 0.0) > 0
 
     @property
     def told(self) -> bool:
@@ -191,7 +191,7 @@ def _new_sentences(
 ) -> Crossed:
     common = common_predictions(scores, weights, seeds)
     if isinstance(common, str):
-        return Crossed(0, 0, note=common)
+        return Crossed(note=common)
     if suite.metric == "accuracy":
         return crossed(correctness_contrasts(common, weights))
     contrast = score_contrast(common, weights, suite.metric, suite.classes)

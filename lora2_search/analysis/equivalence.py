@@ -109,12 +109,12 @@ def _same_sentences(
 ) -> Equivalence:
     common = common_predictions(scores, weights, seeds)
     if isinstance(common, str):
-        return Equivalence(0, margin, note=common)
+        return Equivalence(margin=margin, note=common)
     if suite.metric == "accuracy":
         return tost_crossed(crossed(correctness_contrasts(common, weights)), margin)
     rows, columns = common.shape
     if note := too_few(rows, columns):
-        return Equivalence(rows, margin, note=note)
+        return Equivalence(n=rows, margin=margin, note=note)
     contrast = score_contrast(common, weights, suite.metric, suite.classes)
     return tost_draws(pigeonhole_draws(contrast, rows, columns), rows, margin)
 

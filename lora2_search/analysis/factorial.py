@@ -130,10 +130,12 @@ def effects(analysis: Analysis) -> list[Effect]:
 def _effect(
     name: str, kind: Kind, test: Paired, p: float | None, margins: Mapping[str, float]
 ) -> dict[str, Effect]:
-    if test.mean is None or test.low is None or test.high is None:
+    if test.estimate is None or test.low is None or test.high is None:
         return {}
     margin = margins.get(name)
-    return {name: Effect(name, kind, test.mean, test.low, test.high, rejects(p), margin, test.n)}
+    return {
+        name: Effect(name, kind, test.estimate, test.low, test.high, rejects(p), margin, test.n)
+    }
 
 
 Levels = Mapping[str, str]
@@ -177,9 +179,9 @@ def interactions(analysis: Analysis) -> list[Interaction]:
 
 def reaches(test: Paired) -> tuple[float, float]:
     """Return how far an interval reaches below and above its mean; 0 where there is none."""
-    if test.mean is None or test.low is None or test.high is None:
+    if test.estimate is None or test.low is None or test.high is None:
         return 0.0, 0.0
-    return test.mean - test.low, test.high - test.mean
+    return test.estimate - test.low, test.high - test.estimate
 
 
 def _means(

@@ -89,14 +89,14 @@ def paired_at(looks: Looks, test: Callable[[Sequence[int]], Paired]) -> Paired:
     """
     found = [test(seeds) for seeds in looks.seeds]
     if not found:
-        return Paired(0, note=_NO_LOOK)
+        return Paired(note=_NO_LOOK)
     last, counts = found[-1], [item.n for item in found]
     if last.p is None:
         return last
     low, high = last.low, last.high
-    if last.mean is not None and last.sd:
+    if last.estimate is not None and last.sd:
         half = _reach(counts, looks.most, last.n - 1, 2) * last.sd / last.n**0.5
-        low, high = last.mean - half, last.mean + half
+        low, high = last.estimate - half, last.estimate + half
     return replace(
         last,
         low=low,
@@ -116,13 +116,13 @@ def crossed_at(looks: Looks, test: Callable[[Sequence[int]], Crossed]) -> Crosse
     """
     found = [test(seeds) for seeds in looks.seeds]
     if not found:
-        return Crossed(0, 0, note=_NO_LOOK)
-    last, counts = found[-1], [item.seeds for item in found]
+        return Crossed(note=_NO_LOOK)
+    last, counts = found[-1], [item.n for item in found]
     p = None if last.p is None else repeated_p([item.p for item in found], counts, looks.most)
-    if last.mean is None or last.error is None or last.df is None:
+    if last.estimate is None or last.error is None or last.df is None:
         return replace(last, p=p)
     half = _reach(counts, looks.most, last.df, 2) * last.error
-    return replace(last, low=last.mean - half, high=last.mean + half, p=p)
+    return replace(last, low=last.estimate - half, high=last.estimate + half, p=p)
 
 
 def equivalence_at(looks: Looks, test: Callable[[Sequence[int]], Equivalence]) -> Equivalence:
@@ -132,7 +132,7 @@ def equivalence_at(looks: Looks, test: Callable[[Sequence[int]], Equivalence]) -
     """
     found = [test(seeds) for seeds in looks.seeds]
     if not found:
-        return Equivalence(0, 0.0, note=_NO_LOOK)
+        return Equivalence(note=_NO_LOOK)
     last = found[-1]
     if last.p is None:
         return last
@@ -231,7 +231,7 @@ def _seen(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
             decision = "different"
         elif told and claim is not None and claim.shown:
             decision = "equivalent"
-        yield item.name, Decision(decision, item.paired.mean, item.paired_holm)
+        yield item.name, Decision(decision, item.paired.estimate, item.paired_holm)
     for claim in equal.values():
         decision = "equivalent" if told and claim.shown else "undecided"
-        yield claim.name, Decision(decision, claim.paired.mean, claim.on_this_set_holm)
+        yield claim.name, Decision(decision, claim.paired.estimate, claim.on_this_set_holm)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .result import TestResult
 from .significance import LEVEL
 
 
 def expected_best(scores: Sequence[float]) -> list[float]:
     """Return the expected highest of n scores for n = 1 … N, from N scores that were seen.
 
-    Dodge et al. 2019, "Show Your Work", equation 4: with the empirical distribution F of the
-    validation scores, each trial drawn from it alone,
+    Dodge et al. 2019, "Show Your Work", EMNLP, 2185, equation 4: with the empirical distribution F
+    of the validation scores, each trial drawn from it alone,
 
         E[max of n] = Σ v · (F(v)ⁿ − F(v⁻)ⁿ)      over the sorted scores v
 
@@ -45,26 +46,24 @@ ByTask = Sequence[Array]
 REPEATS = 2_000
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A number over tasks × seeds.
+STRATIFIED = "stratified bootstrap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverTasks(TestResult):
+    """A number over tasks × seeds; ``n`` is the fewest seeds that a task has.
+
+    The interval is the percentile interval of a bootstrap that draws seeds within each task
+    (Agarwal et al. 2021, NeurIPS 34); there is none below two seeds a task.
 
     Attributes:
-        value: The number.
-        low: Lower end of its 95 % stratified bootstrap interval; ``None`` below two seeds a task.
-        high: Upper end of it.
         tasks: Tasks that it is over.
-        seeds: Fewest seeds that a task has.
     """
 
-    value: float
-    low: float | None
-    high: float | None
-    tasks: int
-    seeds: int
+    tasks: int = 0
 
 
-def interquartile_mean(scores: Array) -> float:
+def trimmed_mean(scores: Array) -> float:
     """Return the mean of the middle half: a quarter of the runs is cut off at either end.
 
     ``floor(n / 4)`` values are cut at each end, as scipy's ``trim_mean`` does.
@@ -74,14 +73,20 @@ def interquartile_mean(scores: Array) -> float:
     return float(ordered[cut : len(ordered) - cut].mean())
 
 
-def probability_of_improvement(ours: Array, theirs: Array) -> float:
-    """Return how often a run of ours beats one of theirs, over all pairs; ties count half."""
+def share_of_wins(ours: Array, theirs: Array) -> float:
+    """Return how often a run of ours beats one of theirs, over all pairs; ties count half.
+
+    This is U / (n m) of Mann & Whitney (1947, Ann. Math. Stat. 18, 50).
+    """
     above = np.sign(ours[:, None] - theirs[None, :])
     return float((above + 1).mean() / 2)
 
 
-def middle(scores: ByTask) -> Estimate | None:
+def interquartile_mean(scores: ByTask) -> OverTasks | None:
     """Return the interquartile mean over the runs of all tasks; ``None`` without a run.
+
+    Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+    NeurIPS 34.
 
     Args:
         scores: Scores by task, higher is better, ``[tasks][seeds]``.
@@ -91,12 +96,12 @@ def middle(scores: ByTask) -> Estimate | None:
         return None
 
     def once(draw: Callable[[int], NDArray[np.int64]]) -> float:
-        return interquartile_mean(np.concatenate([values[draw(len(values))] for values in there]))
+        return trimmed_mean(np.concatenate([values[draw(len(values))] for values in there]))
 
     return _estimated(once, [len(values) for values in there])
 
 
-def middle_difference(ours: ByTask, theirs: ByTask) -> Estimate | None:
+def interquartile_difference(ours: ByTask, theirs: ByTask) -> OverTasks | None:
     """Return the difference of two interquartile means; seeds stay paired in the bootstrap.
 
     Args:
@@ -111,13 +116,15 @@ def middle_difference(ours: ByTask, theirs: ByTask) -> Estimate | None:
         rows = [draw(len(a)) for a, _ in there]
         first = np.concatenate([a[row] for (a, _), row in zip(there, rows, strict=True)])
         second = np.concatenate([b[row] for (_, b), row in zip(there, rows, strict=True)])
-        return interquartile_mean(first) - interquartile_mean(second)
+        return trimmed_mean(first) - trimmed_mean(second)
 
     return _estimated(once, [len(a) for a, _ in there])
 
 
-def improvement(ours: ByTask, theirs: ByTask) -> Estimate | None:
+def probability_of_improvement(ours: ByTask, theirs: ByTask) -> OverTasks | None:
     """Return the probability of improvement, averaged over tasks; ``None`` without a common task.
+
+    Agarwal et al. 2021, NeurIPS 34, section 4.3.
 
     Args:
         ours: Scores by task.
@@ -128,19 +135,19 @@ def improvement(ours: ByTask, theirs: ByTask) -> Estimate | None:
         return None
 
     def once(draw: Callable[[int], NDArray[np.int64]]) -> float:
-        found = [probability_of_improvement(a[draw(len(a))], b[draw(len(b))]) for a, b in there]
-        return float(np.mean(found))
+        return float(np.mean([share_of_wins(a[draw(len(a))], b[draw(len(b))]) for a, b in there]))
 
     return _estimated(once, [min(len(a), len(b)) for a, b in there])
 
 
 def _estimated(
     once: Callable[[Callable[[int], NDArray[np.int64]]], float], counts: Sequence[int]
-) -> Estimate:
-    value = once(np.arange)
-    if min(counts) < 2:
-        return Estimate(value, None, None, len(counts), min(counts))
+) -> OverTasks:
+    value, seeds, tasks = once(np.arange), min(counts), len(counts)
+    if seeds < 2:
+        note = "fewer than two seeds: no interval"
+        return OverTasks(estimate=value, n=seeds, tasks=tasks, method=STRATIFIED, note=note)
     generator = np.random.default_rng(0)
     drawn = [once(lambda n: generator.integers(n, size=n)) for _ in range(REPEATS)]
-    low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2])
-    return Estimate(value, float(low), float(high), len(counts), min(counts))
+    low, high = (float(end) for end in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
+    return OverTasks(estimate=value, low=low, high=high, n=seeds, tasks=tasks, method=STRATIFIED)

@@ -4,66 +4,51 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+
+from .result import TestResult
 
 # A correlation of exactly 1 has no Fisher z.
 _MOST = 1 - 1e-12
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """A mean correlation over seeds.
+FISHER_Z = "t of Fisher's z"
 
-    Attributes:
-        n: Seeds.
-        mean: Mean by Fisher's z; ``None`` where there is none.
-        low: Lower end of the 95 % t interval of z over seeds, turned back; ``None`` for one seed.
-        high: Upper end of it.
+
+def mean_correlation(values: Sequence[float | None]) -> TestResult:
+    """Average correlations of several seeds by Fisher's z; undefined ones are left out.
+
+    z = artanh r (Fisher 1921, Metron 1, 3) is averaged and turned back, and so are the ends of its
+    95 % t interval over seeds. No estimate without a defined one, no interval of a single one.
     """
-
-    n: int
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def words(self) -> str:
-        """``+0.31 (+0.20 to +0.41)``."""
-        if self.mean is None:
-            return "undefined"
-        if self.low is None or self.high is None:
-            return f"{self.mean:+.2f}"
-        return f"{self.mean:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
-
-
-def mean_correlation(values: Sequence[float | None]) -> Correlation:
-    """Average correlations of several seeds; undefined ones are left out."""
     defined = [value for value in values if value is not None and math.isfinite(value)]
     if not defined:
-        return Correlation(0)
+        return TestResult(method=FISHER_Z, note="no seed has a correlation")
     z = np.arctanh(np.clip(defined, -_MOST, _MOST))
     mean = float(np.tanh(z.mean()))
     if len(z) < 2:
-        return Correlation(1, mean)
+        return TestResult(estimate=mean, n=1, method=FISHER_Z, note="one seed: no interval")
     reach = float(stats.t.ppf(0.975, len(z) - 1)) * float(z.std(ddof=1)) / math.sqrt(len(z))
-    return Correlation(
-        len(z), mean, float(np.tanh(z.mean() - reach)), float(np.tanh(z.mean() + reach))
-    )
+    low, high = float(np.tanh(z.mean() - reach)), float(np.tanh(z.mean() + reach))
+    return TestResult(estimate=mean, low=low, high=high, n=len(z), method=FISHER_Z)
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Return Spearman's correlation; ``None`` where one side is constant."""
+    """Return Spearman's rank correlation; ``None`` where one side is constant.
+
+    Spearman 1904, Am. J. Psychol. 15, 72.
+    """
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
     return float(stats.spearmanr(one, other).statistic)
 
 
-def full_length(half: float | None) -> float | None:
-    """Return how reliable a whole is whose halves correlate by ``half`` (Spearman-Brown).
+def spearman_brown(half: float | None) -> float | None:
+    """Return how reliable a whole is whose halves correlate by ``half``.
 
+    The prophecy formula of Spearman (1910, Br. J. Psychol. 3, 271) and Brown (1910, ibid., 296).
     A negative value counts as 0: halves that contradict each other repeat nothing.
     """
     if half is None:

@@ -23,12 +23,15 @@ _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
 
 
 def paired_power(effect: float, seeds: int, level: float = LEVEL) -> float:
-    """Return the chance that the two-sided paired t test finds an effect (noncentral t).
+    """Return the chance that the two-sided paired t test finds an effect.
+
+    By the noncentral t distribution (Owen 1965, Biometrika 52, 437).
 
     Args:
         effect: True mean difference in standard deviations of the paired difference.
         seeds: Pairs.
-        level: Level of the one test: ``0.05 / m`` for m comparisons (Bonferroni).
+        level: Level of the one test: ``0.05 / m`` for m comparisons (Bonferroni; Dunn 1961, J. Am.
+            Stat. Assoc. 56, 52).
 
     Returns:
         Share of suites, 0 below two seeds.
@@ -49,7 +52,7 @@ def equivalence_power(
 
     The test rejects where ``|mean| ≤ margin - t s``, so its power is the mean, over the chi
     distribution of s (the estimated error), of the normal probability of that interval. This is
-    the exact power that Owen's Q gives too.
+    the exact power that Owen's Q gives too (Phillips 1990, J. Pharmacokinet. Biopharm. 18, 137).
 
     Args:
         margin: The margin.
@@ -138,13 +141,13 @@ class Reach:
 
 def reach(test: Paired, comparisons: int) -> Reach | None:
     """Return what ``test`` could have found, one of a family; ``None`` where it has no spread."""
-    if test.p is None or test.mean is None or not test.sd:
+    if test.p is None or test.estimate is None or not test.sd:
         return None
     level = LEVEL / max(comparisons, 1)
     found = detectable(test.sd, test.n, level)
     if found is None:
         return None
-    effect = abs(test.mean) / test.sd
+    effect = abs(test.estimate) / test.sd
     return Reach(found, seeds_for_difference(effect, level) if effect > 0 else None)
 
 

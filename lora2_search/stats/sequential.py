@@ -40,8 +40,9 @@ _LEVELS = np.geomspace(1e-7, 1.0, 50)
 def repeated_p(
     p_values: Sequence[float | None], seeds: Sequence[int], most: int, sides: int = 2
 ) -> float | None:
-    """Return the p value that looking several times leaves (Jennison & Turnbull 1984).
+    """Return the p value that looking several times leaves.
 
+    Jennison & Turnbull 1984, Control. Clin. Trials 5, 33.
     It is the smallest level at which the sequential test would have rejected at some look, so
     comparing it with 0.05, or correcting it by Holm (the group-sequential Holm procedure: Ye et
     al. 2013, Stat. Med. 32, 1112), keeps the error in spite of all the looks. More looks never

@@ -5,77 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-T, BCA = "t", "BCa"
-
-
-BOOTSTRAP_FROM = 20
-
-
-_RESAMPLES = 9_999
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An interval of a mean.
-
-    Attributes:
-        low: Lower end.
-        high: Upper end.
-        method: ``t`` or ``BCa``.
-    """
-
-    low: float
-    high: float
-    method: str
-
-
-def mean_interval(values: NDArray[np.float64], level: float) -> Interval:
-    """Return the interval of a mean that covers 1 - ``level``.
-
-    For normal differences BCa covers 0.81 instead of 0.95 at 5 pairs and 0.91 at 10, so below 20
-    pairs the t interval stands; from 20 the bias-corrected and accelerated bootstrap (Efron 1987;
-    9,999 resamples, fixed seed), which is not bound to normal differences.
-
-    Args:
-        values: At least two that are not all equal, ``[n]``.
-        level: One minus the coverage.
-    """
-    if len(values) >= BOOTSTRAP_FROM:
-        found = _bca(values, level)
-        if found is not None:
-            return found
-    reach = t_reach(values, level)
-    return Interval(float(values.mean()) - reach, float(values.mean()) + reach, T)
-
-
-def t_reach(values: NDArray[np.float64], level: float) -> float:
-    """Return half the width of the t interval of a mean; ``values`` are two or more."""
-    error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(stats.t.ppf(1 - level / 2, len(values) - 1)) * error
-
-
-def _bca(values: NDArray[np.float64], level: float) -> Interval | None:
-    with warnings.catch_warnings():
-        # Where BCa has no answer (resamples that are all equal) scipy warns and returns NaN.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        low, high = stats.bootstrap(
-            (values,),
-            np.mean,
-            confidence_level=1 - level,
-            n_resamples=_RESAMPLES,
-            method="BCa",
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return None
-    return Interval(float(low), float(high), BCA)
-
+from .result import TestResult
 
 Array = NDArray[np.float64]
 
@@ -85,6 +22,15 @@ Score = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
 
 
 LEVEL = 0.05
+
+
+T, BCA, CROSSED, PIGEONHOLE = "t", "BCa", "crossed t", "two-way bootstrap"
+
+
+BOOTSTRAP_FROM = 20
+
+
+_RESAMPLES = 9_999
 
 
 # Draws of a two-way bootstrap, which so has no p below 2 / (BOOTSTRAPS + 1).
@@ -101,63 +47,84 @@ _EXACT_UP_TO = 20
 _RANDOM_FLIPS = 100_000
 
 
-@dataclass(frozen=True)
-class Paired:
-    """The difference of two arms over seeds that both have, on one fixed test set.
+@dataclass(frozen=True, kw_only=True)
+class Paired(TestResult):
+    """The mean difference of two arms over seeds that both have, on one fixed test set.
+
+    ``p`` is that of the two-sided paired t test; ``method`` is how the interval was made: ``t``
+    below 20 pairs, ``BCa`` from there.
 
     Attributes:
-        n: Pairs, one a seed.
-        mean: Mean difference.
         sd: Standard deviation of the differences (n - 1).
-        low: Lower end of the 95 % interval of the mean.
-        high: Upper end of it.
-        p: Two-sided paired t test.
-        sign_flip: Two-sided exact sign-flip test.
+        sign_flip: p of the two-sided exact sign-flip test.
         ties: Seeds on which both arms score the same.
-        note: Why a number is missing.
-        method: How the interval was made: ``t`` below 20 pairs, ``BCa`` from there.
     """
 
-    n: int
-    mean: float | None = None
     sd: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
     sign_flip: float | None = None
     ties: int = 0
-    note: str = ""
-    method: str = T
 
 
-@dataclass(frozen=True)
-class Crossed:
-    """The difference of two arms when seeds and test sentences are both new.
+@dataclass(frozen=True, kw_only=True)
+class Crossed(TestResult):
+    """The mean difference of two arms when seeds and test sentences are both new.
 
     Attributes:
-        seeds: Rows.
-        examples: Columns.
-        mean: Mean difference.
-        low: Lower end of the 95 % interval.
-        high: Upper end of it.
-        p: Two-sided test.
-        shares: Shares of the chance in ``mean`` that come from ``seeds``, ``sentences`` and
+        examples: Sentences, beside ``n`` seeds.
+        shares: Shares of the chance in ``estimate`` that come from ``seeds``, ``sentences`` and
             ``both`` (how a sentence falls out with a seed; shrinks with either). Sum 1 or all 0.
-        note: Why a number is missing.
-        error: Standard error of ``mean``; ``None`` where there is no t test.
+        error: Standard error of ``estimate``; ``None`` where there is no t test.
         df: Degrees of freedom of that test.
     """
 
-    seeds: int
-    examples: int
-    mean: float | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
+    examples: int = 0
     shares: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    note: str = ""
     error: float | None = None
     df: float | None = None
+
+
+def mean_interval(values: Array, level: float) -> TestResult:
+    """Return a mean and the interval that covers it with probability 1 - ``level``.
+
+    For normal differences BCa covers 0.81 instead of 0.95 at 5 pairs and 0.91 at 10, so below 20
+    pairs the t interval stands (Student 1908, Biometrika 6, 1); from 20 the bias-corrected and
+    accelerated bootstrap (Efron 1987, J. Am. Stat. Assoc. 82, 171; 9,999 resamples, fixed seed),
+    which is not bound to normal differences.
+
+    Args:
+        values: At least two that are not all equal, ``[n]``.
+        level: One minus the coverage.
+    """
+    if len(values) >= BOOTSTRAP_FROM:
+        found = _bca(values, level)
+        if found is not None:
+            return found
+    mean, reach = float(values.mean()), t_reach(values, level)
+    return TestResult(estimate=mean, low=mean - reach, high=mean + reach, n=len(values), method=T)
+
+
+def t_reach(values: Array, level: float) -> float:
+    """Return half the width of the t interval of a mean; ``values`` are two or more."""
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(stats.t.ppf(1 - level / 2, len(values) - 1)) * error
+
+
+def _bca(values: Array, level: float) -> TestResult | None:
+    with warnings.catch_warnings():
+        # Where BCa has no answer (resamples that are all equal) scipy warns and returns NaN.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        low, high = stats.bootstrap(
+            (values,),
+            np.mean,
+            confidence_level=1 - level,
+            n_resamples=_RESAMPLES,
+            method="BCa",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    mean = float(values.mean())
+    return TestResult(estimate=mean, low=float(low), high=float(high), n=len(values), method=BCA)
 
 
 def rejects(p: float | None) -> bool:
@@ -173,7 +140,7 @@ def too_few(seeds: int, examples: int) -> str:
 
 
 def paired(differences: Sequence[float] | Array) -> Paired:
-    """Test whether the mean of the differences over seeds is zero.
+    """Test whether the mean of the differences over seeds is zero (Student 1908, Biometrika 6, 1).
 
     Edges: no pair and one pair give a note and no test; equal differences have no variance to
     test against, so they give p = 1 and [0, 0] when all are zero, else a note.
@@ -181,19 +148,33 @@ def paired(differences: Sequence[float] | Array) -> Paired:
     d = np.asarray(differences, dtype=float)
     n = len(d)
     if n == 0:
-        return Paired(0, note="no seed has a finished run of both arms")
+        return Paired(method=T, note="no seed has a finished run of both arms")
     mean, ties = float(d.mean()), int(np.sum(np.abs(d) < _EPSILON))
     if n == 1:
-        return Paired(1, mean, ties=ties, note="one seed: no test is possible")
-    flip = sign_flip(d)
-    if np.ptp(d) < _EPSILON:
-        if ties == n:
-            return Paired(n, 0.0, 0.0, 0.0, 0.0, 1.0, flip, ties, "no seed variation: all tie")
-        note = f"no seed variation: every seed differs by {mean:+.4f}, so there is no t test"
-        return Paired(n, mean, 0.0, None, None, None, flip, ties, note)
+        note = "one seed: no test is possible"
+        return Paired(estimate=mean, n=1, ties=ties, method=T, note=note)
+    found = _spread(d) if np.ptp(d) >= _EPSILON else _without_spread(mean, all_tie=ties == n)
+    return replace(found, n=n, sign_flip=sign_flip(d), ties=ties)
+
+
+def _spread(d: Array) -> Paired:
     found = mean_interval(d, LEVEL)
-    sd, p = float(d.std(ddof=1)), paired_p(d)
-    return Paired(n, mean, sd, found.low, found.high, p, flip, ties, method=found.method)
+    return Paired(
+        estimate=found.estimate,
+        low=found.low,
+        high=found.high,
+        p=paired_p(d),
+        sd=float(d.std(ddof=1)),
+        method=found.method,
+    )
+
+
+def _without_spread(mean: float, all_tie: bool) -> Paired:
+    if all_tie:
+        note = "no seed variation: all tie"
+        return Paired(estimate=0.0, low=0.0, high=0.0, p=1.0, sd=0.0, method=T, note=note)
+    note = f"no seed variation: every seed differs by {mean:+.4f}, so there is no t test"
+    return Paired(estimate=mean, sd=0.0, method=T, note=note)
 
 
 def paired_p(differences: Sequence[float] | Array) -> float | None:
@@ -210,8 +191,9 @@ def paired_p(differences: Sequence[float] | Array) -> float | None:
 def sign_flip(differences: Sequence[float] | Array) -> float:
     """Return the two-sided p value of the sign-flip permutation test of a zero mean.
 
-    Exact up to 20 pairs: the share of all 2ⁿ sign patterns whose sum is at least as far from
-    zero. Above, 100,000 random patterns (fixed seed), the observed one counted among them.
+    Exact up to 20 pairs (Fisher 1935, The Design of Experiments, § 21): the share of all 2ⁿ sign
+    patterns whose sum is at least as far from zero. Above, 100,000 random patterns (fixed seed),
+    the observed one counted among them (Phipson & Smyth 2010, Stat. Appl. Genet. Mol. Biol. 9, 39).
     """
     d = np.asarray(differences, dtype=float)
     seen = abs(d.sum()) - _EPSILON * max(len(d), 1)
@@ -233,6 +215,7 @@ def seeds_for_sign_flip(comparisons: int, level: float = LEVEL) -> int:
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Return Holm's adjusted p values over a family named before the run.
 
+    The step-down procedure of Holm (1979, Scand. J. Stat. 6, 65), at any dependence of the tests.
     A comparison without a p value stays in the family as if its p were 1, so that a run that
     went missing makes no other comparison easier; its own adjusted value is ``None``.
     """
@@ -255,28 +238,30 @@ def crossed(differences: Array) -> Crossed:
         v_r = residual variance / (S E)    v = max(v_s + v_e - v_r, v_s, v_e)
         t = mean / sqrt(v)                 df = v² / (v_s² / (S-1) + v_e² / (E-1))
 
-    and df = S - 1 where the maximum is v_s (Satterthwaite; see docs/ablation.md).
+    and df = S - 1 where the maximum is v_s. Seeds and sentences are crossed random effects (Clark
+    1973, J. Verbal Learn. Verbal Behav. 12, 335); df after Satterthwaite (1946, Biometrics Bull. 2,
+    110). docs/ablation.md has the reasons.
     Edges: v = 0 gives p = 1 and [0, 0] for identical predictions, else a note.
     """
     d = np.asarray(differences, dtype=float)
     rows, columns = d.shape if d.ndim == 2 else (0, 0)
+    size = partial(Crossed, n=rows, examples=columns, method=CROSSED)
     if note := too_few(rows, columns):
-        mean = float(d.mean()) if d.size else None
-        return Crossed(rows, columns, mean, note=note)
+        return size(estimate=float(d.mean()) if d.size else None, note=note)
     mean = float(d.mean())
     v_s, v_e, v_r = variance_parts(d)
     v = max(v_s + v_e - v_r, v_s, v_e)
     if v < _EPSILON**2:
         if abs(mean) < _EPSILON:
             note = "the predictions are right and wrong on the same sentences"
-            return Crossed(rows, columns, 0.0, 0.0, 0.0, 1.0, note=note)
-        return Crossed(rows, columns, mean, note=f"every prediction differs by {mean:+.4f}")
+            return size(estimate=0.0, low=0.0, high=0.0, p=1.0, note=note)
+        return size(estimate=mean, note=f"every prediction differs by {mean:+.4f}")
     satterthwaite = v**2 / (v_s**2 / (rows - 1) + v_e**2 / (columns - 1))
     df = rows - 1 if v == v_s else satterthwaite
     error = math.sqrt(v)
     low, high, p = _t_test(mean, error, df)
     shares = _shares(v_s, v_e, v_r)
-    return Crossed(rows, columns, mean, low, high, p, shares, error=error, df=df)
+    return size(estimate=mean, low=low, high=high, p=p, shares=shares, error=error, df=df)
 
 
 def variance_parts(d: Array) -> tuple[float, float, float]:
@@ -298,21 +283,21 @@ def few_seeds(seeds: int) -> str:
 def pigeonhole(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAPS) -> Crossed:
     """Bootstrap seeds and examples together, for scores that are no means over examples.
 
-    ``score(rows, columns)`` returns the mean difference of the two arms on resampled seeds and
-    examples. The interval is the percentile interval; p is twice the smaller share of repeats on
-    one side of zero, at least 2 / (repeats + 1). Below 20 seeds both are too optimistic, and
-    ``note`` says so.
+    The pigeonhole bootstrap (Owen 2007, Ann. Appl. Stat. 1, 386). ``score(rows, columns)`` returns
+    the mean difference of the two arms on resampled seeds and examples. The interval is the
+    percentile interval; p is twice the smaller share of repeats on one side of zero, at least
+    2 / (repeats + 1). Below 20 seeds both are too optimistic, and ``note`` says so.
     """
+    size = partial(Crossed, n=seeds, examples=examples, method=PIGEONHOLE)
+    mean = score(np.arange(seeds), np.arange(examples)) if seeds and examples else None
     if note := too_few(seeds, examples):
-        mean = score(np.arange(seeds), np.arange(examples)) if seeds and examples else None
-        return Crossed(seeds, examples, mean, note=note)
+        return size(estimate=mean, note=note)
     drawn = pigeonhole_draws(score, seeds, examples, repeats)
     low, high = (float(value) for value in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
     side = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
     p = min(1.0, 2 * (side + 1) / (repeats + 1))
-    note = "; ".join(filter(None, ("two-way bootstrap", few_seeds(seeds))))
-    mean = score(np.arange(seeds), np.arange(examples))
-    return Crossed(seeds, examples, mean, low, high, p, note=note)
+    note = "; ".join(filter(None, (PIGEONHOLE, few_seeds(seeds))))
+    return size(estimate=mean, low=low, high=high, p=p, note=note)
 
 
 def pigeonhole_draws(score: Score, seeds: int, examples: int, repeats: int = BOOTSTRAPS) -> Array:

@@ -90,7 +90,7 @@ def test_a_diverged_run_counts_as_the_commonest_class(tmp_path: Path, error: str
     arm = analysis.arms[1]
     assert arm.diverged == (2,) and arm.scores[2] == 0.5 and len(arm.scores) == 6
     assert analysis.family[0].differences[2] == pytest.approx(-0.25)
-    assert analysis.family[0].crossed.seeds == 6 and arm.failed == {}
+    assert analysis.family[0].crossed.n == 6 and arm.failed == {}
 
 
 def test_a_run_whose_score_is_not_finite_diverged(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_failed_running_and_missing_runs_are_told_and_only_pairs_are_compared(
     base = analysis.arms[0]
     assert base.failed == {1: "OSError: disk full"} and base.unfinished == (0, 2)
     assert sorted(analysis.family[0].differences) == [3, 4, 5]
-    assert analysis.family[0].paired.n == 3 and analysis.family[0].crossed.seeds == 3
+    assert analysis.family[0].paired.n == 3 and analysis.family[0].crossed.n == 3
 
 
 def test_runs_tested_on_other_sentences_are_not_compared_sentence_by_sentence(
@@ -163,7 +163,7 @@ def test_f1_is_that_of_the_tasks_classes_though_the_test_set_lacks_one(tmp_path:
     three_classes(tmp_path)
     analysis = analyse(read_suite(tmp_path))
     item = analysis.family[0]
-    assert item.crossed.mean == pytest.approx(item.paired.mean)
+    assert item.crossed.estimate == pytest.approx(item.paired.estimate)
     # Always class 0: 2/3 of class 0 alone, none of class 1 alone, the mean of both is between.
     assert analysis.arms[1].diverged == (2,)
     assert analysis.arms[1].scores[2] == pytest.approx(1 / 3)
@@ -223,7 +223,7 @@ def test_whatever_became_of_the_runs_no_number_is_nan(
     for item in analysis.family:
         for test in (item.paired, item.crossed):
             assert (test.p is None) <= bool(test.note)
-            assert test.mean is None or np.isfinite(test.mean)
+            assert test.estimate is None or np.isfinite(test.estimate)
 
 
 def test_a_broken_record_is_named(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_contrast_needs_all_its_arms_and_a_pair_only_its_own(tmp_path: Path) -
 
     analysis = analysed(tmp_path, answers, comparisons=[["one-plane", "base"]])
     assert [item.paired.n for item in analysis.family] == [6, 5, 5, 5]
-    assert [item.crossed.seeds for item in analysis.family] == [6, 5, 5, 5]
+    assert [item.crossed.n for item in analysis.family] == [6, 5, 5, 5]
 
 
 def test_an_arm_with_weight_zero_need_not_have_run(tmp_path: Path) -> None:
@@ -122,7 +122,9 @@ def test_claims_of_equality_are_tested_on_both_questions_and_corrected_together(
     assert first.on_this_set_holm == pytest.approx(2 * (first.on_this_set.p or 1))
     d = [answers("one-plane", s).astype(float) - answers("base", s) for s in range(6)]
     both = crossed(np.array(d))
-    sides = [stats.t.sf((0.2 + s * (both.mean or 0)) / (both.error or 1), both.df) for s in (1, -1)]
+    sides = [
+        stats.t.sf((0.2 + s * (both.estimate or 0)) / (both.error or 1), both.df) for s in (1, -1)
+    ]
     assert first.on_new_sentences.p == pytest.approx(max(sides), abs=1e-8)
 
 

@@ -45,7 +45,7 @@ def test_comparisons_keep_every_digit(tmp_path: Path) -> None:
     analyses = analyse_tasks(write_crossed(tmp_path))
     told = list(csv.DictReader(csv_text(comparison_table(analyses)).splitlines()))
     for row, item in zip(told, analyses[""].family, strict=False):
-        assert float(row["difference"]) == item.paired.mean
+        assert float(row["difference"]) == item.paired.estimate
         assert float(row["p_holm"]) == item.paired_holm
         assert float(row["new_sentences_p"]) == item.crossed.p
     assert [row["role"] for row in told].count("floor") == 1

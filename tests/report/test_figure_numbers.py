@@ -108,7 +108,7 @@ def test_interaction_cells_are_means_over_seeds_of_the_arms_in_them(tmp_path: Pa
     for (first, second), test in found.cells.items():
         levels = {found.first: first, found.second: second}
         arm = next(a for a, cell in analysis.suite.cells["main"].items() if cell == levels)
-        assert test.mean == pytest.approx(means[arm])
+        assert test.estimate == pytest.approx(means[arm])
 
 
 def test_the_forest_has_every_comparison_contrast_and_claim_once(tmp_path: Path) -> None:

@@ -5,23 +5,23 @@ import math
 import pytest
 from scipy import stats
 
-from lora2_search.stats.correlation import full_length, mean_correlation, spearman
+from lora2_search.stats.correlation import mean_correlation, spearman, spearman_brown
 
 
 def test_the_mean_is_taken_in_fishers_z_with_a_t_interval() -> None:
     found = mean_correlation([0.2, 0.5, 0.4])
     z = [math.atanh(value) for value in (0.2, 0.5, 0.4)]
     low, high = stats.t.interval(0.95, 2, loc=sum(z) / 3, scale=stats.sem(z))
-    assert found.mean == pytest.approx(math.tanh(sum(z) / 3))
+    assert found.estimate == pytest.approx(math.tanh(sum(z) / 3))
     assert (found.low, found.high) == pytest.approx((math.tanh(low), math.tanh(high)))
 
 
 def test_undefined_correlations_are_left_out_and_one_seed_has_no_interval() -> None:
     found = mean_correlation([None, 0.3, float("nan")])
     assert (found.n, found.low, found.high) == (1, None, None)
-    assert found.mean == pytest.approx(0.3)
-    assert mean_correlation([None]).mean is None
-    assert mean_correlation([]).words == "undefined"
+    assert found.estimate == pytest.approx(0.3)
+    assert mean_correlation([None]).estimate is None
+    assert mean_correlation([]).note == "no seed has a correlation"
 
 
 def test_spearman_sees_ranks_alone_and_nothing_in_a_constant() -> None:
@@ -30,6 +30,6 @@ def test_spearman_sees_ranks_alone_and_nothing_in_a_constant() -> None:
 
 
 def test_two_halves_that_agree_by_half_make_a_whole_of_two_thirds() -> None:
-    assert full_length(0.5) == pytest.approx(2 / 3)
-    assert full_length(-0.2) == 0
-    assert full_length(None) is None
+    assert spearman_brown(0.5) == pytest.approx(2 / 3)
+    assert spearman_brown(-0.2) == 0
+    assert spearman_brown(None) is None

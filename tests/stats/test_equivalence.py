@@ -40,11 +40,11 @@ def test_over_sentences_too_the_error_is_that_of_the_crossed_test(seed: int) -> 
     d = np.random.default_rng(seed).integers(-1, 2, (6, 50)).astype(float)
     test = crossed(d)
     found = tost_crossed(test, 0.1)
-    assert test.mean is not None and test.error is not None and test.df is not None
-    shifted = [stats.t.sf((0.1 + sign * test.mean) / test.error, test.df) for sign in (1, -1)]
+    assert test.estimate is not None and test.error is not None and test.df is not None
+    shifted = [stats.t.sf((0.1 + sign * test.estimate) / test.error, test.df) for sign in (1, -1)]
     assert found.p == pytest.approx(max(shifted), abs=1e-10)
     reach = stats.t.ppf(0.95, test.df) * test.error
-    assert (found.low, found.high) == pytest.approx((test.mean - reach, test.mean + reach))
+    assert (found.low, found.high) == pytest.approx((test.estimate - reach, test.estimate + reach))
 
 
 def test_where_only_seeds_vary_both_tests_are_one() -> None:

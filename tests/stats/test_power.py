@@ -133,9 +133,9 @@ def test_without_chance_equality_is_certain_or_impossible() -> None:
 def test_after_a_run_the_reach_is_that_of_the_spread_seen() -> None:
     test = paired([0.01, 0.03, -0.01, 0.02, 0.0])
     found = reach(test, 3)
-    assert found is not None and test.sd is not None and test.mean is not None
+    assert found is not None and test.sd is not None and test.estimate is not None
     assert found.detectable == detectable(test.sd, 5, 0.05 / 3)
-    assert found.seeds == seeds_for_difference(test.mean / test.sd, 0.05 / 3)
+    assert found.seeds == seeds_for_difference(test.estimate / test.sd, 0.05 / 3)
     assert reach(paired([-0.01, 0.01]), 1).seeds is None
     assert seeds_for_margin(test, tost([0.1, 0.2], 0.02), 2) == seeds_for_equivalence(
         0.02, test.sd, level=0.025

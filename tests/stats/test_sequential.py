@@ -103,7 +103,7 @@ def p_after(differences: np.ndarray, looks: Sequence[int], plan: Sequential) -> 
 
     # Without a spread no interval is made, which would take most of the time.
     def test(seeds: Sequence[int]) -> Paired:
-        return Paired(len(seeds), 0.0, p=paired_p(differences[list(seeds)]))
+        return Paired(n=len(seeds), estimate=0.0, p=paired_p(differences[list(seeds)]))
 
     return paired_at(taken, test).p
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lora2_search.stats.correlation import Correlation
 from lora2_search.stats.equivalence import Equivalence, tost
+from lora2_search.stats.result import TestResult
 from lora2_search.stats.significance import Paired, paired
 from lora2_search.verification.measurements import (
     AgreementPoint,
@@ -66,7 +66,7 @@ def test_without_a_learnt_adapter_there_is_no_verdict_on_pruning() -> None:
     assert judged(equal, paired([-0.1, -0.11, -0.12, -0.1, -0.1, -0.1])) == (
         "not trained enough to tell"
     )
-    assert judged(equal, Paired(1, 0.1)) == "not trained enough to tell"
+    assert judged(equal, Paired(n=1, estimate=0.1)) == "not trained enough to tell"
 
 
 def test_a_quick_verification_proves_nothing_by_statistics() -> None:
@@ -185,8 +185,12 @@ def test_a_score_that_follows_the_truth_is_found_and_one_that_does_not_is_not() 
     assert both.verdict == "not shown to differ"
 
 
+def rho(estimate: float, low: float | None = None, high: float | None = None) -> TestResult:
+    return TestResult(estimate=estimate, low=low, high=high)
+
+
 def test_a_score_can_follow_how_much_without_following_which_way() -> None:
-    found = truth.tracks_verdict(Correlation(6, 0.0, -0.1, 0.1), Correlation(6, 0.7, 0.6, 0.8))
+    found = truth.tracks_verdict(rho(0.0, -0.1, 0.1), rho(0.7, 0.6, 0.8))
     assert found == (
         "reduced scoring follows how much zeroing changes the loss (|ΔL|); "
         "the direction (ΔL) is not shown"

@@ -149,7 +149,7 @@ def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> 
         for place, other in enumerate(item.levels(1)):
             levels = [level for level in firsts if (level, other) in item.cells]
             tests = [item.cells[level, other] for level in levels]
-            means = [by * (test.mean or 0.0) for test in tests]
+            means = [by * (test.estimate or 0.0) for test in tests]
             # Side by side, so that no interval hides another.
             where = [firsts.index(level) + 0.04 * place for level in levels]
             reach = [[by * end for end in reaches(test)] for test in tests]

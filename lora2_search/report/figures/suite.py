@@ -89,7 +89,7 @@ def draw_interaction(cells: Interaction, metric: str) -> Figure:
         tests = [cells.cells[level, other] for level in levels]
         figure.add_scatter(
             x=levels,
-            y=[by * (test.mean or 0.0) for test in tests],
+            y=[by * (test.estimate or 0.0) for test in tests],
             error_y={
                 "type": "data",
                 "arrayminus": [by * reaches(test)[0] for test in tests],

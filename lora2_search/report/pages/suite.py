@@ -83,7 +83,7 @@ def _cards(item: Evidence) -> str:
     if analysis.floor is not None:
         floor = arms.get(str(analysis.suite.floor))
         shown.append((level(floor.mean if floor else None, metric), "head-only"))
-        shown.append((signed(analysis.floor.paired.mean, metric), "base − head-only"))
+        shown.append((signed(analysis.floor.paired.estimate, metric), "base − head-only"))
     done = sum(len(arm.scores) for arm in analysis.arms)
     shown.append((f"{done} of {len(arms) * seeds}", f"runs that count, {seeds} seeds an arm"))
     return cards(shown)

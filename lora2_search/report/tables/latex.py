@@ -122,7 +122,7 @@ def effects_table(analysis: Analysis) -> str:
         rows.append(
             {
                 "comparison": item.name,
-                "difference": signed(test.mean, metric),
+                "difference": signed(test.estimate, metric),
                 "95 % interval": interval(test.low, test.high, metric),
                 "p": p_value(test.p),
                 "p (Holm)": p_value(item.paired_holm),
@@ -160,7 +160,7 @@ def _better(analysis: Analysis) -> set[str]:
         for item in analysis.family
         if item.reference == BASE
         and item.arm
-        and (item.paired.mean or 0.0) > 0
+        and (item.paired.estimate or 0.0) > 0
         and _stands(analysis, item)
     }
 

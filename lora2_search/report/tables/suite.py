@@ -102,7 +102,7 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
         rows.append(
             {
                 "comparison": item.name,
-                "difference": signed(test.mean, metric),
+                "difference": signed(test.estimate, metric),
                 "95 % interval": interval(test.low, test.high, metric),
                 "p (paired t)": p_value(test.p),
                 "p (Holm)": p_value(item.paired_holm) if named else NONE,
@@ -128,11 +128,11 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
         rows.append(
             {
                 "comparison": item.name,
-                "difference": signed(test.mean, metric),
+                "difference": signed(test.estimate, metric),
                 "95 % interval": interval(test.low, test.high, metric),
                 "p": p_value(test.p),
                 "p (Holm)": p_value(item.crossed_holm) if item in analysis.family else NONE,
-                "seeds × sentences": f"{test.seeds} × {test.examples}",
+                "seeds × sentences": f"{test.n} × {test.examples}",
                 "chance: seeds": shares[0] if known else NONE,
                 "sentences": shares[1] if known else NONE,
                 "both": shares[2] if known else NONE,
@@ -157,7 +157,7 @@ def equality_rows(analysis: Analysis) -> list[Row]:
             {
                 "claim": f"{item.claim.arm} equals {item.claim.reference}",
                 "margin": f"± {signed(item.claim.margin, metric).removeprefix('+')}",
-                "difference": signed(item.paired.mean, metric),
+                "difference": signed(item.paired.estimate, metric),
                 "90 % interval": interval(here.low, here.high, metric),
                 "p (Holm)": p_value(item.on_this_set_holm) if told else NONE,
                 "on this test set": _shown(item.on_this_set_holm) if told else NONE,

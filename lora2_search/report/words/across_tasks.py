@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...analysis import Overall
-from ...stats import LEVEL, Estimate
+from ...stats import LEVEL, OverTasks
 from ..tables.text import interval, level, signed
 
 
@@ -25,14 +25,14 @@ def overall_words(found: Overall) -> list[str]:
     return lines
 
 
-def _of_tasks(estimate: Estimate, found: Overall) -> str:
+def _of_tasks(estimate: OverTasks, found: Overall) -> str:
     """Return on how few tasks a number rests, where others rest on more."""
     total = len(found.metrics)
     return "" if estimate.tasks == total else f", {estimate.tasks} of {total} tasks alone"
 
 
 def _about(found: Overall, unit: str) -> str:
-    seeds = min(estimate.seeds for estimate in found.arms.values())
+    seeds = min(estimate.n for estimate in found.arms.values())
     told = (
         f"Over {', '.join(found.metrics)}: interquartile mean of the test scores of all tasks × "
         "seeds (a quarter of the runs is cut off at either end, whichever task they are of), with "
@@ -48,16 +48,16 @@ def _about(found: Overall, unit: str) -> str:
     return told
 
 
-def _level(estimate: Estimate, unit: str) -> str:
-    value = level(estimate.value, unit)
+def _level(estimate: OverTasks, unit: str) -> str:
+    value = level(estimate.estimate, unit)
     if estimate.low is None or estimate.high is None:
         return f"{value} (fewer than two seeds: no interval)"
     return f"{value} ({level(estimate.low, unit)} to {level(estimate.high, unit)})"
 
 
-def _pair(name: str, difference: Estimate, chance: Estimate, unit: str) -> str:
-    told = f"{name}: {signed(difference.value, unit)}"
-    better = f"a run of the arm beats one of the reference in {chance.value:.0%} of pairs"
+def _pair(name: str, difference: OverTasks, chance: OverTasks, unit: str) -> str:
+    told = f"{name}: {signed(difference.estimate, unit)}"
+    better = f"a run of the arm beats one of the reference in {chance.estimate:.0%} of pairs"
     if difference.low is None or chance.low is None or chance.high is None:
         return f"{told}; {better} (fewer than two seeds: no interval)."
     told += f" ({interval(difference.low, difference.high, unit)}); {better}"

@@ -22,7 +22,7 @@ def no_verdict(item: Comparison, analysis: Analysis) -> str:
     )
     return (
         f"No verdict on {item.name}: {told}, so its difference of "
-        f"{signed(item.paired.mean, metric)} tells of its settings, not of what it changes."
+        f"{signed(item.paired.estimate, metric)} tells of its settings, not of what it changes."
     )
 
 
@@ -36,7 +36,7 @@ def short(item: Comparison, analysis: Analysis) -> str:
     """Return a difference that was found, in one sentence."""
     both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
     words = _words(item, analysis)
-    found = words.sentence(_lower(item.paired.mean, analysis))
+    found = words.sentence(_lower(item.paired.estimate, analysis))
     if found.startswith("what "):
         found = f"W{found[1:]}"
     return f"{found} ({both})."
@@ -59,12 +59,12 @@ def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
     """Return the numbers of a comparison that nothing named: no test decides it."""
     test, metric = item.paired, analysis.suite.metric
     told = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
-    if test.p is None or test.mean is None:
+    if test.p is None or test.estimate is None:
         return f"{told} It cannot be told: {test.note}."
     if item.unlearnt:
         return f"{told} {no_verdict(item, analysis)}"
     return (
-        f"{told} {signed(test.mean, metric)} (95 % {test.method} interval "
+        f"{told} {signed(test.estimate, metric)} (95 % {test.method} interval "
         f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "
         "before the run, so it is not corrected and proves nothing: name it in a new run."
     )
@@ -107,7 +107,7 @@ def floor_numbers(floor: Comparison, analysis: Analysis) -> str:
     """Return the numbers of base against head-only: difference, interval, test, n."""
     test, metric = floor.paired, analysis.suite.metric
     return (
-        f"{signed(test.mean, metric)}, 95 % interval {interval(test.low, test.high, metric)}, "
+        f"{signed(test.estimate, metric)}, 95 % interval {interval(test.low, test.high, metric)}, "
         f"paired t, {_p(test.p)}, n = {test.n} seeds{_looked(analysis)}"
     )
 
@@ -182,7 +182,7 @@ def _over_seeds(item: Comparison, analysis: Analysis) -> list[str]:
     if test.p is None:
         return [f"{ON_THIS_SET}: cannot be tested: {test.note}."]
     return [
-        f"{ON_THIS_SET}: {_answer(item, item.paired_holm, test.mean, analysis)} "
+        f"{ON_THIS_SET}: {_answer(item, item.paired_holm, test.estimate, analysis)} "
         f"(95 % {test.method} interval {interval(test.low, test.high, metric)}; paired t, "
         f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.paired_holm)}, "
         f"n = {test.n} seeds{_looked(analysis)}).",
@@ -195,11 +195,11 @@ def _over_sentences(item: Comparison, analysis: Analysis) -> list[str]:
     if test.p is None:
         return [f"{ON_NEW_SENTENCES}: cannot be tested: {test.note}."]
     return [
-        f"{ON_NEW_SENTENCES}: {_answer(item, item.crossed_holm, test.mean, analysis)} "
+        f"{ON_NEW_SENTENCES}: {_answer(item, item.crossed_holm, test.estimate, analysis)} "
         f"(95 % interval {interval(test.low, test.high, metric)}; "
         f"{'crossed test' if in_points(metric) else 'two-way bootstrap'}, "
         f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
-        f"{test.seeds} seeds × {test.examples:,} sentences).",
+        f"{test.n} seeds × {test.examples:,} sentences).",
         *(_chance_words(test.shares) or [f"({test.note}.)"]),
         *([] if in_points(metric) else _too_few_draws(analysis.tests)),
     ]

@@ -46,11 +46,11 @@ def _missing_seeds(analysis: Analysis) -> tuple[str, int] | None:
         return None
     test = analysis.floor.paired
     found = reach(test, 1)
-    if found is None or found.seeds is None or (test.mean or 0.0) <= 0:
+    if found is None or found.seeds is None or (test.estimate or 0.0) <= 0:
         return None
     if not test.n < found.seeds <= _MOST_SEEDS:
         return None
-    seen = signed(test.mean, analysis.suite.metric)
+    seen = signed(test.estimate, analysis.suite.metric)
     why = f"to show a difference of {seen} in 80 % of suites takes {found.seeds}, there are"
     return f"{why} {test.n}", found.seeds - test.n
 
@@ -59,9 +59,9 @@ def _why(analysis: Analysis) -> str:
     if BASE in analysis.unlearnt:
         return "the base does no better than the constant answer"
     test = analysis.floor.paired if analysis.floor else None
-    if test is None or (test.mean or 0.0) <= 0:
+    if test is None or (test.estimate or 0.0) <= 0:
         return "the base scores no higher than its head alone"
-    return f"to show {signed(test.mean, analysis.suite.metric)} would take more than 20 seeds"
+    return f"to show {signed(test.estimate, analysis.suite.metric)} would take more than 20 seeds"
 
 
 def _resumed(suite: SuiteRuns, *options: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...report import COLOURS, DASHES, GREY, Panel
-from ...stats import Correlation, mean_correlation
+from ...stats import TestResult, mean_correlation
 from ..measurements import AgreementResult, Pair, PlanesPoint, PlanesResult, TruthResult
 from ..results import Results
 from ..verdicts.truth import correlations
@@ -96,7 +96,7 @@ def agreement_lines(results: Results, value_of: Callable[[Pair], float | None]) 
     return [_line(scoring, pairs) for scoring, pairs in values.items()]
 
 
-def truth_points(results: Results, kind: str = "signed") -> dict[str, Correlation]:
+def truth_points(results: Results, kind: str = "signed") -> dict[str, TestResult]:
     """Return ρ by scoring, with its interval over seeds: with ΔL, or ``size``: with |ΔL|."""
     found = results.of("unpruned", TruthResult)
     table = correlations(found) if found else {}
@@ -162,7 +162,7 @@ def _truth_panel(results: Results) -> Panel | None:
 
     figure = Figure()
     for index, (kind, label) in enumerate({"signed": "with ΔL", "size": "with |ΔL|"}.items()):
-        points = {n: p for n, p in truth_points(results, kind).items() if p.mean is not None}
+        points = {n: p for n, p in truth_points(results, kind).items() if p.estimate is not None}
         figure.add_trace(_dots(points, label, COLOURS[index], ("circle", "diamond")[index]))
     figure.update_layout(xaxis_title="Spearman's ρ", yaxis={"autorange": "reversed"})
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
@@ -174,13 +174,13 @@ def _truth_panel(results: Results) -> Panel | None:
     )
 
 
-def _dots(points: dict[str, Correlation], label: str, colour: str, symbol: str) -> Scatter:
+def _dots(points: dict[str, TestResult], label: str, colour: str, symbol: str) -> Scatter:
     from plotly.graph_objects import Scatter
 
-    means = [point.mean or 0.0 for point in points.values()]
+    means = [point.estimate or 0.0 for point in points.values()]
     # One seed has no interval: no bar.
-    highs = [0.0 if p.high is None else p.high - (p.mean or 0.0) for p in points.values()]
-    lows = [0.0 if p.low is None else (p.mean or 0.0) - p.low for p in points.values()]
+    highs = [0.0 if p.high is None else p.high - (p.estimate or 0.0) for p in points.values()]
+    lows = [0.0 if p.low is None else (p.estimate or 0.0) - p.low for p in points.values()]
     return Scatter(
         x=means,
         y=[_shown(name) for name in points],

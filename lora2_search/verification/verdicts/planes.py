@@ -81,9 +81,9 @@ def _overlap(found: _ByArm, results: Results) -> Row:
             {
                 "overlap_start": start,
                 **{f"overlap_end_{arm}": mean(list(v.values())) for arm, v in ends.items() if v},
-                "regularised_minus_none": test.mean,
+                "regularised_minus_none": test.estimate,
                 "regularised_minus_none_p": test.p,
-                "cross_minus_without": crossed.mean,
+                "cross_minus_without": crossed.estimate,
                 "cross_minus_without_p": crossed.p,
             }
         ),
@@ -97,7 +97,7 @@ def _overlap_verdict(test: Paired, quick: bool) -> str:
         return f"undecided: {test.note}"
     if test.p > LEVEL:
         return "not shown to differ"
-    lower = (test.mean or 0.0) < 0
+    lower = (test.estimate or 0.0) < 0
     return f"{'lower' if lower else 'higher'} with the regularisers (paired t, n = {test.n})"
 
 
@@ -169,11 +169,11 @@ def _last(
 
 
 def _difference(test: Paired) -> str:
-    if test.mean is None:
+    if test.estimate is None:
         return "–"
     if test.low is None:
-        return f"{test.mean:+.4f}"
+        return f"{test.estimate:+.4f}"
     return (
-        f"{test.mean:+.4f} (95 % t interval {test.low:+.4f} to {test.high:+.4f}, "
+        f"{test.estimate:+.4f} (95 % t interval {test.low:+.4f} to {test.high:+.4f}, "
         f"p {p_value(test.p)})"
     )

@@ -26,7 +26,7 @@ def rows(results: Results) -> list[Row]:
             "pruning",
             "Pruning costs no performance",
             "“pruning doesn't degrade performance”",
-            f"test {metric}: {told}; pruned − unpruned {signed(test.mean, metric)} "
+            f"test {metric}: {told}; pruned − unpruned {signed(test.estimate, metric)} "
             f"(90 % interval {interval(equal.low, equal.high, metric)}; TOST p {p_value(equal.p)}, "
             f"margin ±{signed(equal.margin, metric)[1:]}; paired t p {p_value(test.p)}; "
             f"n = {test.n} seeds)",
@@ -38,11 +38,11 @@ def rows(results: Results) -> list[Row]:
             defined(
                 {
                     **{f"score_{arm}": value for arm, value in levels.items()},
-                    "difference": test.mean,
+                    "difference": test.estimate,
                     "difference_p": test.p,
                     "tost_p": equal.p,
                     "margin": equal.margin,
-                    "floor_difference": floor.mean,
+                    "floor_difference": floor.estimate,
                     "floor_p": floor.p,
                 }
             ),
@@ -61,12 +61,12 @@ def verdict(floor: Paired, test: Paired, equal: Equivalence, quick: bool) -> str
     """
     if quick:
         return TOO_LITTLE
-    if not rejects(floor.p) or (floor.mean or 0.0) <= 0:
+    if not rejects(floor.p) or (floor.estimate or 0.0) <= 0:
         return UNTRAINED
     if equal.p is None:
         return f"undecided: {equal.note}"
     differs = rejects(test.p)
-    direction = "lower" if (test.mean or 0.0) < 0 else "higher"
+    direction = "lower" if (test.estimate or 0.0) < 0 else "higher"
     if rejects(equal.p) and differs:
         return f"scores {direction}, by less than the margin"
     if rejects(equal.p):
@@ -84,10 +84,10 @@ def _differences(one: dict[int, float], other: dict[int, float]) -> list[float]:
 def _floor(floor: Paired, metric: str) -> str:
     if floor.p is None:
         return f"Whether the adapter learnt anything is unknown: {floor.note or 'no test'}."
-    beats = rejects(floor.p) and (floor.mean or 0.0) > 0
+    beats = rejects(floor.p) and (floor.estimate or 0.0) > 0
     return (
         f"The unpruned adapter {'beats' if beats else 'does not significantly beat'} head-only "
-        f"({signed(floor.mean, metric)}, paired t p {p_value(floor.p)})."
+        f"({signed(floor.estimate, metric)}, paired t p {p_value(floor.p)})."
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...report import p_value
-from ...stats import Correlation, full_length, mean_correlation, paired, rejects, spearman
+from ...stats import TestResult, mean_correlation, paired, rejects, spearman, spearman_brown
 from ..measurements import TruthResult
 from ..page.rows import MEASURED, TOO_LITTLE, Row, defined, mean
 from ..results import Results
@@ -43,9 +43,9 @@ def correlations(
             row = table.setdefault(name, {"signed": {}, "size": {}})
             row["signed"][seed], row["size"][seed] = _mean(signed), _mean(size)
         row = table.setdefault("repeated", {"signed": {}, "size": {}})
-        row["signed"][seed] = _mean([full_length(spearman(*p.halves)) for p in points])
+        row["signed"][seed] = _mean([spearman_brown(spearman(*p.halves)) for p in points])
         halves = [[list(map(abs, half)) for half in p.halves] for p in points]
-        row["size"][seed] = _mean([full_length(spearman(*pair)) for pair in halves])
+        row["size"][seed] = _mean([spearman_brown(spearman(*pair)) for pair in halves])
     return table
 
 
@@ -59,10 +59,10 @@ def _tracks(
         for name, kinds in table.items()
     }
     told = "; ".join(
-        f"{name} {kinds['signed'].words}" for name, kinds in means.items() if name != "repeated"
+        f"{name} {_rho(kinds['signed'])}" for name, kinds in means.items() if name != "repeated"
     )
     sizes = "; ".join(
-        f"{name} {kinds['size'].words}" for name, kinds in means.items() if name != "repeated"
+        f"{name} {_rho(kinds['size'])}" for name, kinds in means.items() if name != "repeated"
     )
     first = next(iter(found.values()))
     points = [point for result in found.values() for point in result.points]
@@ -74,7 +74,7 @@ def _tracks(
         "“pruning less important singular values”; no comparison with the truth is published",
         f"Spearman's ρ with ΔL: {told} (95 % t intervals of Fisher's z over {len(found)} seeds); "
         f"with |ΔL|: {sizes}; reliability of the truth itself: "
-        f"{means['repeated']['signed'].words} and {means['repeated']['size'].words}",
+        f"{_rho(means['repeated']['signed'])} and {_rho(means['repeated']['size'])}",
         TOO_LITTLE if quick else tracks_verdict(**means["reduced"]),
         _TRUTH.format(sentences=first.sentences)
         + f"It was measured at {len(first.points)} step(s) of each run, in {seconds:.0f} s per "
@@ -84,15 +84,15 @@ def _tracks(
         "are not corrected for multiple testing.",
         defined(
             {
-                **{f"rho_{name}": kinds["signed"].mean for name, kinds in means.items()},
-                **{f"rho_size_{name}": kinds["size"].mean for name, kinds in means.items()},
+                **{f"rho_{name}": kinds["signed"].estimate for name, kinds in means.items()},
+                **{f"rho_size_{name}": kinds["size"].estimate for name, kinds in means.items()},
                 "share_that_helps": mean(helps),
             }
         ),
     )
 
 
-def tracks_verdict(signed: Correlation, size: Correlation) -> str:
+def tracks_verdict(signed: TestResult, size: TestResult) -> str:
     """Return what is shown of reduced scoring: that it follows how much, and which way.
 
     Args:
@@ -125,20 +125,29 @@ def _full(
     span = "–" if test.low is None else f"{test.low:+.3f} to {test.high:+.3f}"
     verdict = MEASURED if test.p is None else "not shown to differ"
     if rejects(test.p):
-        better = "full" if (test.mean or 0.0) > 0 else "reduced"
+        better = "full" if (test.estimate or 0.0) > 0 else "reduced"
         verdict = f"{better} scoring is closer to the truth (paired t)"
     return Row(
         "truth",
         "Leaving u and v out of the score takes it no further from the truth",
         "“without affecting pruning decisions”",
         "ρ of full minus ρ of reduced scoring: "
-        f"{'–' if test.mean is None else f'{test.mean:+.3f}'} (95 % t interval {span}, "
+        f"{'–' if test.estimate is None else f'{test.estimate:+.3f}'} (95 % t interval {span}, "
         f"p {p_value(test.p)}, n = {test.n} seeds)",
         TOO_LITTLE if quick else verdict,
         "Paired by seed: both scorings see the same runs. No equivalence margin was fixed for a "
         "correlation, so a difference as large as the interval allows remains possible.",
-        defined({"full_minus_reduced": test.mean, "p": test.p}),
+        defined({"full_minus_reduced": test.estimate, "p": test.p}),
     )
+
+
+def _rho(found: TestResult) -> str:
+    """Return ``+0.31 (+0.20 to +0.41)``."""
+    if found.estimate is None:
+        return "undefined"
+    if found.low is None or found.high is None:
+        return f"{found.estimate:+.2f}"
+    return f"{found.estimate:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lora2_search.config.tasks import score
-from lora2_search.stats.bootstrap import scorer
+from lora2_search.stats.fast_metrics import scorer
 
 METRICS = ["accuracy", "f1", "matthews", "macro_f1", "balanced_accuracy"]
 

@@ -1,4 +1,4 @@
-"""Scores of sentences drawn anew, as ``training.tasks.score`` gives them, a hundred times as fast.
+"""Scores of sentences drawn anew, as ``config.score`` gives them, a hundred times as fast.
 
 A bootstrap asks for thousands of scores of the same answers. For classes it is enough to count how
 often each class is taken for each; sklearn checks its whole input at every call.
@@ -26,7 +26,7 @@ def scorer(metric: str, labels: Values, answers: Values, classes: int | None) ->
     """Return what scores one seed on sentences drawn anew.
 
     Args:
-        metric: A metric of ``training.tasks.score``.
+        metric: A metric of ``config.score``.
         labels: The right answers, ``[E]``.
         answers: The answers given, ``[S, E]``.
         classes: Number of classes of the task; told from labels and answers when ``None``.
@@ -60,20 +60,30 @@ def scorer(metric: str, labels: Values, answers: Values, classes: int | None) ->
 
 
 def _f1(table: Values, several: bool) -> float:
-    """Return F1 of class 1, or the mean over the classes that occur (rows are labels)."""
+    """Return F1 of class 1, or the mean over the classes that occur (rows are labels).
+
+    van Rijsbergen 1979, Information Retrieval, chapter 7.
+    """
     right, both = np.diag(table), table.sum(axis=0) + table.sum(axis=1)
     each = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
     return float(each[both > 0].mean()) if several else float(each[1])
 
 
 def _balanced_accuracy(table: Values) -> float:
-    """Return the mean share of right answers over the classes that occur."""
+    """Return the mean share of right answers over the classes that occur.
+
+    Brodersen et al. 2010, ICPR, 3121.
+    """
     total = table.sum(axis=1)
     return float((np.diag(table)[total > 0] / total[total > 0]).mean())
 
 
 def _matthews(table: Values) -> float:
-    """Return Matthews' correlation of several classes; 0 where one side is constant."""
+    """Return Matthews' correlation of several classes; 0 where one side is constant.
+
+    Matthews 1975, Biochim. Biophys. Acta 405, 442; several classes: Gorodkin 2004, Comput. Biol.
+    Chem. 28, 367.
+    """
     true, told, total = table.sum(axis=1), table.sum(axis=0), table.sum()
     spread = (total**2 - true @ true) * (total**2 - told @ told)
     return float((np.trace(table) * total - true @ told) / np.sqrt(spread)) if spread > 0 else 0.0
