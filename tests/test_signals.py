@@ -126,7 +126,9 @@ def test_a_command_that_hangs_is_ended_with_the_code_of_its_signal(taken: bool) 
 DEAF = "os.system('echo ready; exec sleep 20 > /dev/null 2>&1')"
 
 
-@pytest.mark.parametrize("around", ["if True", "with signals.blocked()", "with signals.preserve_handlers()"])
+@pytest.mark.parametrize(
+    "around", ["if True", "with signals.blocked()", "with signals.preserve_handlers()"]
+)
 def test_a_command_whose_main_thread_is_deaf_says_its_last_words_and_ends(around: str) -> None:
     command = child(
         "signals.interrupt_at_first(0.3)\n"

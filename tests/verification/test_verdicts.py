@@ -71,7 +71,7 @@ def test_without_a_learnt_adapter_there_is_no_verdict_on_pruning() -> None:
 
 def test_a_quick_verification_proves_nothing_by_statistics() -> None:
     assert judged([0.001, -0.002, 0.0], quick=True) == "too few runs to tell"
-    assert pruning.verdict(LEARNT, LEARNT, Equivalence(6, 0.02, 0.001), True) == (
+    assert pruning.verdict(LEARNT, LEARNT, Equivalence(n=6, margin=0.02, p=0.001), True) == (
         "too few runs to tell"
     )
 
@@ -195,9 +195,9 @@ def test_a_score_can_follow_how_much_without_following_which_way() -> None:
         "reduced scoring follows how much zeroing changes the loss (|ΔL|); "
         "the direction (ΔL) is not shown"
     )
-    against = truth.tracks_verdict(Correlation(6, -0.2, -0.3, -0.1), Correlation(6, 0.7, 0.6, 0.8))
+    against = truth.tracks_verdict(rho(-0.2, -0.3, -0.1), rho(0.7, 0.6, 0.8))
     assert against.endswith("but ranks against the direction (ΔL)")
-    assert truth.tracks_verdict(Correlation(1, 0.5), Correlation(1, 0.5)) == "too few runs to tell"
+    assert truth.tracks_verdict(rho(0.5), rho(0.5)) == "too few runs to tell"
 
 
 def test_a_quick_truth_is_too_little_to_tell() -> None:
