@@ -3,7 +3,6 @@ from .across_tasks import Overall as Overall
 from .across_tasks import costs as costs
 from .across_tasks import overall as overall
 from .arms import Arm as Arm
-from .comparison import BASE as BASE
 from .comparison import Analysis as Analysis
 from .comparison import Comparison as Comparison
 from .comparison import analyse_tasks as analyse_tasks
@@ -33,7 +32,6 @@ from .factorial import interactions as interactions
 from .factorial import reaches as reaches
 from .interim import levels_at as levels_at
 from .interim import look as look
-from .interim import plan_of as plan_of
 from .interim import seeds_for_sign_flip_at as seeds_for_sign_flip_at
 from .learning_curves import Band as Band
 from .learning_curves import bands as bands

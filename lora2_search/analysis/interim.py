@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from scipy import stats
 
+from ..config.suite import Sequential
 from ..stats import (
     LEVEL,
     SPENT,
     Crossed,
     Equivalence,
     Paired,
-    SequentialPlan,
     nominal_levels,
     repeated_p,
 )
@@ -43,21 +43,15 @@ class Looks:
     most: int
 
 
-def plan_of(suite: SuiteRuns) -> SequentialPlan:
-    """Return when a suite that runs until it is decided is looked at."""
-    told = suite.plan["sequential"]
-    return SequentialPlan(first=told["first"], every=told["every"], most=told["most"])
-
-
 def looks_of(suite: SuiteRuns) -> Looks | None:
     """Return the looks that have been taken; ``None`` for a suite whose seeds are fixed.
 
     A look is taken when every run of its seeds has ended; seeds beyond the last look of the plan
     are in none.
     """
-    if not suite.plan.get("until_decided"):
+    if not suite.plan.until_decided:
         return None
-    plan = plan_of(suite)
+    plan = suite.plan.sequential
     ended = {key for key, run in suite.runs.items() if run.record.status in _ENDED}
     taken = []
     for count in plan.looks:
@@ -69,13 +63,13 @@ def looks_of(suite: SuiteRuns) -> Looks | None:
     return Looks(tuple(taken), plan.most)
 
 
-def levels_at(plan: SequentialPlan, tests: int, sides: int = 2) -> list[float]:
+def levels_at(plan: Sequential, tests: int, sides: int = 2) -> list[float]:
     """Return the p value at or below which each look rejects one of so many tests (Bonferroni)."""
     shares = [count / plan.most for count in plan.looks]
     return nominal_levels(shares, SPENT * LEVEL / max(tests, 1), sides)
 
 
-def seeds_for_sign_flip_at(plan: SequentialPlan, comparisons: int) -> int:
+def seeds_for_sign_flip_at(plan: Sequential, comparisons: int) -> int:
     """Return the seeds of the first look at which the exact sign-flip test can reject under Holm.
 
     Its smallest p is 2^(1-n), to be compared with the nominal level of that look. One more than

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import named_metric, read_yaml
+from ..config import Settings, named_metric, read_yaml
+from ..config.suite import Suite, on_task, stored_suite
 from ..errors import UserError
 from ..store import PREDICTIONS_FILE, Damaged, RunRecord, read_record, reading, stored_text
 
@@ -87,59 +87,56 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Margin:
-    """A claim of equality, named before the run.
-
-    Attributes:
-        arm: The arm.
-        reference: What it is to equal.
-        margin: The largest mean difference that still counts as none, in units of the metric.
-        stricter: A smaller margin whose test stands beside it, not corrected.
-    """
-
-    arm: str
-    reference: str
-    margin: float
-    stricter: float | None = None
-
-
-@dataclass(frozen=True)
 class SuiteRuns:
     """The plan of a suite and what its runs left behind, on one task.
 
     Attributes:
         folder: The suite's folder.
-        name: Its name.
-        plan: ``suite.yaml`` as plain values: every setting of the base, and the suite's own keys.
-        arms: What each arm changes, the base first.
-        seeds: Seeds that every arm was to run.
-        comparisons: (arm, reference) pairs named before the run: Holm's family.
-        floor: The head-only arm, ``None`` when the suite has none.
-        metric: The metric that is compared.
+        plan: ``suite.yaml``, with the settings of this task.
         runs: Runs with a record, by (arm, seed).
         unreadable: Folders whose record is broken.
         troubles: Which of its records are damaged, and how.
-        contrasts: Weights by arm of every named contrast, summing to 0; in Holm's family too.
-        cells: Level by factor of every cell, by arm, by block of the design.
-        equivalence: Claims of equality named before the run.
         task: Which of the suite's ``tasks`` this is; ``""`` when it names none.
     """
 
     folder: Path
-    name: str
-    plan: Mapping[str, Any]
-    arms: Mapping[str, Mapping[str, Any]]
-    seeds: tuple[int, ...]
-    comparisons: tuple[tuple[str, str], ...]
-    floor: str | None
-    metric: str
+    plan: Suite
     runs: Mapping[tuple[str, int], Run]
     unreadable: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
-    contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    cells: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
-    equivalence: tuple[Margin, ...] = ()
     task: str = ""
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.plan.name
+
+    @property
+    def arms(self) -> Mapping[str, Settings]:
+        """What each arm changes, the base first."""
+        return self.plan.arms
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that every arm was to run."""
+        return tuple(self.plan.seed_list)
+
+    @property
+    def comparisons(self) -> list[tuple[str, str]]:
+        """(arm, reference) pairs named before the run: Holm's family."""
+        return self.plan.pairs
+
+    @property
+    def floor(self) -> str | None:
+        """The head-only arm, ``None`` when the suite has none."""
+        return self.plan.floor
+
+    @property
+    def metric(self) -> str:
+        """The metric that is compared."""
+        if self.plan.metric:
+            return self.plan.metric
+        return next((r.record.metric for r in self.runs.values() if r.record.metric), "score")
 
     @property
     def classes(self) -> int | None:
@@ -205,38 +202,25 @@ def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
     path = folder / SUITE_FILE
     plan = read_plan(path, "suite")
     with reading(path, _REMEDY):
-        tasks = plan.get("tasks") or {"": {}}
-        return {str(task): _read_task(folder, plan, str(task), tasks[task]) for task in tasks}
+        suite = stored_suite(plan)
+        return {task: _read_task(folder, on_task(suite, task), task) for task in suite.task_names}
 
 
-def _read_task(
-    folder: Path, plan: Mapping[str, Any], task: str, settings: Mapping[str, Any]
-) -> SuiteRuns:
-    arms = {str(name): dict(changes) for name, changes in plan["arms"].items()}
-    seeds = tuple(int(seed) for seed in plan["seeds"])
+def _read_task(folder: Path, plan: Suite, task: str) -> SuiteRuns:
     prefix = f"{task}." if task else ""
     runs: dict[tuple[str, int], Run] = {}
     unreadable: list[Damaged] = []
-    for arm in arms:
-        for seed in seeds:
+    for arm in plan.arms:
+        for seed in plan.seed_list:
             run = _read_run(folder / RUNS_FOLDER / f"{prefix}{arm}-seed{seed}", unreadable)
             if run is not None:
                 runs[arm, seed] = run
     return SuiteRuns(
         folder=folder,
-        name=str(plan["name"]),
-        plan=_with_settings(plan, settings),
-        arms=arms,
-        seeds=seeds,
-        comparisons=tuple((str(arm), str(other)) for arm, other in plan["comparisons"]),
-        floor=plan["floor"],
-        metric=plan["metric"] or _metric(runs.values()),
+        plan=plan,
         runs=runs,
         unreadable=tuple(damage.path.parent.name for damage in unreadable),
         troubles=tuple(map(str, unreadable)),
-        contrasts=plan.get("contrasts") or {},
-        cells=plan.get("cells") or {},
-        equivalence=tuple(Margin(**claim) for claim in plan.get("equivalence") or ()),
         task=task,
     )
 
@@ -326,17 +310,6 @@ def read_plan(path: Path, kind: str) -> dict[str, Any]:
     return plan
 
 
-def _with_settings(plan: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    result = deepcopy(dict(plan))
-    for key, value in settings.items():
-        *path, last = key.split(".")
-        place = result
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = value
-    return result
-
-
 def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:
     try:
         record = read_record(folder)
@@ -344,7 +317,3 @@ def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:
         unreadable.append(damage)
         return None
     return None if record is None else Run(folder, record)
-
-
-def _metric(runs: Any) -> str:
-    return next((run.record.metric for run in runs if run.record.metric), "score")

@@ -15,7 +15,9 @@ from .schema import AfterConfig as AfterConfig
 from .schema import DataConfig as DataConfig
 from .schema import ModelConfig as ModelConfig
 from .schema import TrainingConfig as TrainingConfig
+from .settings import Settings as Settings
 from .settings import is_used as is_used
+from .settings import value_of as value_of
 from .tasks import CUSTOM_METRICS as CUSTOM_METRICS
 from .tasks import METRICS as METRICS
 from .tasks import OF_LOGITS as OF_LOGITS

@@ -19,7 +19,6 @@ from .power import paired_power as paired_power
 from .power import reach as reach
 from .power import seeds_for_margin as seeds_for_margin
 from .sequential import SPENT as SPENT
-from .sequential import SequentialPlan as SequentialPlan
 from .sequential import nominal_levels as nominal_levels
 from .sequential import repeated_p as repeated_p
 from .significance import BOOTSTRAPS as BOOTSTRAPS

@@ -107,7 +107,7 @@ def test_interaction_cells_are_means_over_seeds_of_the_arms_in_them(tmp_path: Pa
     assert len(found.cells) == 4
     for (first, second), test in found.cells.items():
         levels = {found.first: first, found.second: second}
-        arm = next(a for a, cell in analysis.suite.cells["main"].items() if cell == levels)
+        arm = next(a for a, cell in analysis.suite.plan.cells["main"].items() if cell == levels)
         assert test.mean == pytest.approx(means[arm])
 
 

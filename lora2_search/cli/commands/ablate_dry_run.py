@@ -14,7 +14,6 @@ from ...config import RunInfo
 from ...config.suite import BASE, Suite
 from ...experiments import check_suite_inputs
 from ...report import before_the_run
-from ...stats import SequentialPlan
 from ...store import readable_record
 from ...training import Estimate
 from ..console.rows import duration, print_json
@@ -121,7 +120,7 @@ def power_lines(suite: Suite) -> list[str]:
     """Return what the seeds of a suite buy; a suite with looks is told of by its last one."""
     tasks = len(suite.task_names)
     comparisons, claims = len(suite.pairs) + len(suite.contrasts), len(suite.equivalence)
-    plan = SequentialPlan(**suite.sequential.model_dump()) if suite.until_decided else None
+    plan = suite.sequential if suite.until_decided else None
     seeds = len(suite.seed_list) if plan is None else plan.most
     return before_the_run(seeds, comparisons * tasks, claims * tasks, plan)
 

@@ -80,6 +80,11 @@ class Sequential(Section):
     every: int = Field(2, ge=1)
     most: int = Field(20, ge=2, le=MOST_SEEDS)
 
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Seeds at each look: first, first + every, ... and most."""
+        return (*range(self.first, self.most, self.every), self.most)
+
     @model_validator(mode="after")
     def _check(self) -> Sequential:
         if self.most < self.first:

@@ -31,6 +31,7 @@ from ...analysis import (
     gather,
     stored_texts,
 )
+from ...config.suite import stored_suite
 from ...errors import UserError
 from ...store import (
     PREDICTIONS_FILE,
@@ -107,7 +108,7 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
         {name: record for name, record in records.items() if name.startswith(f"{kind}/")}
         for kind in _FOLDERS
     )
-    state_of(yaml.safe_load(plan), runs, tuning).write(out)
+    state_of(stored_suite(yaml.safe_load(plan)), runs, tuning).write(out)
     return write_archived_report(out)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from ...analysis import BASE, Analysis, Comparison, Published
+from ...analysis import Analysis, Comparison, Published
+from ...config.suite import BASE
 from ...stats import LEVEL, t_reach
 from .suite import arm_remarks, looks_taken
 from .text import NONE, changes, count, in_points, interval, p_value, signed

@@ -172,8 +172,7 @@ def equality_rows(analysis: Analysis) -> list[Row]:
 def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
     """Return one row a tuned arm: what was chosen, of how many, what fewer would have found."""
     metric = analysis.suite.metric
-    plan = analysis.suite.plan
-    chosen, ends = plan.get("tuned") or {}, plan.get("open_ends") or {}
+    chosen, ends = analysis.suite.plan.tuned or {}, analysis.suite.plan.open_ends
     rows = []
     for arm, scores in tuning.trial_scores(metric).items():
         best = expected_best(scores)
