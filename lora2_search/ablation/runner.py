@@ -11,17 +11,19 @@ from signal import Signals
 from typing import TYPE_CHECKING, Any
 
 from ..config import RunInfo, Source
-from ..config.suite import (
+from ..config.suite import Suite, as_grown, suite_source, typed_suite
+from ..execution import Interruption
+from ..store import (
     RUNS_FOLDER,
     SUITE_FILE,
     TUNING_FOLDER,
-    Suite,
-    as_grown,
-    suite_source,
-    typed_suite,
+    Progress,
+    RunRecord,
+    Shelf,
+    progress_of,
+    readable_record,
+    write_json,
 )
-from ..execution import Interruption
-from ..store import Progress, RunRecord, Shelf, progress_of, readable_record, write_json
 from ..training import Observer
 from .adoption import Adoption
 from .reuse import Circumstances, take_over_all

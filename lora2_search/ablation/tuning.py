@@ -11,7 +11,7 @@ from typing import Any
 from ..config import RunInfo, with_settings
 from ..config.suite import Suite, Tuning, is_number
 from ..errors import Argument, ConfigError, RequestError
-from ..store import readable_record
+from ..store import TUNING_FOLDER, readable_record
 
 Settings = dict[str, Any]
 
@@ -37,7 +37,7 @@ def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
             raise RequestError(
                 f"tuning {arm}: none of its {len(grid.trials)} trials was completed with every "
                 f"seed ({seeds}), so nothing can be chosen; see "
-                f"{folder / 'tuning'}; ",
+                f"{folder / TUNING_FOLDER}; ",
                 Argument("resume"),
                 " to try the failed runs again, or begin "
                 f"a new suite with other values in tuning.arms.{arm}",

@@ -11,18 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Settings, named_metric, read_yaml
+from ..config.space import HEAD_ONLY
 from ..config.suite import Suite, on_task, stored_suite
 from ..errors import UserError
-from ..store import PREDICTIONS_FILE, Damaged, RunRecord, read_record, reading, stored_text
-
-SUITE_FILE = "suite.yaml"
-
-
-SPACE_FILE = "space.yaml"
-
-
-RUNS_FOLDER = "runs"
-
+from ..store import (
+    PREDICTIONS_FILE,
+    REFERENCES_FOLDER,
+    RUNS_FOLDER,
+    SPACE_FILE,
+    SUITE_FILE,
+    TRIALS_FOLDER,
+    Damaged,
+    RunRecord,
+    read_record,
+    reading,
+    stored_text,
+)
 
 TEST = "test"
 
@@ -36,14 +40,8 @@ _NEEDED = {
 }
 
 
-TRIALS_FOLDER = "trials"
-
-
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
 _DIVERGED = "diverged:"
-
-
-REFERENCES_FOLDER, HEAD_ONLY = "reference", "head-only"
 
 
 Values = NDArray[np.float64]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..config import RunConfig, Source, validate, with_settings
 from ..errors import ConfigError, UserError
-from ..store import RunRecord, reading_database, sqlite_url
+from ..store import STUDY_FILE, RunRecord, stored_study
 from .records import Run, StudyRuns, read_study, shown_metric
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-STUDY_FILE = "study.db"
+Trial = TypeVar("Trial")
 
 
 def open_study(folder: Path, name: str) -> Study:
@@ -28,31 +28,30 @@ def open_study(folder: Path, name: str) -> Study:
     Raises:
         UserError: The folder has no storage, or it does not hold the study.
     """
-    import optuna
-
     path = folder / STUDY_FILE
     if not path.exists():
         raise UserError(f"the study {name} has no {STUDY_FILE} in {folder}: it never began")
-    with quietly(), reading_database(path, "restore it from a copy"):
-        try:
-            study = optuna.load_study(study_name=name, storage=sqlite_url(path))
-            study.get_trials(deepcopy=False)  # what is damaged shows when it is read
-            return study
-        except KeyError:
-            raise UserError(f"{path} holds no study named {name}") from None
+    with quietly(), stored_study(path, name, "restore it from a copy") as study:
+        if study is None:
+            raise UserError(f"{path} holds no study named {name}")
+        study.get_trials(deepcopy=False)  # what is damaged shows when it is read
+        return study
 
 
 def complete_trials(study: Study) -> list[FrozenTrial]:
     """Return the trials that ran to their end and have a score, by number."""
-    from optuna.trial import TrialState
-
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [trial for trial in trials if trial.value is not None]
+    return [t for t in study.get_trials(deepcopy=False) if score_of(t) is not None]
 
 
-def best_trial(study: Study) -> FrozenTrial | None:
-    """Return the complete trial with the highest score, the earliest of equals."""
-    return max(complete_trials(study), key=lambda trial: trial.value or 0.0, default=None)
+def score_of(trial: FrozenTrial) -> float | None:
+    """Return the score by which a trial is chosen; ``None`` of one that is not complete."""
+    return trial.value if trial.state.name == "COMPLETE" else None
+
+
+def highest(trials: Iterable[Trial], score: Callable[[Trial], float | None]) -> Trial | None:
+    """Return the trial with the highest score, the first of equals; ``None`` where none has one."""
+    found = [(value, trial) for trial in trials if (value := score(trial)) is not None]
+    return max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
 def searched(study: Study) -> list[str]:
@@ -229,7 +228,7 @@ def read_study_table(folder: Path) -> StudyTable:
     known = [run.record.metric for run in runs.trials.values() if run.record.metric]
     metric = str(objective.get("metric") or (known[0] if known else "score"))
     trials = tuple(study.get_trials(deepcopy=False))
-    return StudyTable(runs, study, trials, best_trial(study), metric)
+    return StudyTable(runs, study, trials, highest(trials, score_of), metric)
 
 
 def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:

@@ -23,7 +23,6 @@ from ..ablation import (
 from ..analysis import look
 from ..config.suite import (
     BASE,
-    SUITE_FILE,
     Suite,
     begun_anew,
     refuse_written,
@@ -33,7 +32,7 @@ from ..config.suite import (
     with_more_seeds,
 )
 from ..errors import Argument, RequestError
-from ..store import damaged_records
+from ..store import SUITE_FILE, damaged_records
 from ..tracking import ParentInfo, Tracked, ended_as_failed
 from ..tracking import resolve as resolve_uri
 from ..training import Beginning, Observer

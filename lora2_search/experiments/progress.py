@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config import read_yaml
-from ..config.space import SPACE_FILE, begun_references, reference_records
+from ..config.space import begun_references, reference_records
 from ..search import stored_trials
-from ..store import Progress, progress_of
+from ..store import SPACE_FILE, Progress, progress_of
 
 
 def study_progress(folder: Path) -> Progress:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.space import (
     HEAD_ONLY,
-    SPACE_FILE,
     Space,
     grace_period,
     reference_records,
@@ -22,7 +21,7 @@ from ..config.space import (
 from ..config.space import notes as early_stopping_notes
 from ..errors import Argument, RequestError
 from ..execution import Interruption
-from ..store import RunRecord, Shelf
+from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .storage import opened, stored_trials
@@ -141,7 +140,7 @@ def run_study(
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
-        check_kept([*folder.glob("trials/*"), *folder.glob("reference/*")])
+        check_kept([*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")])
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()

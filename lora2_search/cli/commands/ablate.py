@@ -12,7 +12,7 @@ import typer
 
 from ...ablation import SuiteResult, suite_folder
 from ...analysis import Analysis, analyse_tasks
-from ...config.suite import SUITE_FILE, Suite
+from ...config.suite import Suite
 from ...errors import UserError
 from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
 from ...report import (
@@ -26,6 +26,7 @@ from ...report import (
     suite_tables,
 )
 from ...signals import Interrupted
+from ...store import SUITE_FILE
 from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow

@@ -10,7 +10,6 @@ from .references import begun_references as begun_references
 from .references import is_reference as is_reference
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs
-from .schema import SPACE_FILE as SPACE_FILE
 from .schema import Resources as Resources
 from .schema import Space as Space
 from .schema import load_space as load_space

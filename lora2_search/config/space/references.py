@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator
 
 from ...errors import did_you_mean
-from ...store import RECORD_FILE, RunRecord, readable_record
+from ...store import RECORD_FILE, REFERENCES_FOLDER, RunRecord, readable_record
 from ..run import RunConfig, with_settings
 from ..run_info import RunInfo
 from ..settings import dotted, known_settings
@@ -28,9 +28,6 @@ def is_reference(run: RunInfo) -> bool:
 
 
 HEAD_ONLY = "head-only"
-
-
-REFERENCES_FOLDER = "reference"
 
 
 # Trials are keyed by numbers, so a name of digits could be a trial's.

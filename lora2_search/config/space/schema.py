@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ...errors import ConfigError, Problem
-from ...store import write_text
+from ...store import SPACE_FILE, write_text
 from ..messages import NAME_PATTERN
 from ..run import Config, RunConfig, setting_names, validate, with_settings
 from ..schema import Section
@@ -23,9 +23,6 @@ from .references import HEAD_ONLY, References
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
-
-SPACE_FILE = "space.yaml"
-
 
 # A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
 _WHATEVER: dict[str, Any] = {"task": "sentiment", "data": {"path": "-"}}

@@ -1,9 +1,6 @@
 from .ablation_path import path_suite as path_suite
 from .canonical import difference as difference
 from .canonical import identity as identity
-from .schema import RUNS_FOLDER as RUNS_FOLDER
-from .schema import SUITE_FILE as SUITE_FILE
-from .schema import TUNING_FOLDER as TUNING_FOLDER
 from .schema import Suite as Suite
 from .schema import as_grown as as_grown
 from .schema import begun_anew as begun_anew

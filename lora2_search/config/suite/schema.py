@@ -11,7 +11,7 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from ...errors import ConfigError, Problem, UserError, did_you_mean
-from ...store import write_text
+from ...store import RUNS_FOLDER, SUITE_FILE, TUNING_FOLDER, write_text
 from ..messages import NAME_PATTERN
 from ..run import RunConfig, misplaced, mistyped, validate, with_settings
 from ..run_info import RunInfo
@@ -23,15 +23,6 @@ from .checks import semantic_problems
 from .design import KEYS, expand
 from .partial import base_of, parts_of
 from .terms import BASE, FLOOR, Equivalence, Seeds, Sequential, Tuning, listed
-
-SUITE_FILE = "suite.yaml"
-
-
-RUNS_FOLDER = "runs"
-
-
-TUNING_FOLDER = "tuning"
-
 
 _STORED = {"cells", "tuned", "open_ends", "until_decided", "added_seeds"}
 

@@ -20,21 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ...analysis import (
-    EXAMPLES_FILE,
-    PUBLISHED_FILE,
-    RUNS_FOLDER,
-    SUITE_FILE,
-    TEST,
-    TUNING_FOLDER,
-    Evidence,
-    gather,
-    stored_texts,
-)
+from ...analysis import EXAMPLES_FILE, PUBLISHED_FILE, TEST, Evidence, gather, stored_texts
 from ...config.suite import stored_suite
 from ...errors import UserError
 from ...store import (
     PREDICTIONS_FILE,
+    RUNS_FOLDER,
+    SUITE_FILE,
+    TUNING_FOLDER,
     RunRecord,
     read_record,
     reading,
