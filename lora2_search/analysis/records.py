@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Settings, named_metric, read_yaml
-from ..config.space import HEAD_ONLY
-from ..config.suite import Suite, on_task, stored_suite
+from ..config import Settings, named_metric, read_yaml, stored_plan
+from ..config.space import HEAD_ONLY, Space
+from ..config.suite import Suite
 from ..errors import UserError
 from ..store import (
     PREDICTIONS_FILE,
@@ -153,7 +153,7 @@ class StudyRuns:
 
     Attributes:
         folder: The study's folder.
-        space: ``space.yaml`` as plain values.
+        space: ``space.yaml``.
         trials: Runs with a record, by trial number.
         reference: The head-only run, when it was made.
         references: The other runs outside the search, by name, in the order of the space.
@@ -162,7 +162,7 @@ class StudyRuns:
     """
 
     folder: Path
-    space: Mapping[str, Any]
+    space: Space
     trials: Mapping[int, Run]
     reference: Run | None
     unreadable: tuple[str, ...] = field(default=())
@@ -200,8 +200,8 @@ def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
     path = folder / SUITE_FILE
     plan = read_plan(path, "suite")
     with reading(path, _REMEDY):
-        suite = stored_suite(plan)
-        return {task: _read_task(folder, on_task(suite, task), task) for task in suite.task_names}
+        suite = stored_plan(Suite, plan)
+        return {task: _read_task(folder, suite.on_task(task), task) for task in suite.task_names}
 
 
 def _read_task(folder: Path, plan: Suite, task: str) -> SuiteRuns:
@@ -229,16 +229,19 @@ def read_study(folder: Path) -> StudyRuns:
     Raises:
         UserError: The folder holds no study.
     """
-    space = read_plan(folder / SPACE_FILE, "study")
+    path = folder / SPACE_FILE
+    plan = read_plan(path, "study")
+    with reading(path, _REMEDY):
+        space = stored_plan(Space, plan)
     unreadable: list[Damaged] = []
     trials = {}
-    for path in sorted((folder / TRIALS_FOLDER).glob("*")):
-        run = _read_run(path, unreadable) if path.name.isdigit() else None
+    for place in sorted((folder / TRIALS_FOLDER).glob("*")):
+        run = _read_run(place, unreadable) if place.name.isdigit() else None
         if run is not None:
-            trials[int(path.name)] = run
+            trials[int(place.name)] = run
     outside = {
         name: _read_run(folder / REFERENCES_FOLDER / name, unreadable)
-        for name in (HEAD_ONLY, *(space.get("references") or {}))
+        for name in (HEAD_ONLY, *space.references)
     }
     reference = outside.pop(HEAD_ONLY)
     found = {name: run for name, run in outside.items() if run is not None}

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..config import RunConfig, Source, validate, with_settings
-from ..errors import ConfigError, UserError
+from ..config.space import Distribution, Space
+from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
 from .records import Run, StudyRuns, read_study, shown_metric
 
@@ -127,35 +127,34 @@ def _listed(numbers: list[int]) -> str:
 _OUTERMOST = 0.05
 
 
-def edges(space: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+def edges(space: Space, params: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each setting whose range a better value may lie beyond.
 
     At the end is a value in the outermost 5 % of a range, on its own scale, linear or logarithmic.
     An end beyond which no run is valid (``adapter.target_rank`` at ``adapter.r``) is none.
 
     Args:
-        space: The study's space as plain values.
+        space: The study's space.
         params: The winner's searched settings.
     """
     return [
         said
-        for name, item in (space.get("search") or {}).items()
+        for name, item in space.search.items()
         if name in params and (said := _edge(space, params, name, item)) is not None
     ]
 
 
-def _edge(
-    space: Mapping[str, Any], params: Mapping[str, Any], name: str, item: Mapping[str, Any]
-) -> str | None:
-    if item["type"] == "categorical":
+def _edge(space: Space, params: Mapping[str, Any], name: str, item: Distribution) -> str | None:
+    low, high = item.low, item.high
+    if low is None or high is None:  # a categorical
         return None
-    low, high = item["low"], item["high"]
-    scale = math.log if item.get("log") else float
+    scale = math.log if item.log else float
     part = (scale(params[name]) - scale(low)) / (scale(high) - scale(low))
     if _OUTERMOST < part < 1 - _OUTERMOST:
         return None
     end, last, way = ("lower", low, -1) if part < 0.5 else ("upper", high, 1)
-    if item["type"] == "int":
+    beyond: float
+    if item.type == "int":
         beyond = last + way
     elif last > 0:
         beyond = last * 1.1**way
@@ -169,11 +168,10 @@ def _edge(
     )
 
 
-def _valid(space: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    own = {name: space[name] for name in RunConfig.model_fields if name in space}
+def _valid(space: Space, params: Mapping[str, Any]) -> bool:
     try:
-        with_settings(validate(Source(own), RunConfig), dict(params))
-    except ConfigError:
+        space.run_config(params)
+    except ValueError:  # of these settings, or of those of the space itself
         return False
     return True
 
@@ -223,10 +221,9 @@ def read_study_table(folder: Path) -> StudyTable:
         UserError: The folder holds no study.
     """
     runs = read_study(folder)
-    study = open_study(folder, str(runs.space["name"]))
-    objective = runs.space.get("objective") or {}
+    study = open_study(folder, runs.space.name)
     known = [run.record.metric for run in runs.trials.values() if run.record.metric]
-    metric = str(objective.get("metric") or (known[0] if known else "score"))
+    metric = runs.space.objective.metric or (known[0] if known else "score")
     trials = tuple(study.get_trials(deepcopy=False))
     return StudyTable(runs, study, trials, highest(trials, score_of), metric)
 

@@ -18,6 +18,7 @@ from .schema import TrainingConfig as TrainingConfig
 from .settings import Settings as Settings
 from .settings import is_used as is_used
 from .settings import value_of as value_of
+from .stored import stored_plan as stored_plan
 from .tasks import CUSTOM_METRICS as CUSTOM_METRICS
 from .tasks import METRICS as METRICS
 from .tasks import OF_LOGITS as OF_LOGITS

@@ -139,7 +139,7 @@ def _caveats(study: Study) -> list[str]:
     scores = {trial.number: trial.score for trial in study.trials}
     metric = study.space.objective.metric
     said = caveats(scores, study.reference, metric, study.references)
-    return said + (edges(study.space.model_dump(), study.best.params) if study.best else [])
+    return said + (edges(study.space, study.best.params) if study.best else [])
 
 
 def _beside(result: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 from .checks import uncompared as uncompared
 from .checks import unmeasured as unmeasured
+from .distribution import Distribution as Distribution
 from .distribution import Value as Value
 from .distribution import in_order as in_order
 from .distribution import is_conditional as is_conditional

@@ -10,8 +10,6 @@ from .schema import suite_source as suite_source
 from .schema import typed_suite as typed_suite
 from .schema import validate_suite as validate_suite
 from .schema import with_more_seeds as with_more_seeds
-from .stored import on_task as on_task
-from .stored import stored_suite as stored_suite
 from .terms import BASE as BASE
 from .terms import FLOOR as FLOOR
 from .terms import Equivalence as Equivalence

@@ -98,6 +98,16 @@ class Suite(RunConfig):
         """The tasks by name; ``[""]`` where there is only the base's own."""
         return list(self.tasks) or [""]
 
+    def on_task(self, task: str) -> Suite:
+        """Return the suite with the settings of one of its ``task_names``, not checked again."""
+        suite = self
+        for key, value in (self.tasks[task] if task else {}).items():
+            section, _, name = key.rpartition(".")
+            if section:
+                value = getattr(suite, section).model_copy(update={name: value})
+            suite = suite.model_copy(update={section or name: value})
+        return suite
+
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """The (arm, reference) comparisons: the family that is corrected together."""

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ...analysis import EXAMPLES_FILE, PUBLISHED_FILE, TEST, Evidence, gather, stored_texts
-from ...config.suite import stored_suite
+from ...config import stored_plan
+from ...config.suite import Suite
 from ...errors import UserError
 from ...store import (
     PREDICTIONS_FILE,
@@ -101,7 +102,7 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
         {name: record for name, record in records.items() if name.startswith(f"{kind}/")}
         for kind in _FOLDERS
     )
-    state_of(stored_suite(yaml.safe_load(plan)), runs, tuning).write(out)
+    state_of(stored_plan(Suite, yaml.safe_load(plan)), runs, tuning).write(out)
     return write_archived_report(out)
 
 

@@ -54,20 +54,19 @@ def study_page(page: StudyTable) -> str:
         _table(page),
         _footer(page),
     ]
-    return document(str(page.runs.space["name"]), sections)
+    return document(page.runs.space.name, sections)
 
 
 def _head(page: StudyTable) -> str:
     space = page.runs.space
     counts = Counter(trial.state.name for trial in page.trials)
     told = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
-    model = (space.get("model") or {}).get("name_or_path")
     html = (
-        f"<h1>{escape(str(space['name']))}</h1><p class='soft'>Task {escape(str(space['task']))}, "
-        f"model {escape(str(model))}, protocol {escape(_protocol(space.get('protocol')))}. "
+        f"<h1>{escape(space.name)}</h1><p class='soft'>Task {escape(space.task)}, model "
+        f"{escape(space.model.name_or_path)}, protocol {escape(_protocol(space.protocol))}. "
         f"{len(page.trials)} trials: {told or 'none yet'}.</p>"
     )
-    planned = space.get("trials")
+    planned = space.trials
     if counts["RUNNING"] or (planned and len(page.trials) < planned):
         of = f" of {planned}" if planned else ""
         html += (
@@ -81,9 +80,9 @@ def _head(page: StudyTable) -> str:
     return html
 
 
-def _protocol(name: object) -> str:
-    meaning = _PROTOCOLS.get(str(name))
-    return f"{name} ({meaning})" if meaning else str(name)
+def _protocol(name: str) -> str:
+    meaning = _PROTOCOLS.get(name)
+    return f"{name} ({meaning})" if meaning else name
 
 
 def _cards(page: StudyTable) -> str:
@@ -130,7 +129,7 @@ def _winner(page: StudyTable) -> str:
         f"It was chosen among {scores} scores on the validation split, so its score there is "
         "too high by some; "
     )
-    if page.runs.space.get("protocol") == "paper":
+    if page.runs.space.protocol == "paper":
         optimistic += "with protocol paper the test split is the same one, so that score is too."
     else:
         optimistic += "the test split played no part in the choice."

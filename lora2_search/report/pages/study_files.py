@@ -42,7 +42,7 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     """
     table = read_study_table(folder)
     out = out or folder
-    name, space = table.runs.space["name"], table.runs.space
+    name, space = table.runs.space.name, table.runs.space
     caption = f"Trials of study {name}, the best first; those without a test score did not end."
     write_text(out / PAGE_FILE, study_page(table))
     write_text(out / TRIALS_CSV, csv_text(trial_table(table)))

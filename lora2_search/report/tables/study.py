@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def trial_rows(table: StudyTable) -> list[Row]:
     """Return the table of trials, the best first, those without a score last."""
     order = sorted(table.trials, key=_rank)
-    names = list(table.runs.space.get("search") or searched(table.study))
+    names = list(table.runs.space.search or searched(table.study))
     return [_row(table, trial, names) for trial in order]
 
 
