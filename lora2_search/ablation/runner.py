@@ -10,7 +10,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Any
 
-from ..config import RunInfo, Source
+from ..config import RunInfo, Settings, Source
 from ..config.suite import Suite, as_grown, suite_source, typed_suite
 from ..execution import Interruption
 from ..store import (
@@ -257,7 +257,7 @@ def _tuned_by_runs(
 
 
 def _extended(
-    suite: Suite, further: Mapping[str, dict[str, Any]], folder: Path, say: Callable[[str], None]
+    suite: Suite, further: Mapping[str, Settings], folder: Path, say: Callable[[str], None]
 ) -> tuple[Suite, list[RunInfo]]:
     """Write the suite with one more trial of some arms; return it and the runs of these trials."""
     assert suite.tuning is not None

@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
-from ..config import RunInfo, with_settings
+from ..config import RunInfo, Settings, with_settings
 from ..config.suite import Suite, Tuning, is_number
 from ..errors import Argument, ConfigError, RequestError
 from ..store import TUNING_FOLDER, readable_record
-
-Settings = dict[str, Any]
 
 
 def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Settings, named_metric, read_yaml, stored_plan
+from ..config import Data, Settings, named_metric, read_yaml, stored_plan
 from ..config.space import HEAD_ONLY, Space
 from ..config.suite import Suite
 from ..errors import UserError
@@ -295,7 +294,7 @@ def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
             yield damage
 
 
-def read_plan(path: Path, kind: str) -> dict[str, Any]:
+def read_plan(path: Path, kind: str) -> Data:
     """Return what a study or suite was begun from, as plain values.
 
     Raises:

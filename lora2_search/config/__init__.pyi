@@ -37,6 +37,7 @@ from .vocabulary import SCALINGS as SCALINGS
 from .vocabulary import SCORE_LOSSES as SCORE_LOSSES
 from .vocabulary import SCORING_GROUP as SCORING_GROUP
 from .vocabulary import scorings as scorings
+from .yaml import Data as Data
 from .yaml import Source as Source
 from .yaml import merge as merge
 from .yaml import read_yaml as read_yaml

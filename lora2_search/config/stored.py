@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter
 
 from .run import Config, RunConfig
+from .yaml import Data
 
 
-def stored_plan(kind: type[Config], plan: Mapping[str, Any]) -> Config:
+def stored_plan(kind: type[Config], plan: Data) -> Config:
     """Return what a study's ``space.yaml`` or a suite's ``suite.yaml`` holds, to read its results.
 
     No run is started from it, so no rule is checked: results stay readable when a bound or a
@@ -33,9 +33,9 @@ def stored_plan(kind: type[Config], plan: Mapping[str, Any]) -> Config:
     return cast(Config, kind.model_construct(**values))
 
 
-def _values(kind: type[BaseModel], data: Mapping[str, Any]) -> dict[str, Any]:
+def _values(kind: type[BaseModel], data: Data) -> Data:
     """Return the fields of a model that the data hold, the sections below it as models too."""
-    found = {}
+    found: Data = {}
     for name, field in kind.model_fields.items():
         if name in data:
             found[name] = _value(field.annotation, data[name])

@@ -13,7 +13,7 @@ from ...errors import did_you_mean
 from ...store import RECORD_FILE, REFERENCES_FOLDER, RunRecord, readable_record
 from ..run import RunConfig, with_settings
 from ..run_info import RunInfo
-from ..settings import dotted, known_settings
+from ..settings import Settings, dotted, known_settings
 from .feasibility import problems_with
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _settings_by_name(value: Any) -> Any:
     }
 
 
-References = Annotated[dict[str, dict[str, Any]], BeforeValidator(_settings_by_name)]
+References = Annotated[dict[str, Settings], BeforeValidator(_settings_by_name)]
 
 
 def reference_folder(folder: Path, name: str = HEAD_ONLY) -> Path:

@@ -15,9 +15,9 @@ from ...store import RUNS_FOLDER, SUITE_FILE, TUNING_FOLDER, write_text
 from ..messages import NAME_PATTERN
 from ..run import RunConfig, misplaced, mistyped, validate, with_settings
 from ..run_info import RunInfo
-from ..settings import dotted
+from ..settings import Settings, dotted
 from ..space import Resources
-from ..yaml import KeyPath, Source, named_source
+from ..yaml import Data, KeyPath, Source, named_source
 from .canonical import Difference, difference
 from .checks import semantic_problems
 from .design import KEYS, expand
@@ -61,10 +61,10 @@ class Suite(RunConfig):
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    arms: dict[str, dict[str, Any]]
+    arms: dict[str, Settings]
     cells: dict[str, dict[str, dict[str, str]]] = {}
     seeds: Seeds = 6
-    tasks: dict[str, dict[str, Any]] = {}
+    tasks: dict[str, Settings] = {}
     metric: str | None = None
     comparisons: list[Annotated[list[str], AfterValidator(_a_pair)]] | None = None
     contrasts: dict[str, dict[str, float]] = {}
@@ -72,7 +72,7 @@ class Suite(RunConfig):
     floor: str | None = FLOOR
     sequential: Sequential = Sequential()
     tuning: Tuning | None = None
-    tuned: dict[str, dict[str, Any]] | None = None
+    tuned: dict[str, Settings] | None = None
     open_ends: dict[str, list[str]] = {}
     until_decided: bool = False
     added_seeds: list[int] = []
@@ -166,7 +166,7 @@ class Suite(RunConfig):
         ]
 
     def _tuning_run(
-        self, folder: Path, arm: str, number: int, trial: dict[str, Any], seed: int
+        self, folder: Path, arm: str, number: int, trial: Settings, seed: int
     ) -> RunInfo:
         key = f"tuning.{arm}-{number}-seed{seed}"
         return RunInfo(
@@ -184,7 +184,7 @@ class Suite(RunConfig):
 
     def with_tuned(
         self,
-        chosen: Mapping[str, Mapping[str, Any]],
+        chosen: Mapping[str, Settings],
         open_ends: Mapping[str, Sequence[str]] | None = None,
     ) -> Suite:
         """Return the suite whose arms have the settings that tuning chose.
@@ -209,7 +209,7 @@ class Suite(RunConfig):
         }
         return validate_suite(Source(data, name=self.name))
 
-    def spelled_out(self) -> dict[str, Any]:
+    def spelled_out(self) -> Data:
         """Return the suite as plain values, every default, seed and comparison written out."""
         data = self.model_dump(mode="json", exclude={"seed"})
         return data | {"seeds": self.seed_list, "comparisons": [list(pair) for pair in self.pairs]}
@@ -293,7 +293,7 @@ def _meant(problem: Problem) -> Problem:
     return replace(problem, message=f"unknown key; {did_you_mean(problem.key, written)}")
 
 
-def _normalised(data: dict[str, Any]) -> dict[str, Any]:
+def _normalised(data: Data) -> Data:
     """Add the base arm, and write nested settings of arms and tasks as dotted ones."""
     flat = {key: _flat(data[key]) for key in ("arms", "tasks") if isinstance(data.get(key), dict)}
     if "arms" in flat or "arms" not in data:
@@ -303,7 +303,7 @@ def _normalised(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **flat}
 
 
-def _flat(named: dict[str, Any]) -> dict[str, Any]:
+def _flat(named: Data) -> Data:
     return {
         str(name): dotted(settings) if isinstance(settings, dict) else settings
         for name, settings in named.items()
@@ -375,7 +375,7 @@ def refuse_written(source: Source) -> None:
 
 def begun_anew(suite: Suite) -> Suite:
     """Return a suite as before its first run: what happened to the one it copies has not to it."""
-    changes: dict[str, Any] = {"tuned": None, "added_seeds": [], "open_ends": {}}
+    changes: Data = {"tuned": None, "added_seeds": [], "open_ends": {}}
     if suite.tuning is not None:
         changes["tuning"] = suite.tuning.model_copy(update={"extended": {}})
     return suite.model_copy(update=changes)
