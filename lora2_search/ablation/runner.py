@@ -301,8 +301,8 @@ def _device(runs: Sequence[RunInfo]) -> str:
 
 
 def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": run.tags["arm"], "task": run.tags.get("task", run.config.task)}
-    row |= {"phase": run.tags.get("phase", "comparison"), "seed": run.config.seed}
+    row: dict[str, Any] = {"arm": run.arm, "task": run.task or run.config.task}
+    row |= {"phase": run.phase, "seed": run.config.seed}
     row["status"] = record.status if record else "waiting"
     for split in ("validation", "test"):
         row[split] = record.score(split) if record else None

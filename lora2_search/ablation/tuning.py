@@ -186,7 +186,8 @@ def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
 
 def _validation_scores(suite: Suite, folder: Path) -> Iterator[tuple[str, int, float | None]]:
     for run in suite.tuning_runs(folder):
-        yield run.tags["arm"], int(run.tags["trial"]), _validation(run)
+        assert run.trial is not None
+        yield run.arm, run.trial, _validation(run)
 
 
 def _validation(run: RunInfo) -> float | None:

@@ -224,7 +224,7 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> lis
         UserError: The hub or the package index cannot be reached.
     """
     seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
-    tuned = [(f"tuning.arms.{run.tags['arm']}", run.config) for run in trials]
+    tuned = [(f"tuning.arms.{run.arm}", run.config) for run in trials]
     told = []
     for task in suite.task_names:
         arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]

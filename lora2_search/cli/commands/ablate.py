@@ -159,16 +159,14 @@ def arms_without_a_run(result: SuiteResult) -> set[str]:
 
     Runs that tune an arm are not compared: they do not make up for failed ones.
     """
-    runs = [run for run in result.runs if "phase" not in run.tags]
+    runs = [run for run in result.runs if run.phase == "comparison"]
     failed = result.failed
-    return {run.tags["arm"] for run in runs} - {
-        run.tags["arm"] for run in runs if run.key not in failed
-    }
+    return {run.arm for run in runs} - {run.arm for run in runs if run.key not in failed}
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
     """Return one line for each reason why runs of an arm failed."""
-    arms = {run.key: run.tags["arm"] for run in result.runs}
+    arms = {run.key: run.arm for run in result.runs}
     alike: dict[tuple[str, str], list[str]] = {}
     for key, reason in result.failed.items():
         alike.setdefault((arms[key], reason), []).append(key)

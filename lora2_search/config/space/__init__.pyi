@@ -8,7 +8,6 @@ from .grace import grace_period as grace_period
 from .grace import notes as notes
 from .references import HEAD_ONLY as HEAD_ONLY
 from .references import begun_references as begun_references
-from .references import is_reference as is_reference
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs
 from .schema import Resources as Resources

@@ -19,14 +19,6 @@ from .feasibility import problems_with
 if TYPE_CHECKING:
     from .schema import Space
 
-REFERENCE_TAGS = {"role": "reference"}
-
-
-def is_reference(run: RunInfo) -> bool:
-    """Return whether a run is there only to be compared with."""
-    return run.tags.get("role") == REFERENCE_TAGS["role"]
-
-
 HEAD_ONLY = "head-only"
 
 
@@ -117,6 +109,6 @@ def _run(space: Space, folder: Path, name: str) -> RunInfo:
         config=with_settings(space.run_config(), dict(settings)),
         settings=settings,
         folder=reference_folder(folder, name),
-        tags=REFERENCE_TAGS,
+        is_reference=True,
         metric=space.objective.metric,
     )

@@ -143,14 +143,15 @@ class Suite(RunConfig):
 
     def _run(self, folder: Path, arm: str, seed: int, task: str) -> RunInfo:
         key = f"{task}.{arm}-seed{seed}" if task else f"{arm}-seed{seed}"
-        factors = {f"factor.{factor}": level for factor, level in self.levels(arm).items()}
         return RunInfo(
             key=key,
             name=f"{task}: {arm}, seed {seed}" if task else f"{arm}, seed {seed}",
             config=self.run_config(arm, seed, task),
             settings=self.arms[arm],
             folder=folder / RUNS_FOLDER / key,
-            tags={"arm": arm, **({"task": task} if task else {}), **factors},
+            arm=arm,
+            task=task,
+            factors=self.levels(arm),
         )
 
     def tuning_runs(self, folder: Path) -> list[RunInfo]:
@@ -178,7 +179,8 @@ class Suite(RunConfig):
             ),
             settings={**self.arms[arm], **trial},
             folder=folder / TUNING_FOLDER / key.removeprefix("tuning."),
-            tags={"arm": arm, "trial": str(number), "phase": "tuning"},
+            arm=arm,
+            trial=number,
             metric=self.metric,
         )
 
