@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config import RunInfo, Settings, Source
 from ..config.suite import Suite, as_grown, suite_source, typed_suite
@@ -32,7 +32,7 @@ from .tuning import chosen_settings, further_trials, open_ends, told_choices
 if TYPE_CHECKING:
     import pandas
 
-    from ..config.space import Resources
+    from ..config.space import Resources, Value
     from ..execution import TrialTrainable
 
 SUITES = Shelf("suite", "suites", SUITE_FILE)
@@ -300,8 +300,8 @@ def _device(runs: Sequence[RunInfo]) -> str:
     return "cpu" if all(run.config.training.device == "cpu" for run in runs) else "auto"
 
 
-def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": run.arm, "task": run.task or run.config.task}
+def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Value]:
+    row: dict[str, Value] = {"arm": run.arm, "task": run.task or run.config.task}
     row |= {"phase": run.phase, "seed": run.config.seed}
     row["status"] = record.status if record else "waiting"
     for split in ("validation", "test"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Data, Settings, named_metric, read_yaml, stored_plan
+from ..config import Settings, named_metric, read_yaml, stored_plan
 from ..config.space import HEAD_ONLY, Space
 from ..config.suite import Suite
 from ..errors import UserError
@@ -33,10 +34,18 @@ TEST = "test"
 _REMEDY = "restore it from a copy"
 
 
-_NEEDED = {
-    "study": ("name", "task", "search"),
-    "suite": ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+# What each is called, its file, and the keys that a whole one has.
+_PLANS: dict[type, tuple[str, str, tuple[str, ...]]] = {
+    Space: ("study", SPACE_FILE, ("name", "task", "search")),
+    Suite: (
+        "suite",
+        SUITE_FILE,
+        ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+    ),
 }
+
+
+Plan = TypeVar("Plan", Space, Suite)
 
 
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
@@ -196,10 +205,8 @@ def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
     Raises:
         UserError: The folder holds no suite.
     """
-    path = folder / SUITE_FILE
-    plan = read_plan(path, "suite")
-    with reading(path, _REMEDY):
-        suite = stored_plan(Suite, plan)
+    suite = read_plan(folder, Suite)
+    with reading(folder / SUITE_FILE, _REMEDY):
         return {task: _read_task(folder, suite.on_task(task), task) for task in suite.task_names}
 
 
@@ -228,16 +235,13 @@ def read_study(folder: Path) -> StudyRuns:
     Raises:
         UserError: The folder holds no study.
     """
-    path = folder / SPACE_FILE
-    plan = read_plan(path, "study")
-    with reading(path, _REMEDY):
-        space = stored_plan(Space, plan)
+    space = read_plan(folder, Space)
     unreadable: list[Damaged] = []
     trials = {}
-    for place in sorted((folder / TRIALS_FOLDER).glob("*")):
-        run = _read_run(place, unreadable) if place.name.isdigit() else None
+    for path in sorted((folder / TRIALS_FOLDER).glob("*")):
+        run = _read_run(path, unreadable) if path.name.isdigit() else None
         if run is not None:
-            trials[int(place.name)] = run
+            trials[int(path.name)] = run
     outside = {
         name: _read_run(folder / REFERENCES_FOLDER / name, unreadable)
         for name in (HEAD_ONLY, *space.references)
@@ -294,20 +298,23 @@ def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
             yield damage
 
 
-def read_plan(path: Path, kind: str) -> Data:
-    """Return what a study or suite was begun from, as plain values.
+def read_plan(folder: Path, kind: type[Plan]) -> Plan:
+    """Return what a study (``Space``) or a suite (``Suite``) was begun from.
 
     Raises:
         UserError: There is none, or it is damaged.
     """
+    what, name, needed = _PLANS[kind]
+    path = folder / name
     if not path.exists():
-        raise UserError(f"{path.parent} holds no {kind}: it has no {path.name}")
+        raise UserError(f"{folder} holds no {what}: it has no {name}")
     stored_text(path, _REMEDY)
-    plan = read_yaml(path).data
+    data = read_yaml(path).data
     # Half a YAML file is a whole one with less in it.
-    if missing := [key for key in _NEEDED[kind] if key not in plan]:
+    if missing := [key for key in needed if key not in data]:
         raise Damaged(path, f"it holds no {missing[0]}", _REMEDY)
-    return plan
+    with reading(path, _REMEDY):
+        return stored_plan(kind, data)
 
 
 def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast, get_args
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from .run import Config, RunConfig
 from .yaml import Data
@@ -29,7 +29,12 @@ def stored_plan(kind: type[Config], plan: Data) -> Config:
     values = _values(kind, plan)
     for name in values.keys() - RunConfig.model_fields:
         annotation: Any = kind.model_fields[name].annotation
-        TypeAdapter(annotation).validate_python(values[name])
+        try:
+            TypeAdapter(annotation).validate_python(values[name])
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, (name, *first["loc"])))
+            raise ValueError(f"{place}: {first['msg']}") from None
     return cast(Config, kind.model_construct(**values))
 
 

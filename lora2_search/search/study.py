@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config.space import (
     HEAD_ONLY,
     Space,
+    Value,
     grace_period,
     reference_records,
     reference_runs,
@@ -225,9 +226,9 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
     )
 
 
-def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:
+def _row(trial: StudyTrial, space: Space) -> dict[str, Value]:
     record = trial.record
-    row: dict[str, Any] = {"number": trial.number, "state": trial.state, "score": trial.score}
+    row: dict[str, Value] = {"number": trial.number, "state": trial.state, "score": trial.score}
     row |= {name: trial.params.get(name) for name in space.search}
     for split in ("validation", "test"):
         row[split] = record.score(split, space.objective.metric) if record else None

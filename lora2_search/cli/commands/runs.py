@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config import named_metric
+from ...config.space import Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, changed, everything, find
 from ...report import constant_line
@@ -194,7 +195,7 @@ def _lost_row(lost: Lost, item: Named) -> dict[str, Any]:
 
 def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
     """Return the settings that vary; of a study's runs outside the search, those they set."""
-    beside = item.plan.get("references") or {} if item.kind == "study" else {}
+    beside = item.plan.references if isinstance(item.plan, Space) else {}
     if name == REFERENCE or name in beside:
         keys = [key for key in keys if key in beside.get(name, {})]
     return changed(record, keys)
@@ -238,11 +239,11 @@ def _waiting(name: str, settings: Mapping[str, Any], item: Named) -> dict[str, A
 
 def _varied(item: Named) -> list[str]:
     """Return what differs between the runs: searched settings, or what arms change."""
-    if item.kind not in ("study", "suite"):
+    if item.plan is None:
         return []
-    if item.kind == "study":
-        return list(item.plan["search"])
-    return sorted({key for arm in item.plan["arms"].values() for key in arm})
+    if isinstance(item.plan, Space):
+        return list(item.plan.search)
+    return sorted({key for arm in item.plan.arms.values() for key in arm})
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

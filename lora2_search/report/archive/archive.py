@@ -38,7 +38,7 @@ from ...store import (
 )
 from ..figures.paper import FIGURES_FOLDER
 from ..pages.suite_files import TABLES_FOLDER, write_texts
-from .record import lean, rebuilt, shared, without_shared
+from .record import Told, lean, rebuilt, shared, without_shared
 from .state import STATE_FILE, read_state, state_of
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
         UserError: A line holds no record of a run.
     """
     found: dict[str, RunRecord] = {}
-    common: dict[str, Any] = {}
+    common: Told = {}
     with reading(path, _REMEDY):
         lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines or [b""], start=1):
