@@ -17,6 +17,8 @@ from ..store import (
     LOCK_FILE,
     OWNER_FILE,
     RECORD_FILE,
+    SPACE_FILE,
+    SUITE_FILE,
     Damaged,
     Progress,
     RunRecord,
@@ -42,8 +44,8 @@ FOLDERS: dict[Kind, str] = {
 
 
 PLANS: dict[Kind, str] = {
-    "study": "space.yaml",
-    "suite": "suite.yaml",
+    "study": SPACE_FILE,
+    "suite": SUITE_FILE,
     "run": RECORD_FILE,
     "verification": "verification.json",
 }

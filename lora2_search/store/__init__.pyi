@@ -15,6 +15,7 @@ from .files import stored_json as stored_json
 from .files import stored_text as stored_text
 from .files import write_json as write_json
 from .files import write_text as write_text
+from .layout import PAGE_FILE as PAGE_FILE
 from .layout import REFERENCES_FOLDER as REFERENCES_FOLDER
 from .layout import RUNS_FOLDER as RUNS_FOLDER
 from .layout import SPACE_FILE as SPACE_FILE

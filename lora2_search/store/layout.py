@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PAGE_FILE = "report.html"
+
+
 SPACE_FILE = "space.yaml"
 
 

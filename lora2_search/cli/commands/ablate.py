@@ -15,18 +15,9 @@ from ...analysis import Analysis, analyse_tasks
 from ...config.suite import Suite
 from ...errors import UserError
 from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
-from ...report import (
-    PAGE_FILE,
-    Row,
-    arm_rows,
-    constant_line,
-    equality_rows,
-    headline,
-    seed_rows,
-    suite_tables,
-)
+from ...report import Row, arm_rows, constant_line, equality_rows, headline, seed_rows, suite_tables
 from ...signals import Interrupted
-from ...store import SUITE_FILE
+from ...store import PAGE_FILE, SUITE_FILE
 from ...tracking import resolve
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow

@@ -14,7 +14,7 @@ from ...config import named_metric
 from ...experiments import trial_run
 from ...report import always
 from ...search import Study
-from ...store import ADAPTER_FOLDER, Flag, RunRecord, invocation
+from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, is_server
 from ...tracking import resolve as resolve_uri
 from ...tracking import shown as shown_uri
@@ -39,7 +39,7 @@ def study_result(study: Study, storage: Path | None, uri: str) -> dict[str, Any]
             name: {"settings": study.space.references[name], **_scores(record, metric)}
             for name, record in study.references.items()
         },
-        "report": str(study.folder / "report.html"),
+        "report": str(study.folder / PAGE_FILE),
         "mlflow": where_in_mlflow(study.folder, uri),
         "ui": command("ui", study.name, storage=storage, tracking_uri=uri),
     }

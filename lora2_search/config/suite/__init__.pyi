@@ -11,7 +11,6 @@ from .schema import typed_suite as typed_suite
 from .schema import validate_suite as validate_suite
 from .schema import with_more_seeds as with_more_seeds
 from .terms import BASE as BASE
-from .terms import FLOOR as FLOOR
 from .terms import Equivalence as Equivalence
 from .terms import Sequential as Sequential
 from .terms import Tuning as Tuning

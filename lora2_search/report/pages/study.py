@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...analysis import Run, StudyTable, caveats, edges, read_study_table, setting, value_of
 from ...stats import expected_best
-from ...store import rank_grid, write_text
+from ...store import PAGE_FILE, rank_grid, write_text
 from ..figures.curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
 from ..figures.optuna import Panel, history_panel, importance_panel, slice_panels
 from ..figures.suite import draw_expected_best
@@ -16,9 +16,6 @@ from ..tables.study import count_of, trial_rows, winner_rows
 from ..tables.text import level, signed
 from ..words.constant import constant_line
 from .document import cards, document, figure, grid, html_table
-
-PAGE_FILE = "report.html"
-
 
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
