@@ -123,6 +123,11 @@ class ConfigError(UserError, ValueError):
         super().__init__("\n".join(lines))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; of one that says nothing, its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error says that the disk, or the user's part of it, is full."""
     if isinstance(error, OSError) and error.errno in _FULL:

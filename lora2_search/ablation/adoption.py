@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING
 
 from ..config import RunConfig, RunInfo, with_settings
 from ..config.space import Resources
-from ..config.suite import TUNING_FOLDER, Suite, difference, identity
+from ..config.suite import Suite, difference, identity
 from ..errors import ConfigError, Problem
-from ..store import CONFIG_FILE, PREDICTIONS_FILE, RunRecord, readable_record, write_json
+from ..store import (
+    CONFIG_FILE,
+    PREDICTIONS_FILE,
+    TUNING_FOLDER,
+    RunRecord,
+    readable_record,
+    write_json,
+)
 from .reuse import Circumstances
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config import RunConfig, RunInfo
 from ..config.space import Resources
@@ -138,8 +138,8 @@ def take_over(run: RunInfo, source: Path, storage: Path) -> RunRecord:
             _link(path, run.folder / path.name)
     origin = record.reused_from or str(_inside(source, storage))
     config = run.config.model_dump(mode="json")
-    changes: dict[str, Any] = {"fingerprint": run.config.fingerprint(), "config": config}
-    taken = record.model_copy(update=changes | {"reused_from": origin})
+    own = {"fingerprint": run.config.fingerprint(), "config": config, "reused_from": origin}
+    taken = record.model_copy(update=own)
     write_json(run.folder / CONFIG_FILE, config)
     taken.write(run.folder)
     return taken

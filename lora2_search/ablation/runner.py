@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..config import RunInfo, Source
-from ..config.suite import (
+from ..config import RunInfo, Settings, Source
+from ..config.suite import Suite, as_grown, suite_source, typed_suite
+from ..execution import Interruption
+from ..store import (
     RUNS_FOLDER,
     SUITE_FILE,
     TUNING_FOLDER,
-    Suite,
-    as_grown,
-    suite_source,
-    typed_suite,
+    Progress,
+    RunRecord,
+    Shelf,
+    progress_of,
+    readable_record,
+    write_json,
 )
-from ..execution import Interruption
-from ..store import Progress, RunRecord, Shelf, progress_of, readable_record, write_json
 from ..training import Observer
 from .adoption import Adoption
 from .reuse import Circumstances, take_over_all
@@ -30,7 +32,7 @@ from .tuning import chosen_settings, further_trials, open_ends, tuning_lines
 if TYPE_CHECKING:
     import pandas
 
-    from ..config.space import Resources
+    from ..config.space import Resources, Value
     from ..execution import TrialTrainable
 
 SUITES = Shelf("suite", "suites", SUITE_FILE)
@@ -255,7 +257,7 @@ def _tuned_by_runs(
 
 
 def _extended(
-    suite: Suite, further: Mapping[str, dict[str, Any]], folder: Path, say: Callable[[str], None]
+    suite: Suite, further: Mapping[str, Settings], folder: Path, say: Callable[[str], None]
 ) -> tuple[Suite, list[RunInfo]]:
     """Write the suite with one more trial of some arms; return it and the runs of these trials."""
     assert suite.tuning is not None
@@ -298,9 +300,9 @@ def _device(runs: Sequence[RunInfo]) -> str:
     return "cpu" if all(run.config.training.device == "cpu" for run in runs) else "auto"
 
 
-def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": run.tags["arm"], "task": run.tags.get("task", run.config.task)}
-    row |= {"phase": run.tags.get("phase", "comparison"), "seed": run.config.seed}
+def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Value]:
+    row: dict[str, Value] = {"arm": run.arm, "task": run.task or run.config.task}
+    row |= {"phase": run.phase, "seed": run.config.seed}
     row["status"] = record.status if record else "waiting"
     for split in ("validation", "test"):
         row[split] = record.score(split) if record else None

@@ -8,7 +8,6 @@ from .comparison import Comparison as Comparison
 from .comparison import analyse_tasks as analyse_tasks
 from .contrasts import named_arms as named_arms
 from .equivalence import Equality as Equality
-from .evidence import TUNING_FOLDER as TUNING_FOLDER
 from .evidence import Evidence as Evidence
 from .evidence import Tuning as Tuning
 from .evidence import flag_counts as flag_counts
@@ -42,8 +41,6 @@ from .published import offer_published as offer_published
 from .ranks import MeanRanks as MeanRanks
 from .ranks import mean_ranks as mean_ranks
 from .ranks import pruned_arms as pruned_arms
-from .records import RUNS_FOLDER as RUNS_FOLDER
-from .records import SUITE_FILE as SUITE_FILE
 from .records import TEST as TEST
 from .records import Run as Run
 from .records import StudyRuns as StudyRuns
@@ -55,12 +52,13 @@ from .records import read_tasks as read_tasks
 from .records import shown_metric as shown_metric
 from .scores import Scored as Scored
 from .study import StudyTable as StudyTable
-from .study import best_trial as best_trial
 from .study import caveats as caveats
 from .study import complete_trials as complete_trials
 from .study import edges as edges
+from .study import highest as highest
 from .study import quietly as quietly
 from .study import read_study_table as read_study_table
+from .study import score_of as score_of
 from .study import searched as searched
 from .study import setting as setting
 from .study import value_of as value_of

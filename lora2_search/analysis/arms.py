@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..config import Settings
-from ..config.suite import FLOOR
 from ..store import RunRecord
 from .contrasts import Scores
 from .records import Run, SuiteRuns
@@ -124,7 +123,7 @@ def _noise(suite: SuiteRuns, share: float | None, scored: Iterable[Scored]) -> f
 
 def _untuned_rate(suite: SuiteRuns, name: str) -> float | None:
     plan, changes = suite.plan, suite.arms[name]
-    if changes.get("method", plan.method) in (plan.method, FLOOR):
+    if changes.get("method", plan.method) in (plan.method, "head-only"):
         return None
     rate = plan.training.lr
     tuned = plan.tuning.arms.get(name, {}) if plan.tuning else {}

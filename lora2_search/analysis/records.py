@@ -5,24 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Settings, named_metric, read_yaml
-from ..config.suite import Suite, on_task, stored_suite
+from ..config import Settings, named_metric, read_yaml, stored_plan
+from ..config.space import HEAD_ONLY, Space
+from ..config.suite import Suite
 from ..errors import UserError
-from ..store import PREDICTIONS_FILE, Damaged, RunRecord, read_record, reading, stored_text
-
-SUITE_FILE = "suite.yaml"
-
-
-SPACE_FILE = "space.yaml"
-
-
-RUNS_FOLDER = "runs"
-
+from ..store import (
+    PREDICTIONS_FILE,
+    REFERENCES_FOLDER,
+    RUNS_FOLDER,
+    SPACE_FILE,
+    SUITE_FILE,
+    TRIALS_FOLDER,
+    Damaged,
+    RunRecord,
+    read_record,
+    reading,
+    stored_text,
+)
 
 TEST = "test"
 
@@ -30,20 +34,22 @@ TEST = "test"
 _REMEDY = "restore it from a copy"
 
 
-_NEEDED = {
-    "study": ("name", "task", "search"),
-    "suite": ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+# What each is called, its file, and the keys that a whole one has.
+_PLANS: dict[type, tuple[str, str, tuple[str, ...]]] = {
+    Space: ("study", SPACE_FILE, ("name", "task", "search")),
+    Suite: (
+        "suite",
+        SUITE_FILE,
+        ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+    ),
 }
 
 
-TRIALS_FOLDER = "trials"
+Plan = TypeVar("Plan", Space, Suite)
 
 
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
 _DIVERGED = "diverged:"
-
-
-REFERENCES_FOLDER, HEAD_ONLY = "reference", "head-only"
 
 
 Values = NDArray[np.float64]
@@ -155,7 +161,7 @@ class StudyRuns:
 
     Attributes:
         folder: The study's folder.
-        space: ``space.yaml`` as plain values.
+        space: ``space.yaml``.
         trials: Runs with a record, by trial number.
         reference: The head-only run, when it was made.
         references: The other runs outside the search, by name, in the order of the space.
@@ -164,7 +170,7 @@ class StudyRuns:
     """
 
     folder: Path
-    space: Mapping[str, Any]
+    space: Space
     trials: Mapping[int, Run]
     reference: Run | None
     unreadable: tuple[str, ...] = field(default=())
@@ -199,11 +205,9 @@ def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
     Raises:
         UserError: The folder holds no suite.
     """
-    path = folder / SUITE_FILE
-    plan = read_plan(path, "suite")
-    with reading(path, _REMEDY):
-        suite = stored_suite(plan)
-        return {task: _read_task(folder, on_task(suite, task), task) for task in suite.task_names}
+    suite = read_plan(folder, Suite)
+    with reading(folder / SUITE_FILE, _REMEDY):
+        return {task: _read_task(folder, suite.on_task(task), task) for task in suite.task_names}
 
 
 def _read_task(folder: Path, plan: Suite, task: str) -> SuiteRuns:
@@ -231,7 +235,7 @@ def read_study(folder: Path) -> StudyRuns:
     Raises:
         UserError: The folder holds no study.
     """
-    space = read_plan(folder / SPACE_FILE, "study")
+    space = read_plan(folder, Space)
     unreadable: list[Damaged] = []
     trials = {}
     for path in sorted((folder / TRIALS_FOLDER).glob("*")):
@@ -240,7 +244,7 @@ def read_study(folder: Path) -> StudyRuns:
             trials[int(path.name)] = run
     outside = {
         name: _read_run(folder / REFERENCES_FOLDER / name, unreadable)
-        for name in (HEAD_ONLY, *(space.get("references") or {}))
+        for name in (HEAD_ONLY, *space.references)
     }
     reference = outside.pop(HEAD_ONLY)
     found = {name: run for name, run in outside.items() if run is not None}
@@ -294,20 +298,23 @@ def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
             yield damage
 
 
-def read_plan(path: Path, kind: str) -> dict[str, Any]:
-    """Return what a study or suite was begun from, as plain values.
+def read_plan(folder: Path, kind: type[Plan]) -> Plan:
+    """Return what a study (``Space``) or a suite (``Suite``) was begun from.
 
     Raises:
         UserError: There is none, or it is damaged.
     """
+    what, name, needed = _PLANS[kind]
+    path = folder / name
     if not path.exists():
-        raise UserError(f"{path.parent} holds no {kind}: it has no {path.name}")
+        raise UserError(f"{folder} holds no {what}: it has no {name}")
     stored_text(path, _REMEDY)
-    plan = read_yaml(path).data
+    data = read_yaml(path).data
     # Half a YAML file is a whole one with less in it.
-    if missing := [key for key in _NEEDED[kind] if key not in plan]:
+    if missing := [key for key in needed if key not in data]:
         raise Damaged(path, f"it holds no {missing[0]}", _REMEDY)
-    return plan
+    with reading(path, _REMEDY):
+        return stored_plan(kind, data)
 
 
 def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:

@@ -18,6 +18,7 @@ from .schema import TrainingConfig as TrainingConfig
 from .settings import Settings as Settings
 from .settings import is_used as is_used
 from .settings import value_of as value_of
+from .stored import stored_plan as stored_plan
 from .tasks import CUSTOM_METRICS as CUSTOM_METRICS
 from .tasks import METRICS as METRICS
 from .tasks import OF_LOGITS as OF_LOGITS
@@ -37,6 +38,7 @@ from .vocabulary import SCALINGS as SCALINGS
 from .vocabulary import SCORE_LOSSES as SCORE_LOSSES
 from .vocabulary import SCORING_GROUP as SCORING_GROUP
 from .vocabulary import scorings as scorings
+from .yaml import Data as Data
 from .yaml import Source as Source
 from .yaml import merge as merge
 from .yaml import read_yaml as read_yaml

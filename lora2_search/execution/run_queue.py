@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 from ..config import RunInfo
-from ..config.space import is_reference
 from ..errors import UserError, says_disk_full
 from ..store import (
     CHECKPOINT_FOLDER,
@@ -235,7 +234,7 @@ class RunQueue:
             interval_seconds=self._terms.interval_seconds,
             cwd=os.getcwd(),
             past=[[i, score] for i, score in sorted(self._source.past(run).items())],
-            judged=not is_reference(run),
+            judged=not run.is_reference,
         )
 
 

@@ -23,7 +23,6 @@ from ..ablation import (
 from ..analysis import interim_analysis
 from ..config.suite import (
     BASE,
-    SUITE_FILE,
     Suite,
     refuse_written,
     suite_source,
@@ -33,7 +32,7 @@ from ..config.suite import (
     without_history,
 )
 from ..errors import Argument, RequestError
-from ..store import damaged_records
+from ..store import SUITE_FILE, damaged_records
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
@@ -224,7 +223,7 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = say_nothing) -
         UserError: The hub or the package index cannot be reached.
     """
     seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
-    tuned = [(f"tuning.arms.{run.tags['arm']}", run.config) for run in trials]
+    tuned = [(f"tuning.arms.{run.arm}", run.config) for run in trials]
     told = []
     for task in suite.task_names:
         arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]

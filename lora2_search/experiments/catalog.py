@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..config import is_used
+from ..config.space import Space
+from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
 from ..search import best_trial, read_trials
 from ..store import (
     LOCK_FILE,
     OWNER_FILE,
     RECORD_FILE,
+    SPACE_FILE,
+    SUITE_FILE,
     Damaged,
     Progress,
     RunRecord,
@@ -22,7 +26,6 @@ from ..store import (
     is_owned,
     progress_of,
     read_record,
-    stored_json,
 )
 from .progress import study_progress
 
@@ -41,8 +44,8 @@ FOLDERS: dict[Kind, str] = {
 
 
 PLANS: dict[Kind, str] = {
-    "study": "space.yaml",
-    "suite": "suite.yaml",
+    "study": SPACE_FILE,
+    "suite": SUITE_FILE,
     "run": RECORD_FILE,
     "verification": "verification.json",
 }
@@ -93,22 +96,20 @@ class Named:
         return self.folder.name
 
     @cached_property
-    def plan(self) -> Mapping[str, Any]:
-        """What it was begun from; empty for a single run."""
-        if self.kind == "run":
-            return {}
-        if self.kind == "verification":
-            return stored_json(self.folder / PLANS[self.kind]) or {}
+    def plan(self) -> Space | Suite | None:
+        """What a study or a suite was begun from; ``None`` of others."""
         from ..analysis import read_plan
 
-        return read_plan(self.folder / PLANS[self.kind], self.kind)
+        if self.kind == "study":
+            return read_plan(self.folder, Space)
+        return read_plan(self.folder, Suite) if self.kind == "suite" else None
 
     @property
     def metric(self) -> str | None:
         """What it is judged by: a study's objective; ``None`` for the task's primary metric."""
-        if self.kind == "study":
-            return (self.plan.get("objective") or {}).get("metric")
-        return self.plan.get("metric")
+        if isinstance(self.plan, Space):
+            return self.plan.objective.metric
+        return self.plan.metric if self.plan else None
 
     @cached_property
     def is_running(self) -> bool:

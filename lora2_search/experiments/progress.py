@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config import read_yaml
-from ..config.space import SPACE_FILE, reference_records, started_references
+from ..config.space import Space, reference_records, started_references
 from ..search import stored_trials
 from ..store import Progress, progress_of
 
@@ -14,9 +13,11 @@ def study_progress(folder: Path) -> Progress:
     """Return how far a study has come.
 
     Raises:
-        ConfigError: Its ``space.yaml`` is broken.
+        UserError: Its ``space.yaml`` is missing or broken.
     """
-    plan = read_yaml(folder / SPACE_FILE).data
+    from ..analysis import read_plan
+
+    space = read_plan(folder, Space)
     trials = stored_trials(folder, folder.name)
     done = sum(trial.state.is_finished() for trial in trials)
     beside = reference_records(folder)
@@ -24,6 +25,6 @@ def study_progress(folder: Path) -> Progress:
     whole = 0 < done == len(trials) and all(item.status != "running" for item in beside.values())
     # A resume makes those anew whose record is damaged.
     whole &= len(beside) == len(started_references(folder))
-    total = plan.get("trials")
-    enough = total is None or plan.get("hours") is not None or done >= total
+    total = space.trials
+    enough = total is None or space.hours is not None or done >= total
     return progress_of(folder, "trials", done, total, whole and enough)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config.space import SPACE_FILE, Space, space_source, validate_space
+from ..config.space import Space, space_source, validate_space
 from ..errors import Argument
 from ..search import STUDIES, Study, run_study, study_folder
-from ..store import damaged_records
+from ..store import SPACE_FILE, damaged_records
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs

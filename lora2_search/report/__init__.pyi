@@ -14,7 +14,6 @@ from .pages.document import figure as figure
 from .pages.document import html_table as html_table
 from .pages.study import write_study_page as write_study_page
 from .pages.study_files import write_study_kit as write_study_kit
-from .pages.suite import PAGE_FILE as PAGE_FILE
 from .pages.suite_files import report_files as report_files
 from .pages.suite_files import write_suite_report as write_suite_report
 from .tables.examples import rank_rows as rank_rows

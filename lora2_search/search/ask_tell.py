@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from ..config import RunConfig, RunInfo
 from ..config.space import Space, Value, is_conditional
 from ..errors import ConfigError
-from ..store import Status, readable_record
+from ..store import TRIALS_FOLDER, Status, readable_record
 from ..training import State
-from .storage import TRIALS_FOLDER, make_sampler
+from .storage import make_sampler
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

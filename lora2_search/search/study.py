@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config.space import (
     HEAD_ONLY,
-    SPACE_FILE,
     Space,
+    Value,
     grace_period,
     reference_records,
     reference_runs,
@@ -22,7 +22,7 @@ from ..config.space import (
 from ..config.space import notes as early_stopping_notes
 from ..errors import Argument, RequestError
 from ..execution import Interruption
-from ..store import RunRecord, Shelf
+from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .storage import open_study, stored_trials
@@ -141,7 +141,7 @@ def run_study(
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
-        check_kept([*folder.glob("trials/*"), *folder.glob("reference/*")])
+        check_kept([*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")])
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
@@ -228,9 +228,9 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
     )
 
 
-def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:
+def _row(trial: StudyTrial, space: Space) -> dict[str, Value]:
     record = trial.record
-    row: dict[str, Any] = {"number": trial.number, "state": trial.state, "score": trial.score}
+    row: dict[str, Value] = {"number": trial.number, "state": trial.state, "score": trial.score}
     row |= {name: trial.params.get(name) for name in space.search}
     for split in ("validation", "test"):
         row[split] = record.score(split, space.objective.metric) if record else None

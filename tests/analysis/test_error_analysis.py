@@ -20,7 +20,7 @@ def written(folder: Path, answers: dict[tuple[str, int], list[int]], labels: lis
     plan = suite(seeds=2, arms={"other": {"adapter.gamma": 0.0}}, floor=None)
     plan.write(folder)
     for run in plan.runs(folder):
-        said = answers[run.tags["arm"], run.config.seed]
+        said = answers[run.arm, run.config.seed]
         write_run(
             run.folder,
             run.config,

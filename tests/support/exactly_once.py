@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from lora2_search.config.space.schema import SPACE_FILE, load_space
-from lora2_search.search.storage import STUDY_FILE
+from lora2_search.config.space.schema import load_space
+from lora2_search.store.layout import SPACE_FILE, STUDY_FILE
 from lora2_search.store.record import RECORD_FILE, RunRecord, read_record
 from lora2_search.tracking.spool.params import clean_key
 from tests.support.mlflow_study import Stored

@@ -22,7 +22,7 @@ def parent(**changes: Any) -> ParentInfo:
     return ParentInfo(**{**given, **changes})
 
 
-def run(folder: Path, number: int = 0, **tags: str) -> RunInfo:
+def run(folder: Path, number: int = 0, arm: str = "") -> RunInfo:
     settings = {"adapter.k": number % 8 + 1, "training.lr": 1e-3 / (number + 1)}
     return RunInfo(
         key=f"{number:05d}",
@@ -30,7 +30,7 @@ def run(folder: Path, number: int = 0, **tags: str) -> RunInfo:
         config=with_settings(BASE, settings),
         settings=settings,
         folder=folder / "trials" / str(number),
-        tags=tags,
+        arm=arm,
     )
 
 

@@ -12,20 +12,12 @@ import typer
 
 from ...ablation import SuiteResult, suite_folder
 from ...analysis import Analysis, analyse_tasks
-from ...config.suite import SUITE_FILE, Suite
+from ...config.suite import Suite
 from ...errors import UserError
 from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
-from ...report import (
-    PAGE_FILE,
-    Row,
-    arm_rows,
-    constant_line,
-    equality_rows,
-    headline,
-    seed_rows,
-    suite_tables,
-)
+from ...report import Row, arm_rows, constant_line, equality_rows, headline, seed_rows, suite_tables
 from ...signals import Interrupted
+from ...store import PAGE_FILE, SUITE_FILE
 from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
@@ -171,16 +163,14 @@ def arms_without_a_run(result: SuiteResult) -> set[str]:
 
     Runs that tune an arm are not compared: they do not make up for failed ones.
     """
-    runs = [run for run in result.runs if "phase" not in run.tags]
+    runs = [run for run in result.runs if run.phase == "comparison"]
     failed = result.failed
-    return {run.tags["arm"] for run in runs} - {
-        run.tags["arm"] for run in runs if run.key not in failed
-    }
+    return {run.arm for run in runs} - {run.arm for run in runs if run.key not in failed}
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
     """Return one line for each reason why runs of an arm failed."""
-    arms = {run.key: run.tags["arm"] for run in result.runs}
+    arms = {run.key: run.arm for run in result.runs}
     alike: dict[tuple[str, str], list[str]] = {}
     for key, reason in result.failed.items():
         alike.setdefault((arms[key], reason), []).append(key)

@@ -131,7 +131,7 @@ def forecast(
     left = [run for run in (*tuning, *runs) if run.key not in there | taken]
     # A tuning run is of the base's own task, which a suite of several tasks may not run.
     other = next(iter(estimates.values()))
-    costs = [estimates.get(run.tags.get("task", ""), other) for run in left]
+    costs = [estimates.get(run.task, other) for run in left]
     checkpoints = at_a_time * max((cost.checkpoint_mb for cost in costs), default=0.0)
     return Forecast(
         name=suite.name,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...errors import UserError
 from ...experiments import Named, find_item
-from ...store import command_line, writable_folder
+from ...store import PAGE_FILE, SUITE_FILE, command_line, writable_folder
 from ..console.say import say
 
 
@@ -23,7 +23,6 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
         UserError: There is none of that name, it is a single run, what is asked of it is for
             suites alone, or a folder cannot be written.
     """
-    from ...analysis import SUITE_FILE
     from ...report import RECORDS_FILE, is_archive
 
     folder = Path(name).expanduser()
@@ -61,7 +60,7 @@ def write_report(item: Named, out: Path | None = None) -> Path:
         from ...report import write_study_kit
 
         return write_study_kit(item.folder, out)
-    from ...report import PAGE_FILE, write_suite_report
+    from ...report import write_suite_report
 
     return write_suite_report(item.folder, out).with_name(PAGE_FILE)
 

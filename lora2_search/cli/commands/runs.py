@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...config import named_metric
+from ...config.space import Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line
@@ -271,7 +272,7 @@ def _lost_row(lost: Lost, item: Named) -> RunRow:
 
 def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, object]:
     """Return the settings that vary; of a study's runs outside the search, those they set."""
-    beside = item.plan.get("references") or {} if item.kind == "study" else {}
+    beside = item.plan.references if isinstance(item.plan, Space) else {}
     if name == REFERENCE or name in beside:
         keys = [key for key in keys if key in beside.get(name, {})]
     return changed(record, keys)
@@ -315,11 +316,11 @@ def _waiting(name: str, settings: Mapping[str, object], item: Named) -> RunRow:
 
 def _varied(item: Named) -> list[str]:
     """Return what differs between the runs: searched settings, or what arms change."""
-    if item.kind not in ("study", "suite"):
+    if item.plan is None:
         return []
-    if item.kind == "study":
-        return list(item.plan["search"])
-    return sorted({key for arm in item.plan["arms"].values() for key in arm})
+    if isinstance(item.plan, Space):
+        return list(item.plan.search)
+    return sorted({key for arm in item.plan.arms.values() for key in arm})
 
 
 def resumption(item: Named) -> str:

@@ -8,10 +8,11 @@ from signal import Signals
 
 import typer
 
-from ...config.space import SPACE_FILE, Space
+from ...config.space import Space
 from ...experiments import Request, RunOptions, resolve_space, study_progress, tune_space
 from ...search import study_folder
 from ...signals import Interrupted
+from ...store import SPACE_FILE
 from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, print_study, study_summary

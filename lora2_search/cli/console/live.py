@@ -151,10 +151,9 @@ class LiveView:
         """Add a row; a run that is resumed keeps its place."""
         settings = " ".join(f"{short(key)}={plain(value)}" for key, value in run.settings.items())
         self._metric = f"validation {run.metric}" if run.metric else self._metric
-        competes = run.tags.get("role") != "reference"
         resumed = _begun_before(run)
         self._rows[run.key] = Row(
-            run.name, settings, self._clock(), resumed=resumed, competes=competes
+            run.name, settings, self._clock(), resumed=resumed, competes=not run.is_reference
         )
         running = sum(row.ended is None for row in self._rows.values())
         self._most_at_once = max(self._most_at_once, running)

@@ -15,7 +15,7 @@ from ...config import named_metric
 from ...experiments import trial_run
 from ...report import always
 from ...search import Study
-from ...store import ADAPTER_FOLDER, Flag, RunRecord, invocation
+from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
 from .rows import plain, short
 
@@ -104,7 +104,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
             name: _scores(record, metric, study.space.references[name])
             for name, record in study.references.items()
         },
-        report=str(study.folder / "report.html"),
+        report=str(study.folder / PAGE_FILE),
         mlflow=where_in_mlflow(study.folder, uri),
         ui=command("ui", study.name, storage=storage, tracking_uri=uri),
     )
@@ -209,7 +209,7 @@ def _caveats(study: Study) -> list[str]:
     scores = {trial.number: trial.score for trial in study.trials}
     metric = study.space.objective.metric
     said = caveats(scores, study.reference, metric, study.references)
-    return said + (edges(study.space.model_dump(), study.best.params) if study.best else [])
+    return said + (edges(study.space, study.best.params) if study.best else [])
 
 
 def _beside(result: StudySummary) -> dict[str, Scores]:

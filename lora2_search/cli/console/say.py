@@ -11,7 +11,7 @@ from signal import Signals
 
 import typer
 
-from ...errors import Argument, ConfigError, RequestError, UserError, is_disk_full
+from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
 from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
 from ...store import command_line
 from ...tracking import options, redacted, resolve_uri
@@ -119,17 +119,13 @@ def resume_hint(again: str, begun: Path) -> Iterator[None]:
             raise
         advice = f"then resume with: {again}" if begun.is_file() else "then try again"
         raise UserError(
-            f"the disk is full ({_first_line(error)}); free some space, {advice}"
+            f"the disk is full ({first_line(error)}); free some space, {advice}"
         ) from None
 
 
 def _say_interrupted(came: Signals, *more: object) -> None:
     by = "" if came == Signals.SIGINT else f" by {came.name}"
     say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in more))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def say(line: str) -> None:

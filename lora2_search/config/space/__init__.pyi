@@ -1,16 +1,15 @@
 from .checks import uncompared as uncompared
 from .checks import unmeasured as unmeasured
+from .distribution import Distribution as Distribution
 from .distribution import Value as Value
 from .distribution import in_order as in_order
 from .distribution import is_conditional as is_conditional
 from .grace import grace_period as grace_period
 from .grace import notes as notes
 from .references import HEAD_ONLY as HEAD_ONLY
-from .references import is_reference as is_reference
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs
 from .references import started_references as started_references
-from .schema import SPACE_FILE as SPACE_FILE
 from .schema import Resources as Resources
 from .schema import Space as Space
 from .schema import load_space as load_space

@@ -1,9 +1,6 @@
 from .ablation_path import path_suite as path_suite
 from .canonical import difference as difference
 from .canonical import identity as identity
-from .schema import RUNS_FOLDER as RUNS_FOLDER
-from .schema import SUITE_FILE as SUITE_FILE
-from .schema import TUNING_FOLDER as TUNING_FOLDER
 from .schema import Suite as Suite
 from .schema import as_grown as as_grown
 from .schema import load_suite as load_suite
@@ -13,10 +10,7 @@ from .schema import typed_suite as typed_suite
 from .schema import validate_suite as validate_suite
 from .schema import with_more_seeds as with_more_seeds
 from .schema import without_history as without_history
-from .stored import on_task as on_task
-from .stored import stored_suite as stored_suite
 from .terms import BASE as BASE
-from .terms import FLOOR as FLOOR
 from .terms import Equivalence as Equivalence
 from .terms import Sequential as Sequential
 from .terms import Tuning as Tuning

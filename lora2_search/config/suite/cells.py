@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import ConfigError, did_you_mean
 from ..run import RunConfig, mistyped, with_settings
-from ..settings import dotted
+from ..settings import Settings, dotted
 from ..yaml import KeyPath
 from .allowed import arm_problem
 from .canonical import identity, why_equal
@@ -77,9 +77,6 @@ COMBINED = ("crossed", "nested", "grid")
 
 
 MAIN = "main"
-
-
-Settings = Mapping[str, Any]
 
 
 Mistakes = Iterator[tuple[KeyPath, str]]
@@ -205,7 +202,7 @@ def block_of(name: str, path: KeyPath, block: Mapping[str, Any]) -> Block:
     return Block(name, block["design"], factors, within, path)
 
 
-def _named_levels(factor: str, levels: Any) -> dict[str, dict[str, Any]]:
+def _named_levels(factor: str, levels: Any) -> dict[str, Settings]:
     if isinstance(levels, list):
         # A factor that is named like a setting; its levels are the values.
         short = factor.rpartition(".")[2]
@@ -219,7 +216,7 @@ def _word(value: Any) -> str:
     )
 
 
-Arms = dict[str, dict[str, Any]]
+Arms = dict[str, Settings]
 
 
 Found = list[tuple[KeyPath, str]]
@@ -401,7 +398,7 @@ def _combinations(block: Block, levels: Mapping[str, list[str]]) -> Iterator[Cel
             yield (*start[:index], level, *start[index + 1 :])
 
 
-def _settings(block: Block, cell: Cell) -> dict[str, Any]:
+def _settings(block: Block, cell: Cell) -> Settings:
     settings = dict(block.within)
     for levels, level in zip(block.factors.values(), cell, strict=True):
         settings |= levels[level]
@@ -419,7 +416,7 @@ def _apart(block: Block, one: Cell, other: Cell) -> list[str]:
     return [key for key in keys if first.get(key, _ABSENT) != second.get(key, _ABSENT)]
 
 
-def _differing(settings: dict[str, Any], base: RunConfig) -> dict[str, Any]:
+def _differing(settings: Settings, base: RunConfig) -> Settings:
     """Return what a cell sets, without what the base has anyway."""
     own = dotted(base.model_dump(mode="python"))
     return {key: value for key, value in settings.items() if own.get(key, _ABSENT) != value}

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import ConfigError, Problem, did_you_mean
 from ..run import RunConfig, with_settings
+from ..settings import Settings
 from ..space import uncompared
 from ..yaml import KeyPath, Source
 from .allowed import Found, arm_problem, broken, task_problem
@@ -128,7 +129,7 @@ def _twins(parts: Parts, tuning: Tuning) -> Found:
                     yield path, f"if tuning chooses {chosen}, arm {arm} equals {twin}; leave it out"
 
 
-def _trials(tuning: Tuning, arm: str) -> list[dict[str, Any]]:
+def _trials(tuning: Tuning, arm: str) -> list[Settings]:
     return tuning.trials(arm) if arm in tuning.arms else [{}]
 
 
@@ -141,15 +142,13 @@ def _tried(parts: Parts, own: Mapping[str, Any], changes: Mapping[str, Any]) -> 
         return None
 
 
-def _grid(
-    parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[dict[str, Any]]
-) -> Found:
+def _grid(parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[Settings]) -> Found:
     path = ("tuning", "arms", arm)
     wrong = [(key, why) for key in grid if (why := arm_problem(key)) is not None]
     yield from (((*path, key), why) for key, why in wrong)
     if wrong or parts.base is None or any(arm_problem(key) for key in parts.arms[arm]):
         return
-    seen: dict[str, dict[str, Any]] = {}
+    seen: dict[str, Settings] = {}
     for trial in trials:
         try:
             config = with_settings(parts.base, {**parts.arms[arm], **trial})

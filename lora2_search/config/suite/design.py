@@ -12,6 +12,7 @@ from ..yaml import KeyPath, Source
 from .canonical import identity
 from .cells import (
     MAIN,
+    Arms,
     Block,
     Cells,
     Refused,
@@ -34,7 +35,7 @@ _CONTRASTED = ("crossed", "nested")
 class _Made:
     """What the blocks read so far have come to."""
 
-    arms: dict[str, dict[str, Any]]
+    arms: Arms
     twins: dict[str, str]
     pairs: list[list[str]] = field(default_factory=list)
     contrasted: set[str] = field(default_factory=set)

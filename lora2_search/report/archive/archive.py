@@ -20,21 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ...analysis import (
-    EXAMPLES_FILE,
-    PUBLISHED_FILE,
-    RUNS_FOLDER,
-    SUITE_FILE,
-    TEST,
-    TUNING_FOLDER,
-    Evidence,
-    gather,
-    stored_texts,
-)
-from ...config.suite import stored_suite
+from ...analysis import EXAMPLES_FILE, PUBLISHED_FILE, TEST, Evidence, gather, stored_texts
+from ...config import stored_plan
+from ...config.suite import Suite
 from ...errors import UserError
 from ...store import (
     PREDICTIONS_FILE,
+    RUNS_FOLDER,
+    SUITE_FILE,
+    TUNING_FOLDER,
     RunRecord,
     read_record,
     reading,
@@ -44,7 +38,7 @@ from ...store import (
 )
 from ..figures.paper import FIGURES_FOLDER
 from ..pages.suite_files import TABLES_FOLDER, write_texts
-from .record import lean, rebuilt, shared, without_shared
+from .record import Told, lean, rebuilt, shared, without_shared
 from .state import STATE_FILE, read_state, state_of
 
 if TYPE_CHECKING:
@@ -108,7 +102,7 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
         {name: record for name, record in records.items() if name.startswith(f"{kind}/")}
         for kind in _FOLDERS
     )
-    state_of(stored_suite(yaml.safe_load(plan)), runs, tuning).write(out)
+    state_of(stored_plan(Suite, yaml.safe_load(plan)), runs, tuning).write(out)
     return write_archived_report(out)
 
 
@@ -301,7 +295,7 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
         UserError: A line holds no record of a run.
     """
     found: dict[str, RunRecord] = {}
-    common: dict[str, Any] = {}
+    common: Told = {}
     with reading(path, _REMEDY):
         lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines or [b""], start=1):

@@ -14,9 +14,6 @@ from ..words.verdict import headline
 from .document import cards, document, figure, grid, html_table
 from .sections import Section, common_sections, overall_sections, task_sections
 
-PAGE_FILE = "report.html"
-
-
 _SENTENCES = ("changes", "text", "chosen", "flags", "remarks")
 
 

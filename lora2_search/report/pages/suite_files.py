@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...analysis import Evidence, gather, offer_published
-from ...store import write_text
+from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER, figure_links, write_figures
 from ..tables.csv import comparison_table, csv_text, run_table
 from ..tables.latex import arms_table, effects_table
 from .markdown import REPORT_FILE, tasks_report
-from .suite import PAGE_FILE, suite_page
+from .suite import suite_page
 
 RUNS_CSV = "runs.csv"
 

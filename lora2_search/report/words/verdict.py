@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from ...analysis import RUNS_FOLDER, SUITE_FILE, Analysis, Comparison, Equality, SuiteRuns
+from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
-from ...store import home
+from ...store import RUNS_FOLDER, SUITE_FILE, home
 from ..tables.suite import analyses_taken
 from ..tables.text import level, signed
 from .comparison import (
