@@ -134,7 +134,7 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wi
     verdicts = (
         f"{task}: {headline(item)}" if task else headline(item) for task, item in analyses.items()
     )
-    told = SuiteSummary(
+    summary = SuiteSummary(
         name=result.name,
         folder=str(result.folder),
         verdict=" ".join(verdicts),
@@ -144,18 +144,18 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wi
         ui=command("ui", result.name, storage=storage, tracking_uri=uri),
     )
     if as_json:
-        print_json({**vars(told), "tables": suite_tables(analyses)})
+        print_json({**vars(summary), "tables": suite_tables(analyses)})
         return
     print(f"\nSuite {result.name}")
     for task, analysis in analyses.items():
         print_tables(task, analysis, wide)
-    print(f"\nVerdict:  {told.verdict}")
+    print(f"\nVerdict:  {summary.verdict}")
     for line in failure_lines(result):
         print(f"Failed:   {line}")
-    print(f"Report:   {told.report}")
-    print(f"MLflow:   {told.ui}")
-    if told.mlflow:
-        print(f"          opens {told.mlflow}")
+    print(f"Report:   {summary.report}")
+    print(f"MLflow:   {summary.ui}")
+    if summary.mlflow:
+        print(f"          opens {summary.mlflow}")
 
 
 def arms_without_a_run(result: SuiteResult) -> set[str]:

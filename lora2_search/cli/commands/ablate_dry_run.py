@@ -155,7 +155,7 @@ def forecast(
 
 
 def power_lines(suite: Suite) -> list[str]:
-    """Return what the seeds of a suite buy; a suite with looks is told of by its last one."""
+    """Return what the seeds of a suite can find; with interim analyses, those of the last."""
     tasks = len(suite.task_names)
     comparisons, claims = len(suite.pairs) + len(suite.contrasts), len(suite.equivalence)
     plan = suite.sequential if suite.until_decided else None

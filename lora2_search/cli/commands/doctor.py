@@ -87,7 +87,7 @@ def hardware() -> Check:
 
 
 def versions(constraints: Path | None = None) -> Check:
-    """Compare the libraries with those that were seen to work together.
+    """Compare the libraries with those that are known to work together.
 
     Args:
         constraints: A file of pins; the checkout's ``constraints.txt`` when not given.

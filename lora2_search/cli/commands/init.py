@@ -136,16 +136,16 @@ def reading(assignments: Sequence[str]) -> DataConfig:
     Raises:
         ConfigError: A value is wrong, or another setting is named.
     """
-    told = with_overrides(Source({"data": {}}), assignments)
+    assigned = with_overrides(Source({"data": {}}), assignments)
     known = {("data", name) for name in READING}
     others = [
         Problem(".".join(path), f"init takes {', '.join(map('data.'.__add__, READING))}", place)
-        for path, place in told.where.items()
+        for path, place in assigned.where.items()
         if path not in known
     ]
     if others:
         raise ConfigError(others)
-    return validate(Source({**told.data, "task": "sentiment"}, told.where), RunConfig).data
+    return validate(Source({**assigned.data, "task": "sentiment"}, assigned.where), RunConfig).data
 
 
 def default_path(data: Path) -> Path:

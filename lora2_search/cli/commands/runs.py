@@ -192,13 +192,15 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
     for item in items:
         if name or parent_path(item.folder).exists():
             try:
-                counts[item.name] = said = sync(item.folder, target)
+                counts[item.name] = delivered = sync(item.folder, target)
             except Damaged as damage:
                 damaged.append(str(damage))
                 continue
-            damaged += said.damaged
-            refused = f", {said.refused} refused" if said.refused else ""
-            say(f"{item.name}: {said.points} points delivered{refused}, {said.runs} runs there")
+            damaged += delivered.damaged
+            refused = f", {delivered.refused} refused" if delivered.refused else ""
+            say(
+                f"{item.name}: {delivered.points} points delivered{refused}, {delivered.runs} runs there"
+            )
     if as_json:
         print_json({key: value.model_dump() for key, value in counts.items()})
     elif not counts and not damaged:
@@ -326,7 +328,7 @@ def _varied(item: Named) -> list[str]:
 def resumption(item: Named) -> str:
     """Return the command that resumes what was run."""
     if item.kind == "verification":
-        # Its settings are told by options alone, which no file holds.
+        # Only the options hold its settings; no file does.
         return "the same `verify` command"
     words = [_VERBS[item.kind], "--resume", item.name]
     if item.kind != "run" and item.folder.parent.parent != home():

@@ -53,7 +53,7 @@ def run_tune(
             dry_run(plan, storage, as_json, here=address is None)
         return
     stream = sys.stderr if as_json else sys.stdout
-    # Trials that have ended are not told again on a resume.
+    # A resume does not print finished trials again.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
     view = LiveView(plan.runs, stream=stream, earlier=earlier)
     begun = study_folder(plan.name, storage) / SPACE_FILE

@@ -69,11 +69,11 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     """
     say = narrator(as_json)
     judged_by = {"objective.metric": space.objective.metric}
-    told = check_inputs(space.run_config(), say, judged_by, space.other_models())
+    notes = check_inputs(space.run_config(), say, judged_by, space.other_models())
     cpus, gpus = here_are()
     resources = space.resources.with_gpus(space.training.device, bool(gpus))
     trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
-    for line in told:
+    for line in notes:
         say(line)
     samples = sampled(space, SAMPLES)
     say("measuring a few steps of the first trial")
@@ -207,8 +207,8 @@ def _told(result: Forecast) -> list[str]:
         lines.append(f"Disk:        {result.disk_mb:,.0f} MiB; {free:,.0f} GiB are free")
     lines.append("The first trials:")
     for number, settings in enumerate(result.samples):
-        told = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
-        lines.append(f"  trial {number}: {told}")
+        values = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
+        lines.append(f"  trial {number}: {values}")
     return lines
 
 

@@ -107,7 +107,7 @@ class LiveView:
         clock: Tells the time, in seconds.
         width: Of the terminal; found out when not given.
         terminal: Whether it is one; found out when not given.
-        earlier: How many of ``total`` ended before and are not told again.
+        earlier: How many of ``total`` ended before and are not printed again.
     """
 
     def __init__(

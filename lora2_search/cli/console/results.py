@@ -179,7 +179,7 @@ def command(*words: str, storage: Path | None = None, tracking_uri: str | None =
     parts = [*invocation(), *words]
     if storage is not None:
         parts += ["--storage", str(storage)]
-    # A URI may hold a password, and the default one need not be said.
+    # A URI may hold a password, and the default one goes without saying.
     if tracking_uri and tracking_uri not in (resolve_uri(), display_uri(resolve_uri())):
         parts += ["--tracking-uri", display_uri(tracking_uri)]
     return shlex.join(parts)
@@ -208,8 +208,8 @@ def _scores(
 def _caveats(study: Study) -> list[str]:
     scores = {trial.number: trial.score for trial in study.trials}
     metric = study.space.objective.metric
-    said = caveats(scores, study.reference, metric, study.references)
-    return said + (edges(study.space, study.best.params) if study.best else [])
+    found = caveats(scores, study.reference, metric, study.references)
+    return found + (edges(study.space, study.best.params) if study.best else [])
 
 
 def _beside(result: StudySummary) -> dict[str, Scores]:

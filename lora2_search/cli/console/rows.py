@@ -133,8 +133,8 @@ def print_rows(
         table.add_row(*(Text(cells[name][index]) for name in filled[: len(widths)]))
     Console(highlight=False, width=room).print(table)
     if left_out := filled[len(widths) :]:
-        told = ", ".join(dict.fromkeys(map(short, left_out)))
-        print(f"Not shown: {told}. --wide shows every column.")
+        hidden = ", ".join(dict.fromkeys(map(short, left_out)))
+        print(f"Not shown: {hidden}. --wide shows every column.")
 
 
 def print_json(value: Any) -> None:
