@@ -198,10 +198,8 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
                 continue
             damaged += delivered.damaged
             refused = f", {delivered.refused} refused" if delivered.refused else ""
-            say(
-                points = f"{delivered.points} points delivered{refused}"
-                say(f"{item.name}: {points}, {delivered.runs} runs there")
-            )
+            points = f"{delivered.points} points delivered{refused}"
+            say(f"{item.name}: {points}, {delivered.runs} runs there")
     if as_json:
         print_json({key: value.model_dump() for key, value in counts.items()})
     elif not counts and not damaged:
