@@ -79,11 +79,11 @@ class ScoreProbe:
     def result(self) -> Measurements:
         """Return the primary metric, and by sentence whether the answer was right."""
         prepared = self._watch.prepared
-        said, metric = prepared.predict("test"), prepared.data.metrics[0]
-        right = (said.values == said.labels).astype(np.int64).tolist()
+        predictions, metric = prepared.predict("test"), prepared.data.metrics[0]
+        right = (predictions.values == predictions.labels).astype(np.int64).tolist()
         found = ScoreResult(
             metric=metric,
-            score=said.scores((metric,))[metric],
+            score=predictions.scores((metric,))[metric],
             majority=prepared.data.majority,
             kept_rank=prepared.trainer.progress.adaptive.kept_rank(),
             right=tuple(right) if metric == "accuracy" else None,
