@@ -11,7 +11,8 @@ from .probes.agreement import AgreementProbe
 from .probes.leave_one_out import TruthProbe
 from .probes.merging import CompressProbe, MergeProbe
 from .probes.planes import PlanesProbe
-from .probes.shadows import ScoreProbe, Shadows
+from .probes.score import ScoreProbe
+from .probes.shadows import Shadows
 from .probes.start import measure_start
 from .probes.watch import Probe, Watch, Watched
 
