@@ -61,7 +61,7 @@ def run_verify(
 
 
 def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bool) -> None:
-    told = {
+    summary = {
         "name": plan.name,
         "folder": str(found.folder),
         "quick": plan.quick,
@@ -72,7 +72,7 @@ def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bo
         "seconds": seconds,
     }
     if as_json:
-        print_json(told)
+        print_json(summary)
         return
     print(f"\nVerification {plan.name}: {len(plan.seeds)} seeds\n")
     print_rows([row.cells() for row in found.rows])
@@ -80,7 +80,7 @@ def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bo
     for row in found.rows:
         print(f"- {row.claim}: {row.verdict}.\n  {row.says}")
     print(f"\nTime:     {duration(seconds)}")
-    print(f"Page:     {told['page']}")
+    print(f"Page:     {summary['page']}")
     print(f"MLflow:   {command('ui', tracking_uri=uri)}")
-    if told["mlflow"]:
-        print(f"          opens {told['mlflow']}")
+    if summary["mlflow"]:
+        print(f"          opens {summary['mlflow']}")
