@@ -156,8 +156,8 @@ class AgreementResult:
         microseconds: Mean time of an update by scoring.
         averaged: How many numbers each scoring takes in per step.
         step_microseconds: The rest of a training step; ``None`` where there were too few.
-        scored_full: Parameters that full scoring looks at.
-        scored_reduced: Parameters that reduced scoring looks at.
+        scored_full: Parameters that full scoring reads.
+        scored_reduced: Parameters that reduced scoring reads.
     """
 
     points: tuple[AgreementPoint, ...]
@@ -284,16 +284,16 @@ _ERROR = "error_"
 
 def to_json(found: Measurements) -> Mapping[str, object]:
     """Return the values that a run's file holds."""
-    told = {name: value for name, value in asdict(found).items() if value is not None}
+    values = {name: value for name, value in asdict(found).items() if value is not None}
     # Both stand flat in the file.
     if found.start is not None:
-        told["start"] |= told["start"].pop("differences")
+        values["start"] |= values["start"].pop("differences")
     if found.planes is not None:
-        for point in told["planes"]["points"]:
+        for point in values["planes"]["points"]:
             point |= {_ERROR + plane: error for plane, error in point.pop("errors").items()}
     if found.score is not None and found.score.right is None:
-        del told["score"]["right"]
-    return told
+        del values["score"]["right"]
+    return values
 
 
 def from_json(values: Mapping[str, object]) -> Measurements:

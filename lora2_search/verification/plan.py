@@ -160,9 +160,9 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with whatever changes a number; checks do not."""
-        told = asdict(self) | {"config": self.config.identity()}
-        told = {key: value for key, value in told.items() if key not in ("checks", "seeds")}
-        text = json.dumps(told, sort_keys=True, ensure_ascii=True)
+        settings = asdict(self) | {"config": self.config.identity()}
+        settings = {key: value for key, value in settings.items() if key not in ("checks", "seeds")}
+        text = json.dumps(settings, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -315,8 +315,8 @@ def damaged_parts(folder: Path) -> list[str]:
 
 def _parts(folder: Path) -> list[Part]:
     path = folder / PLAN_FILE
-    told = stored_json(path, _REMEDY)
-    if told is None:
+    stored = stored_json(path, _REMEDY)
+    if stored is None:
         raise Damaged(path, "it is missing", _REMEDY)
     with reading(path, _REMEDY):
-        return list(parts_of(told["checks"], told["seeds"]))
+        return list(parts_of(stored["checks"], stored["seeds"]))

@@ -64,10 +64,10 @@ def verify(
     results = read_results(plan, folder)
     for name, why in results.diverged(*{part.arm for part in plan.parts()}).items():
         say(f"{name} diverged: {why}")
-    told = rows(results)
-    table = write_rows(folder, told)
-    write_markdown(folder, told)
-    return Verification(folder, told, table, write_page(folder, results, told))
+    verdicts = rows(results)
+    table = write_rows(folder, verdicts)
+    write_markdown(folder, verdicts)
+    return Verification(folder, verdicts, table, write_page(folder, results, verdicts))
 
 
 def _take(folder: Path, plan: Plan) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lora2_search.verification.measurements import Measurements, from_json, to_json
+from lora2_search.verification.measuring import measure
 from lora2_search.verification.plan import CHECKS, Part, Plan
-from lora2_search.verification.pool import measure
 
 # The layout of the files, as earlier versions wrote them.
 STORED = {

@@ -7,8 +7,8 @@ import torch
 
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.verification.measurements import Measurements
+from lora2_search.verification.measuring import measure
 from lora2_search.verification.plan import CHECKS, Part, Plan
-from lora2_search.verification.pool import measure
 from lora2_search.verification.probes.watch import Watch, Watched, evenly
 
 

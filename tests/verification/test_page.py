@@ -8,8 +8,8 @@ import pytest
 
 from lora2_search.errors import UserError
 from lora2_search.verification import run as module
+from lora2_search.verification.measuring import measure
 from lora2_search.verification.plan import CHECKS, Plan, chosen_plan
-from lora2_search.verification.pool import measure
 from lora2_search.verification.run import verify
 from tests.verification.conftest import settings
 

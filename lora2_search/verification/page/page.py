@@ -53,16 +53,16 @@ def _head(plan: Plan) -> str:
 
 
 def _says(rows: Sequence[Row]) -> str:
-    told = "".join(
+    paragraphs = "".join(
         f"<h3>{escape(row.claim)}: {escape(row.verdict)}</h3><p>{escape(row.says)}</p>"
         for row in rows
     )
-    return f"<h2>What each row says, and what it does not</h2>{told}"
+    return f"<h2>What each row says, and what it does not</h2>{paragraphs}"
 
 
 def _footer() -> str:
     head, dirty = commit()
-    told = ", ".join(f"{name} {version}" for name, version in sorted(versions().items()))
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(versions().items()))
     changes = " with uncommitted changes" if dirty else ""
     where = escape(head or "not run from a checkout")
-    return f"<footer>Commit {where}{changes}. {escape(told)}.</footer>"
+    return f"<footer>Commit {where}{changes}. {escape(packages)}.</footer>"

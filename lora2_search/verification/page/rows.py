@@ -102,5 +102,5 @@ def write_markdown(folder: Path, rows: Sequence[Row]) -> Path:
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table, and below it what each row says and does not."""
     table = markdown_table([row.cells() for row in rows])
-    told = "\n".join(f"* **{row.claim}: {row.verdict}.** {row.says}" for row in rows)
-    return f"{table}\n\n{told}\n"
+    paragraphs = "\n".join(f"* **{row.claim}: {row.verdict}.** {row.says}" for row in rows)
+    return f"{table}\n\n{paragraphs}\n"

@@ -45,7 +45,7 @@ class AgreementProbe:
         self._clock = time.perf_counter()
 
     def result(self) -> Measurements:
-        """Return the points, what an update costs, and what it looks at."""
+        """Return the points, what an update costs, and how many parameters it reads."""
         counts = count_parameters(self._watch.model)
         found = AgreementResult(
             points=tuple(self._points),

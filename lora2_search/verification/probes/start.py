@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import Tensor, nn
 
 from ...config import INITS, RunConfig, with_settings
-from ...training import prepare
+from ...training import Prepared, prepare
 from ..measurements import Measurements, StartResult
 from .merging import logits
 
@@ -40,7 +40,7 @@ def measure_start(config: RunConfig) -> Measurements:
     return Measurements(start=StartResult(differences, differs, len(expected)))
 
 
-def _moved(model: Any, prepared: Any, expected: Any) -> float:
+def _moved(model: nn.Module, prepared: Prepared, expected: Tensor) -> float:
     for name, parameter in model.named_parameters():
         if "lora2_lambda" in name:
             parameter.data.fill_(1.0)

@@ -60,7 +60,7 @@ def _overlap(found: _ByArm, results: Results) -> Row:
     starts = [overlap for overlap in firsts if overlap is not None]
     start = mean(starts) if starts else None
     ends = {arm: _last(seeds, lambda point: point.overlap) for arm, seeds in found.items()}
-    told = ", ".join(f"{_ARMS[arm]} {mean(list(v.values())):.4f}" for arm, v in ends.items() if v)
+    text = ", ".join(f"{_ARMS[arm]} {mean(list(v.values())):.4f}" for arm, v in ends.items() if v)
     common = sorted(ends["unpruned"].keys() & ends["no-regulariser"].keys())
     test = paired([ends["unpruned"][s] - ends["no-regulariser"][s] for s in common])
     cross = sorted(ends["unpruned"].keys() & ends["cross"].keys())
@@ -70,7 +70,7 @@ def _overlap(found: _ByArm, results: Results) -> Row:
         "Dual regularisation lowers the overlap of uv and UV",
         "“dual regularization to minimize overlap”",
         f"cos²(uv, uUVv), mean over matrices: "
-        f"{'–' if start is None else f'{start:.4f}'} at the start; at the end: {told}; "
+        f"{'–' if start is None else f'{start:.4f}'} at the start; at the end: {text}; "
         f"regularised minus γ = 0: {_difference(test)}; γ_cross = 1 minus regularised: "
         f"{_difference(crossed)}",
         _overlap_verdict(test, results.plan.quick),
@@ -104,12 +104,12 @@ def _overlap_verdict(test: Paired, quick: bool) -> str:
 def _with_increment(found: _ByArm) -> Row:
     ends = {arm: _last(seeds, lambda point: point.with_increment) for arm, seeds in found.items()}
     means = {arm: mean(list(values.values())) for arm, values in ends.items() if values}
-    told = ", ".join(f"{_ARMS[arm]} {value:.4f}" for arm, value in means.items())
+    text = ", ".join(f"{_ARMS[arm]} {value:.4f}" for arm, value in means.items())
     return Row(
         "planes",
         "How much of ΔW lies along uv",
         "not published",
-        f"cos²(uv, ΔW) at the end, mean over matrices: {told or 'undefined'}",
+        f"cos²(uv, ΔW) at the end, mean over matrices: {text or 'undefined'}",
         MEASURED,
         "A value of 1 would mean that ΔW is a multiple of uv. λ and the inner plane decide where "
         "ΔW lies in the space that u and v span; a small value says only that ΔW is far from uv.",
@@ -120,7 +120,7 @@ def _with_increment(found: _ByArm) -> Row:
 def _errors(found: _ByArm) -> Row:
     first = next(iter(found["unpruned"].values())).points[0].errors
     numbers: dict[str, float] = {}
-    told = []
+    texts = []
     for arm, seeds in found.items():
         if not seeds:
             continue
@@ -128,12 +128,12 @@ def _errors(found: _ByArm) -> Row:
         means = {plane: mean([errors[plane] for errors in ends]) for plane in first}
         numbers |= {f"error_{plane}_{arm}": value for plane, value in means.items()}
         parts = [f"{plane} {value:.3f}" for plane, value in means.items()]
-        told.append(f"{_ARMS[arm]} {', '.join(parts)}")
+        texts.append(f"{_ARMS[arm]} {', '.join(parts)}")
     return Row(
         "planes",
         "The regularisers make each factor orthonormal",
         "“dual regularization enforcing orthogonality between the two LoRA sets”",
-        f"mean ‖XᵀX − I‖ at the end: {'; '.join(told)} (start: "
+        f"mean ‖XᵀX − I‖ at the end: {'; '.join(texts)} (start: "
         f"{', '.join(f'{plane} {error:.3f}' for plane, error in first.items())})",
         MEASURED,
         "0 means orthonormal. This is what the regularisers act on: the columns within one factor. "

@@ -20,13 +20,13 @@ def rows(results: Results) -> list[Row]:
     differences = _differences(scores["pruned"], scores["unpruned"])
     test, equal = paired(differences), tost(differences, results.plan.margin)
     levels = {arm: mean(list(found.values())) for arm, found in scores.items() if found}
-    told = ", ".join(f"{arm} {level(value, metric)}" for arm, value in levels.items())
+    means = ", ".join(f"{arm} {level(value, metric)}" for arm, value in levels.items())
     return [
         Row(
             "pruning",
             "Pruning costs no performance",
             "“pruning doesn't degrade performance”",
-            f"test {metric}: {told}; pruned − unpruned {signed(test.estimate, metric)} "
+            f"test {metric}: {means}; pruned − unpruned {signed(test.estimate, metric)} "
             f"(90 % interval {interval(equal.low, equal.high, metric)}; TOST p {p_value(equal.p)}, "
             f"margin ±{signed(equal.margin, metric)[1:]}; paired t p {p_value(test.p)}; "
             f"n = {test.n} seeds)",

@@ -54,7 +54,7 @@ def _within(points: list[AgreementPoint]) -> Row:
 
 def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
     numbers: dict[str, float] = {}
-    told = []
+    texts = []
     for arm, seeds in by_arm.items():
         pairs = [point.full["reduced"] for found in seeds.values() for point in found.points]
         taus = [pair.tau for pair in pairs if pair.tau is not None]
@@ -67,7 +67,7 @@ def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
             f"kept_{arm}": mean(kept),
             f"kept_least_{arm}": min(kept),
         }
-        told.append(
+        texts.append(
             f"{arm} runs: τ {mean(taus):.2f} (lowest {min(taus):.2f}), masks share "
             f"{mean(kept):.0%} (lowest {min(kept):.0%})"
         )
@@ -84,7 +84,7 @@ def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
         "ranking",
         "… and none across matrices that share one budget",
         _QUOTE,
-        f"{'; '.join(told)}; the parts left out differ between matrices by "
+        f"{'; '.join(texts)}; the parts left out differ between matrices by "
         f"{numbers['offset_to_score']:.2f} of the reduced score's own spread",
         HOLDS if same else FAILS,
         "The budget is shared, so the parts left out, which differ between matrices, affect the "

@@ -70,7 +70,7 @@ def _time(found: list[AgreementResult]) -> Row:
 def _others(found: list[AgreementResult]) -> Row:
     names = [name for name in found[0].microseconds if name not in _FULL_AND_REDUCED]
     reduced = median([f.microseconds["reduced"] for f in found])
-    told: list[str] = []
+    texts: list[str] = []
     numbers: dict[str, float] = {}
     for name in names:
         time = median([f.microseconds[name] for f in found])
@@ -78,7 +78,7 @@ def _others(found: list[AgreementResult]) -> Row:
         tau = mean([p.tau for p in pairs if p.tau is not None] or [float("nan")])
         kept = mean([p.kept for p in pairs])
         size = found[0].averaged[name]
-        told.append(
+        texts.append(
             f"{name}: {count(size)} numbers, {time / reduced:.0%} of the time, τ {tau:+.2f}, "
             f"{kept:.0%} of the same values kept"
         )
@@ -92,7 +92,7 @@ def _others(found: list[AgreementResult]) -> Row:
         "scoring",
         "Other scorings compared with reduced scoring",
         "not published",
-        f"{'; '.join(told)} (means over training, {len(found)} runs)",
+        f"{'; '.join(texts)} (means over training, {len(found)} runs)",
         MEASURED,
         "τ is Kendall's τ over all singular values. The values kept are the share of the budget "
         "that both masks would keep if each scoring drew its own beside the same run; only the "

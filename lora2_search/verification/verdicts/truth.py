@@ -58,7 +58,7 @@ def _tracks(
         name: {kind: mean_correlation(list(seeds.values())) for kind, seeds in kinds.items()}
         for name, kinds in table.items()
     }
-    told = "; ".join(
+    signed = "; ".join(
         f"{name} {_rho(kinds['signed'])}" for name, kinds in means.items() if name != "repeated"
     )
     sizes = "; ".join(
@@ -72,7 +72,7 @@ def _tracks(
         "truth",
         "The score finds the singular values that matter",
         "“pruning less important singular values”; no comparison with the truth is published",
-        f"Spearman's ρ with ΔL: {told} (95 % t intervals of Fisher's z over {len(found)} seeds); "
+        f"Spearman's ρ with ΔL: {signed} (95 % t intervals of Fisher's z over {len(found)} seeds); "
         f"with |ΔL|: {sizes}; reliability of the truth itself: "
         f"{_rho(means['repeated']['signed'])} and {_rho(means['repeated']['size'])}",
         TOO_LITTLE if quick else tracks_verdict(**means["reduced"]),
