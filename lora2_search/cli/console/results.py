@@ -181,7 +181,7 @@ def command(*words: str, storage: Path | None = None, tracking_uri: str | None =
     parts = [*invocation(), *words]
     if storage is not None:
         parts += ["--storage", str(storage)]
-    # A URI may hold a password, and the default one need not be said.
+    # A URI may hold a password, and the default one goes without saying.
     if tracking_uri and tracking_uri not in (resolve_uri(), shown_uri(resolve_uri())):
         parts += ["--tracking-uri", shown_uri(tracking_uri)]
     return shlex.join(parts)
