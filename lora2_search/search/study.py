@@ -25,7 +25,7 @@ from ..execution import Interruption
 from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
-from .storage import opened, stored_trials
+from .storage import open_study, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def run_study(
             before, or its data or model are; another process runs the study; the cluster cannot be
             reached; or the first trials all fail for the same reason.
     """
-    from ..execution import TrialTrainable, execute, held
+    from ..execution import TrialTrainable, execute, run_session
     from ..training import check_kept
 
     folder = study_folder(space.name, storage)
@@ -148,10 +148,12 @@ def run_study(
     with interruption.listening(), ExitStack() as stack:
         device = space.training.device
         terms = stack.enter_context(
-            held(folder, space.resources, device=device, resume=resume, address=address, say=say)
+            run_session(
+                folder, space.resources, device=device, resume=resume, address=address, say=say
+            )
         )
         space.write(folder)
-        database = stack.enter_context(opened(folder, space.name, shared=storage is not None))
+        database = stack.enter_context(open_study(folder, space.name, shared=storage is not None))
         source = _source(space, folder, *database, reference, interruption)
         interrupted = execute(
             source,

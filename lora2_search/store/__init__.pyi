@@ -31,11 +31,11 @@ from .lease import time_limit as time_limit
 from .lock import LOCK_FILE as LOCK_FILE
 from .lock import OWNER_FILE as OWNER_FILE
 from .lock import is_owned as is_owned
-from .lock import owned as owned
+from .lock import lock_folder as lock_folder
+from .paths import display_path as display_path
 from .paths import find_file as find_file
 from .paths import home as home
 from .paths import shipped as shipped
-from .paths import told as told
 from .paths import writable_folder as writable_folder
 from .progress import Progress as Progress
 from .progress import progress_of as progress_of

@@ -22,7 +22,7 @@ from lora2_search.report.archive.archive import write_archive
 from lora2_search.store import files as stored
 from lora2_search.store.files import Damaged
 from lora2_search.store.lease import Attempt, take_overdue
-from lora2_search.store.lock import is_owned, owned
+from lora2_search.store.lock import is_owned, lock_folder
 from lora2_search.store.paths import HOME_VARIABLE
 from lora2_search.tracking.delivery.cursor import Cursor, Position, cursor_path, load, pending, save
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
@@ -278,10 +278,14 @@ def test_a_damaged_lock_or_owner_stops_nobody_for_ever(name: str, how: str, tmp_
     damage(tmp_path / name, how)
     assert not is_owned(tmp_path)
     if (name, how) in (("lock", "folder"), ("owner.json", "folder")):
-        with pytest.raises((Damaged, IsADirectoryError), match=name), owned(tmp_path):
+        with pytest.raises((Damaged, IsADirectoryError), match=name), lock_folder(tmp_path):
             pass
         return
-    with owned(tmp_path), pytest.raises(UserError, match="is being run by"), owned(tmp_path):
+    with (
+        lock_folder(tmp_path),
+        pytest.raises(UserError, match="is being run by"),
+        lock_folder(tmp_path),
+    ):
         pass
 
 

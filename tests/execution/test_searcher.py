@@ -15,7 +15,7 @@ from lora2_search.execution.result import of_failure, of_report
 from lora2_search.execution.run_queue import RunQueue, Terms
 from lora2_search.execution.searcher import Leaving, TruthfulSearcher
 from lora2_search.search.ask_tell import AskTell
-from lora2_search.search.storage import opened
+from lora2_search.search.storage import open_study
 from lora2_search.store.record import read_record
 from tests.support.spaces import space_of
 from tests.support.stand_in import Recorder, iterate, score_at
@@ -54,7 +54,7 @@ class Desk:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Any]:
-    with opened(tmp_path, "tiny") as pair:
+    with open_study(tmp_path, "tiny") as pair:
         yield pair
 
 

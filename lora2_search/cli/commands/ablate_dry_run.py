@@ -92,7 +92,7 @@ def suite_dry_run(
     for line in check_suite_inputs(suite, say):
         say(line)
     cpus, gpus = here_are()
-    resources = suite.resources.settled(suite.training.device, bool(gpus))
+    resources = suite.resources.with_gpus(suite.training.device, bool(gpus))
     at_a_time = forecast_at_once(resources, cpus, gpus, here=here)
     circumstances = Circumstances.here(resources) if reuse else None
     say("measuring a few steps of the base" + (" on every task" if suite.tasks else ""))

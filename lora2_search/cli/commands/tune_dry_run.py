@@ -71,7 +71,7 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     judged_by = {"objective.metric": space.objective.metric}
     told = check_inputs(space.run_config(), say, judged_by, space.other_models())
     cpus, gpus = here_are()
-    resources = space.resources.settled(space.training.device, bool(gpus))
+    resources = space.resources.with_gpus(space.training.device, bool(gpus))
     trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
     for line in told:
         say(line)
@@ -139,7 +139,7 @@ def forecast_at_once(resources: Resources, cpus: int, gpus: int, *, here: bool =
     """Return how many trials this machine would run at a time.
 
     Args:
-        resources: Those of one trial, ``settled``.
+        resources: Those of one trial, ``resolve_gpus``.
         cpus: Cores here.
         gpus: GPUs here.
         here: Whether this machine alone would run them; of a cluster's nodes nothing is known, but

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...experiments import RunOptions, verify_plan
 from ...signals import Interrupted, signal_of
-from ...tracking import resolve
+from ...tracking import resolve_uri
 from ...verification import Plan, Verification, chosen_plan
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json, print_rows
@@ -38,7 +38,7 @@ def run_verify(
             hub cannot be reached.
         Interrupted: It was; says how to go on.
     """
-    uri, begun = resolve(tracking_uri), time.monotonic()
+    uri, begun = resolve_uri(tracking_uri), time.monotonic()
     plan = chosen_plan(
         model=model,
         data=data,

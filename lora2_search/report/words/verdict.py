@@ -9,7 +9,7 @@ from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
 from ...store import RUNS_FOLDER, SUITE_FILE, home
-from ..tables.suite import looks_taken
+from ..tables.suite import analyses_taken
 from ..tables.text import level, signed
 from .comparison import (
     equality_paragraph,
@@ -146,7 +146,7 @@ def _test(analysis: Analysis) -> str:
     told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
     if len(analysis.family) < analysis.tests:
         told += f", corrected over {analysis.tests} comparisons on all tasks"
-    return told + looks_taken(analysis)
+    return told + analyses_taken(analysis)
 
 
 def _equalities(analysis: Analysis) -> list[str]:
