@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .. import signals
 from ..config.space import Resources
-from ..errors import Argument, ConfigError, Problem, RequestError, UserError
+from ..errors import Argument, ConfigError, Problem, RequestError, UserError, first_line
 from .local_ray import TOKEN_FILE, local_ray
 
 Node = tuple[float, float]
@@ -172,9 +172,8 @@ def _join(address: str, say: Callable[[str], None]) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:
-        first = str(error).strip().partition("\n")[0]
         where = "on this machine; give its host:port" if address == "auto" else f"at {address}"
-        raise UserError(f"cannot join a Ray cluster {where} ({first})") from None
+        raise UserError(f"cannot join a Ray cluster {where} ({first_line(error)})") from None
 
 
 def _knock(address: str) -> None:

@@ -16,7 +16,7 @@ import ray
 from ray._private import ray_constants
 
 from .. import signals
-from ..errors import UserError
+from ..errors import UserError, first_line
 from .reaper import Reaper
 
 TOKEN_FILE = Path("~/.ray/auth_token")
@@ -83,10 +83,9 @@ def _start(folder: str) -> None:
             )
     except Exception as error:
         _end_half_started(folder)
-        first = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"Ray does not start on this machine ({first}); if the machine is just busy, try "
-            f"again; Ray's own logs are in {folder}/session_latest/logs"
+            f"Ray does not start on this machine ({first_line(error)}); if the machine is just "
+            f"busy, try again; Ray's own logs are in {folder}/session_latest/logs"
         ) from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = many

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import TARGETS, ModelConfig, RunConfig, with_settings
 from ..config.space import unmeasured
-from ..errors import ConfigError, Problem, UserError
+from ..errors import ConfigError, Problem, UserError, first_line
 from ..training import (
     CONFIG_FILE,
     TASK_ASSETS,
@@ -226,9 +226,8 @@ def _ask_hub(model: ModelConfig) -> Path:
     try:
         return Path(hf_hub_download(model.name_or_path, CONFIG_FILE, revision=model.revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        first = str(error).strip().partition("\n")[0]
         message = (
-            f"cannot get {model.name_or_path} from the hub: {first}; offline, set it to a local "
-            "folder or to the packaged minilm"
+            f"cannot get {model.name_or_path} from the hub: {first_line(error)}; offline, set it "
+            "to a local folder or to the packaged minilm"
         )
         raise ConfigError([Problem("model.name_or_path", message)]) from None
