@@ -74,7 +74,7 @@ def test_trials_that_all_fail_for_one_reason_end_the_study_with_it(
     with pytest.raises(UserError, match="RuntimeError: unlucky") as caught:
         run_study(space, storage=tmp_path, reference=False, trainable=StandIn)
     assert "(a resume keeps them)" in str(caught.value)
-    assert str(caught.value).endswith("go on by resume='tiny'")
+    assert str(caught.value).endswith("resume with resume='tiny'")
     assert [trial.state for trial in load_study("tiny", tmp_path).trials] == ["FAIL"] * 3
 
 
@@ -86,7 +86,7 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
     folder = study_folder("tiny", tmp_path)
     folder.mkdir(parents=True)
     space.write(folder)
-    again = "a study named tiny exists .* by resume='tiny', or"
+    again = "a study named tiny exists .* resume it with resume='tiny', or"
     with pytest.raises(UserError, match=again):
         run_study(space, storage=tmp_path)
     with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
