@@ -49,8 +49,8 @@ def _angles(found: Mapping[int, PlanesResult]) -> Row:
         FAILS if largest < _NONE else MEASURED,
         "col(uU) lies inside col(u) whatever is trained, so the planes never separate, with or "
         "without regularisers. The products uv and uUVv may still point in different directions: "
-        "the next row measures their overlap. That is our definition, because uv and UV have "
-        "different shapes.",
+        "the next row measures their overlap. This definition of the overlap is ours, "
+        "because uv and UV have different shapes.",
         defined({"largest_angle_degrees": largest, "contrast_degrees": contrast}),
     )
 

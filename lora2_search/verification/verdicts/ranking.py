@@ -46,8 +46,9 @@ def _within(points: list[AgreementPoint]) -> Row:
         f"{kept:.0%} of the same values; the part left out is the same for all i, "
         f"to {offset:.0e} relative",
         verdict,
-        "This must hold: mean s(u) + mean s(v) is one number for all i of a matrix. It settles the "
-        "choice only where each matrix has its own budget, which is not the published rule.",
+        "This must hold: mean s(u) + mean s(v) is the same number for every i of a matrix. It "
+        "settles the choice only where each matrix has its own budget, which is not the published "
+        "rule.",
         {"swapped": swapped, "pairs": pairs, "kept_per_matrix": kept, "offset_spread": offset},
     )
 
@@ -88,6 +89,7 @@ def _across(by_arm: dict[str, dict[int, AgreementResult]]) -> Row:
         f"{numbers['offset_to_score']:.2f} of the reduced score's own spread",
         HOLDS if same else FAILS,
         "The budget is shared, so the parts left out, which differ between matrices, affect the "
-        "choice. That the masks differ does not say which is better: see the truth.",
+        "choice. That the masks differ does not say which is better: see the rows of the check "
+        "truth.",
         numbers,
     )

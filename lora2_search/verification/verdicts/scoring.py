@@ -32,8 +32,8 @@ def _counts(found: list[AgreementResult]) -> Row:
         f"{saved:.2%} fewer",
         HOLDS if round(saved, 3) >= _PUBLISHED else f"{saved:.2%} fewer on this model, not 98.5 %",
         "The count follows from the shapes and says nothing about time. The paper's 98.5 % is "
-        "that of r = 16 on DeBERTaV3-base, which none of its published settings uses (r = 8 gives "
-        "99.27 % there, r = 4 99.63 %).",
+        "the figure for r = 16 on DeBERTaV3-base, which none of its published settings uses "
+        "(r = 8 gives 99.27 % there, r = 4 99.63 %).",
         {"scored_full": full, "scored_reduced": reduced, "saved": saved},
     )
 
@@ -55,7 +55,7 @@ def _time(found: list[AgreementResult]) -> Row:
         f"saves {saved:.0%} of the scoring time, not 98.5 %",
         "Both scorings see the same weights and gradients in the same process and take turns at "
         "going first. Times depend on the load of the machine. The step is the training step "
-        "without the scoring. Drawing a mask costs the same for both and is not included.",
+        "without the scoring. Computing a mask costs the same for both and is not included.",
         defined(
             {
                 "full_microseconds": full,
