@@ -48,7 +48,7 @@ _WAKE = Signals.SIGURG
 _WAKE_AGAIN_SECONDS = 0.2
 _LAST_WORDS_SECONDS = 1.0
 
-# Libraries reach `signal.signal` by that name, which `kept` lends to a function of its own.
+# Libraries reach `signal.signal` by that name, which `preserve_handlers` lends to another function.
 _set_handler = signal.signal
 
 
