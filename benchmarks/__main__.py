@@ -50,13 +50,13 @@ def rows(steps: int, sentences: int) -> list[tuple[str, str, str]]:
             "<= 15 s",
         ),
         (
-            "Gap between two trials of a worker, median (largest)",
+            "Gap between two trials on a worker, median (largest)",
             f"{found['gap']:.2f} s ({found['largest gap']:.2f} s)",
             "<= 0.2 s",
         ),
         ("Driver's time in tracking / wall", f"{found['tracking']:.2%}", "<= 1 %"),
         ("`python -m lora2_search --help`, median of 9", f"{help_seconds():.2f} s", "<= 0.5 s"),
-        ("Load when it began", f"{load:.2f}", ""),
+        ("Machine load at the start", f"{load:.2f}", ""),
     ]
 
 
@@ -64,13 +64,13 @@ def write(table: list[tuple[str, str, str]]) -> None:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `python -m benchmarks`. Ratios are taken within one run; all else is as quiet",
-        "as the machine was.",
+        "Written by `python -m benchmarks`. Ratios are taken within one run; the other numbers",
+        "depend on how quiet the machine was.",
         "",
         f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, no GPU, "
         f"Python {platform.python_version()}, torch {torch.__version__}.",
         "",
-        "| what | measured | wanted |",
+        "| what | measured | target |",
         "| --- | --- | --- |",
         *(f"| {name} | {value} | {wanted} |" for name, value, wanted in table),
         "",
