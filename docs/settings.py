@@ -17,8 +17,8 @@ ADAPTER = {item.name: item.metadata["help"] for item in fields(AdapterSettings)}
 HEAD = """# Settings of a run
 
 `python docs/settings.py` writes this page. `train`, `tune` and `ablate` read the same settings
-from their YAML, and `--set key=value` overrides any of them. A fraction of steps (`0.1`) keeps a
-schedule's shape when the data grows; a whole number is a number of steps.
+from their YAML, and `--set key=value` overrides any of them. A fraction of the steps (`0.1`) keeps
+a schedule's shape when the data grows; a whole number is a number of steps.
 """
 
 

@@ -160,7 +160,7 @@ class AdapterSettings:
     )
     target_rank: int | float | None = setting(
         None,
-        "mean rank left after pruning, may be fractional; 0 leaves none; default: `r`",
+        "mean rank left after pruning (may be fractional); 0 leaves none; default: `r`",
         _AT_LEAST_0,
         ("adalora",),
     )
@@ -170,7 +170,7 @@ class AdapterSettings:
         "balanced: one learning rate fits other k, r and planes too (docs/method.md)",
         one_of(SCALINGS),
     )
-    lora_dropout: float = setting(0.0, "on the adapter's input", _BELOW_1, _ALL)
+    lora_dropout: float = setting(0.0, "dropout on the adapter's input", _BELOW_1, _ALL)
     orthogonality: Orthogonality = setting(
         "soft",
         "soft: by gamma; hard: retracted after every step",
@@ -185,7 +185,7 @@ class AdapterSettings:
     )
     gamma_u1: float | None = setting(
         None,
-        "separate weight for u₁; 0 leaves it free; default: that of its plane",
+        "separate weight for u₁; 0 leaves it free; default: the weight of its plane",
         _AT_LEAST_0,
     )
     gamma_cross: float = setting(
@@ -198,14 +198,14 @@ class AdapterSettings:
     )
     init: Init = setting(
         "gaussian",
-        "start: λ = 0; svd: the leading singular directions of the weight; lora: u₁ = 0, λ = 1, "
-        "the others orthonormal",
+        "initialisation with λ = 0; svd: the leading singular directions of the weight; lora: "
+        "u₁ = 0, λ = 1, the others orthonormal",
         one_of(INITS),
     )
-    init_std: float = setting(0.02, "standard deviation of the Gaussian start", _ABOVE_0)
+    init_std: float = setting(0.02, "standard deviation of the Gaussian initialisation", _ABOVE_0)
     scoring: str = setting(
         "reduced",
-        f"which singular values survive: {', '.join(SCORINGS)}, or one that a package brings",
+        f"which singular values survive: {', '.join(SCORINGS)}, or one from another package",
         _scoring,
     )
     score_loss: ScoreLoss = setting(

@@ -69,7 +69,7 @@ class RunConfig(Section):
     """Everything that decides the result of one run."""
 
     task: Literal[TASKS] = Field(  # type: ignore[valid-type]
-        "custom", description="custom: a file of your own, `data.path`"
+        "custom", description="custom: your own file, `data.path`"
     )
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
@@ -82,7 +82,12 @@ class RunConfig(Section):
     protocol: Protocol = Field(
         "clean", description="choose settings on a slice of train, or (paper) on dev"
     )
-    seed: int = Field(0, ge=0, le=MOST_SEED, description="of head, factors, order and dropout")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=MOST_SEED,
+        description="for the head, the factors, the order of examples and dropout",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> RunConfig:

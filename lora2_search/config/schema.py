@@ -101,10 +101,11 @@ class DataConfig(Section):
         None, description="default: decided from the labels"
     )
     positive: str | None = Field(
-        None, description="with two classes, the one that `f1` is of; default: the second by name"
+        None,
+        description="with two classes, the class whose F1 is `f1`; default: the second by name",
     )
     separator: Annotated[str, AfterValidator(_separator)] | None = Field(
-        None, description="between fields: a character, `tab` or `bar`; default: detected"
+        None, description="field separator: a character, `tab` or `bar`; default: detected"
     )
     quotes: bool | None = Field(
         None, description='whether `"` encloses fields or is a character; default: detected'
@@ -113,14 +114,15 @@ class DataConfig(Section):
         None, description="whether the first line names the columns; if not, they are `0`, `1` …"
     )
     encoding: Annotated[str, AfterValidator(_encoding)] | None = Field(
-        None, description="of csv, tsv and json; default: UTF-8, or as a byte order mark says"
+        None,
+        description="encoding of csv, tsv and json; default: UTF-8, or what a byte order mark says",
     )
     train_size: int | None = Field(None, ge=2, description="use at most n training examples")
     validation_size: CountOrFraction = Field(
-        0.1, description="slice of train to choose settings on"
+        0.1, description="slice of train for choosing settings"
     )
     test_size: CountOrFraction = Field(0.1, description="slice held out if there is no test set")
-    max_length: int = Field(128, ge=2, description="tokens; longer inputs are cut")
+    max_length: int = Field(128, ge=2, description="in tokens; longer inputs are truncated")
     split_seed: int = Field(0, ge=0, description="decides the splits, independently of `seed`")
 
 
@@ -157,7 +159,7 @@ class AdapterConfig(Section, AdapterSettings):
     exclude_modules: list[str] | str | None = None
     init_lora_weights: LoraInit = Field(
         "default",
-        description="start of methods lora and dora, as in PEFT; orthonormal: rows of A, B = 0",
+        description="initialisation of lora and dora, as in PEFT; orthonormal: rows of A, B = 0",
     )
 
     def lora2_settings(self) -> dict[str, Any]:
