@@ -1,4 +1,4 @@
-"""Find the best LoRA² fine-tuning settings, and prove which part of the method earns its keep."""
+"""Find the best LoRA² fine-tuning settings, and show which part of the method earns its keep."""
 
 import logging
 

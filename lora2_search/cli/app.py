@@ -12,7 +12,7 @@ from . import verbs
 
 app = typer.Typer(
     name="lora2-search",
-    help="Find the best LoRA² fine-tuning settings, and prove which part earns its keep.",
+    help="Find the best LoRA² fine-tuning settings, and show which part earns its keep.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -25,8 +25,8 @@ Set = Annotated[
 Name = Annotated[
     str | None,
     typer.Option(
-        help="Name of the folder in the home; default: the file's name, with -2 and so on if it "
-        "is in use.",
+        help="Name of the study or suite and of its folder; default: the file's name, with -2 and "
+        "so on if it is in use.",
         show_default=False,
     ),
 ]
@@ -35,7 +35,7 @@ Name = Annotated[
 File = Annotated[
     str | None,
     typer.Argument(
-        metavar="FILE", help="The file; the same as its option below.", show_default=False
+        metavar="FILE", help="The YAML file; you can also give it as an option.", show_default=False
     ),
 ]
 
@@ -43,8 +43,8 @@ File = Annotated[
 RunName = Annotated[
     str | None,
     typer.Option(
-        help="Name of the folder in the home; default: task, method and fingerprint, so that the "
-        "same settings resume the same run.",
+        help="Name of the run and of its folder; default: task, method and fingerprint, so that "
+        "the same settings resume the same run.",
         show_default=False,
     ),
 ]
@@ -90,7 +90,7 @@ Storage = Annotated[
     typer.Option(
         metavar="DIR",
         callback=_expanded,
-        help="Keep studies and suites in this folder, which all nodes of a cluster must share.",
+        help="Folder that holds the studies and suites; all nodes of a cluster must share it.",
         show_default=False,
     ),
 ]
@@ -99,7 +99,8 @@ Storage = Annotated[
 TrackingUri = Annotated[
     str | None,
     typer.Option(
-        help="MLflow store; default: $MLFLOW_TRACKING_URI, else SQLite in the home.",
+        help="MLflow store; default: $MLFLOW_TRACKING_URI, else SQLite in the home folder "
+        "($LORA2_SEARCH_HOME).",
         show_default=False,
     ),
 ]

@@ -29,7 +29,9 @@ def tune(
     space: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="A file, or a shipped name: quickstart.yaml.", show_default=False
+            metavar="FILE",
+            help="A file, or the name of a shipped one: quickstart.yaml.",
+            show_default=False,
         ),
     ] = None,
     settings: Set = None,
@@ -43,7 +45,11 @@ def tune(
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what it would cost, from a few measured steps.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print what the search would cost, estimated from a few measured steps.",
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -71,7 +77,7 @@ def ablate(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="A file, or a shipped name: quick, components, scoring, …",
+            help="A file, or the name of a shipped one: quick, components, scoring, …",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +85,8 @@ def ablate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Instead of a file: from a study's start to its winner, one change at a time.",
+            help="Instead of a file: a suite that leads from a study's own settings to its winner, "
+            "one change at a time.",
             show_default=False,
         ),
     ] = None,
@@ -90,7 +97,7 @@ def ablate(
         Path | None,
         typer.Option(
             metavar="ARCHIVE",
-            help="Go on with an archived suite; its complete runs are not repeated.",
+            help="Resume an archived suite; its complete runs are not repeated.",
             show_default=False,
         ),
     ] = None,
@@ -106,14 +113,19 @@ def ablate(
     ] = False,
     no_reuse: Annotated[
         bool,
-        typer.Option("--no-reuse", help="Do not reuse equal runs of other suites or studies."),
+        typer.Option(
+            "--no-reuse", help="Do not reuse identical runs from other suites or studies."
+        ),
     ] = False,
     address: Address = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print what it would cost and could show; run nothing."),
+        typer.Option(
+            "--dry-run",
+            help="Print what the suite would cost and what it could show; run nothing.",
+        ),
     ] = False,
     as_json: Json = False,
     wide: Wide = False,
@@ -164,7 +176,7 @@ def train(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Train one setting and keep its adapter."""
+    """Train one configuration and keep its adapter."""
     with explain_errors("train", None, tracking_uri):
         from .commands.train import run_train
 
@@ -187,18 +199,22 @@ def init(
         typer.Option(metavar="FILE", help="csv, tsv, jsonl, json or parquet.", show_default=False),
     ],
     model: Annotated[
-        str, typer.Option(metavar="DIR", help="Model folder, hub id, or the packaged minilm.")
+        str, typer.Option(metavar="MODEL", help="Model folder, hub id, or the packaged minilm.")
     ] = "minilm",
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Space to write; default: the data's name.", show_default=False
+            metavar="FILE",
+            help="File to write the space to; default: the data file's name.",
+            show_default=False,
         ),
     ] = None,
     text: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="Text column; twice for sentence pairs.", show_default=False
+            metavar="COLUMN",
+            help="Text column; give it twice for sentence pairs.",
+            show_default=False,
         ),
     ] = None,
     label: Annotated[
@@ -236,7 +252,9 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Folder to write to; default: its own.", show_default=False
+            metavar="FOLDER",
+            help="Folder to write to; default: the study's or suite's own folder.",
+            show_default=False,
         ),
     ] = None,
     archive: Annotated[
@@ -299,7 +317,7 @@ def runs_show(
     as_json: Json = False,
     wide: Wide = False,
 ) -> None:
-    """Show the runs of a study or suite, a run, or a verification."""
+    """Show all runs of a study or suite, a single run, or a verification."""
     with explain_errors("runs show"):
         from .commands.runs import show
 
@@ -314,7 +332,7 @@ def runs_sync(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Deliver to MLflow what it does not have yet."""
+    """Deliver to MLflow whatever it does not have yet."""
     with explain_errors("runs sync"):
         from .commands.runs import sync_all
 
@@ -338,7 +356,7 @@ def params(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Suffix of modules to adapt, or all-linear; repeat, or separate by commas. "
+            help="Suffix of modules to adapt, or all-linear; repeat, or separate with commas. "
             "Default: all linear layers of each block.",
             show_default=False,
         ),
@@ -346,7 +364,7 @@ def params(
     labels: Annotated[int, typer.Option(help="Outputs of the classification head.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Count what an adapter trains and scores; loads no model."""
+    """Count what an adapter trains and scores; load no model."""
     with explain_errors("params"):
         from .commands.params import run_params
 
@@ -366,7 +384,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="A file of your own; name its columns with --set data.text and data.label.",
+            help="Your own file; name its columns with --set data.text and data.label.",
             show_default=False,
         ),
     ] = None,
@@ -390,11 +408,13 @@ def verify(
     quick: Annotated[
         bool,
         typer.Option(
-            "--quick", help="Use few seeds and steps: shows that it works, proves little."
+            "--quick",
+            help="Use few seeds and steps; this shows that the command works, but proves little.",
         ),
     ] = False,
     margin: Annotated[
-        float, typer.Option(help="Score differences below this count as none; 0.02 is 2 points.")
+        float,
+        typer.Option(help="Score differences below this count as no difference; 0.02 is 2 points."),
     ] = 0.02,
     settings: Set = None,
     workers: Annotated[int, typer.Option(help="Processes, with one thread each.")] = 2,
@@ -402,7 +422,8 @@ def verify(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for its files; default: in verifications/ in the home.",
+            help="Folder for the files of the verification; default: a folder under verifications/ "
+            "in the home folder.",
             show_default=False,
         ),
     ] = None,
@@ -431,7 +452,11 @@ def verify(
 
 def compress(
     what: Annotated[
-        str, typer.Argument(metavar="NAME|DIR", help="A study (its winner), a run, or a folder.")
+        str,
+        typer.Argument(
+            metavar="NAME|DIR",
+            help="A study (its winner is used), a run, or the folder of an adapter.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="New folder for the result.", show_default=False)
@@ -440,7 +465,8 @@ def compress(
         float | None,
         typer.Option(
             metavar="N",
-            help="Mean rank to keep per matrix, may be fractional; default: all, as export does.",
+            help="Mean rank to keep per matrix (may be fractional); default: keep all, as export "
+            "does.",
             show_default=False,
         ),
     ] = None,
@@ -454,7 +480,7 @@ def compress(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Cut an adapter to a mean rank by SVD, as a plain LoRA."""
+    """Cut an adapter to a mean rank by SVD; write it as a plain LoRA."""
     with explain_errors("compress"):
         from .commands.compress import run_compress
 
@@ -467,7 +493,11 @@ def compress(
 
 def export(
     what: Annotated[
-        str, typer.Argument(metavar="NAME|DIR", help="A study (its winner), a run, or a folder.")
+        str,
+        typer.Argument(
+            metavar="NAME|DIR",
+            help="A study (its winner is used), a run, or the folder of an adapter.",
+        ),
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="New folder for the result.", show_default=False)
@@ -481,7 +511,7 @@ def export(
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Write an adapter in a form that other tools load, without loss."""
+    """Write an adapter, without loss, for other tools to load."""
     with explain_errors("export"):
         from .commands.export import run_export
 
