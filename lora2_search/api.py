@@ -55,8 +55,9 @@ def tune(
         name: The study's name; by default the space's own, ``-2`` and so on where it is in use.
         resume: Name of a study to resume.
         address: A Ray cluster: ``auto`` or ``host:port``.
-        storage: Where ``studies/`` is; by default the home.
-        tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
+        storage: Where ``studies/`` is; by default the home folder.
+        tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home
+            folder.
         observers: Told what happens, in this process.
         say: Takes a line for people: whose name was in use, what is fetched, what could not be
             delivered.
@@ -145,7 +146,7 @@ def train(
 ) -> RunRecord:
     """Train one configuration, or resume a run; see ``tune`` for the arguments.
 
-    Its folder is ``runs/<name>`` in the home.
+    Its folder is ``runs/<name>`` in the home folder.
 
     Raises:
         ConfigError: Everything that is wrong with the configuration, the model or the data.
@@ -176,17 +177,17 @@ def verify(
     The verification is tracked in MLflow, and its page is written when it ends.
 
     Args:
-        data: A file of your own; name its columns by ``overrides``: ``data.text=[review]``.
+        data: Your own file; name its columns by ``overrides``: ``data.text=[review]``.
         model: A folder or a hub id; by default the packaged ``minilm``.
         task: Instead of ``data``: a GLUE task or a packaged one; by default ``sentiment``.
         seeds: Runs of every arm; by default 6, or 2 when quick.
         only: The checks to make; by default all.
-        quick: Few seeds and steps: shows that it works, proves little.
+        quick: Use few seeds and steps; this shows that it works, but proves little.
         margin: Scores nearer than this count as no difference.
         overrides: ``key=value`` settings of the base run.
         workers: Processes, one thread each.
-        out: Its folder; by default ``verifications/<name>`` in the home. The same request goes on
-            with what the folder holds.
+        out: Its folder; by default ``verifications/<name>`` in the home folder. The same
+            request continues with what the folder holds.
         tracking_uri: The MLflow store.
         say: Takes a line for people.
 

@@ -59,7 +59,7 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
     tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
     with resolved.locating_errors(), failed_on_error(tracked):
         for damage in damaged_records(folder) if resolved.resumed else ():
-            say(f"{damage.path} is damaged: {damage.why}; the study goes on without it")
+            say(f"{damage.path} is damaged: {damage.why}; the study continues without it")
         judged_by = {"objective.metric": plan.objective.metric}
         told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
         study = run_study(

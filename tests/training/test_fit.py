@@ -388,7 +388,7 @@ def test_a_head_that_fits_is_kept_and_said(three_classes: Path, tmp_path: Path) 
     said: list[str] = []
     check_inputs(config(three_classes, path), said.append)
     (line,) = said
-    assert "has a head for 3 outputs (LABEL_0, LABEL_1, LABEL_2), which training goes on" in line
+    assert "has a head for 3 outputs (LABEL_0, LABEL_1, LABEL_2), which training continues" in line
     assert load_base(ModelConfig(name_or_path=str(three_classes)), 3, False).fresh == ()
 
 

@@ -50,7 +50,7 @@ class Scheduler(Section):
     """Who stops weak trials early; see `early_stopping` for what it may not stop."""
 
     name: Literal["asha", "none"] = "asha"
-    reduction_factor: int = Field(3, ge=2, description="one in so many goes on from each rung")
+    reduction_factor: int = Field(3, ge=2, description="one in so many continues from each rung")
     grace: int | None = Field(None, ge=1, description="evaluations that every trial may do")
 
 

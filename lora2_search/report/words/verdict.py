@@ -33,7 +33,7 @@ def next_step(analysis: Analysis) -> str:
     suite = analysis.suite
     decisive = [arm for arm in analysis.arms if arm.name in (BASE, suite.floor)]
     if any(arm.unfinished or arm.failed for arm in decisive):
-        return f"Runs of it are missing or failed: go on{_resumed(suite)}."
+        return f"Runs of it are missing or failed: resume the suite{_resumed(suite)}."
     if (missing := _missing_seeds(analysis)) is not None:
         why, count = missing
         return f"Too few seeds, it seems: {why}. Add them{_resumed(suite, '--add-seeds', count)}."

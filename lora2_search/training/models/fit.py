@@ -121,7 +121,7 @@ def head_remark(config: RunConfig, model: Architecture, folder: Path, data: Data
             "its last layer is drawn anew"
         )
     was = f" ({', '.join(model.classes)})" if len(model.classes) == have else ""
-    return f"{where} has a head for {have} outputs{was}, which training goes on from"
+    return f"{where} has a head for {have} outputs{was}, which training continues from"
 
 
 def _misnamed(model: Architecture, shapes: Shapes, folder: Path) -> Problem | None:

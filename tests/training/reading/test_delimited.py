@@ -30,7 +30,7 @@ def rows(table: Table) -> list[tuple[str | None, ...]]:
         (
             "d.csv",
             'review,verdict\n"he said \\"no\\", twice",x\n',
-            "line 2: a quoted field goes on",
+            "line 2: a quoted field continues",
         ),
         ("d.csv", 'review,verdict\na,x\n"b,y\n', "line 3: a field begins with a quote"),
         ("d.tsv", "review\tverdict\na\tx\t1\nb\ty\n", "line 2 has 3 fields, the first line 2"),

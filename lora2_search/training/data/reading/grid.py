@@ -80,7 +80,7 @@ def _explained(error: str) -> str:
         return 'a field begins with a quote (") that is never closed'
     if "expected after" in error:
         return (
-            'a quoted field goes on behind its closing quote; inside quotes write " twice ("") '
+            'a quoted field continues after its closing quote; inside quotes write " twice ("") '
             "and no backslash"
         )
     return error
