@@ -194,8 +194,8 @@ def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
 
 def _own_seeds(suite: Suite) -> RequestError:
     return RequestError(
-        f"the suite {suite.name} gets its seeds by its own plan, until it is decided; go on "
-        "with it by ",
+        f"the suite {suite.name} gets its seeds by its own plan, until it is decided; "
+        "resume it with ",
         *(Argument("resume", suite.name), " alone"),
     )
 

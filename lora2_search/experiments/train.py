@@ -34,7 +34,7 @@ RUNS_FOLDER = "runs"
 def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
     """Return the run that ``train`` makes.
 
-    Without a name it is called by task, method and fingerprint: the same settings go on with the
+    Without a name it is called by task, method and fingerprint: the same settings resume the
     same run.
 
     Raises:
