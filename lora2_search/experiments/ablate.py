@@ -12,12 +12,12 @@ from ..ablation import (
     SUITES,
     Adoption,
     SuiteResult,
-    gone_on_from,
     path_to_winner,
+    resume_from_archive,
     run_suite,
+    run_until_decided,
     suite_folder,
     suite_progress,
-    until_decided,
     with_first_seeds,
 )
 from ..analysis import interim_analysis
@@ -36,9 +36,9 @@ from ..store import SUITE_FILE, damaged_records
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
-from .request import Kind, Request, Resolved, RunOptions, resolve, say_nothing
+from .request import Request, Resolved, RunOptions, StoredKind, resolve, say_nothing
 
-_SUITES = Kind(
+_SUITES = StoredKind(
     SUITES,
     suite_source,
     validate_suite,
@@ -124,7 +124,7 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; its run is made anew")
         if plan.until_decided:
-            result = _run_looking(plan, resolved.resumed, run, tracked, say)
+            result = _run_sequentially(plan, resolved.resumed, run, tracked, say)
         else:
             result = run(plan, resolved.resumed)
         _finish(result, tracked)
@@ -158,7 +158,9 @@ def _begun_elsewhere(
     source = suite_source(file, assigned)
     suite = validate_suite(source)
     SUITES.check_free(suite.name, storage)
-    return Resolved(gone_on_from(suite, typed_suite(suite_source(file))), source, archive=archive)
+    return Resolved(
+        resume_from_archive(suite, typed_suite(suite_source(file))), source, archive=archive
+    )
 
 
 def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
@@ -265,7 +267,7 @@ def _groups(suite: Suite) -> tuple[str, ...]:
     return (*(tag for tag, present in apart.items() if present), "arm")
 
 
-def _run_looking(
+def _run_sequentially(
     plan: Suite,
     resume: bool,
     run: Callable[[Suite, bool], SuiteResult],
@@ -287,7 +289,7 @@ def _run_looking(
         tracked.measured(found.metrics())
         return found.decisions
 
-    return until_decided(plan, run_more, decide)
+    return run_until_decided(plan, run_more, decide)
 
 
 def _finish(result: SuiteResult, tracked: Tracked) -> None:

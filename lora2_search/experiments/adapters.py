@@ -10,7 +10,7 @@ from ..search import load_study
 from ..store import ADAPTER_FOLDER, RunRecord, command_line, read_record
 from ..store import CONFIG_FILE as RUN_CONFIG_FILE
 from .catalog import find_item
-from .train import trial_run
+from .train import run_of_trial
 
 # As in `training.export`, which imports more than a wrong name deserves.
 _CONFIG_FILE = "adapter_config.json"
@@ -55,7 +55,7 @@ def find_adapter(what: str, storage: Path | None) -> FoundAdapter:
             f"{item.name} is a suite, which has no winner; name the folder of one of its runs: "
             f"{item.folder / 'runs'}/ARM-seedN"
         )
-    winner = trial_run(load_study(item.name, storage))
+    winner = run_of_trial(load_study(item.name, storage))
     if winner is None or winner.folder is None:
         raise UserError(f"study {item.name} has no completed trial yet")
     return _of_run(f"{winner.name} of study {item.name}", winner.folder)

@@ -84,7 +84,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class Taken:
+class NameTaken:
     """A name that is in use, so that another one was chosen.
 
     Attributes:
@@ -97,7 +97,7 @@ class Taken:
     file: str
     progress: Progress | None
 
-    def told(self, again: str) -> str:
+    def message(self, again: str) -> str:
         """Return a sentence about it; ``again`` says how to resume it."""
         if self.progress is None:
             return f"{self.name} exists, but its {self.file} is broken"
@@ -120,7 +120,7 @@ class Resolved(Generic[Plan]):
     plan: Plan
     source: Source
     resumed: bool = False
-    taken: Taken | None = None
+    taken: NameTaken | None = None
     archive: Path | None = None
 
     def say_name_taken(
@@ -135,7 +135,7 @@ class Resolved(Generic[Plan]):
         if self.taken is not None:
             name = self.taken.name
             how = f" resume={name!r}" if again is None else f": {again(name)}"
-            say(f"{self.taken.told(how)}; this one is {self.plan.name}")
+            say(f"{self.taken.message(how)}; this one is {self.plan.name}")
 
     @contextmanager
     def locating_errors(self) -> Iterator[None]:
@@ -150,7 +150,7 @@ class Resolved(Generic[Plan]):
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Shelved]):
+class StoredKind(Generic[Shelved]):
     """Where spaces, or suites, are kept and how they are read; ``missing`` says what to name."""
 
     shelf: Shelf
@@ -162,7 +162,7 @@ class Kind(Generic[Shelved]):
 
 
 def resolve(
-    kind: Kind[Shelved], request: Request[Shelved], storage: Path | None
+    kind: StoredKind[Shelved], request: Request[Shelved], storage: Path | None
 ) -> Resolved[Shelved]:
     """Return what a request means, checked, under a name that is free unless it was asked for.
 
@@ -242,9 +242,9 @@ def _free_name(shelf: Shelf, name: str, storage: Path | None) -> str:
     return free
 
 
-def _taken(kind: Kind[Shelved], name: str, storage: Path | None) -> Taken:
+def _taken(kind: StoredKind[Shelved], name: str, storage: Path | None) -> NameTaken:
     try:
         progress = kind.progress(kind.shelf.folder(name, storage))
     except ConfigError:
-        return Taken(name, kind.shelf.file, None)
-    return Taken(name, kind.shelf.file, progress)
+        return NameTaken(name, kind.shelf.file, None)
+    return NameTaken(name, kind.shelf.file, progress)

@@ -21,7 +21,7 @@ from ..store import (
     readable_record,
 )
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
-from ..training import Beginning, Observer, check_kept
+from ..training import Beginning, Observer, check_inputs_unchanged
 from .preflight import check_inputs
 from .request import Request, Resolved, RunOptions, refuse_both, with_location
 
@@ -83,7 +83,7 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
     tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
     with resolved.locating_errors():
         told = check_inputs(run.config, say)
-        check_kept([run.folder])
+        check_inputs_unchanged([run.folder])
         check_loading(run.config)
     if resolved.resumed and (line := _lost_checkpoint(run)):
         say(line)
@@ -105,7 +105,7 @@ def run_folder(name: str) -> Path:
     return home() / RUNS_FOLDER / name
 
 
-def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
+def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     """Return a trial of a study as a run, by default the best; ``None`` where none is complete.
 
     Raises:

@@ -105,7 +105,7 @@ def _interim(analysis: Analysis) -> str:
 def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         sure = analysis.trained is False or BASE in analysis.unlearnt
         known = "Not" if sure else "Not known to be"
         why = f"{known} trained enough to tell: {_floor(analysis)}"
@@ -172,7 +172,7 @@ def details(analysis: Analysis) -> list[str]:
 
     None when the suite is not known to be trained enough: then nothing is told of any part.
     """
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         return []
     return [
         *(paragraph(item, analysis) for item in analysis.family),
