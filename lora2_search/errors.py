@@ -71,7 +71,7 @@ class NameInUse(RequestError):
     def __init__(self, kind: str, name: str, folder: Path) -> None:
         self.kind, self.name, self.folder = kind, name, folder
         super().__init__(
-            f"a {kind} named {name} exists ({folder}); go on with it by ",
+            f"a {kind} named {name} exists ({folder}); resume it with ",
             Argument("resume", name),
             ", or take another name",
         )

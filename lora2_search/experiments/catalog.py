@@ -65,7 +65,7 @@ class Lost:
     Attributes:
         name: Of the run, for people.
         state: What is known of it from elsewhere, else ``damaged``.
-        score: The same of its validation score.
+        score: Its validation score, from the same source.
         why: Which file is damaged, and how.
     """
 
@@ -94,7 +94,7 @@ class Named:
 
     @cached_property
     def plan(self) -> Mapping[str, Any]:
-        """What it was begun from; empty for a single run."""
+        """What it was started from; empty for a single run."""
         if self.kind == "run":
             return {}
         if self.kind == "verification":
@@ -112,7 +112,7 @@ class Named:
 
     @cached_property
     def is_running(self) -> bool:
-        """Whether a process runs it now."""
+        """Whether a process is running it."""
         return is_owned(self.folder)
 
     def state(self) -> str:
@@ -220,7 +220,7 @@ class Named:
             predictions: Look at those of a suite too, which takes a while.
 
         Raises:
-            UserError: Its plan, or all that it was, is broken.
+            UserError: Its plan, or everything in it, is broken.
         """
         from ..analysis import damaged_predictions, read_study
 
@@ -259,7 +259,7 @@ def _about(name: str, troubles: Iterable[str]) -> str:
 def everything(storage: Path | None) -> list[Named]:
     """Return all that lies in the home, or under ``storage``: studies first, each kind by name.
 
-    Also what has lost the file that it was begun from: whoever reads it is told.
+    That includes what has lost the file it was started from: reading it raises.
     """
     return [
         Named(kind, folder)
@@ -283,7 +283,7 @@ def find(name: str, storage: Path | None) -> Named:
             return item
     where = storage or home()
     if not known:
-        raise UserError(f"nothing called {name}: nothing was run yet under {where}")
+        raise UserError(f"nothing called {name}: nothing has been run yet under {where}")
     hint = did_you_mean(name, [item.name for item in known])
     raise UserError(f"nothing called {name} under {where}; {hint}")
 
@@ -291,7 +291,7 @@ def find(name: str, storage: Path | None) -> Named:
 def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:
     """Return the values of dotted settings in a record's configuration.
 
-    Those that the run's method does not look at are ``None``.
+    Those that the run's method does not use are ``None``.
     """
     values: dict[str, Any] = {}
     for key in keys:

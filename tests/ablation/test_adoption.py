@@ -232,8 +232,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"what": "quick"}, "name one of the three"),
     ({"resume": "tiny"}, "name one of the three"),
     ({"from_study": "x"}, "name one of the three"),
-    ({"add_seeds": 2}, "say resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
-    ({"until_decided": True}, "was begun with a fixed number of seeds"),
+    ({"add_seeds": 2}, "use resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
+    ({"until_decided": True}, "was started with a fixed number of seeds"),
 ]
 
 
@@ -249,7 +249,7 @@ def test_only_its_name_seeds_and_resources_may_change(
 
 def test_a_name_in_use_is_refused_with_what_would_be_right(plan: Suite, tmp_path: Path) -> None:
     archive = begun(plan, tmp_path, {"base-seed0"})
-    with pytest.raises(UserError, match=r"tiny exists .* go on with it by resume='tiny'"):
+    with pytest.raises(UserError, match=r"tiny exists .* resume it with resume='tiny'"):
         asked_suite(None, resume_from=archive, storage=tmp_path)
     assert asked_suite(None, resume_from=archive, storage=tmp_path, name="x").plan.name == "x"
 

@@ -92,7 +92,7 @@ def test_a_name_in_use_is_told_with_the_options_that_go_on(
     with pytest.raises(typer.Exit), explained("tune", storage and Path(storage), uri):
         raise error
     assert capsys.readouterr().err.startswith(
-        "a study named tiny exists (/home/studies/tiny); go on with it by "
+        "a study named tiny exists (/home/studies/tiny); resume it with "
         f"--resume tiny{ends}, or take another name\n"
     )
 

@@ -46,7 +46,7 @@ def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) 
     asked_space("quickstart", say=told.append)
     (folder / "space.yaml").write_text("- broken")
     asked_space("quickstart", say=told.append)
-    again = "go on with it by resume='quickstart'"
+    again = "resume it with resume='quickstart'"
     assert [line.removesuffix("; this one is quickstart-2") for line in told] == [
         f"quickstart exists (1 of 2 trials; {again})",
         "quickstart exists (1 of 2 trials; it is running)",
@@ -66,7 +66,7 @@ def test_an_error_about_a_name_in_use_says_which_and_where(own_home: Path) -> No
     error = caught.value
     assert (error.kind, error.name, error.folder) == ("study", "quickstart", folder)
     assert str(error) == (
-        f"a study named quickstart exists ({folder}); go on with it by resume='quickstart', "
+        f"a study named quickstart exists ({folder}); resume it with resume='quickstart', "
         "or take another name"
     )
     take(own_home, "runs", "one", "record.json")
@@ -83,7 +83,7 @@ def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) ->
     assert asked_suite("quick", storage=tmp_path, say=told.append).plan.name == "quick-2"
     (line,) = told
     assert line.startswith("quick exists (0 of ")
-    assert line.endswith("go on with it by resume='quick'); this one is quick-2")
+    assert line.endswith("resume it with resume='quick'); this one is quick-2")
 
 
 def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path) -> None:
@@ -143,9 +143,9 @@ def test_a_space_from_python_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("changes", "asked", "words"),
     [
-        ([], {"until_decided": True}, "was begun with a fixed number of seeds"),
-        (["until_decided=true"], {"add_seeds": 2}, "gets its seeds by its own plan"),
-        (["until_decided=true"], {"overrides": ["seeds=40"]}, "gets its seeds by its own plan"),
+        ([], {"until_decided": True}, "was started with a fixed number of seeds"),
+        (["until_decided=true"], {"add_seeds": 2}, "adds seeds by its own plan"),
+        (["until_decided=true"], {"overrides": ["seeds=40"]}, "adds seeds by its own plan"),
         ([], {"add_seeds": 0}, "must be 1 or more"),
     ],
 )
@@ -255,7 +255,9 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
     config = RunConfig(task="sentiment", seed=4)
     record = RunRecord(fingerprint=config.fingerprint(), config=config.model_dump(mode="json"))
     record.write(folder)
-    with pytest.raises(UserError, match="a run named mine exists .* by resume='mine', or"):
+    with pytest.raises(
+        UserError, match="a run named mine exists .* resume it with resume='mine', or"
+    ):
         asked_run(config, name="mine")
     assert asked_run(None, resume="mine").plan.config == config
     with pytest.raises(UserError, match='did you mean "mine"'):
@@ -266,7 +268,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", ".."])
 def test_a_run_is_never_written_outside_its_place(name: str) -> None:
-    with pytest.raises(UserError, match="no path"):
+    with pytest.raises(UserError, match="is not a path"):
         run_folder(name)
 
 

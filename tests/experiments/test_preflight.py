@@ -124,8 +124,8 @@ def test_rows_that_are_left_out_are_counted_aloud(tiny_bert: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "judged_by", "wrong"),
     [
-        ({}, {"objective.metric": "pearson"}, "'pearson' is not measured .* taken for classes"),
-        ({"data.label": "stars"}, {"metric": "f1"}, "'f1' is not measured .* taken for numbers"),
+        ({}, {"objective.metric": "pearson"}, "'pearson' is not measured .* read as classes"),
+        ({"data.label": "stars"}, {"metric": "f1"}, "'f1' is not measured .* read as numbers"),
         ({}, {"objective.metric": "f1"}, None),
         ({"data.label": "stars"}, {"objective.metric": "spearman"}, None),
         ({}, {"objective.metric": None}, None),

@@ -26,7 +26,7 @@ def undefined(data: Data) -> Iterator[str]:
 def undefined_problem(
     data: Data, config: RunConfig, split: str, key: str | None = None, metric: str | None = None
 ) -> Problem | None:
-    """Return that runs cannot be judged by a metric on a split; ``None`` where they can.
+    """Return why runs cannot be judged by a metric on a split; ``None`` where they can.
 
     Args:
         data: The splits.

@@ -23,7 +23,7 @@ _KEEP = 2
 
 @dataclass
 class Progress:
-    """Everything that decides how a run goes on.
+    """Everything that decides how a run continues.
 
     Attributes:
         model: Trained weights live here (read and written in place).
@@ -115,7 +115,7 @@ def load_checkpoint(folder: Path, progress: Progress) -> Kept | None:
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"the checkpoint {found[-1]} cannot be loaded: {error}; "
-            "delete it to go on from the one before, or its parent folder to start over"
+            "delete it to resume from the one before, or its parent folder to start over"
         ) from None
     return kept
 
@@ -132,7 +132,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 def _steps(root: Path) -> list[Path]:
     if root.exists() and not root.is_dir():
-        raise Damaged(root, "it is no folder", "delete it to start the run over")
+        raise Damaged(root, "it is not a folder", "delete it to start the run over")
     return sorted(root.glob("[0-9]*"))
 
 
