@@ -277,4 +277,4 @@ def test_a_metric_that_is_undefined_where_nothing_is_judged_by_it_is_said(
     told = check_inputs(
         config(tiny_bert, tmp_path, **labels), judged_by={"objective.metric": "roc_auc"}
     )
-    assert "roc_auc has no score on test: test has 2 examples, all of class 'pos'." in told
+    assert "test has 2 examples, all of class 'pos': roc_auc has no score there." in told

@@ -20,7 +20,7 @@ def undefined(data: Data) -> Iterator[str]:
         same = name == "validation" and split is data.splits["test"]
         if metrics and name != "train" and not same:
             has = "has" if len(metrics) == 1 else "have"
-            yield f"{listed(metrics)} {has} no score on {name}: {_labels(data, name)}."
+            yield f"{_labels(data, name)}: {listed(metrics)} {has} no score there."
 
 
 def undefined_problem(
