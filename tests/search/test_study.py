@@ -86,7 +86,7 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
     folder = study_folder("tiny", tmp_path)
     folder.mkdir(parents=True)
     space.write(folder)
-    again = "a study named tiny exists .* by resume='tiny', or"
+    again = "a study named tiny exists .* with resume='tiny', or"
     with pytest.raises(UserError, match=again):
         run_study(space, storage=tmp_path)
     with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
