@@ -39,7 +39,7 @@ def resolve_space(request: Request[Space], storage: Path | None = None) -> Resol
 
 
 def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
-    """Search a space that was resolved, or resume its study.
+    """Run the search of a resolved space, or resume its study.
 
     The study is tracked in MLflow, and its page is written when it ends.
 

@@ -85,7 +85,7 @@ def test_a_run_does_not_go_on_with_other_data_or_another_model_and_does_with_the
     stop_after(config, folder, 2)
     change(own)
     for _ in range(2):  # that it was refused once changes nothing
-        with pytest.raises(ConfigError, match=f"{words}.* this run began; put it back"):
+        with pytest.raises(ConfigError, match=f"{words}.* this run began; restore it"):
             run(config, folder)
     record = read_record(folder)
     assert record is not None and record.status == "failed"

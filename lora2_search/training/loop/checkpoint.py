@@ -23,7 +23,7 @@ _KEEP = 2
 
 @dataclass
 class Progress:
-    """Everything that decides how a run goes on.
+    """Everything that decides how a run continues.
 
     Attributes:
         model: Trained weights live here (read and written in place).
@@ -132,7 +132,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 def _steps(root: Path) -> list[Path]:
     if root.exists() and not root.is_dir():
-        raise Damaged(root, "it is no folder", "delete it to start the run over")
+        raise Damaged(root, "it is not a folder", "delete it to start the run over")
     return sorted(root.glob("[0-9]*"))
 
 

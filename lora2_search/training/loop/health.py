@@ -51,7 +51,7 @@ class HealthState:
 class Health:
     """Watches one run without waiting for the device in between.
 
-    Every step leaves two numbers where they are, on the device; ``look``, called where the loop
+    Every step leaves two numbers on the device; ``look``, called where the loop
     reads its losses anyway, fetches them all at once.
     """
 
@@ -105,7 +105,7 @@ class Health:
         seen.evaluated, seen.score, seen.kept = step, score, kept
 
     def flags(self, *, clipped: bool, peak_mb: float, memory_mb: float) -> list[Flag]:
-        """Return what is amiss so far, at most one flag a signature.
+        """Return what is wrong so far, at most one flag per signature.
 
         Args:
             clipped: Whether gradients are clipped: decides which setting is named.
