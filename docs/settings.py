@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from lora2_search.config.adapter_settings import AdapterSettings
 from lora2_search.config.run import RunConfig
 
 PAGE = Path(__file__).with_name("settings.md")
+ADAPTER = {item.name: item.metadata["help"] for item in fields(AdapterSettings)}
 HEAD = """# Settings of a run
 
 `python docs/settings.py` writes this page. `train`, `tune` and `ablate` read the same settings
@@ -27,7 +30,8 @@ def rows(kind: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str, s
             found += rows(inner, f"{prefix}{name}.")
             continue
         default = "" if info.default is PydanticUndefined else shown(info.default)
-        found.append((f"{prefix}{name}", type_of(inner), default, info.description or ""))
+        text = info.description or ADAPTER[name]
+        found.append((f"{prefix}{name}", type_of(inner), default, text))
     return found
 
 

@@ -1,3 +1,6 @@
+from .adapter_settings import AdapterSettings as AdapterSettings
+from .adapter_settings import setting as setting
+from .adapter_settings import whole as whole
 from .messages import NAME_PATTERN as NAME_PATTERN
 from .model_types import MODULES_TO_SAVE as MODULES_TO_SAVE
 from .model_types import TARGETS as TARGETS
@@ -26,12 +29,7 @@ from .tasks import named_metric as named_metric
 from .tasks import score as score
 from .tasks import score_logits as score_logits
 from .vocabulary import ALLOCATIONS as ALLOCATIONS
-from .vocabulary import BUDGETS as BUDGETS
 from .vocabulary import INITS as INITS
-from .vocabulary import ORTHOGONALITIES as ORTHOGONALITIES
-from .vocabulary import PENALTIES as PENALTIES
-from .vocabulary import SCALINGS as SCALINGS
-from .vocabulary import SCORE_LOSSES as SCORE_LOSSES
 from .vocabulary import SCORING_GROUP as SCORING_GROUP
 from .vocabulary import scorings as scorings
 from .yaml import Source as Source

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-from ..errors import did_you_mean
-from .vocabulary import (
-    ALLOCATIONS,
-    BUDGETS,
-    INITS,
-    LORA_INITS,
-    ORTHOGONALITIES,
-    PENALTIES,
-    SCALINGS,
-    SCORE_LOSSES,
-    SCORINGS,
-    scorings,
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
 )
+
+from .adapter_settings import AdapterSettings, Rule
+from .vocabulary import Allocation, LoraInit
 
 
 class Section(BaseModel):
@@ -47,13 +44,6 @@ def _mean_rank(value: int | float) -> int | float:
     return int(value) if value == int(value) else value
 
 
-def _known_scoring(name: str) -> str:
-    if name not in scorings():
-        hint = did_you_mean(name, scorings())
-        raise ValueError(f"no scoring of that name: {name!r}; {hint}")
-    return name
-
-
 def _separator(name: str) -> str:
     separator = {"tab": "\t", "\\t": "\t", "bar": "|"}.get(name, name)
     if len(separator) != 1 or separator in '"\r\n\0' or separator.isalnum():
@@ -73,17 +63,6 @@ def _encoding(name: str) -> str:
     return name
 
 
-def _regular_expression(text: str) -> str:
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"must be a regular expression, but got {text!r}: {error}") from None
-    return text
-
-
-Index = Annotated[int, Field(ge=0)]
-
-
 StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
 
 
@@ -91,10 +70,6 @@ MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
 
 
 CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
-
-
-# What PEFT matches names of modules by.
-Pattern = Annotated[str, AfterValidator(_regular_expression)]
 
 
 class ModelConfig(Section):
@@ -167,130 +142,40 @@ SENTENCE_SETTINGS = (
 )
 
 
-class AdapterConfig(Section):
+_RULES: dict[str, Rule] = {item.name: item.metadata["rule"] for item in fields(AdapterSettings)}
+
+
+class AdapterConfig(Section, AdapterSettings):
     """The adapter (arXiv 2408.06854). Step counts may be fractions of all steps."""
 
-    k: Annotated[int, Field(ge=1)] | list[Annotated[int, Field(ge=1)]] = Field(
-        8, description="width of the outer plane; [16, 8] makes three planes, [] one"
-    )
-    r: int = Field(8, ge=1, description="width of the inner plane: the starting rank")
-    target_rank: MeanRank | None = Field(
-        None, description="mean rank left after pruning, may be fractional; 0 leaves none"
-    )
-    lora_alpha: float = Field(16.0, gt=0, description="the increment is scaled by lora_alpha / r")
-    scaling: Literal[SCALINGS] = Field(  # type: ignore[valid-type]
-        "published",
-        description="balanced: one learning rate fits other k, r and planes too (docs/method.md)",
-    )
-    lora_dropout: float = Field(0.0, ge=0, lt=1, description="on the adapter's input")
-    orthogonality: Literal[ORTHOGONALITIES] = Field(  # type: ignore[valid-type]
-        "soft", description="soft: by gamma; hard: retracted after every step"
-    )
-    gamma: Annotated[float, Field(ge=0)] | list[Annotated[float, Field(ge=0)]] = Field(
-        0.1, description="weight of the orthogonality regularisers; or one per plane"
-    )
-    gamma_u1: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="separate weight for u₁; 0 leaves it free; default: that of its plane"
-    )
-    gamma_cross: float = Field(
-        0.0, ge=0, description="weight of the overlap of neighbouring planes"
-    )
-    penalty: Literal[PENALTIES] = Field(  # type: ignore[valid-type]
-        "frobenius", description="norm of the regularisers; the published norm is not squared"
-    )
-    init: Literal[INITS] = Field(  # type: ignore[valid-type]
-        "gaussian",
-        description="start: λ = 0; lora: u₁ = 0, λ = 1, the others orthonormal",
-    )
-    init_std: float = Field(0.02, gt=0, description="standard deviation of the Gaussian start")
-    init_lora_weights: Literal[LORA_INITS] = Field(  # type: ignore[valid-type]
+    # A default is written in records as its type is: 16.0, not 16.
+    model_config = ConfigDict(validate_default=True)
+
+    # Narrower in YAML: one way to write a rank, and no sets.
+    target_rank: Annotated[int | float, AfterValidator(_mean_rank)] | None = None
+    target_modules: list[str] | str | None = None
+    exclude_modules: list[str] | str | None = None
+    init_lora_weights: LoraInit = Field(
         "default",
         description="start of methods lora and dora, as in PEFT; orthonormal: rows of A, B = 0",
     )
-    scoring: Annotated[str, AfterValidator(_known_scoring)] = Field(
-        "reduced", description=f"which singular values survive: {', '.join(SCORINGS)}"
-    )
-    score_loss: Literal[SCORE_LOSSES] = Field(  # type: ignore[valid-type]
-        "total", description="task leaves the regularisers out of the score"
-    )
-    allocation: Literal[ALLOCATIONS] = Field(  # type: ignore[valid-type]
-        "global", description="one budget for all matrices, or one per matrix"
-    )
-    budget: Literal[BUDGETS] = Field(  # type: ignore[valid-type]
-        "cubic", description="how the rank budget falls from r to target_rank"
-    )
-    t_init: StepsOrFraction = Field(0.1, description="steps before pruning begins")
-    t_final: StepsOrFraction = Field(0.5, description="steps after pruning has ended")
-    delta_t: StepsOrFraction = Field(1, gt=0, description="steps between two prunings")
-    beta1: float = Field(0.85, gt=0, lt=1, description="decay of the averaged sensitivity")
-    beta2: float = Field(0.85, gt=0, lt=1, description="decay of the averaged uncertainty")
-    target_modules: list[str] | Pattern | None = Field(
-        None, description="default: all linear layers of each block"
-    )
-    exclude_modules: list[str] | Pattern | None = Field(None, description="modules to leave alone")
-    layers_to_transform: list[Index] | Index | None = Field(
-        None, description="indices of the blocks to adapt; default: all"
-    )
-    layers_pattern: list[Pattern] | Pattern | None = Field(
-        None, description="name of the list of blocks, if PEFT cannot find it"
-    )
-    rank_pattern: dict[Pattern, Annotated[int, Field(ge=0)]] | None = Field(
-        None, description="ranks other than r, by module name"
-    )
-
-    @property
-    def planes(self) -> int:
-        """Number of planes: one more than there are widths in ``k``."""
-        return (len(self.k) if isinstance(self.k, list) else 1) + 1
-
-    @property
-    def prunes(self) -> bool:
-        """Whether anything is to be cut: a scoring, and a target below the starting rank."""
-        return self.scoring != "none" and self.target_rank not in (None, self.r)
 
     def lora2_settings(self) -> dict[str, Any]:
         """Return what ``Lora2Config`` takes: all but what only PEFT's own methods look at."""
         return self.model_dump(exclude={"init_lora_weights"})
 
-    @model_validator(mode="after")
-    def _check(self) -> AdapterConfig:
-        if self.target_rank is not None and self.target_rank > self.r:
-            raise ValueError(
-                f"target_rank must be at most r, but got target_rank={self.target_rank}, r={self.r}"
-            )
-        both = (self.t_init, self.t_final)
-        if all(isinstance(value, float) for value in both) and sum(both) >= 1:
-            raise ValueError(
-                "t_init + t_final must be less than the total steps (fractions: less than 1), "
-                f"but got t_init={self.t_init}, t_final={self.t_final}"
-            )
-        if isinstance(self.gamma, list) and len(self.gamma) != self.planes:
-            raise ValueError(
-                f"gamma must be one number or one per plane ({self.planes}), got {self.gamma}"
-            )
-        if self.init == "lora" and self.orthogonality == "hard":
-            raise ValueError(
-                "init lora starts with u₁ = 0, which has no nearest orthonormal matrix, so "
-                "orthogonality hard cannot begin there; set orthogonality to soft or none, or init "
-                "to orthonormal"
-            )
-        if (problem := self._layers_problem()) is not None:
-            raise ValueError(problem)
-        return self
+    @field_validator("*")
+    @classmethod
+    def _check_rule(cls, value: Any, info: ValidationInfo) -> Any:
+        rule = _RULES.get(info.field_name or "")
+        if rule is not None and value is not None:
+            rule(value)
+        return value
 
-    def _layers_problem(self) -> str | None:
-        for name in ("layers_to_transform", "layers_pattern"):
-            if isinstance(self.target_modules, str) and getattr(self, name) is not None:
-                return (
-                    f"{name} cannot be used when target_modules is one string, but got "
-                    f"target_modules={self.target_modules!r}; write the layers into the expression"
-                )
-        if self.layers_pattern is not None and self.layers_to_transform is None:
-            return (
-                f"layers_pattern says where layers_to_transform counts, but got layers_pattern="
-                f"{self.layers_pattern!r} without layers_to_transform; set both"
-            )
-        return None
+    @model_validator(mode="after")
+    def _check_together(self) -> AdapterConfig:
+        self.check_together()
+        return self
 
     def adalora_problem(self) -> str | None:
         """Say why PEFT's AdaLoRA cannot run with these settings; ``None`` where it can."""
@@ -352,7 +237,7 @@ class AfterConfig(Section):
     svd_rank: Annotated[MeanRank, Field(gt=0)] | None = Field(
         None, description="cut lora2, lora or adalora to this mean rank by truncated SVD"
     )
-    svd_allocation: Literal[ALLOCATIONS] = Field(  # type: ignore[valid-type]
+    svd_allocation: Allocation = Field(
         "global", description="one budget for all matrices, or svd_rank in each"
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import cache
 from typing import Any
 
+from .adapter_settings import AdapterSettings
 from .run import RunConfig, setting_names
 
 
@@ -28,27 +30,23 @@ def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return result
 
 
-_SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
+# What LoRA² alone does not look at.
+NOT_LORA2 = ("init_lora_weights",)
 
 
-_PEFT = (
-    *("r", "lora_alpha", "lora_dropout"),
-    *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"),
-)
+def _shared(method: str) -> tuple[str, ...]:
+    """Return the settings of a LoRA² adapter that a method of PEFT's own looks at too."""
+    return tuple(item.name for item in fields(AdapterSettings) if method in item.metadata["peft"])
 
 
 # What each method but LoRA² looks at in `adapter`.
 USED: dict[str, tuple[str, ...]] = {
     "head-only": (),
     "full": (),
-    "lora": (*_PEFT, "rank_pattern", "init_lora_weights"),
-    "dora": (*_PEFT, "rank_pattern", "init_lora_weights"),
-    "adalora": (*_PEFT, *_SCHEDULE, "beta1", "beta2", "gamma", "orthogonality"),
+    "lora": (*_shared("lora"), *NOT_LORA2),
+    "dora": (*_shared("dora"), *NOT_LORA2),
+    "adalora": _shared("adalora"),
 }
-
-
-# What LoRA² alone does not.
-NOT_LORA2 = ("init_lora_weights",)
 
 
 def is_used(setting: str, method: str) -> bool:

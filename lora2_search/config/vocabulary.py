@@ -7,33 +7,33 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import entry_points
+from typing import Literal, get_args
 
 SCORING_GROUP = "lora2_search.scoring"
 
 
-INITS = ("gaussian", "orthonormal", "svd", "lora")
+Init = Literal["gaussian", "orthonormal", "svd", "lora"]
+INITS: tuple[str, ...] = get_args(Init)
 
+LoraInit = Literal["default", "gaussian", "orthogonal", "orthonormal"]
 
-LORA_INITS = ("default", "gaussian", "orthogonal", "orthonormal")
+Orthogonality = Literal["none", "soft", "hard"]
+ORTHOGONALITIES: tuple[str, ...] = get_args(Orthogonality)
 
+Scaling = Literal["published", "balanced"]
+SCALINGS: tuple[str, ...] = get_args(Scaling)
 
-ORTHOGONALITIES = ("none", "soft", "hard")
+Penalty = Literal["frobenius", "squared"]
+PENALTIES: tuple[str, ...] = get_args(Penalty)
 
+Budget = Literal["cubic", "linear", "constant"]
+BUDGETS: tuple[str, ...] = get_args(Budget)
 
-SCALINGS = ("published", "balanced")
+Allocation = Literal["global", "per-matrix"]
+ALLOCATIONS: tuple[str, ...] = get_args(Allocation)
 
-
-PENALTIES = ("frobenius", "squared")
-
-
-BUDGETS = ("cubic", "linear", "constant")
-
-
-ALLOCATIONS = ("global", "per-matrix")
-
-
-SCORE_LOSSES = ("total", "task")
-
+ScoreLoss = Literal["total", "task"]
+SCORE_LOSSES: tuple[str, ...] = get_args(ScoreLoss)
 
 SCORINGS = ("reduced", "thinned", "full", "values", "sensitivity", "magnitude", "random", "none")
 

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1]
 DECIDING = (
     "adapter",
     "training",
+    "config/adapter_settings.py",
     "config/model_types.py",
     "config/run.py",
     "config/schema.py",

@@ -13,70 +13,83 @@ from lora2_search.config.run import RunConfig, validate
 from lora2_search.config.yaml import read_yaml
 from lora2_search.errors import ConfigError
 
-# What is set, what both sentences name, and what the rule is called in either.
-MISTAKES: list[tuple[dict[str, Any], str, str, type[Exception]]] = [
-    ({"k": 0}, "k", "at least|greater than or equal", ValueError),
-    ({"k": -3}, "k", "at least|greater than or equal", ValueError),
-    ({"k": [8, 0]}, "k", "at least|greater than or equal", ValueError),
-    ({"k": 2.5}, "k", "whole number|integer", TypeError),
-    ({"k": "8"}, "k", "whole number|integer", TypeError),
-    ({"k": True}, "k", "whole number|integer", TypeError),
-    ({"r": 0}, "r", "at least|greater than or equal", ValueError),
-    ({"r": 1.5}, "r", "whole number|integer", TypeError),
-    ({"r": 4, "target_rank": 5}, "target_rank", "exceed|at most", ValueError),
-    ({"lora_alpha": 0}, "lora_alpha", "greater than 0", ValueError),
-    ({"lora_dropout": 1.0}, "lora_dropout", r"in \[0, 1\)|less than 1", ValueError),
-    ({"lora_dropout": -0.1}, "lora_dropout", r"in \[0, 1\)|greater than or equal to 0", ValueError),
-    ({"gamma": -0.1}, "gamma", "at least 0|greater than or equal to 0", ValueError),
-    ({"gamma": [0.1, -1.0]}, "gamma", "at least 0|greater than or equal to 0", ValueError),
-    ({"gamma": [0.1, 0.1, 0.1]}, "gamma", "one per plane", ValueError),
-    ({"k": [], "gamma": [0.1, 0.1]}, "gamma", "one per plane", ValueError),
-    ({"gamma": float("nan")}, "gamma", "finite", ValueError),
-    ({"gamma": "much"}, "gamma", "number", TypeError),
-    ({"gamma_cross": -1.0}, "gamma_cross", "at least 0|greater than or equal to 0", ValueError),
-    ({"gamma_cross": float("inf")}, "gamma_cross", "finite", ValueError),
-    ({"orthogonality": "strict"}, "orthogonality", "soft", ValueError),
-    ({"penalty": "frobenious"}, "penalty", "frobenius", ValueError),
-    ({"init": "svds"}, "init", "svd", ValueError),
-    ({"init_std": 0.0}, "init_std", "greater than 0", ValueError),
-    ({"scoring": "reduce"}, "scoring", "reduced", ValueError),
-    ({"layers_to_transform": -1}, "layers_to_transform", "at least 0|or equal to 0", ValueError),
-    ({"layers_to_transform": "1"}, "layers_to_transform", "whole number|integer", TypeError),
+# What is set, what is said of it in both, and whether Python calls it a value or a type.
+MISTAKES: list[tuple[dict[str, Any], str, type[Exception]]] = [
+    ({"k": 0}, "k must be at least 1, but got 0", ValueError),
+    ({"k": -3}, "k must be at least 1, but got -3", ValueError),
+    ({"k": [8, 0]}, "k must be at least 1, but got 0", ValueError),
+    ({"r": 0}, "r must be at least 1, but got 0", ValueError),
+    ({"r": 4, "target_rank": 5}, "target_rank must be at most r, but got", ValueError),
+    ({"lora_alpha": 0}, "lora_alpha must be greater than 0, but got 0", ValueError),
+    ({"lora_dropout": 1.0}, "lora_dropout must be in [0, 1), but got 1.0", ValueError),
+    ({"lora_dropout": -0.1}, "lora_dropout must be in [0, 1), but got -0.1", ValueError),
+    ({"gamma": -0.1}, "gamma must be at least 0, but got -0.1", ValueError),
+    ({"gamma": [0.1, -1.0]}, "gamma must be at least 0, but got -1.0", ValueError),
+    ({"gamma": [0.1, 0.1, 0.1]}, "gamma must be one number or one per plane (2)", ValueError),
+    ({"k": [], "gamma": [0.1, 0.1]}, "gamma must be one number or one per plane (1)", ValueError),
+    ({"gamma_u1": -1.0}, "gamma_u1 must be at least 0, but got -1.0", ValueError),
+    ({"gamma_cross": -1.0}, "gamma_cross must be at least 0, but got -1.0", ValueError),
+    ({"init": "lora", "orthogonality": "hard"}, "init lora starts with u₁ = 0", ValueError),
+    ({"init_std": 0.0}, "init_std must be greater than 0, but got 0.0", ValueError),
+    ({"scoring": "reduce"}, "but got 'reduce'; did you mean \"reduced\"?", ValueError),
+    ({"layers_to_transform": -1}, "layers_to_transform must be at least 0", ValueError),
+    ({"target_modules": []}, "target_modules must name a module, but got none", ValueError),
+    ({"target_modules": "*query"}, "target_modules must be a regular expression", ValueError),
     (
         {"target_modules": "all-linear", "layers_to_transform": 0},
-        "layers_to_transform",
-        "cannot be used when .?target_modules",
+        "layers_to_transform cannot be used when target_modules is one string",
         ValueError,
     ),
     (
         {"target_modules": "all-linear", "layers_pattern": "layer"},
-        "layers_pattern",
-        "cannot be used when .?target_modules",
+        "layers_pattern cannot be used when target_modules is one string",
         ValueError,
     ),
-    ({"layers_pattern": "layer"}, "layers_pattern", "layers_to_transform", ValueError),
-    ({"target_rank": -0.5}, "target_rank", "at least 0|or equal to 0", ValueError),
-    ({"target_rank": 8.5}, "target_rank", "must not exceed|at most", ValueError),
-    ({"target_rank": float("nan")}, "target_rank", "finite", ValueError),
-    ({"target_rank": "4"}, "target_rank", "number", TypeError),
-    ({"rank_pattern": {"query": -1}}, "rank_pattern", "at least 0|or equal to 0", ValueError),
-    ({"delta_t": 0}, "delta_t", "at least 1|greater than 0", ValueError),
-    ({"beta1": 1.0}, "beta1", "both excluded|less than 1", ValueError),
-    ({"t_init": 0.5, "t_final": 0.5}, "t_init", "less than", ValueError),
+    ({"layers_pattern": "layer"}, "without layers_to_transform; set both", ValueError),
+    ({"target_rank": -0.5}, "target_rank must be at least 0, but got -0.5", ValueError),
+    ({"target_rank": 8.5}, "target_rank must be at most r, but got", ValueError),
+    ({"rank_pattern": {"query": -1}}, "must be at least 0, but got -1 for 'query'", ValueError),
+    ({"t_init": -3}, "t_init must be at least 0, but got -3", ValueError),
+    ({"t_init": 1.5}, "t_init must be a whole number of steps or a fraction below 1", ValueError),
+    ({"delta_t": 0}, "delta_t must be at least 1, but got 0", ValueError),
+    ({"delta_t": 0.0}, "delta_t must be a whole number of steps or a fraction", ValueError),
+    ({"beta1": 1.0}, "beta1 must be between 0 and 1, both excluded, but got 1.0", ValueError),
+    ({"t_init": 0.5, "t_final": 0.5}, "t_init + t_final must be less than", ValueError),
+    # pydantic finds these by their types, before any rule is asked, in words of its own.
+    ({"k": 2.5}, "k must be a whole number|k must be a valid integer", TypeError),
+    ({"k": "8"}, "k must be a whole number|k must be a valid integer", TypeError),
+    ({"k": True}, "k must be a whole number|k must be a valid integer", TypeError),
+    ({"r": 1.5}, "r must be a whole number|r must be a valid integer", TypeError),
+    ({"gamma": "much"}, "gamma must be a number|gamma must be a valid number", TypeError),
+    ({"gamma": float("nan")}, "gamma must be finite|gamma must be a finite", ValueError),
+    (
+        {"gamma_cross": float("inf")},
+        "gamma_cross must be finite|cross must be a finite",
+        ValueError,
+    ),
+    ({"target_rank": float("nan")}, "target_rank must be finite|must be a finite", ValueError),
+    ({"target_rank": "4"}, "target_rank must be a number|rank must be a valid", TypeError),
+    ({"layers_to_transform": "1"}, "must be a whole number|must be a valid", TypeError),
+    ({"orthogonality": "strict"}, "must be one of none, soft|must be 'none', 'soft'", ValueError),
+    ({"penalty": "frobenious"}, "did you mean \"frobenius\"|must be 'frobenius' or", ValueError),
+    ({"init": "svds"}, "did you mean \"svd\"|must be 'gaussian'", ValueError),
 ]
 
 
-@pytest.mark.parametrize(("settings", "key", "rule", "kind"), MISTAKES, ids=str)
-def test_a_mistake_is_refused_for_the_same_reason_from_python_and_from_yaml(
-    settings: dict[str, Any], key: str, rule: str, kind: type[Exception], tmp_path: Path
+@pytest.mark.parametrize(("settings", "sentence", "kind"), MISTAKES, ids=str)
+def test_a_mistake_is_refused_in_the_same_words_from_python_and_from_yaml(
+    settings: dict[str, Any], sentence: str, kind: type[Exception], tmp_path: Path
 ) -> None:
-    with pytest.raises(kind, match=rf"(?is)`{key}.*({rule})"):
+    python, _, yaml_ = sentence.partition("|")
+    with pytest.raises(kind) as caught:
         Lora2Config(**settings)
+    assert python in str(caught.value).replace("`", "")
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump({"task": "sentiment", "adapter": settings}))
-    with pytest.raises(ConfigError, match=rf"(?is)\b{key}\b.*({rule})") as caught:
+    with pytest.raises(ConfigError) as refused:
         validate(read_yaml(file), RunConfig)
-    assert all("adapter" in problem.key for problem in caught.value.problems)
+    assert (yaml_ or python) in str(refused.value).replace(": must", " must")
+    assert all("adapter" in problem.key for problem in refused.value.problems)
 
 
 def test_what_is_refused_nowhere_is_accepted_by_both(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def problems(data: dict) -> list[str]:
         ({"adapter": {"target_rnk": 3}}, 'target_rnk: unknown key; did you mean "target_rank"'),
         ({"adapter": {"zzzz": 3}}, "adapter.zzzz: unknown key; known: allocation"),
         ({"adapter": 4}, "adapter: must be a group of settings, but got 4"),
-        ({"adapter": {"k": 0}}, "adapter.k: must be greater than or equal to 1, but got 0"),
+        ({"adapter": {"k": 0}}, "adapter.k: must be at least 1, but got 0"),
         ({"adapter": {"k": 1.5}}, "adapter.k: must be a valid integer, but got 1.5; or"),
         ({"adapter": {"k": True}}, "adapter.k: must be a valid integer, but got True"),
         ({"training": {"lr": "1e-3"}}, "training.lr: must be a valid number, but got '1e-3'"),
@@ -36,12 +36,12 @@ def problems(data: dict) -> list[str]:
         ({"training": {"warmup": 1.5}}, "or a fraction below 1, got 1.5"),
         ({"data": {"test_size": 0}}, "data.test_size: must be a count (1, 2 ...) or a fraction"),
         ({"data": {"text": ["a", "b", "c"]}}, "data.text: List should have at most 2 items"),
-        ({"adapter": {"beta1": 1.0}}, "adapter.beta1: must be less than 1, but got 1.0"),
-        ({"adapter": {"gamma": -0.1}}, "adapter.gamma: must be greater than or equal to 0"),
+        ({"adapter": {"beta1": 1.0}}, "adapter.beta1: must be between 0 and 1, both excluded"),
+        ({"adapter": {"gamma": -0.1}}, "adapter.gamma: must be at least 0, but got -0.1"),
         ({"adapter": {"gamma": [0.1]}}, "gamma must be one number or one per plane (2), got [0.1]"),
         ({"adapter": {"r": 4, "target_rank": 5}}, "must be at most r, but got target_rank=5, r=4"),
         ({"adapter": {"t_init": 0.6, "t_final": 0.4}}, "t_init + t_final must be less than"),
-        ({"adapter": {"scoring": "full2"}}, "scoring: no scoring of that name"),
+        ({"adapter": {"scoring": "full2"}}, 'scoring: must be one of reduced'),
         ({"task": "rtee"}, "task: must be 'cola'"),
         (
             {"method": "lora3"},
@@ -158,7 +158,7 @@ def test_a_wrong_number_is_not_told_to_be_a_list() -> None:
     with pytest.raises(ConfigError) as caught:
         with_settings(RunConfig(task="sentiment"), {"adapter.k": 0, "adapter.gamma": -1.0})
     told = {problem.key: problem.message for problem in caught.value.problems}
-    assert told["adapter.k"] == "must be greater than or equal to 1, but got 0"
+    assert told["adapter.k"] == "must be at least 1, but got 0"
     assert "list" not in told["adapter.gamma"]
 
 

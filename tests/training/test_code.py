@@ -46,6 +46,7 @@ OTHER: dict[str, Callable[[Path], object]] = {
     "the adapter": _append("adapter/layer.py"),
     "a folder below": _append("adapter/scoring/__init__.py"),
     "the settings": _append("config/schema.py"),
+    "the adapter's settings": _append("config/adapter_settings.py"),
     "a new file": lambda package: (package / "adapter/new.py").write_text(""),
     "a file less": lambda package: (package / "training/loop/evaluate.py").unlink(),
     "another name": lambda package: (package / "training/loop/evaluate.py").rename(

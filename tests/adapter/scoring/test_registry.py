@@ -154,7 +154,7 @@ def test_names_of_ours_come_first_and_cannot_be_taken() -> None:
 
 
 def test_an_unknown_scoring_names_the_nearest_and_is_a_mistake_of_the_user() -> None:
-    with pytest.raises(ValueError, match=r"`scoring` must be one of.*Did you mean 'magnitude'"):
+    with pytest.raises(ValueError, match='`scoring` must be one of.*did you mean "magnitude"'):
         Lora2Config(scoring="magnitud")
     context = ScoringContext(matrices([3], 4, [(3, 2)]), ["a"], Lora2Config())
     with pytest.raises(ScoringError, match='"thinned"') as caught:
