@@ -24,7 +24,7 @@ from .experiments import (
 from .search import Study, load_study
 from .store import RunRecord
 from .training import Observer
-from .verification import Verification, chosen_plan
+from .verification import Verification, make_plan
 
 __all__ = ["Study", "SuiteResult", "ablate", "load_study", "train", "tune", "verify"]
 
@@ -66,7 +66,7 @@ def tune(
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     options = RunOptions(
         storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
@@ -129,7 +129,7 @@ def ablate(
         until_decided=until_decided,
     )
     resolved = resolve_suite(request, storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     return ablate_suite(resolved, RunOptions(storage, address, tracking_uri, reuse, observers, say))
 
 
@@ -195,7 +195,7 @@ def verify(
         UserError: An unknown check, a folder that holds another verification or is in use, or the
             hub cannot be reached.
     """
-    plan = chosen_plan(
+    plan = make_plan(
         model=None if model is None else str(model),
         data=None if data is None else str(data),
         task=task,

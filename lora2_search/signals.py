@@ -104,7 +104,7 @@ def give_back(before: Mapping[Signals, Any]) -> None:
 
 
 @contextmanager
-def taken(handler: Handler) -> Iterator[None]:
+def handle_signals(handler: Handler) -> Iterator[None]:
     """Let ``handler`` have the ending signals while the block runs."""
     before = take(handler)
     try:
@@ -114,7 +114,7 @@ def taken(handler: Handler) -> Iterator[None]:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def preserve_handlers() -> Iterator[None]:
     """Keep whose the ending signals are over a block in which a library would take some.
 
     What it would put in place is passed over: there is no moment at which it has them.
@@ -139,7 +139,7 @@ def kept() -> Iterator[None]:
 @contextmanager
 def unheard() -> Iterator[None]:
     """Let ending signals pass without effect while the block runs: it ends soon, and must."""
-    with taken(lambda number, frame: None):
+    with handle_signals(lambda number, frame: None):
         yield
 
 

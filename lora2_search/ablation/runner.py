@@ -27,7 +27,7 @@ from ..store import (
 from ..training import Observer
 from .adoption import Adoption
 from .reuse import Circumstances, take_over_all
-from .tuning import chosen_settings, further_trials, open_ends, told_choices
+from .tuning import chosen_settings, further_trials, open_ends, tuning_lines
 
 if TYPE_CHECKING:
     import pandas
@@ -143,14 +143,14 @@ def run_suite(
             before, or its data or model are; another process runs it; or the cluster cannot be
             reached.
     """
-    from ..execution import RunList, TrialTrainable, execute, held
-    from ..training import check_kept
+    from ..execution import RunList, TrialTrainable, execute, run_session
+    from ..training import check_inputs_unchanged
 
     suite = typed_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
         suite = _gone_on(suite, stored_suite(suite.name, storage))
-        check_kept(
+        check_inputs_unchanged(
             path for kind in (TUNING_FOLDER, RUNS_FOLDER) for path in folder.glob(f"{kind}/*")
         )
     else:
@@ -158,7 +158,7 @@ def run_suite(
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         terms = stack.enter_context(
-            held(
+            run_session(
                 folder,
                 suite.resources,
                 device=_device(suite.runs(folder)),
@@ -218,7 +218,7 @@ def stored_suite(name: str, storage: Path | None = None) -> Suite:
     return typed_suite(suite_source(str(SUITES.stored(name, storage))))
 
 
-def gone_on_from(suite: Suite, begun: Suite) -> Suite:
+def resume_from_archive(suite: Suite, begun: Suite) -> Suite:
     """Return ``suite``, which goes on with one that was begun elsewhere, with added seeds noted.
 
     Raises:
@@ -272,7 +272,7 @@ def _extended(
 def _tuned(suite: Suite, folder: Path, say: Callable[[str], None]) -> Suite:
     chosen = chosen_settings(suite, folder)
     ends = open_ends(suite, folder)
-    for line in told_choices(chosen, ends):
+    for line in tuning_lines(chosen, ends):
         say(line)
     suite = suite.with_tuned(chosen, ends)
     _write(suite, folder)

@@ -75,7 +75,7 @@ def open_ends(suite: Suite, folder: Path) -> dict[str, list[str]]:
     }
 
 
-def told_choices(chosen: Mapping[str, Settings], ends: Mapping[str, Sequence[str]]) -> list[str]:
+def tuning_lines(chosen: Mapping[str, Settings], ends: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a line for people about each choice, with a remark where its grid's end counts."""
     lines = []
     for arm, settings in chosen.items():

@@ -29,8 +29,8 @@ from .factorial import effect_of as effect_of
 from .factorial import effects as effects
 from .factorial import interactions as interactions
 from .factorial import reaches as reaches
+from .interim import interim_analysis as interim_analysis
 from .interim import levels_at as levels_at
-from .interim import look as look
 from .interim import seeds_for_sign_flip_at as seeds_for_sign_flip_at
 from .learning_curves import Band as Band
 from .learning_curves import bands as bands

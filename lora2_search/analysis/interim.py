@@ -151,7 +151,7 @@ _NO_LOOK = "the runs for the first interim analysis have not all ended"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Decision:
     """One comparison at a look.
 
     Attributes:
@@ -172,7 +172,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimAnalysis:
     """What the seeds that there are decide.
 
     Attributes:
@@ -181,7 +181,7 @@ class Look:
     """
 
     seeds: int
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, Decision]
 
     @property
     def decisions(self) -> dict[str, str]:
@@ -201,7 +201,7 @@ class Look:
         return {key: float(value) for key, value in values.items() if value is not None}
 
 
-def look(folder: Path) -> Look:
+def interim_analysis(folder: Path) -> InterimAnalysis:
     """Look at a suite, by the same numbers as its report: looks before this one are counted in.
 
     Raises:
@@ -210,20 +210,20 @@ def look(folder: Path) -> Look:
     from .comparison import analyse_tasks
 
     analyses = analyse_tasks(folder)
-    seen: dict[str, Seen] = {}
+    seen: dict[str, Decision] = {}
     for task, analysis in analyses.items():
         prefix = f"{task}: " if task else ""
-        seen |= {prefix + name: item for name, item in _seen(analysis)}
-    return Look(len(next(iter(analyses.values())).suite.seeds), seen)
+        seen |= {prefix + name: item for name, item in _decisions(analysis)}
+    return InterimAnalysis(len(next(iter(analyses.values())).suite.seeds), seen)
 
 
-def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
+def _decisions(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
     # A claim of equality is the same in both directions.
     equal = {
         frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
     }
     # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
-    told = analysis.told
+    told = analysis.gives_verdicts
     for item in analysis.family:
         claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"
@@ -231,7 +231,7 @@ def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
             decision = "different"
         elif told and claim is not None and claim.shown:
             decision = "equivalent"
-        yield item.name, Seen(decision, item.paired.estimate, item.paired_holm)
+        yield item.name, Decision(decision, item.paired.estimate, item.paired_holm)
     for claim in equal.values():
         decision = "equivalent" if told and claim.shown else "undecided"
-        yield claim.name, Seen(decision, claim.paired.estimate, claim.on_this_set_holm)
+        yield claim.name, Decision(decision, claim.paired.estimate, claim.on_this_set_holm)

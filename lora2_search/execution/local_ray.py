@@ -75,7 +75,7 @@ def _start(folder: str) -> None:
     # What Ray does on Windows and macOS; an address given to it would be resolved to the network's.
     many, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
-        with signals.kept(), signals.blocked():
+        with signals.preserve_handlers(), signals.blocked():
             ray.init(
                 address="local",
                 include_dashboard=False,

@@ -24,10 +24,10 @@ from ..store import (
     Attempt,
     RunRecord,
     Superseded,
-    leave_word,
+    pop_failure_marker,
     read_record,
-    take_overdue,
     time_limit,
+    write_failure_marker,
 )
 from ..training import Report
 from .result import Result, of_failure, of_report, report_of_record
@@ -89,7 +89,7 @@ class TrialTrainable(tune.Trainable):
             raise  # the driver has given this process up: nobody reads the result
         except BaseChanged as error:
             self._drop()
-            leave_word(Path(self._task["folder"]), _reason(error))
+            write_failure_marker(Path(self._task["folder"]), _reason(error))
             raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
@@ -125,7 +125,7 @@ class TrialTrainable(tune.Trainable):
     def _next(self) -> Result:
         folder = Path(self._task["folder"])
         if self._run is None or self._attempt is None:
-            overdue = take_overdue(folder)
+            overdue = pop_failure_marker(folder)
             if overdue:
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)

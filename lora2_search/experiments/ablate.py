@@ -12,34 +12,33 @@ from ..ablation import (
     SUITES,
     Adoption,
     SuiteResult,
-    begun,
-    gone_on_from,
     path_to_winner,
+    resume_from_archive,
     run_suite,
+    run_until_decided,
     suite_folder,
     suite_progress,
-    until_decided,
+    with_first_seeds,
 )
-from ..analysis import look
+from ..analysis import interim_analysis
 from ..config.suite import (
     BASE,
     Suite,
-    begun_anew,
     refuse_written,
     suite_source,
     typed_suite,
     validate_suite,
     with_more_seeds,
+    without_history,
 )
 from ..errors import Argument, RequestError
 from ..store import SUITE_FILE, damaged_records
-from ..tracking import ParentInfo, Tracked, ended_as_failed
-from ..tracking import resolve as resolve_uri
+from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
-from .request import Kind, Request, Resolved, RunOptions, resolve, unsaid
+from .request import Request, Resolved, RunOptions, StoredKind, resolve, say_nothing
 
-_SUITES = Kind(
+_SUITES = StoredKind(
     SUITES,
     suite_source,
     validate_suite,
@@ -117,15 +116,15 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
         )
 
     with (
-        resolved.placing(),
-        ended_as_failed(tracked),
+        resolved.locating_errors(),
+        failed_on_error(tracked),
         _adoption(plan, resolved.archive) as adoption,
     ):
         told += check_suite_inputs(plan, say)
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; its run will be trained again")
         if plan.until_decided:
-            result = _run_looking(plan, resolved.resumed, run, tracked, say)
+            result = _run_sequentially(plan, resolved.resumed, run, tracked, say)
         else:
             result = run(plan, resolved.resumed)
         _finish(result, tracked)
@@ -159,20 +158,22 @@ def _begun_elsewhere(
     source = suite_source(file, assigned)
     suite = validate_suite(source)
     SUITES.check_free(suite.name, storage)
-    return Resolved(gone_on_from(suite, typed_suite(suite_source(file))), source, archive=archive)
+    return Resolved(
+        resume_from_archive(suite, typed_suite(suite_source(file))), source, archive=archive
+    )
 
 
 def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
     plan, is_new = resolved.plan, request.resume is None and request.resume_from is None
     if is_new:
         refuse_written(resolved.source)
-        plan = begun_anew(plan)
+        plan = without_history(plan)
     elif plan.until_decided and request.assigns("seeds"):
         raise _own_seeds(plan)
     if request.add_seeds is not None:
         plan = _with_seeds_added(plan, request.add_seeds, request.resume)
     if is_new and (request.until_decided or plan.until_decided):
-        plan = begun(plan)
+        plan = with_first_seeds(plan)
     elif request.until_decided and not plan.until_decided:
         raise RequestError(
             f"suite {plan.name} was started with a fixed number of seeds, and interim analyses "
@@ -206,13 +207,13 @@ def _adoption(suite: Suite, archive: Path | None) -> Iterator[Adoption | None]:
     if archive is None:
         yield None
         return
-    from ..report import unpacked
+    from ..report import unpack_archive
 
-    with unpacked(archive.expanduser()) as begun:
-        yield Adoption(suite, begun, str(archive))
+    with unpack_archive(archive.expanduser()) as folder:
+        yield Adoption(suite, folder, str(archive))
 
 
-def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> list[str]:
+def check_suite_inputs(suite: Suite, say: Callable[[str], None] = say_nothing) -> list[str]:
     """Check model and data of every task and arm of a suite; what is packaged is fetched.
 
     Returns:
@@ -266,7 +267,7 @@ def _groups(suite: Suite) -> tuple[str, ...]:
     return (*(tag for tag, present in apart.items() if present), "arm")
 
 
-def _run_looking(
+def _run_sequentially(
     plan: Suite,
     resume: bool,
     run: Callable[[Suite, bool], SuiteResult],
@@ -282,13 +283,13 @@ def _run_looking(
         return result
 
     def decide(result: SuiteResult) -> Mapping[str, str]:
-        found = look(result.folder)
+        found = interim_analysis(result.folder)
         for line in found.lines():
             say(line)
         tracked.measured(found.metrics())
         return found.decisions
 
-    return until_decided(plan, run_more, decide)
+    return run_until_decided(plan, run_more, decide)
 
 
 def _finish(result: SuiteResult, tracked: Tracked) -> None:

@@ -257,7 +257,7 @@ def _about(name: str, troubles: Iterable[str]) -> str:
     return next((line for line in troubles if f"/{name}/" in line), "")
 
 
-def everything(storage: Path | None) -> list[Named]:
+def all_items(storage: Path | None) -> list[Named]:
     """Return all that lies in the home, or under ``storage``: studies first, each kind by name.
 
     That includes what has lost the file it was started from: reading it raises.
@@ -270,7 +270,7 @@ def everything(storage: Path | None) -> list[Named]:
     ]
 
 
-def find(name: str, storage: Path | None) -> Named:
+def find_item(name: str, storage: Path | None) -> Named:
     """Return what has that name; a study wins over a suite of the same name.
 
     ``studies/quick`` or ``suites/quick`` tells the two apart.
@@ -278,7 +278,7 @@ def find(name: str, storage: Path | None) -> Named:
     Raises:
         UserError: There is none; the message names the nearest.
     """
-    known = everything(storage)
+    known = all_items(storage)
     for item in known:
         if name in (item.name, f"{FOLDERS[item.kind]}/{item.name}"):
             return item

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config.space import Space, begun_references, reference_records
+from ..config.space import Space, reference_records, started_references
 from ..search import stored_trials
 from ..store import Progress, progress_of
 
@@ -24,7 +24,7 @@ def study_progress(folder: Path) -> Progress:
     # Whatever stops a driver early leaves a trial under way, except before the first one.
     whole = 0 < done == len(trials) and all(item.status != "running" for item in beside.values())
     # A resume trains those with a damaged record again.
-    whole &= len(beside) == len(begun_references(folder))
+    whole &= len(beside) == len(started_references(folder))
     total = space.trials
     enough = total is None or space.hours is not None or done >= total
     return progress_of(folder, "trials", done, total, whole and enough)

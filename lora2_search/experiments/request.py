@@ -29,7 +29,7 @@ Plan = TypeVar("Plan", Space, Suite, RunInfo)
 Shelved = TypeVar("Shelved", Space, Suite)
 
 
-def unsaid(line: str) -> None:
+def say_nothing(line: str) -> None:
     """Say nothing."""
 
 
@@ -80,11 +80,11 @@ class RunOptions:
     tracking_uri: str | None = None
     reuse: bool = True
     observers: Sequence[Observer] = ()
-    say: Callable[[str], None] = unsaid
+    say: Callable[[str], None] = say_nothing
 
 
 @dataclass(frozen=True)
-class Taken:
+class NameTaken:
     """A name that is in use, so that another one was chosen.
 
     Attributes:
@@ -97,7 +97,7 @@ class Taken:
     file: str
     progress: Progress | None
 
-    def told(self, again: str) -> str:
+    def message(self, again: str) -> str:
         """Return a sentence about it; ``again`` says how to resume it."""
         if self.progress is None:
             return f"{self.name} exists, but its {self.file} is broken"
@@ -120,10 +120,10 @@ class Resolved(Generic[Plan]):
     plan: Plan
     source: Source
     resumed: bool = False
-    taken: Taken | None = None
+    taken: NameTaken | None = None
     archive: Path | None = None
 
-    def say_taken(
+    def say_name_taken(
         self, say: Callable[[str], None], again: Callable[[str], str] | None = None
     ) -> None:
         """Say whose name was in use, if one was.
@@ -135,10 +135,10 @@ class Resolved(Generic[Plan]):
         if self.taken is not None:
             name = self.taken.name
             how = f" resume={name!r}" if again is None else f": {again(name)}"
-            say(f"{self.taken.told(how)}; this one is {self.plan.name}")
+            say(f"{self.taken.message(how)}; this one is {self.plan.name}")
 
     @contextmanager
-    def placing(self) -> Iterator[None]:
+    def locating_errors(self) -> Iterator[None]:
         """Give problems found in the block, after reading, their places in the file."""
         try:
             yield
@@ -150,7 +150,7 @@ class Resolved(Generic[Plan]):
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Shelved]):
+class StoredKind(Generic[Shelved]):
     """Where spaces, or suites, are kept and how they are read; ``missing`` says what to name."""
 
     shelf: Shelf
@@ -162,7 +162,7 @@ class Kind(Generic[Shelved]):
 
 
 def resolve(
-    kind: Kind[Shelved], request: Request[Shelved], storage: Path | None
+    kind: StoredKind[Shelved], request: Request[Shelved], storage: Path | None
 ) -> Resolved[Shelved]:
     """Return what a request means, checked, under a name that is free unless it was asked for.
 
@@ -186,7 +186,7 @@ def resolve(
     else:
         source = kind.read(str(given), request.assigned)
     source.check_size()
-    source = located(source)
+    source = with_location(source)
     plan = kind.check(source)
     if request.assigns("name"):
         return Resolved(plan, source)
@@ -211,7 +211,7 @@ def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
         )
 
 
-def located(source: Source) -> Source:
+def with_location(source: Source) -> Source:
     """Return a run, space or suite whose paths no longer depend on the working folder.
 
     Paths of data, and of models that exist (any other name is on the hub), wherever they are
@@ -242,9 +242,9 @@ def _free_name(shelf: Shelf, name: str, storage: Path | None) -> str:
     return free
 
 
-def _taken(kind: Kind[Shelved], name: str, storage: Path | None) -> Taken:
+def _taken(kind: StoredKind[Shelved], name: str, storage: Path | None) -> NameTaken:
     try:
         progress = kind.progress(kind.shelf.folder(name, storage))
     except ConfigError:
-        return Taken(name, kind.shelf.file, None)
-    return Taken(name, kind.shelf.file, progress)
+        return NameTaken(name, kind.shelf.file, None)
+    return NameTaken(name, kind.shelf.file, progress)

@@ -16,15 +16,14 @@ from ..store import (
     Damaged,
     RunRecord,
     home,
-    owned,
+    lock_folder,
     read_record,
     readable_record,
 )
-from ..tracking import ParentInfo, Tracked, ended_as_failed
-from ..tracking import resolve as resolve_uri
-from ..training import Beginning, Observer, check_kept
+from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
+from ..training import Beginning, Observer, check_inputs_unchanged
 from .preflight import check_inputs
-from .request import Request, Resolved, RunOptions, located, refuse_both
+from .request import Request, Resolved, RunOptions, refuse_both, with_location
 
 if TYPE_CHECKING:
     from ..training import Report
@@ -57,7 +56,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
     source = config if isinstance(config, Source) else read_yaml(Path(config).expanduser())
     source = with_overrides(source, request.overrides)
     source.check_size()
-    source = located(source)
+    source = with_location(source)
     settings = validate(source, RunConfig)
     if name is not None and (run_folder(name) / RECORD_FILE).exists():
         raise NameInUse("run", name, run_folder(name))
@@ -82,14 +81,14 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
         description=f"`lora2-search train`: {run.config.task}, {run.config.method}",
     )
     tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
-    with resolved.placing():
+    with resolved.locating_errors():
         told = check_inputs(run.config, say)
-        check_kept([run.folder])
+        check_inputs_unchanged([run.folder])
         check_loading(run.config)
     if resolved.resumed and (line := _lost_checkpoint(run)):
         say(line)
     run.folder.mkdir(parents=True, exist_ok=True)
-    with owned(run.folder), ended_as_failed(tracked):
+    with lock_folder(run.folder), failed_on_error(tracked):
         record = _trained(run, [tracked, Beginning(told, say), *options.observers])
         tracked.close("COMPLETE", winner=run)
     return record
@@ -108,7 +107,7 @@ def run_folder(name: str) -> Path:
     return home() / RUNS_FOLDER / name
 
 
-def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
+def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     """Return a trial of a study as a run, by default the best; ``None`` where none is complete.
 
     Raises:

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import Argument, RequestError
-from ..store import home, owned
-from ..tracking import ParentInfo, Tracked
-from ..tracking import resolve as resolve_uri
+from ..store import home, lock_folder
+from ..tracking import ParentInfo, Tracked, resolve_uri
 from ..training import commit, versions
 from ..verification import Plan, Verification, verify
 from .catalog import FOLDERS
@@ -43,7 +42,7 @@ def verify_plan(
         say(line)
     say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder), _tracked(Tracked(folder, _parent(plan), uri, say)) as tracked:
+    with lock_folder(folder), _tracked(Tracked(folder, _parent(plan), uri, say)) as tracked:
         found = verify(plan, folder, workers=workers, say=say)
         tracked.measured(found.numbers())
         tracked.close("COMPLETE", artifacts=[found.table, found.page])

@@ -1,7 +1,7 @@
 from .archive.archive import RECORDS_FILE as RECORDS_FILE
 from .archive.archive import check_archive as check_archive
 from .archive.archive import is_archive as is_archive
-from .archive.archive import unpacked as unpacked
+from .archive.archive import unpack_archive as unpack_archive
 from .archive.archive import write_archive as write_archive
 from .archive.archive import write_archived_report as write_archived_report
 from .archive.state import read_state as read_state

@@ -29,7 +29,7 @@ _REMEDY = "restore it from a copy; the records of its trials are intact and stay
 
 
 @contextmanager
-def opened(
+def open_study(
     folder: Path, name: str, *, shared: bool = False
 ) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
     """Open the Optuna study of a folder to run it, made if absent; larger values are better.

@@ -25,7 +25,7 @@ from ..execution import Interruption
 from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
-from .storage import opened, stored_trials
+from .storage import open_study, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
 if TYPE_CHECKING:
@@ -132,8 +132,8 @@ def run_study(
             before, or its data or model are; another process runs the study; the cluster cannot be
             reached; or the first trials all fail for the same reason.
     """
-    from ..execution import TrialTrainable, execute, held
-    from ..training import check_kept
+    from ..execution import TrialTrainable, execute, run_session
+    from ..training import check_inputs_unchanged
 
     folder = study_folder(space.name, storage)
     if resume:
@@ -141,17 +141,21 @@ def run_study(
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
-        check_kept([*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")])
+        check_inputs_unchanged(
+            [*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")]
+        )
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         device = space.training.device
         terms = stack.enter_context(
-            held(folder, space.resources, device=device, resume=resume, address=address, say=say)
+            run_session(
+                folder, space.resources, device=device, resume=resume, address=address, say=say
+            )
         )
         space.write(folder)
-        database = stack.enter_context(opened(folder, space.name, shared=storage is not None))
+        database = stack.enter_context(open_study(folder, space.name, shared=storage is not None))
         source = _source(space, folder, *database, reference, interruption)
         interrupted = execute(
             source,
@@ -162,7 +166,7 @@ def run_study(
             interruption=interruption,
             trainable=trainable or TrialTrainable,
         )
-        if source.hopeless:
+        if source.common_failure:
             raise RequestError(
                 "the first trials all failed for the same reason, so the study was stopped: "
                 f"{source.hopeless}; if its settings are at fault, start another study with "

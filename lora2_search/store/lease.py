@@ -75,7 +75,7 @@ def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
         timer.cancel()
 
 
-def take_overdue(folder: Path) -> str | None:
+def pop_failure_marker(folder: Path) -> str | None:
     """Return what an earlier process of this run left when it gave up, and forget it."""
     marker = folder / OVERDUE_FILE
     if not marker.is_file():
@@ -85,7 +85,7 @@ def take_overdue(folder: Path) -> str | None:
     return text
 
 
-def leave_word(folder: Path, reason: str) -> None:
+def write_failure_marker(folder: Path, reason: str) -> None:
     """Tell the process that takes the run up after this one why the run has failed.
 
     For a process that must not go on to other runs: it ends, Tune starts another one in its place
@@ -95,7 +95,9 @@ def leave_word(folder: Path, reason: str) -> None:
 
 
 def _give_up(folder: Path, seconds: float) -> None:
-    leave_word(folder, f"an evaluation interval took longer than {seconds / 60:g} minutes")
+    write_failure_marker(
+        folder, f"an evaluation interval took longer than {seconds / 60:g} minutes"
+    )
     os._exit(OVERDUE_EXIT_CODE)
 
 

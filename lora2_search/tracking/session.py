@@ -113,7 +113,7 @@ class Tracked:
 
 
 @contextmanager
-def ended_as_failed(tracked: Tracked) -> Iterator[None]:
+def failed_on_error(tracked: Tracked) -> Iterator[None]:
     """End what is tracked as failed, or stopped, when the block raises."""
     with signals.last_words(lambda number: tracked.abandon()):
         try:

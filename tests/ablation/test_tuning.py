@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.tuning import chosen_settings, further_trials, open_ends, told_choices
+from lora2_search.ablation.tuning import chosen_settings, further_trials, open_ends, tuning_lines
 from lora2_search.config.suite.schema import Suite, validate_suite
 from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
@@ -72,7 +72,7 @@ def test_an_arm_of_which_nothing_was_completed_is_said(tmp_path: Path) -> None:
 
 def test_a_choice_at_the_end_of_its_grid_is_told() -> None:
     chosen = {"base": {"training.lr": 0.3}, "narrow": {"training.lr": 0.2}}
-    first, second = told_choices(chosen, {"base": ["training.lr"], "narrow": []})
+    first, second = tuning_lines(chosen, {"base": ["training.lr"], "narrow": []})
     assert first.startswith("tuned base: training.lr=0.3 (the end of its grid for training.lr")
     assert second == "tuned narrow: training.lr=0.2"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora2_search.ablation.more_seeds import begun
+from lora2_search.ablation.more_seeds import with_first_seeds
 from lora2_search.cli.commands.ablate_dry_run import (
     difference_lines,
     forecast,
@@ -69,7 +69,7 @@ def test_runs_that_are_there_or_are_taken_over_cost_nothing(
 
 
 def test_a_suite_with_looks_is_forecast_at_its_first_and_its_last(tmp_path: Path) -> None:
-    plan = begun(suite(sequential={"first": 2, "every": 2, "most": 10}))
+    plan = with_first_seeds(suite(sequential={"first": 2, "every": 2, "most": 10}))
     told = forecast(plan, {"": TEN_SECONDS}, tmp_path, 1, None)
     assert (told.seconds, told.seconds_at_most) == (60, 300)
     assert any("with 10 seeds" in line for line in told.power)

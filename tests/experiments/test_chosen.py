@@ -10,9 +10,9 @@ from lora2_search.config.space.schema import load_space
 from lora2_search.config.suite.schema import load_suite
 from lora2_search.errors import ConfigError, NameInUse, Problem, UserError
 from lora2_search.experiments.train import run_folder
-from lora2_search.search.storage import opened
+from lora2_search.search.storage import open_study
 from lora2_search.search.study import STUDIES
-from lora2_search.store.lock import owned
+from lora2_search.store.lock import lock_folder
 from lora2_search.store.record import RunRecord
 from tests.support.requests import asked_run, asked_space, asked_suite
 
@@ -36,11 +36,11 @@ def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) 
     folder.mkdir(parents=True)
     load_space("quickstart", ["trials=2"]).write(folder)
     told: list[str] = []
-    with opened(folder, "quickstart") as (study, _):
+    with open_study(folder, "quickstart") as (study, _):
         first, second = study.ask(), study.ask()
         study.tell(first, 0.5)
         asked_space("quickstart", say=told.append)
-        with owned(folder):
+        with lock_folder(folder):
             asked_space("quickstart", say=told.append)
         study.tell(second, 0.5)
     asked_space("quickstart", say=told.append)
@@ -92,7 +92,7 @@ def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path
     chosen = asked_run(path, overrides=["data.label=verdict"])
     late = [Problem("data.text.0", "a"), Problem("data.label", "b"), Problem("seed", "c", "here")]
     late += [Problem("model.name_or_path", "d")]
-    with pytest.raises(ConfigError) as caught, chosen.placing():
+    with pytest.raises(ConfigError) as caught, chosen.locating_errors():
         raise ConfigError(late)
     assert [problem.where for problem in caught.value.problems] == [
         f"{path}:4",
@@ -255,7 +255,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
     config = RunConfig(task="sentiment", seed=4)
     record = RunRecord(fingerprint=config.fingerprint(), config=config.model_dump(mode="json"))
     record.write(folder)
-    with pytest.raises(UserError, match="a run named mine exists .* resume it with resume='mine', or"):
+    with pytest.raises(UserError, match="mine exists .* resume it with resume='mine', or"):
         asked_run(config, name="mine")
     assert asked_run(None, resume="mine").plan.config == config
     with pytest.raises(UserError, match='did you mean "mine"'):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.search.storage import opened, stored_trials
+from lora2_search.search.storage import open_study, stored_trials
 from lora2_search.search.study import load_study, run_study, stored_space, study_folder
 from tests.support.spaces import space_of
 from tests.support.stand_in import Recorder, StandIn
@@ -145,7 +145,7 @@ def test_a_shared_folder_has_no_write_ahead_log_and_readers_leave_the_journal_al
         with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
             return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
-    with opened(tmp_path, "tiny", shared=shared) as (study, _):
+    with open_study(tmp_path, "tiny", shared=shared) as (study, _):
         study.ask()
     assert journal() == mode
     assert len(stored_trials(tmp_path, "tiny")) == 1

@@ -21,7 +21,7 @@ from lora2_search.tracking.delivery.syncer import outcome
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.spool.spool import Flusher, Metrics, Spool, run_path
 from lora2_search.tracking.ui import address_of
-from lora2_search.tracking.uri import resolve
+from lora2_search.tracking.uri import resolve_uri
 from tests.support.mlflow_study import Stored, parent, record, report, run, spooled, whole_run
 
 
@@ -321,16 +321,18 @@ def test_what_waits_is_told_with_the_command_for_the_same_study_and_store(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mine, shared = home() / "studies" / "demo", tmp_path / "a b" / "suites" / "demo"
     plain = "`lora2-search runs sync demo`"
-    assert sync_command(mine, resolve()) == plain
+    assert sync_command(mine, resolve_uri()) == plain
     assert sync_command(mine, server) == f"{plain[:-1]} --tracking-uri {server}`"
-    assert sync_command(home() / "runs" / "demo", resolve()) == (
+    assert sync_command(home() / "runs" / "demo", resolve_uri()) == (
         "`lora2-search runs sync runs/demo`"
     )
-    assert sync_command(shared, resolve()) == (
+    assert sync_command(shared, resolve_uri()) == (
         f"`lora2-search runs sync suites/demo --storage '{tmp_path}/a b'`"
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server + "/")
-    assert sync_command(mine, resolve()) == f"{plain} (with MLFLOW_TRACKING_URI set as it is now)"
+    assert (
+        sync_command(mine, resolve_uri()) == f"{plain} (with MLFLOW_TRACKING_URI set as it is now)"
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///somewhere")
     assert sync_command(mine, server) == f"{plain[:-1]} --tracking-uri {server}`"
     assert sync_command(mine, "http://ann:secret@server") == (

@@ -18,7 +18,7 @@ from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
 from ...report import Row, arm_rows, constant_line, equality_rows, headline, seed_rows, suite_tables
 from ...signals import Interrupted
 from ...store import PAGE_FILE, SUITE_FILE
-from ...tracking import resolve
+from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json, print_rows
@@ -51,7 +51,7 @@ def run_ablate(
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
         Interrupted: A signal came; the message says how to resume.
     """
-    uri = resolve(tracking_uri)
+    uri = resolve_uri(tracking_uri)
     request = SuiteRequest(
         suite,
         overrides,
@@ -67,7 +67,7 @@ def run_ablate(
     def again(called: str, *words: str) -> str:
         return command("ablate", "--resume", called, *words, storage=storage, tracking_uri=uri)
 
-    resolved.say_taken(narrator(as_json), again)
+    resolved.say_name_taken(narrator(as_json), again)
     plan = resolved.plan
     if dry:
         if resume_from is not None:
@@ -75,7 +75,7 @@ def run_ablate(
                 "--dry-run counts the runs of this home, not those of an archive; leave out "
                 "--resume-from, or run it: what the archive holds is not trained again"
             )
-        with resolved.placing():
+        with resolved.locating_errors():
             suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
         return
     view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import UserError
-from ...experiments import Named, find
+from ...experiments import Named, find_item
 from ...store import PAGE_FILE, SUITE_FILE, command_line, writable_folder
 from ..console.say import say
 
@@ -39,7 +39,7 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
             f"{folder} was an archive, but has lost a file: it must hold {SUITE_FILE} and "
             f"{RECORDS_FILE}; restore it from a copy"
         )
-    item = find(name, storage)
+    item = find_item(name, storage)
     if item.kind == "run":
         raise UserError(
             f"{name} is a single run; {command_line('runs', 'show', name)} prints its record"

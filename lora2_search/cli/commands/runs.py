@@ -11,11 +11,11 @@ from pathlib import Path
 from ...config import named_metric
 from ...config.space import Space
 from ...errors import UserError
-from ...experiments import REFERENCE, Lost, Named, changed, everything, find
+from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line
 from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
-from ..console.say import narrator, worded
+from ..console.say import cli_message, narrator
 from ..console.say import say as complain
 
 _RESUME = "resume with"
@@ -124,7 +124,7 @@ def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
         UserError: Some of them cannot be read; those that can are printed before.
     """
     broken: list[str] = []
-    rows = [_overview_or_damage(item, broken) for item in everything(storage)]
+    rows = [_overview_or_damage(item, broken) for item in all_items(storage)]
     if as_json:
         print_json([row.as_json() for row in rows])
     else:
@@ -146,7 +146,7 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
 
     See ``list_all`` for the other arguments.
     """
-    item = find(name, storage)
+    item = find_item(name, storage)
     if item.kind == "verification":
         _show_verification(item, as_json)
         return
@@ -183,10 +183,10 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
         UserError: MLflow cannot be reached, one of them is being delivered right now, or files of
             what was to be delivered are damaged: the rest was delivered.
     """
-    from ...tracking import parent_path, resolve, shown, sync
+    from ...tracking import display_uri, parent_path, resolve_uri, sync
 
-    target, say = resolve(uri), narrator(as_json)
-    items = [find(name, storage)] if name else everything(storage)
+    target, say = resolve_uri(uri), narrator(as_json)
+    items = [find_item(name, storage)] if name else all_items(storage)
     counts = {}
     damaged: list[str] = []
     for item in items:
@@ -202,7 +202,7 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
     if as_json:
         print_json({key: value.model_dump() for key, value in counts.items()})
     elif not counts and not damaged:
-        say(f"nothing to deliver to {shown(target)}")
+        say(f"nothing to deliver to {display_uri(target)}")
     if damaged:
         raise UserError("\n".join(damaged))
 
@@ -215,7 +215,7 @@ def _overview_or_damage(item: Named, broken: list[str]) -> Overview:
             complain(line)
     except UserError as error:
         row = Overview(item.name, item.kind, "damaged", str(item.folder))
-        broken += worded(error).splitlines()
+        broken += cli_message(error).splitlines()
     return row
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ...config import RunConfig, RunInfo, named_metric
 from ...errors import UserError
-from ...experiments import Request, RunOptions, resolve_run, train_run, trial_run
+from ...experiments import Request, RunOptions, resolve_run, run_of_trial, train_run
 from ...report import always
 from ...search import load_study
 from ...store import ADAPTER_FOLDER, RECORD_FILE, Flag, RunRecord
-from ...tracking import resolve
+from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
@@ -40,7 +40,7 @@ def run_train(
             longer finite.
         Interrupted: A signal came; the message says how to resume.
     """
-    uri = resolve(tracking_uri)
+    uri = resolve_uri(tracking_uri)
     if config is None and from_study is None and resume is None:
         raise UserError("name a file of settings (--config), a --from-study, or a run to --resume")
     source = _source(config, from_study, trial, storage)
@@ -71,7 +71,7 @@ def _source(
         return config
     if config is not None:
         raise UserError("--config and --from-study exclude each other; --set changes settings")
-    run = trial_run(load_study(from_study, storage), trial)
+    run = run_of_trial(load_study(from_study, storage), trial)
     if run is None:
         raise UserError(f"study {from_study} has no completed trial yet; name one with --trial")
     return run.config

@@ -13,7 +13,7 @@ from ...experiments import Request, RunOptions, resolve_space, study_progress, t
 from ...search import study_folder
 from ...signals import Interrupted
 from ...store import SPACE_FILE
-from ...tracking import resolve
+from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, print_study, study_summary
 from ..console.rows import print_json
@@ -40,16 +40,16 @@ def run_tune(
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
         Interrupted: A signal came; the message says how to resume.
     """
-    uri = resolve(tracking_uri)
+    uri = resolve_uri(tracking_uri)
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
 
     def again(called: str) -> str:
         return command("tune", "--resume", called, storage=storage, tracking_uri=uri)
 
-    resolved.say_taken(narrator(as_json), again)
+    resolved.say_name_taken(narrator(as_json), again)
     plan = resolved.plan
     if dry:
-        with resolved.placing():
+        with resolved.locating_errors():
             dry_run(plan, storage, as_json, here=address is None)
         return
     stream = sys.stderr if as_json else sys.stdout

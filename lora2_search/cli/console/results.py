@@ -12,13 +12,11 @@ from rich.table import Table
 
 from ...analysis import caveats, edges
 from ...config import named_metric
-from ...experiments import trial_run
+from ...experiments import run_of_trial
 from ...report import always
 from ...search import Study
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
-from ...tracking import DEFAULT_PORT, address_of, is_server
-from ...tracking import resolve as resolve_uri
-from ...tracking import shown as shown_uri
+from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
 from .rows import plain, short
 
 SPLITS = ("validation", "test")
@@ -113,7 +111,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
 
 
 def _winner(study: Study, record: RunRecord | None, storage: Path | None) -> Winner | None:
-    run = trial_run(study)
+    run = run_of_trial(study)
     if run is None or study.best is None:
         return None
     # What Optuna knows stands where the record is damaged.
@@ -172,7 +170,7 @@ def print_study(study: Study, result: StudySummary) -> None:
 
 def where_in_mlflow(folder: Path, uri: str) -> str | None:
     """Return the address of a folder's view, on its server or on the one that ``ui`` starts."""
-    base = shown_uri(uri) if is_server(uri) else f"http://127.0.0.1:{DEFAULT_PORT}"
+    base = display_uri(uri) if is_server(uri) else f"http://127.0.0.1:{DEFAULT_PORT}"
     return address_of(folder, uri, base)
 
 
@@ -182,8 +180,8 @@ def command(*words: str, storage: Path | None = None, tracking_uri: str | None =
     if storage is not None:
         parts += ["--storage", str(storage)]
     # A URI may hold a password, and the default one goes without saying.
-    if tracking_uri and tracking_uri not in (resolve_uri(), shown_uri(resolve_uri())):
-        parts += ["--tracking-uri", shown_uri(tracking_uri)]
+    if tracking_uri and tracking_uri not in (resolve_uri(), display_uri(resolve_uri())):
+        parts += ["--tracking-uri", display_uri(tracking_uri)]
     return shlex.join(parts)
 
 

@@ -14,7 +14,7 @@ import typer
 from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
 from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
 from ...store import command_line
-from ...tracking import options, redacted, resolve
+from ...tracking import options, redacted, resolve_uri
 
 
 def narrator(as_json: bool = False) -> Callable[[str], None]:
@@ -37,7 +37,7 @@ _OPTIONS = {"overrides": "--set"}
 
 
 @contextmanager
-def explained(
+def explain_errors(
     verb: str, storage: Path | None = None, tracking_uri: str | None = None
 ) -> Iterator[None]:
     """Turn a user's mistake into its message and exit code 2, a signal into its own exit code.
@@ -52,7 +52,7 @@ def explained(
     try:
         yield
     except UserError as error:
-        for line in worded(error, storage, tracking_uri).splitlines():
+        for line in cli_message(error, storage, tracking_uri).splitlines():
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
@@ -69,7 +69,9 @@ def explained(
         raise typer.Exit(EXIT_CODES[came]) from None
 
 
-def worded(error: Exception, storage: Path | None = None, tracking_uri: str | None = None) -> str:
+def cli_message(
+    error: Exception, storage: Path | None = None, tracking_uri: str | None = None
+) -> str:
     """Return an error's message with its arguments as the command line writes them."""
     if isinstance(error, RequestError):
         return error.words(lambda argument: option(argument, storage, tracking_uri))
@@ -87,7 +89,7 @@ def option(argument: Argument, storage: Path | None = None, tracking_uri: str | 
         words.append(argument.value)
     if argument.name == "resume" and argument.value is not None:
         words += ["--storage", str(storage)] if storage is not None else []
-        words += options(resolve(tracking_uri))
+        words += options(resolve_uri(tracking_uri))
     return shlex.join(words)
 
 

@@ -7,9 +7,9 @@ from .distribution import is_conditional as is_conditional
 from .grace import grace_period as grace_period
 from .grace import notes as notes
 from .references import HEAD_ONLY as HEAD_ONLY
-from .references import begun_references as begun_references
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs
+from .references import started_references as started_references
 from .schema import Resources as Resources
 from .schema import Space as Space
 from .schema import load_space as load_space

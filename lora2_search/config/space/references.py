@@ -53,11 +53,11 @@ def reference_runs(space: Space, folder: Path) -> list[RunInfo]:
 
 def reference_records(folder: Path) -> dict[str, RunRecord]:
     """Return the record of each run outside the search of a study that can be read, by name."""
-    read = {path.name: readable_record(path) for path in begun_references(folder)}
+    read = {path.name: readable_record(path) for path in started_references(folder)}
     return {name: record for name, record in read.items() if record is not None}
 
 
-def begun_references(folder: Path) -> list[Path]:
+def started_references(folder: Path) -> list[Path]:
     """Return the folders of the runs outside the search of a study that have a record."""
     return sorted(path.parent for path in (folder / REFERENCES_FOLDER).glob(f"*/{RECORD_FILE}"))
 

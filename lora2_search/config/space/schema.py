@@ -66,7 +66,7 @@ class Resources(Section):
         None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"
     )
 
-    def settled(self, device: str, has_gpu: bool) -> Resources:
+    def with_gpus(self, device: str, has_gpu: bool) -> Resources:
         """Return the same with the GPUs of a run decided, where they were left open.
 
         Args:

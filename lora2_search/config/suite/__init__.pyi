@@ -1,15 +1,15 @@
 from .ablation_path import path_suite as path_suite
+from .canonical import canonical_key as canonical_key
 from .canonical import difference as difference
-from .canonical import identity as identity
 from .schema import Suite as Suite
 from .schema import as_grown as as_grown
-from .schema import begun_anew as begun_anew
 from .schema import load_suite as load_suite
 from .schema import refuse_written as refuse_written
 from .schema import suite_source as suite_source
 from .schema import typed_suite as typed_suite
 from .schema import validate_suite as validate_suite
 from .schema import with_more_seeds as with_more_seeds
+from .schema import without_history as without_history
 from .terms import BASE as BASE
 from .terms import Equivalence as Equivalence
 from .terms import Sequential as Sequential

@@ -377,7 +377,7 @@ def refuse_written(source: Source) -> None:
         raise source.error(problems)
 
 
-def begun_anew(suite: Suite) -> Suite:
+def without_history(suite: Suite) -> Suite:
     """Return a suite as before its first run: what happened to the one it copies has not to it."""
     changes: Data = {"tuned": None, "added_seeds": [], "open_ends": {}}
     if suite.tuning is not None:

@@ -112,18 +112,18 @@ def write_archived_report(folder: Path) -> Path:
     Raises:
         UserError: The folder is no archive, or a damaged one.
     """
-    with archived(folder) as evidence:
+    with archive_suite(folder) as evidence:
         return write_texts(evidence, folder, ends=("svg",))
 
 
 @contextmanager
-def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
+def archive_suite(folder: Path) -> Iterator[dict[str, Evidence]]:
     """Read and analyse an archive as ``gather`` does a suite's folder, for the time of a block.
 
     Raises:
         UserError: The folder is no archive, or a damaged one.
     """
-    with unpacked(folder) as suite:
+    with unpack_archive(folder) as suite:
         yield {
             task: replace(
                 item,
@@ -135,7 +135,7 @@ def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
 
 
 @contextmanager
-def unpacked(folder: Path) -> Iterator[Path]:
+def unpack_archive(folder: Path) -> Iterator[Path]:
     """Lay an archive out as the suite's folder was, for the time of a block; yield that folder.
 
     Of a run it holds what the archive does: its record, and its test predictions.

@@ -20,7 +20,7 @@ from ...analysis import Evidence
 from ...config import score
 from ..pages.markdown import REPORT_FILE
 from ..pages.suite_files import report_texts
-from .archive import archived, is_archive
+from .archive import archive_suite, is_archive
 
 CLAIMS_FILE = "claims.csv"
 
@@ -58,7 +58,7 @@ def unrecorded(results: Path, elsewhere: Iterable[str] = ()) -> list[str]:
     found: list[str] = []
     every: dict[str, str] = {}
     for folder in folders:
-        with archived(folder) as evidence:
+        with archive_suite(folder) as evidence:
             texts = report_texts(evidence)
             found += _unlike_predictions(folder, evidence)
         found += _outdated(folder, texts)

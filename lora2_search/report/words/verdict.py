@@ -9,7 +9,7 @@ from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
 from ...store import RUNS_FOLDER, SUITE_FILE, home
-from ..tables.suite import looks_taken
+from ..tables.suite import analyses_taken
 from ..tables.text import level, signed
 from .comparison import (
     equality_paragraph,
@@ -105,7 +105,7 @@ def _interim(analysis: Analysis) -> str:
 def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         sure = analysis.trained is False or BASE in analysis.unlearnt
         known = "Not" if sure else "Not known to be"
         why = f"{known} trained enough to tell: {_floor(analysis)}"
@@ -146,7 +146,7 @@ def _test(analysis: Analysis) -> str:
     told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
     if len(analysis.family) < analysis.tests:
         told += f", corrected over {analysis.tests} comparisons on all tasks"
-    return told + looks_taken(analysis)
+    return told + analyses_taken(analysis)
 
 
 def _equalities(analysis: Analysis) -> list[str]:
@@ -172,7 +172,7 @@ def details(analysis: Analysis) -> list[str]:
 
     None when the suite is not known to be trained enough: then nothing is told of any part.
     """
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         return []
     return [
         *(paragraph(item, analysis) for item in analysis.family),

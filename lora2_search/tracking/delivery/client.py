@@ -61,7 +61,7 @@ class ExperimentDeleted(Exception):
 @contextmanager
 def quiet_environment() -> Iterator[None]:
     """Set MLflow's switches for delivery, and put back what was there."""
-    with variables(_ENVIRONMENT | uris.proxies_spared()):
+    with variables(_ENVIRONMENT | uris.without_proxies()):
         yield
 
 

@@ -110,7 +110,7 @@ class InputsOnce:
         return self._known[key]
 
 
-def check_kept(folders: Iterable[Path]) -> None:
+def check_inputs_unchanged(folders: Iterable[Path]) -> None:
     """Make sure that started runs would read the same today: data, split, model.
 
     Args:

@@ -23,7 +23,7 @@ from .adapter import (
 )
 
 
-def check_cut(after: AfterConfig, model: nn.Module) -> None:
+def check_truncation(after: AfterConfig, model: nn.Module) -> None:
     """Make sure, before anything is trained, that the cut will leave a rank somewhere.
 
     Raises:
@@ -37,7 +37,9 @@ def check_cut(after: AfterConfig, model: nn.Module) -> None:
         raise ConfigError([Problem("after.svd_rank", message)])
 
 
-def cut_model(model: nn.Module, after: AfterConfig, record: RunRecord, accelerator: Any) -> Any:
+def truncate_model(
+    model: nn.Module, after: AfterConfig, record: RunRecord, accelerator: Any
+) -> Any:
     """Return the trained model with its adapter cut, ready to predict, and update the record.
 
     The record gets the kept ranks, the share of the norm that is left, and the sizes of what is

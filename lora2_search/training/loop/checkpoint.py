@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...errors import UserError
 from ...store import CHECKPOINT_FOLDER, Damaged, Point
 from ..models.methods import Adaptive
-from .health import Watched
+from .health import HealthState
 
 _KEEP = 2
 
@@ -55,7 +55,7 @@ class Kept:
     step: int
     history: list[Point]
     timings: dict[str, float]
-    health: Watched
+    health: HealthState
     code_hash: str | None
 
 
@@ -143,7 +143,7 @@ def _kept(plain: Mapping[str, Any]) -> Kept:
         step=plain["step"],
         history=[Point.model_validate(point) for point in plain["history"]],
         timings=plain["timings"],
-        health=Watched(**plain["health"]),
+        health=HealthState(**plain["health"]),
         code_hash=plain.get("code_hash"),
     )
 

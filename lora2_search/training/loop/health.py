@@ -31,7 +31,7 @@ _FEWEST = 20  # norms before it counts
 
 
 @dataclass
-class Watched:
+class HealthState:
     """What has been seen so far; it lies in the checkpoint, so all of it is plain values."""
 
     steps: int = 0
@@ -57,7 +57,7 @@ class Health:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Tensor, Tensor | None]] = []
-        self._seen = Watched()
+        self._seen = HealthState()
 
     def stepped(self, step: int, excess: Tensor, norm: Tensor | None) -> None:
         """Note one optimiser step.
@@ -120,12 +120,12 @@ class Health:
         ]
         return [flag for flag in found if flag is not None]
 
-    def state(self) -> Watched:
+    def state(self) -> HealthState:
         """Return what has been seen; nothing may be waiting for a look."""
         assert not self._waiting
         return self._seen
 
-    def load_state(self, state: Watched) -> None:
+    def load_state(self, state: HealthState) -> None:
         """Take over what ``state`` gave."""
         self._seen = state
 

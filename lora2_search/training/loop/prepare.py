@@ -11,7 +11,7 @@ from ..data.inputs import reading
 from ..data.load import Data, load_data
 from ..data.stamps import data_files, stamps
 from ..data.tokens import Encoded, encode
-from ..export.compress import check_cut
+from ..export.compress import check_truncation
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
 from ..models.load import load_base, load_tokenizer
@@ -68,7 +68,7 @@ def prepare(config: RunConfig) -> Prepared:
     steps = plan(config.training, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
     _name_classes(model, data.classes)
-    check_cut(config.after, model)
+    check_truncation(config.after, model)
     adaptive.set_total_steps(steps.total)
     optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
     model, optimizer = accelerator.prepare(model, optimizer)

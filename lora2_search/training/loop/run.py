@@ -28,7 +28,7 @@ from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
-from ..export.compress import cut_model
+from ..export.compress import truncate_model
 from ..models.files import model_location
 from ..models.load import check_base
 from .checkpoint import Kept, load_checkpoint, remove_checkpoints, save_checkpoint
@@ -308,7 +308,7 @@ class _Run:
             return
         with Timer(self.record, "evaluation"):
             accelerator = self.trainer.accelerator
-            progress.model = cut_model(progress.model, after, self.record, accelerator)
+            progress.model = truncate_model(progress.model, after, self.record, accelerator)
             self.said = {"validation": self.prepared.predict("validation")}
 
     def _finish(self) -> None:

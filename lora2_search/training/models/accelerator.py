@@ -66,7 +66,7 @@ def _is_launched() -> bool:
 
 
 @contextmanager
-def unlaunched() -> Iterator[None]:
+def without_launcher_env() -> Iterator[None]:
     """Hide the variables that a launcher left behind; those of a real one stay."""
     if _is_launched():
         yield
@@ -98,7 +98,7 @@ def new_accelerator(training: TrainingConfig) -> Any:
     if PartialState._shared_state and not PartialState().use_distributed:
         PartialState._reset_state()
     try:
-        with unlaunched():
+        with without_launcher_env():
             accelerator = Accelerator(
                 mixed_precision=training.mixed_precision, cpu=training.device == "cpu"
             )

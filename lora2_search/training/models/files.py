@@ -12,7 +12,7 @@ from typing import Literal
 
 from ...config import ModelConfig
 from ...errors import ConfigError, Problem
-from ...store import told
+from ...store import display_path
 from ..data.assets import asset
 from ..data.stamps import Stamp, stamp
 
@@ -38,7 +38,9 @@ def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line
         # Absolute: it is written into adapters, which are loaded from other folders.
         return str(path.absolute())
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        message = f"no folder {told(name)}; name a folder with a transformers model, or a hub id"
+        message = (
+            f"no folder {display_path(name)}; name a folder with a transformers model, or a hub id"
+        )
         raise ConfigError([Problem("model.name_or_path", message)])
     return name
 

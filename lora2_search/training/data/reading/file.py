@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ....config import DataConfig
 from ....errors import ConfigError, Problem
-from ....store import told
+from ....store import display_path
 from .delimited import read_delimited
 from .encoding import decode
 from .json_rows import read_json
@@ -38,7 +38,7 @@ def read_file(path: Path, key: str = "data.path", data: DataConfig | None = None
         message = f"must be one of {', '.join(READERS)}, got {path.name!r}"
         raise ConfigError([Problem(key, message)])
     if not path.is_file():
-        raise ConfigError([Problem(key, f"no file {told(path)}")])
+        raise ConfigError([Problem(key, f"no file {display_path(path)}")])
     try:
         return checked(_read(path, suffix, data or DataConfig()))
     except (Unreadable, OSError) as error:
