@@ -9,7 +9,7 @@ from signal import Signals
 
 
 def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
-    """Run a suite of this folder, or go on with one.
+    """Run a suite of this folder, or resume one.
 
     Args:
         suite: Its file, without ``.yaml``.
@@ -19,7 +19,7 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
     parser.add_argument("--name", help="of the suite's folder; default: the file's name")
-    parser.add_argument("--resume", metavar="NAME", help="go on with a suite")
+    parser.add_argument("--resume", metavar="NAME", help="resume a suite")
     parser.add_argument("--storage", type=Path, help="where suites/ is; default: the home folder")
     given = parser.parse_args()
 
@@ -41,7 +41,7 @@ def main(suite: str, about: str | None, changes: Sequence[str] = ()) -> None:
         parser.exit(2, f"{error}\n")
     if result.interrupted:
         code = EXIT_CODES[result.ended_by or Signals.SIGINT]
-        parser.exit(code, f"interrupted; go on with --resume {result.name}\n")
+        parser.exit(code, f"interrupted; resume with --resume {result.name}\n")
     # A plain pandas frame, one row per run: the place to go on from.
     frame = result.frame().astype({"test": float})
     arms = frame.groupby(["task", "arm"], sort=False)["test"]

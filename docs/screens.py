@@ -25,7 +25,7 @@ from lora2_search.cli.commands.runs import show
 from lora2_search.cli.console.live import LiveView
 from lora2_search.config.run import RunConfig
 from lora2_search.config.run_info import RunInfo
-from lora2_search.report.archive.archive import unpacked
+from lora2_search.report.archive.archive import unpack_archive
 from lora2_search.report.archive.record import rebuilt
 from lora2_search.store.record import RunRecord
 from lora2_search.training.events import Report
@@ -84,7 +84,7 @@ def printed(width: int, prints: Callable[[], None]) -> Console:
 def main() -> None:
     """Draw every screen at every width."""
     found = records()
-    with tempfile.TemporaryDirectory() as storage, unpacked(SUITE) as suite:
+    with tempfile.TemporaryDirectory() as storage, unpack_archive(SUITE) as suite:
         folder = Path(storage) / "suites" / SUITE.name
         shutil.copytree(suite, folder)
         evidence = gather(folder)

@@ -24,7 +24,7 @@ from .experiments import (
 from .search import Study, load_study
 from .store import RunRecord
 from .training import Observer
-from .verification import Verification, chosen_plan
+from .verification import Verification, make_plan
 
 __all__ = ["Study", "SuiteResult", "ablate", "load_study", "train", "tune", "verify"]
 
@@ -45,7 +45,7 @@ def tune(
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
 ) -> Study:
-    """Search the settings of a space, or go on with a study.
+    """Search the settings of a space, or resume a study.
 
     The study is tracked in MLflow, and its page is written when it ends.
 
@@ -53,7 +53,7 @@ def tune(
         space: A file, the name of a shipped one, or a space; ``None`` with ``resume``.
         overrides: ``key=value`` assignments over the file.
         name: The study's name; by default the space's own, ``-2`` and so on where it is in use.
-        resume: Name of a study to go on with.
+        resume: Name of a study to resume.
         address: A Ray cluster: ``auto`` or ``host:port``.
         storage: Where ``studies/`` is; by default the home.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
@@ -66,7 +66,7 @@ def tune(
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
     """
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     options = RunOptions(
         storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
@@ -90,7 +90,7 @@ def ablate(
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
 ) -> SuiteResult:
-    """Run arms and seeds of a suite, or go on with one; see ``tune`` for the other arguments.
+    """Run arms and seeds of a suite, or resume one; see ``tune`` for the other arguments.
 
     The suite is tracked in MLflow, and its report is written when it ends.
 
@@ -98,8 +98,8 @@ def ablate(
         suite: A file, the name of a shipped one, or a suite.
         overrides: ``key=value`` assignments over the file.
         name: The suite's name.
-        resume: Name of a suite to go on with.
-        resume_from: The folder of an archive: its suite goes on here. The runs that it holds are
+        resume: Name of a suite to resume.
+        resume_from: The folder of an archive: its suite is resumed here. The runs that it holds are
             taken as done when the same code, libraries, device, threads, data and model would
             make them here.
         from_study: Instead of ``suite``: run the ablation path from the settings of the study of
@@ -129,7 +129,7 @@ def ablate(
         until_decided=until_decided,
     )
     resolved = resolve_suite(request, storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     return ablate_suite(resolved, RunOptions(storage, address, tracking_uri, reuse, observers, say))
 
 
@@ -143,7 +143,7 @@ def train(
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
 ) -> RunRecord:
-    """Train one configuration, or go on with a run; see ``tune`` for the arguments.
+    """Train one configuration, or resume a run; see ``tune`` for the arguments.
 
     Its folder is ``runs/<name>`` in the home.
 
@@ -195,7 +195,7 @@ def verify(
         UserError: An unknown check, a folder that holds another verification or is in use, or the
             hub cannot be reached.
     """
-    plan = chosen_plan(
+    plan = make_plan(
         model=None if model is None else str(model),
         data=None if data is None else str(data),
         task=task,

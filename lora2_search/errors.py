@@ -71,7 +71,7 @@ class NameInUse(RequestError):
     def __init__(self, kind: str, name: str, folder: Path) -> None:
         self.kind, self.name, self.folder = kind, name, folder
         super().__init__(
-            f"a {kind} named {name} exists ({folder}); go on with it by ",
+            f"a {kind} named {name} exists ({folder}); resume it with ",
             Argument("resume", name),
             ", or take another name",
         )
@@ -121,6 +121,11 @@ class ConfigError(UserError, ValueError):
         if len(self.problems) > _MOST_LINES:
             lines.append(f"and {len(self.problems) - _MOST_LINES:,} more")
         super().__init__("\n".join(lines))
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; of one that says nothing, its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def is_disk_full(error: BaseException) -> bool:

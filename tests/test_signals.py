@@ -28,7 +28,7 @@ def child(code: str, **more: object) -> subprocess.Popen[str]:
 def test_an_ending_signal_is_taken_and_given_back(number: Signals) -> None:
     came: list[int] = []
     before = [signal.getsignal(item) for item in ENDING]
-    with signals.taken(lambda number, frame: came.append(number)):
+    with signals.handle_signals(lambda number, frame: came.append(number)):
         os.kill(os.getpid(), number)
         os.kill(os.getpid(), number)
     assert came == [number, number]
@@ -38,7 +38,7 @@ def test_an_ending_signal_is_taken_and_given_back(number: Signals) -> None:
 def test_a_hangup_that_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with signals.taken(lambda number, frame: pytest.fail("it came")):
+        with signals.handle_signals(lambda number, frame: pytest.fail("it came")):
             os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
@@ -50,7 +50,11 @@ def test_another_thread_leaves_the_signals_as_they_are() -> None:
     seen: list[object] = []
 
     def look() -> None:
-        with signals.taken(lambda number, frame: None), signals.kept(), signals.unheard():
+        with (
+            signals.handle_signals(lambda number, frame: None),
+            signals.preserve_handlers(),
+            signals.unheard(),
+        ):
             seen.extend(signal.getsignal(item) for item in ENDING)
 
     thread = threading.Thread(target=look)
@@ -66,7 +70,7 @@ def test_a_process_started_while_signals_are_blocked_is_deaf_to_them_and_its_par
     parent = child(
         "import subprocess\n"
         "came = []\n"
-        "with signals.taken(lambda number, frame: came.append(number)):\n"
+        "with signals.handle_signals(lambda number, frame: came.append(number)):\n"
         "    with signals.blocked():\n"
         "        deaf = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
         "        os.kill(os.getpid(), signal.SIGUSR1)\n"
@@ -104,7 +108,7 @@ def test_the_first_signal_interrupts_a_command_and_later_ones_do_not(number: Sig
 
 @pytest.mark.parametrize("taken", [True, False])
 def test_a_command_that_hangs_is_ended_with_the_code_of_its_signal(taken: bool) -> None:
-    begin = "with signals.taken(lambda *_: None):" if taken else "try:"
+    begin = "with signals.handle_signals(lambda *_: None):" if taken else "try:"
     command = child(
         "signals.interrupt_at_first(0.3)\n"
         f"{begin} print('ready'); time.sleep(60)\n"
@@ -118,11 +122,24 @@ def test_a_command_that_hangs_is_ended_with_the_code_of_its_signal(taken: bool) 
     assert command.returncode == signals.PREEMPTED
 
 
+def test_a_command_that_ends_waits_for_others_no_longer_than_it_has_time() -> None:
+    command = child(
+        "print(signals.patience(5.0))\n"
+        "signals.interrupt_at_first(60)\n"
+        "print(signals.patience(5.0))\n"
+        "try: os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+        "except KeyboardInterrupt: print(signals.patience(5.0), 50 < signals.patience(100) < 60)\n"
+    )
+    assert command.communicate(timeout=10 * BUSY)[0].split() == ["5.0"] * 3 + ["True"]
+
+
 # A C call that looks at no signals: no handler is run before it returns.
 DEAF = "os.system('echo ready; exec sleep 20 > /dev/null 2>&1')"
 
 
-@pytest.mark.parametrize("around", ["if True", "with signals.blocked()", "with signals.kept()"])
+@pytest.mark.parametrize(
+    "around", ["if True", "with signals.blocked()", "with signals.preserve_handlers()"]
+)
 def test_a_command_whose_main_thread_is_deaf_says_its_last_words_and_ends(around: str) -> None:
     command = child(
         "signals.interrupt_at_first(0.3)\n"
@@ -167,8 +184,8 @@ def test_a_signal_before_the_command_line_is_read_ends_with_its_code(number: Sig
 def test_a_library_does_not_get_the_ending_signals(number: Signals) -> None:
     came: list[int] = []
     alarm = signal.getsignal(signal.SIGALRM)
-    with signals.taken(lambda number, frame: came.append(number)):
-        with signals.kept():
+    with signals.handle_signals(lambda number, frame: came.append(number)):
+        with signals.preserve_handlers():
             signal.signal(number, lambda number, frame: pytest.fail("the library has it"))
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
             os.kill(os.getpid(), number)

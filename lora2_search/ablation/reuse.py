@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config import RunConfig, RunInfo
 from ..config.space import Resources
-from ..config.suite import identity
+from ..config.suite import canonical_key
 from ..store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -106,7 +106,7 @@ def reusable(
     missing: dict[str, list[RunInfo]] = {}
     for run in runs:
         if not (run.folder / RECORD_FILE).exists():
-            missing.setdefault(identity(run.config), []).append(run)
+            missing.setdefault(canonical_key(run.config), []).append(run)
     if not missing:
         return {}
     found: dict[str, Path] = {}
@@ -138,8 +138,8 @@ def take_over(run: RunInfo, source: Path, storage: Path) -> RunRecord:
             _link(path, run.folder / path.name)
     origin = record.reused_from or str(_inside(source, storage))
     config = run.config.model_dump(mode="json")
-    changes: dict[str, Any] = {"fingerprint": run.config.fingerprint(), "config": config}
-    taken = record.model_copy(update=changes | {"reused_from": origin})
+    own = {"fingerprint": run.config.fingerprint(), "config": config, "reused_from": origin}
+    taken = record.model_copy(update=own)
     write_json(run.folder / CONFIG_FILE, config)
     taken.write(run.folder)
     return taken
@@ -187,7 +187,7 @@ def _candidates(storage: Path) -> Iterator[tuple[Path, str]]:
                 config = RunConfig.model_validate(settings)
             except (OSError, ValueError):
                 continue  # never begun, or of another version of this package
-            yield folder, identity(config)
+            yield folder, canonical_key(config)
 
 
 def _inside(folder: Path, storage: Path) -> Path:

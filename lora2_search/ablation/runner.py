@@ -8,29 +8,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..config import RunInfo, Source
-from ..config.suite import (
+from ..config import RunInfo, Settings, Source
+from ..config.suite import Suite, as_grown, suite_source, typed_suite
+from ..execution import Interruption
+from ..store import (
     RUNS_FOLDER,
     SUITE_FILE,
     TUNING_FOLDER,
-    Suite,
-    as_grown,
-    suite_source,
-    typed_suite,
+    Progress,
+    RunRecord,
+    Shelf,
+    progress_of,
+    readable_record,
+    write_json,
 )
-from ..execution import Interruption
-from ..store import Progress, RunRecord, Shelf, progress_of, readable_record, write_json
 from ..training import Observer
 from .adoption import Adoption
 from .reuse import Circumstances, take_over_all
-from .tuning import chosen_settings, further_trials, open_ends, told_choices
+from .tuning import chosen_settings, further_trials, open_ends, tuning_lines
 
 if TYPE_CHECKING:
     import pandas
 
-    from ..config.space import Resources
+    from ..config.space import Resources, Value
     from ..execution import TrialTrainable
 
 SUITES = Shelf("suite", "suites", SUITE_FILE)
@@ -119,7 +121,7 @@ def run_suite(
     say: Callable[[str], None] = lambda line: None,
     adoption: Adoption | None = None,
 ) -> SuiteResult:
-    """Run a suite, or go on with one.
+    """Run a suite, or resume one.
 
     Runs whose record is complete are not run again; failed ones are.
 
@@ -141,14 +143,14 @@ def run_suite(
             before, or its data or model are; another process runs it; or the cluster cannot be
             reached.
     """
-    from ..execution import RunList, TrialTrainable, execute, held
-    from ..training import check_kept
+    from ..execution import RunList, TrialTrainable, execute, run_session
+    from ..training import check_inputs_unchanged
 
     suite = typed_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
         suite = _gone_on(suite, stored_suite(suite.name, storage))
-        check_kept(
+        check_inputs_unchanged(
             path for kind in (TUNING_FOLDER, RUNS_FOLDER) for path in folder.glob(f"{kind}/*")
         )
     else:
@@ -156,7 +158,7 @@ def run_suite(
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         terms = stack.enter_context(
-            held(
+            run_session(
                 folder,
                 suite.resources,
                 device=_device(suite.runs(folder)),
@@ -216,7 +218,7 @@ def stored_suite(name: str, storage: Path | None = None) -> Suite:
     return typed_suite(suite_source(str(SUITES.stored(name, storage))))
 
 
-def gone_on_from(suite: Suite, begun: Suite) -> Suite:
+def resume_from_archive(suite: Suite, begun: Suite) -> Suite:
     """Return ``suite``, which goes on with one that was begun elsewhere, with added seeds noted.
 
     Raises:
@@ -255,7 +257,7 @@ def _tuned_by_runs(
 
 
 def _extended(
-    suite: Suite, further: Mapping[str, dict[str, Any]], folder: Path, say: Callable[[str], None]
+    suite: Suite, further: Mapping[str, Settings], folder: Path, say: Callable[[str], None]
 ) -> tuple[Suite, list[RunInfo]]:
     """Write the suite with one more trial of some arms; return it and the runs of these trials."""
     assert suite.tuning is not None
@@ -270,7 +272,7 @@ def _extended(
 def _tuned(suite: Suite, folder: Path, say: Callable[[str], None]) -> Suite:
     chosen = chosen_settings(suite, folder)
     ends = open_ends(suite, folder)
-    for line in told_choices(chosen, ends):
+    for line in tuning_lines(chosen, ends):
         say(line)
     suite = suite.with_tuned(chosen, ends)
     _write(suite, folder)
@@ -298,9 +300,9 @@ def _device(runs: Sequence[RunInfo]) -> str:
     return "cpu" if all(run.config.training.device == "cpu" for run in runs) else "auto"
 
 
-def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Any]:
-    row: dict[str, Any] = {"arm": run.tags["arm"], "task": run.tags.get("task", run.config.task)}
-    row |= {"phase": run.tags.get("phase", "comparison"), "seed": run.config.seed}
+def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Value]:
+    row: dict[str, Value] = {"arm": run.arm, "task": run.task or run.config.task}
+    row |= {"phase": run.phase, "seed": run.config.seed}
     row["status"] = record.status if record else "waiting"
     for split in ("validation", "test"):
         row[split] = record.score(split) if record else None

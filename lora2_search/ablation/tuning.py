@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
-from ..config import RunInfo, with_settings
+from ..config import RunInfo, Settings, with_settings
 from ..config.suite import Suite, Tuning, is_number
 from ..errors import Argument, ConfigError, RequestError
-from ..store import readable_record
-
-Settings = dict[str, Any]
+from ..store import TUNING_FOLDER, readable_record
 
 
 def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
@@ -37,7 +34,7 @@ def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
             raise RequestError(
                 f"tuning {arm}: none of its {len(grid.trials)} trials was completed with every "
                 f"seed ({seeds}), so nothing can be chosen; see "
-                f"{folder / 'tuning'}; ",
+                f"{folder / TUNING_FOLDER}; ",
                 Argument("resume"),
                 " to try the failed runs again, or begin "
                 f"a new suite with other values in tuning.arms.{arm}",
@@ -78,7 +75,7 @@ def open_ends(suite: Suite, folder: Path) -> dict[str, list[str]]:
     }
 
 
-def told_choices(chosen: Mapping[str, Settings], ends: Mapping[str, Sequence[str]]) -> list[str]:
+def tuning_lines(chosen: Mapping[str, Settings], ends: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a line for people about each choice, with a remark where its grid's end counts."""
     lines = []
     for arm, settings in chosen.items():
@@ -189,7 +186,8 @@ def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
 
 def _validation_scores(suite: Suite, folder: Path) -> Iterator[tuple[str, int, float | None]]:
     for run in suite.tuning_runs(folder):
-        yield run.tags["arm"], int(run.tags["trial"]), _validation(run)
+        assert run.trial is not None
+        yield run.arm, run.trial, _validation(run)
 
 
 def _validation(run: RunInfo) -> float | None:

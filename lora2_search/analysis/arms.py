@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from ..config import Settings
 from ..store import RunRecord
 from .contrasts import Scores
 from .records import Run, SuiteRuns
@@ -38,7 +38,7 @@ class Arm:
     """
 
     name: str
-    changes: Mapping[str, Any]
+    changes: Settings
     scores: Mapping[int, float]
     diverged: tuple[int, ...]
     failed: Mapping[int, str]
@@ -123,10 +123,10 @@ def _noise(suite: SuiteRuns, share: float | None, scored: Iterable[Scored]) -> f
 
 def _untuned_rate(suite: SuiteRuns, name: str) -> float | None:
     plan, changes = suite.plan, suite.arms[name]
-    if changes.get("method", plan.get("method")) in (plan.get("method"), "head-only"):
+    if changes.get("method", plan.method) in (plan.method, "head-only"):
         return None
-    rate: float | None = (plan.get("training") or {}).get("lr")
-    tuned = ((plan.get("tuning") or {}).get("arms") or {}).get(name, {})
+    rate = plan.training.lr
+    tuned = plan.tuning.arms.get(name, {}) if plan.tuning else {}
     if "training.lr" in tuned or changes.get("training.lr", rate) != rate:
         return None
     return rate

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from ..config.suite import BASE
 from ..stats import Crossed, Paired, crossed, holm, paired, pigeonhole, rejects, seeds_for_sign_flip
 from .arms import Arm, arm_of
 from .contrasts import (
@@ -23,11 +24,9 @@ from .contrasts import (
     seed_contrasts,
 )
 from .equivalence import Equality, claims_corrected, equality_of
-from .interim import Looks, crossed_at, looks_of, paired_at, plan_of, seeds_for_sign_flip_at
+from .interim import Looks, crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
 from .records import SuiteRuns, read_tasks
-from .scores import test_scores
-
-BASE = "base"
+from .scores import scores_on_test
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class Analysis:
         return self.floor.differs and (self.floor.paired.estimate or 0.0) > 0
 
     @property
-    def told(self) -> bool:
+    def gives_verdicts(self) -> bool:
         """Whether verdicts are told: the base beats head-only, or the suite goes without that.
 
         Never where the base does no better than the constant answer.
@@ -139,7 +138,7 @@ def analyse_tasks(folder: Path) -> dict[str, Analysis]:
 
 
 def _measured(suite: SuiteRuns) -> Analysis:
-    scores = test_scores(suite)
+    scores = scores_on_test(suite)
     looks = looks_of(suite)
     arms = tuple(arm_of(suite, name, scores) for name in suite.arms)
     unlearnt = _unlearnt(suite, arms)
@@ -150,7 +149,7 @@ def _measured(suite: SuiteRuns) -> Analysis:
         family=tuple(compare(item) for item in named_contrasts(suite)),
         floor=None if suite.floor is None else compare(pair(BASE, suite.floor)),
         equivalence=tuple(
-            equality_of(suite, scores, looks, claim, unlearnt) for claim in suite.equivalence
+            equality_of(suite, scores, looks, claim, unlearnt) for claim in suite.plan.equivalence
         ),
         exploratory=tuple(compare(item) for item in exploratory_contrasts(suite)),
         looks=() if looks is None else tuple(len(seeds) for seeds in looks.seeds),
@@ -222,7 +221,7 @@ def _corrected(analyses: Sequence[Analysis]) -> list[Analysis]:
 def _sign_flip_seeds(suite: SuiteRuns, tests: int) -> int:
     if looks_of(suite) is None:
         return seeds_for_sign_flip(tests)
-    return seeds_for_sign_flip_at(plan_of(suite), tests)
+    return seeds_for_sign_flip_at(suite.plan.sequential, tests)
 
 
 def _family_corrected(family: Sequence[Comparison], sign_flip_seeds: int) -> list[Comparison]:

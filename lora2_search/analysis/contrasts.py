@@ -45,15 +45,15 @@ def named_contrasts(suite: SuiteRuns) -> list[Contrast]:
     pairs = [pair(arm, reference) for arm, reference in suite.comparisons]
     return pairs + [
         Contrast(name, {arm: weight for arm, weight in weights.items() if weight})
-        for name, weights in suite.contrasts.items()
+        for name, weights in suite.plan.contrasts.items()
     ]
 
 
 def exploratory_contrasts(suite: SuiteRuns) -> list[Contrast]:
     """Return every arm that nothing named before the run compares, against the base."""
     base = next(iter(suite.arms))
-    claims = [(claim.arm, claim.reference) for claim in suite.equivalence]
-    named = {base, suite.floor, *named_arms(suite.comparisons, suite.contrasts, claims)}
+    claims = [(claim.arm, claim.reference) for claim in suite.plan.equivalence]
+    named = {base, suite.floor, *named_arms(suite.comparisons, suite.plan.contrasts, claims)}
     return [pair(arm, base) for arm in suite.arms if arm not in named]
 
 

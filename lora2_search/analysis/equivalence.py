@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ..config.suite import Equivalence as Claim
 from ..stats import (
     Equivalence,
     Paired,
@@ -30,7 +31,7 @@ from .contrasts import (
     seed_contrasts,
 )
 from .interim import Looks, equivalence_at, paired_at
-from .records import Margin, SuiteRuns
+from .records import SuiteRuns
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Equality:
     """
 
     name: str
-    claim: Margin
+    claim: Claim
     differences: Mapping[int, float]
     paired: Paired
     on_this_set: Equivalence
@@ -72,7 +73,7 @@ def equality_of(
     suite: SuiteRuns,
     scores: Scores,
     looks: Looks | None,
-    claim: Margin,
+    claim: Claim,
     unlearnt: Sequence[str] = (),
 ) -> Equality:
     """Return a claim of equality tested at the last of ``looks``, not corrected yet.

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
-from ..store import Flag, RunRecord, read_record
+from ..store import TUNING_FOLDER, Flag, RunRecord, read_record
 from .comparison import Analysis, analyse_tasks
 from .examples import Disagreement, Texts, disagreements, example_texts
 from .published import Published, published_on, read_published
@@ -46,9 +46,6 @@ def health_lines(suite: SuiteRuns) -> list[str]:
                 f"{first} {flag.detail}. The setting to turn: `{flag.setting}`."
             )
     return lines
-
-
-TUNING_FOLDER = "tuning"
 
 
 _NAME = re.compile(r"^(?P<arm>.+)-(?P<trial>\d+)-seed(?P<seed>\d+)$")

@@ -38,7 +38,7 @@ class FactorEffect:
 
 def effect_of(weights: Weights, suite: SuiteRuns) -> FactorEffect | None:
     """Return what a contrast asks by its weights, whoever named it; ``None`` if it is no effect."""
-    for cells in suite.cells.values():
+    for cells in suite.plan.cells.values():
         if all(arm in cells for arm in weights):
             for effect in _effects(cells):
                 if _same(weights, _weights(effect, cells)):
@@ -116,7 +116,7 @@ def effects(analysis: Analysis) -> list[Effect]:
     margins = {item.name: item.claim.margin for item in analysis.equivalence}
     found: dict[str, Effect] = {}
     for item in analysis.family:
-        p = item.paired_holm if analysis.told and not item.unlearnt else None
+        p = item.paired_holm if analysis.gives_verdicts and not item.unlearnt else None
         found |= _effect(item.name, "named", item.paired, p, margins)
     for claim in analysis.equivalence:
         if claim.name not in found:
@@ -167,7 +167,7 @@ class Interaction:
 def interactions(analysis: Analysis) -> list[Interaction]:
     """Return one table of cells for every two factors of every block that has two or more."""
     found = []
-    for block, arms in analysis.suite.cells.items():
+    for block, arms in analysis.suite.plan.cells.items():
         cells = {arm: {str(k): str(v) for k, v in levels.items()} for arm, levels in arms.items()}
         factors = list(dict.fromkeys(name for levels in cells.values() for name in levels))
         for first, second in combinations(factors, 2):

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from scipy import stats
 
+from ..config.suite import Sequential
 from ..stats import (
     LEVEL,
     SPENT,
     Crossed,
     Equivalence,
     Paired,
-    SequentialPlan,
     nominal_levels,
     repeated_p,
 )
@@ -43,21 +43,15 @@ class Looks:
     most: int
 
 
-def plan_of(suite: SuiteRuns) -> SequentialPlan:
-    """Return when a suite that runs until it is decided is looked at."""
-    told = suite.plan["sequential"]
-    return SequentialPlan(first=told["first"], every=told["every"], most=told["most"])
-
-
 def looks_of(suite: SuiteRuns) -> Looks | None:
     """Return the looks that have been taken; ``None`` for a suite whose seeds are fixed.
 
     A look is taken when every run of its seeds has ended; seeds beyond the last look of the plan
     are in none.
     """
-    if not suite.plan.get("until_decided"):
+    if not suite.plan.until_decided:
         return None
-    plan = plan_of(suite)
+    plan = suite.plan.sequential
     ended = {key for key, run in suite.runs.items() if run.record.status in _ENDED}
     taken = []
     for count in plan.looks:
@@ -69,13 +63,13 @@ def looks_of(suite: SuiteRuns) -> Looks | None:
     return Looks(tuple(taken), plan.most)
 
 
-def levels_at(plan: SequentialPlan, tests: int, sides: int = 2) -> list[float]:
+def levels_at(plan: Sequential, tests: int, sides: int = 2) -> list[float]:
     """Return the p value at or below which each look rejects one of so many tests (Bonferroni)."""
     shares = [count / plan.most for count in plan.looks]
     return nominal_levels(shares, SPENT * LEVEL / max(tests, 1), sides)
 
 
-def seeds_for_sign_flip_at(plan: SequentialPlan, comparisons: int) -> int:
+def seeds_for_sign_flip_at(plan: Sequential, comparisons: int) -> int:
     """Return the seeds of the first look at which the exact sign-flip test can reject under Holm.
 
     Its smallest p is 2^(1-n), to be compared with the nominal level of that look. One more than
@@ -157,7 +151,7 @@ _NO_LOOK = "the runs for the first interim analysis have not all ended"
 
 
 @dataclass(frozen=True)
-class Seen:
+class Decision:
     """One comparison at a look.
 
     Attributes:
@@ -178,7 +172,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Look:
+class InterimAnalysis:
     """What the seeds that there are decide.
 
     Attributes:
@@ -187,7 +181,7 @@ class Look:
     """
 
     seeds: int
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, Decision]
 
     @property
     def decisions(self) -> dict[str, str]:
@@ -207,7 +201,7 @@ class Look:
         return {key: float(value) for key, value in values.items() if value is not None}
 
 
-def look(folder: Path) -> Look:
+def interim_analysis(folder: Path) -> InterimAnalysis:
     """Look at a suite, by the same numbers as its report: looks before this one are counted in.
 
     Raises:
@@ -216,20 +210,20 @@ def look(folder: Path) -> Look:
     from .comparison import analyse_tasks
 
     analyses = analyse_tasks(folder)
-    seen: dict[str, Seen] = {}
+    seen: dict[str, Decision] = {}
     for task, analysis in analyses.items():
         prefix = f"{task}: " if task else ""
-        seen |= {prefix + name: item for name, item in _seen(analysis)}
-    return Look(len(next(iter(analyses.values())).suite.seeds), seen)
+        seen |= {prefix + name: item for name, item in _decisions(analysis)}
+    return InterimAnalysis(len(next(iter(analyses.values())).suite.seeds), seen)
 
 
-def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
+def _decisions(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
     # A claim of equality is the same in both directions.
     equal = {
         frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
     }
     # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
-    told = analysis.told
+    told = analysis.gives_verdicts
     for item in analysis.family:
         claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"
@@ -237,7 +231,7 @@ def _seen(analysis: Analysis) -> Iterator[tuple[str, Seen]]:
             decision = "different"
         elif told and claim is not None and claim.shown:
             decision = "equivalent"
-        yield item.name, Seen(decision, item.paired.estimate, item.paired_holm)
+        yield item.name, Decision(decision, item.paired.estimate, item.paired_holm)
     for claim in equal.values():
         decision = "equivalent" if told and claim.shown else "undecided"
-        yield claim.name, Seen(decision, claim.paired.estimate, claim.on_this_set_holm)
+        yield claim.name, Decision(decision, claim.paired.estimate, claim.on_this_set_holm)

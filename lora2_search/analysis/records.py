@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import named_metric, read_yaml
+from ..config import Settings, named_metric, read_yaml, stored_plan
+from ..config.space import HEAD_ONLY, Space
+from ..config.suite import Suite
 from ..errors import UserError
-from ..store import PREDICTIONS_FILE, Damaged, RunRecord, read_record, reading, stored_text
-
-SUITE_FILE = "suite.yaml"
-
-
-SPACE_FILE = "space.yaml"
-
-
-RUNS_FOLDER = "runs"
-
+from ..store import (
+    PREDICTIONS_FILE,
+    REFERENCES_FOLDER,
+    RUNS_FOLDER,
+    SPACE_FILE,
+    SUITE_FILE,
+    TRIALS_FOLDER,
+    Damaged,
+    RunRecord,
+    read_record,
+    reading,
+    stored_text,
+)
 
 TEST = "test"
 
@@ -30,20 +34,22 @@ TEST = "test"
 _REMEDY = "restore it from a copy"
 
 
-_NEEDED = {
-    "study": ("name", "task", "search"),
-    "suite": ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+# What each is called, its file, and the keys that a whole one has.
+_PLANS: dict[type, tuple[str, str, tuple[str, ...]]] = {
+    Space: ("study", SPACE_FILE, ("name", "task", "search")),
+    Suite: (
+        "suite",
+        SUITE_FILE,
+        ("name", "task", "arms", "seeds", "comparisons", "floor", "metric"),
+    ),
 }
 
 
-TRIALS_FOLDER = "trials"
+Plan = TypeVar("Plan", Space, Suite)
 
 
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
 _DIVERGED = "diverged:"
-
-
-REFERENCES_FOLDER, HEAD_ONLY = "reference", "head-only"
 
 
 Values = NDArray[np.float64]
@@ -87,59 +93,56 @@ class Predictions:
 
 
 @dataclass(frozen=True)
-class Margin:
-    """A claim of equality, named before the run.
-
-    Attributes:
-        arm: The arm.
-        reference: What it is to equal.
-        margin: The largest mean difference that still counts as none, in units of the metric.
-        stricter: A smaller margin whose test stands beside it, not corrected.
-    """
-
-    arm: str
-    reference: str
-    margin: float
-    stricter: float | None = None
-
-
-@dataclass(frozen=True)
 class SuiteRuns:
     """The plan of a suite and what its runs left behind, on one task.
 
     Attributes:
         folder: The suite's folder.
-        name: Its name.
-        plan: ``suite.yaml`` as plain values: every setting of the base, and the suite's own keys.
-        arms: What each arm changes, the base first.
-        seeds: Seeds that every arm was to run.
-        comparisons: (arm, reference) pairs named before the run: Holm's family.
-        floor: The head-only arm, ``None`` when the suite has none.
-        metric: The metric that is compared.
+        plan: ``suite.yaml``, with the settings of this task.
         runs: Runs with a record, by (arm, seed).
         unreadable: Folders whose record is broken.
         troubles: Which of its records are damaged, and how.
-        contrasts: Weights by arm of every named contrast, summing to 0; in Holm's family too.
-        cells: Level by factor of every cell, by arm, by block of the design.
-        equivalence: Claims of equality named before the run.
         task: Which of the suite's ``tasks`` this is; ``""`` when it names none.
     """
 
     folder: Path
-    name: str
-    plan: Mapping[str, Any]
-    arms: Mapping[str, Mapping[str, Any]]
-    seeds: tuple[int, ...]
-    comparisons: tuple[tuple[str, str], ...]
-    floor: str | None
-    metric: str
+    plan: Suite
     runs: Mapping[tuple[str, int], Run]
     unreadable: tuple[str, ...] = ()
     troubles: tuple[str, ...] = ()
-    contrasts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    cells: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
-    equivalence: tuple[Margin, ...] = ()
     task: str = ""
+
+    @property
+    def name(self) -> str:
+        """The suite's name."""
+        return self.plan.name
+
+    @property
+    def arms(self) -> Mapping[str, Settings]:
+        """What each arm changes, the base first."""
+        return self.plan.arms
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that every arm was to run."""
+        return tuple(self.plan.seed_list)
+
+    @property
+    def comparisons(self) -> list[tuple[str, str]]:
+        """(arm, reference) pairs named before the run: Holm's family."""
+        return self.plan.pairs
+
+    @property
+    def floor(self) -> str | None:
+        """The head-only arm, ``None`` when the suite has none."""
+        return self.plan.floor
+
+    @property
+    def metric(self) -> str:
+        """The metric that is compared."""
+        if self.plan.metric:
+            return self.plan.metric
+        return next((r.record.metric for r in self.runs.values() if r.record.metric), "score")
 
     @property
     def classes(self) -> int | None:
@@ -158,7 +161,7 @@ class StudyRuns:
 
     Attributes:
         folder: The study's folder.
-        space: ``space.yaml`` as plain values.
+        space: ``space.yaml``.
         trials: Runs with a record, by trial number.
         reference: The head-only run, when it was made.
         references: The other runs outside the search, by name, in the order of the space.
@@ -167,7 +170,7 @@ class StudyRuns:
     """
 
     folder: Path
-    space: Mapping[str, Any]
+    space: Space
     trials: Mapping[int, Run]
     reference: Run | None
     unreadable: tuple[str, ...] = field(default=())
@@ -202,41 +205,26 @@ def read_tasks(folder: Path) -> dict[str, SuiteRuns]:
     Raises:
         UserError: The folder holds no suite.
     """
-    path = folder / SUITE_FILE
-    plan = read_plan(path, "suite")
-    with reading(path, _REMEDY):
-        tasks = plan.get("tasks") or {"": {}}
-        return {str(task): _read_task(folder, plan, str(task), tasks[task]) for task in tasks}
+    suite = read_plan(folder, Suite)
+    with reading(folder / SUITE_FILE, _REMEDY):
+        return {task: _read_task(folder, suite.on_task(task), task) for task in suite.task_names}
 
 
-def _read_task(
-    folder: Path, plan: Mapping[str, Any], task: str, settings: Mapping[str, Any]
-) -> SuiteRuns:
-    arms = {str(name): dict(changes) for name, changes in plan["arms"].items()}
-    seeds = tuple(int(seed) for seed in plan["seeds"])
+def _read_task(folder: Path, plan: Suite, task: str) -> SuiteRuns:
     prefix = f"{task}." if task else ""
     runs: dict[tuple[str, int], Run] = {}
     unreadable: list[Damaged] = []
-    for arm in arms:
-        for seed in seeds:
+    for arm in plan.arms:
+        for seed in plan.seed_list:
             run = _read_run(folder / RUNS_FOLDER / f"{prefix}{arm}-seed{seed}", unreadable)
             if run is not None:
                 runs[arm, seed] = run
     return SuiteRuns(
         folder=folder,
-        name=str(plan["name"]),
-        plan=_with_settings(plan, settings),
-        arms=arms,
-        seeds=seeds,
-        comparisons=tuple((str(arm), str(other)) for arm, other in plan["comparisons"]),
-        floor=plan["floor"],
-        metric=plan["metric"] or _metric(runs.values()),
+        plan=plan,
         runs=runs,
         unreadable=tuple(damage.path.parent.name for damage in unreadable),
         troubles=tuple(map(str, unreadable)),
-        contrasts=plan.get("contrasts") or {},
-        cells=plan.get("cells") or {},
-        equivalence=tuple(Margin(**claim) for claim in plan.get("equivalence") or ()),
         task=task,
     )
 
@@ -247,7 +235,7 @@ def read_study(folder: Path) -> StudyRuns:
     Raises:
         UserError: The folder holds no study.
     """
-    space = read_plan(folder / SPACE_FILE, "study")
+    space = read_plan(folder, Space)
     unreadable: list[Damaged] = []
     trials = {}
     for path in sorted((folder / TRIALS_FOLDER).glob("*")):
@@ -256,7 +244,7 @@ def read_study(folder: Path) -> StudyRuns:
             trials[int(path.name)] = run
     outside = {
         name: _read_run(folder / REFERENCES_FOLDER / name, unreadable)
-        for name in (HEAD_ONLY, *(space.get("references") or {}))
+        for name in (HEAD_ONLY, *space.references)
     }
     reference = outside.pop(HEAD_ONLY)
     found = {name: run for name, run in outside.items() if run is not None}
@@ -310,31 +298,23 @@ def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
             yield damage
 
 
-def read_plan(path: Path, kind: str) -> dict[str, Any]:
-    """Return what a study or suite was begun from, as plain values.
+def read_plan(folder: Path, kind: type[Plan]) -> Plan:
+    """Return what a study (``Space``) or a suite (``Suite``) was begun from.
 
     Raises:
         UserError: There is none, or it is damaged.
     """
+    what, name, needed = _PLANS[kind]
+    path = folder / name
     if not path.exists():
-        raise UserError(f"{path.parent} holds no {kind}: it has no {path.name}")
+        raise UserError(f"{folder} holds no {what}: it has no {name}")
     stored_text(path, _REMEDY)
-    plan = read_yaml(path).data
+    data = read_yaml(path).data
     # Half a YAML file is a whole one with less in it.
-    if missing := [key for key in _NEEDED[kind] if key not in plan]:
+    if missing := [key for key in needed if key not in data]:
         raise Damaged(path, f"it holds no {missing[0]}", _REMEDY)
-    return plan
-
-
-def _with_settings(plan: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    result = deepcopy(dict(plan))
-    for key, value in settings.items():
-        *path, last = key.split(".")
-        place = result
-        for part in path:
-            place = place.setdefault(part, {})
-        place[last] = value
-    return result
+    with reading(path, _REMEDY):
+        return stored_plan(kind, data)
 
 
 def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:
@@ -344,7 +324,3 @@ def _read_run(folder: Path, unreadable: list[Damaged]) -> Run | None:
         unreadable.append(damage)
         return None
     return None if record is None else Run(folder, record)
-
-
-def _metric(runs: Any) -> str:
-    return next((run.record.metric for run in runs if run.record.metric), "score")

@@ -25,7 +25,7 @@ class Scored:
     diverged: bool
 
 
-def test_scores(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
+def scores_on_test(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
     """Return the test score of every run that ended, by (arm, seed).
 
     A diverged run counts as one that always answers the commonest class (numbers: the mean).
@@ -61,4 +61,6 @@ def _as_majority(run: Run, suite: SuiteRuns, sentences: Predictions | None) -> S
     nearest = share.argmax() if majority is None else np.abs(share - majority).argmin()
     answers = np.full_like(sentences.labels, values[nearest])
     value = score(suite.metric, sentences.labels, answers, suite.classes)
+    if value is None:  # undefined on these labels
+        return None
     return Scored(value, Predictions(sentences.examples, sentences.labels, answers), True)

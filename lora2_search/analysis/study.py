@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..config import RunConfig, Source, validate, with_settings
-from ..errors import ConfigError, UserError
-from ..store import RunRecord, reading_database, sqlite_url
+from ..config.space import Distribution, Space
+from ..errors import UserError
+from ..store import STUDY_FILE, RunRecord, stored_study
 from .records import Run, StudyRuns, read_study, shown_metric
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-STUDY_FILE = "study.db"
+Trial = TypeVar("Trial")
 
 
 def open_study(folder: Path, name: str) -> Study:
@@ -28,31 +28,30 @@ def open_study(folder: Path, name: str) -> Study:
     Raises:
         UserError: The folder has no storage, or it does not hold the study.
     """
-    import optuna
-
     path = folder / STUDY_FILE
     if not path.exists():
         raise UserError(f"the study {name} has no {STUDY_FILE} in {folder}: it never began")
-    with quietly(), reading_database(path, "restore it from a copy"):
-        try:
-            study = optuna.load_study(study_name=name, storage=sqlite_url(path))
-            study.get_trials(deepcopy=False)  # what is damaged shows when it is read
-            return study
-        except KeyError:
-            raise UserError(f"{path} holds no study named {name}") from None
+    with quietly(), stored_study(path, name, "restore it from a copy") as study:
+        if study is None:
+            raise UserError(f"{path} holds no study named {name}")
+        study.get_trials(deepcopy=False)  # what is damaged shows when it is read
+        return study
 
 
 def complete_trials(study: Study) -> list[FrozenTrial]:
     """Return the trials that ran to their end and have a score, by number."""
-    from optuna.trial import TrialState
-
-    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return [trial for trial in trials if trial.value is not None]
+    return [t for t in study.get_trials(deepcopy=False) if score_of(t) is not None]
 
 
-def best_trial(study: Study) -> FrozenTrial | None:
-    """Return the complete trial with the highest score, the earliest of equals."""
-    return max(complete_trials(study), key=lambda trial: trial.value or 0.0, default=None)
+def score_of(trial: FrozenTrial) -> float | None:
+    """Return the score by which a trial is chosen; ``None`` of one that is not complete."""
+    return trial.value if trial.state.name == "COMPLETE" else None
+
+
+def highest(trials: Iterable[Trial], score: Callable[[Trial], float | None]) -> Trial | None:
+    """Return the trial with the highest score, the first of equals; ``None`` where none has one."""
+    found = [(value, trial) for trial in trials if (value := score(trial)) is not None]
+    return max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
 def searched(study: Study) -> list[str]:
@@ -128,35 +127,34 @@ def _listed(numbers: list[int]) -> str:
 _OUTERMOST = 0.05
 
 
-def edges(space: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+def edges(space: Space, params: Mapping[str, Any]) -> list[str]:
     """Return one sentence for each setting whose range a better value may lie beyond.
 
     At the end is a value in the outermost 5 % of a range, on its own scale, linear or logarithmic.
     An end beyond which no run is valid (``adapter.target_rank`` at ``adapter.r``) is none.
 
     Args:
-        space: The study's space as plain values.
+        space: The study's space.
         params: The winner's searched settings.
     """
     return [
         said
-        for name, item in (space.get("search") or {}).items()
+        for name, item in space.search.items()
         if name in params and (said := _edge(space, params, name, item)) is not None
     ]
 
 
-def _edge(
-    space: Mapping[str, Any], params: Mapping[str, Any], name: str, item: Mapping[str, Any]
-) -> str | None:
-    if item["type"] == "categorical":
+def _edge(space: Space, params: Mapping[str, Any], name: str, item: Distribution) -> str | None:
+    low, high = item.low, item.high
+    if low is None or high is None:  # a categorical
         return None
-    low, high = item["low"], item["high"]
-    scale = math.log if item.get("log") else float
+    scale = math.log if item.log else float
     part = (scale(params[name]) - scale(low)) / (scale(high) - scale(low))
     if _OUTERMOST < part < 1 - _OUTERMOST:
         return None
     end, last, way = ("lower", low, -1) if part < 0.5 else ("upper", high, 1)
-    if item["type"] == "int":
+    beyond: float
+    if item.type == "int":
         beyond = last + way
     elif last > 0:
         beyond = last * 1.1**way
@@ -170,11 +168,10 @@ def _edge(
     )
 
 
-def _valid(space: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    own = {name: space[name] for name in RunConfig.model_fields if name in space}
+def _valid(space: Space, params: Mapping[str, Any]) -> bool:
     try:
-        with_settings(validate(Source(own), RunConfig), dict(params))
-    except ConfigError:
+        space.run_config(params)
+    except ValueError:  # of these settings, or of those of the space itself
         return False
     return True
 
@@ -224,12 +221,11 @@ def read_study_table(folder: Path) -> StudyTable:
         UserError: The folder holds no study.
     """
     runs = read_study(folder)
-    study = open_study(folder, str(runs.space["name"]))
-    objective = runs.space.get("objective") or {}
+    study = open_study(folder, runs.space.name)
     known = [run.record.metric for run in runs.trials.values() if run.record.metric]
-    metric = str(objective.get("metric") or (known[0] if known else "score"))
+    metric = runs.space.objective.metric or (known[0] if known else "score")
     trials = tuple(study.get_trials(deepcopy=False))
-    return StudyTable(runs, study, trials, best_trial(study), metric)
+    return StudyTable(runs, study, trials, highest(trials, score_of), metric)
 
 
 def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:

@@ -44,7 +44,7 @@ RunName = Annotated[
     str | None,
     typer.Option(
         help="Name of the folder in the home; default: task, method and fingerprint, so that the "
-        "same settings go on with the same run.",
+        "same settings resume the same run.",
         show_default=False,
     ),
 ]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import UserError
-from .console.say import explained
+from .console.say import explain_errors
 from .options import (
     Address,
     File,
@@ -48,7 +48,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search a space; compare the winner with head-only."""
-    with explained("tune", storage, tracking_uri):
+    with explain_errors("tune", storage, tracking_uri):
         from .commands.tune import run_tune
 
         assigned = [*(settings or ()), *([f"trials={trials}"] if trials is not None else [])]
@@ -119,7 +119,7 @@ def ablate(
     wide: Wide = False,
 ) -> None:
     """Run a suite's arms over seeds; show which part helps."""
-    with explained("ablate", storage, tracking_uri):
+    with explain_errors("ablate", storage, tracking_uri):
         from .commands.ablate import run_ablate
 
         run_ablate(
@@ -165,7 +165,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one setting and keep its adapter."""
-    with explained("train", None, tracking_uri):
+    with explain_errors("train", None, tracking_uri):
         from .commands.train import run_train
 
         run_train(
@@ -223,7 +223,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Inspect your own file and write a search space for it."""
-    with explained("init"):
+    with explain_errors("init"):
         from .commands.init import run_init
 
         run_init(data, model, out, text, label, kind, force, settings or [])
@@ -251,7 +251,7 @@ def report(
     storage: Storage = None,
 ) -> None:
     """Write a study's or suite's report: page, tables, figures, CSV."""
-    with explained("report"):
+    with explain_errors("report"):
         from .commands.report import run_report
 
         run_report(name, storage, out, archive)
@@ -266,7 +266,7 @@ def ui(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Serve MLflow on this machine until Ctrl-C."""
-    with explained("ui"):
+    with explain_errors("ui"):
         from .commands.ui import run_ui
 
         run_ui(name, port, storage, tracking_uri)
@@ -279,7 +279,7 @@ def doctor(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Check this machine, and say how to fix what is wrong."""
-    with explained("doctor"):
+    with explain_errors("doctor"):
         from .commands.doctor import run_doctor
 
         raise typer.Exit(run_doctor(fetch, tracking_uri))
@@ -287,7 +287,7 @@ def doctor(
 
 def runs_list(storage: Storage = None, as_json: Json = False, wide: Wide = False) -> None:
     """List studies, suites, single runs and verifications."""
-    with explained("runs list"):
+    with explain_errors("runs list"):
         from .commands.runs import list_all
 
         list_all(storage, as_json, wide)
@@ -300,7 +300,7 @@ def runs_show(
     wide: Wide = False,
 ) -> None:
     """Show the runs of a study or suite, a run, or a verification."""
-    with explained("runs show"):
+    with explain_errors("runs show"):
         from .commands.runs import show
 
         show(name, storage, as_json, wide)
@@ -315,7 +315,7 @@ def runs_sync(
     as_json: Json = False,
 ) -> None:
     """Deliver to MLflow what it does not have yet."""
-    with explained("runs sync"):
+    with explain_errors("runs sync"):
         from .commands.runs import sync_all
 
         sync_all(name, storage, tracking_uri, as_json)
@@ -347,7 +347,7 @@ def params(
     as_json: Json = False,
 ) -> None:
     """Count what an adapter trains and scores; loads no model."""
-    with explained("params"):
+    with explain_errors("params"):
         from .commands.params import run_params
 
         run_params(model, k, r, target_modules, labels, as_json)
@@ -410,7 +410,7 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Measure the paper's claims on a model and data of your choice."""
-    with explained("verify"):
+    with explain_errors("verify"):
         from .commands.verify import run_verify
 
         run_verify(
@@ -455,7 +455,7 @@ def compress(
     as_json: Json = False,
 ) -> None:
     """Cut an adapter to a mean rank by SVD, as a plain LoRA."""
-    with explained("compress"):
+    with explain_errors("compress"):
         from .commands.compress import run_compress
 
         if per_matrix and rank is None:
@@ -482,7 +482,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write an adapter in a form that other tools load, without loss."""
-    with explained("export"):
+    with explain_errors("export"):
         from .commands.export import run_export
 
         run_export(what, form, out, storage, as_json)

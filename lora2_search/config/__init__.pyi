@@ -18,13 +18,17 @@ from .schema import AfterConfig as AfterConfig
 from .schema import DataConfig as DataConfig
 from .schema import ModelConfig as ModelConfig
 from .schema import TrainingConfig as TrainingConfig
+from .settings import Settings as Settings
 from .settings import is_used as is_used
+from .settings import value_of as value_of
+from .stored import stored_plan as stored_plan
 from .tasks import CUSTOM_METRICS as CUSTOM_METRICS
 from .tasks import METRICS as METRICS
 from .tasks import OF_LOGITS as OF_LOGITS
 from .tasks import TASKS as TASKS
 from .tasks import Kind as Kind
 from .tasks import constant_scores as constant_scores
+from .tasks import is_defined as is_defined
 from .tasks import named_metric as named_metric
 from .tasks import score as score
 from .tasks import score_logits as score_logits
@@ -32,6 +36,7 @@ from .vocabulary import ALLOCATIONS as ALLOCATIONS
 from .vocabulary import INITS as INITS
 from .vocabulary import SCORING_GROUP as SCORING_GROUP
 from .vocabulary import scorings as scorings
+from .yaml import Data as Data
 from .yaml import Source as Source
 from .yaml import merge as merge
 from .yaml import read_yaml as read_yaml

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from .run import RunConfig
+    from .settings import Settings
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,42 @@ class RunInfo:
         config: Everything that decides its result.
         settings: The searched settings of a trial, or what an arm changes: dotted names.
         folder: Where its record, checkpoint and adapter lie.
-        tags: ``arm`` and the like; task, model, method and seed are in ``config``.
-        metric: What it is judged by, a study's objective; ``None`` for the task's primary metric.
-            ``record.score(split, run.metric)`` is its value.
+        arm: Of a suite; ``""`` of other runs.
+        task: Which of the suite's ``tasks``; ``""`` where it names none.
+        factors: The level of every factor, of a suite with a design.
+        trial: Of the arm's tuning, for a run that tunes it; ``None`` for others.
+        is_reference: Whether a study has it outside its search, only to be compared with.
+        metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
+            task's primary metric.
+        split: Where it counts: a search chooses on ``validation``, a suite compares on ``test``.
+            ``record.score(run.split, run.metric)`` is its score.
     """
 
     key: str
     name: str
     config: RunConfig
-    settings: Mapping[str, Any]
+    settings: Settings
     folder: Path
-    tags: Mapping[str, str] = field(default_factory=dict)
+    arm: str = ""
+    task: str = ""
+    factors: Mapping[str, str] = field(default_factory=dict)
+    trial: int | None = None
+    is_reference: bool = False
     metric: str | None = None
+    split: Literal["validation", "test"] = "validation"
+
+    @property
+    def phase(self) -> Literal["tuning", "comparison"]:
+        """Whether it tunes an arm of a suite, or is compared."""
+        return "comparison" if self.trial is None else "tuning"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What a tracker groups and filters runs by, beside what is in ``config``."""
+        found = {"arm": self.arm, "task": self.task}
+        found |= {f"factor.{factor}": level for factor, level in self.factors.items()}
+        if self.trial is not None:
+            found |= {"trial": str(self.trial), "phase": self.phase}
+        if self.is_reference:
+            found["role"] = "reference"
+        return {name: value for name, value in found.items() if value}

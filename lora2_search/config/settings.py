@@ -10,6 +10,9 @@ from typing import Any
 from .adapter_settings import AdapterSettings
 from .run import RunConfig, setting_names
 
+# Values of settings by dotted name: {"adapter.k": 4}.
+Settings = dict[str, Any]
+
 
 @cache
 def known_settings() -> tuple[str, ...]:
@@ -17,12 +20,20 @@ def known_settings() -> tuple[str, ...]:
     return tuple(setting_names(RunConfig))
 
 
-def dotted(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def value_of(config: RunConfig, setting: str) -> Any:
+    """Return the value of a dotted setting, ``None`` where there is no setting of that name."""
+    value: Any = config
+    for part in setting.split("."):
+        value = getattr(value, part, None)
+    return value
+
+
+def dotted(nested: Mapping[str, Any], prefix: str = "") -> Settings:
     """Return nested settings as dotted ones: ``{"adapter": {"k": 4}}`` is ``adapter.k: 4``.
 
     A setting that is a mapping itself (``adapter.rank_pattern``) stays one.
     """
-    result: dict[str, Any] = {}
+    result: Settings = {}
     for key, value in nested.items():
         name = f"{prefix}{key}"
         inner = isinstance(value, dict) and name not in known_settings()

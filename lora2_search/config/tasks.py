@@ -71,7 +71,30 @@ LOWER_IS_BETTER = ("log_loss",)
 Values = NDArray[np.float64]
 
 
-def score(metric: str, labels: Values, predictions: Values, classes: int | None = None) -> float:
+def is_defined(metric: str, labels: Values, classes: int | None) -> bool:
+    """Whether a metric has a value on a split; its labels alone decide.
+
+    Correlations (``matthews`` is one) need labels that differ, ``roc_auc`` needs an example of
+    every class, and the ``f1`` of two classes needs one of class 1. All others are defined on any
+    labels.
+
+    Args:
+        metric: Its name.
+        labels: Class numbers or target values, ``[n]``.
+        classes: Number of classes of the task, ``None`` for numbers.
+    """
+    if metric == "f1" and classes == 2:
+        return bool((labels == 1).any())
+    if metric == "roc_auc":
+        return len(np.unique(labels)) == classes
+    if metric in ("matthews", "pearson", "spearman"):
+        return len(np.unique(labels)) > 1
+    return True
+
+
+def score(
+    metric: str, labels: Values, predictions: Values, classes: int | None = None
+) -> float | None:
     """Return a metric of GLUE, higher is better.
 
     Args:
@@ -83,12 +106,17 @@ def score(metric: str, labels: Values, predictions: Values, classes: int | None 
         predictions: Predicted class numbers or values, ``[n]``.
 
     Returns:
-        The value; 0 where a correlation is undefined because one side is constant, and NaN
-        where a prediction is not finite.
+        The value; ``None`` where the labels leave it undefined (see :func:`is_defined`), and NaN
+        where a prediction is not finite. A correlation with constant predictions is 0.
     """
-    if not np.isfinite(predictions).all():
+    finite = np.isfinite(predictions).all()
+    if metric == "f1" and classes is None:
+        classes = 1 + int(max(labels.max(), predictions.max() if finite else 1, 1))
+    if not is_defined(metric, labels, classes):
+        return None
+    if not finite:
         return float("nan")
-    if metric == "f1" and (classes or 1 + max(labels.max(), predictions.max())) > 2:
+    if metric == "f1" and classes != 2:
         # Told by the task and not by the split: a rare class may be missing from one of them.
         metric = "macro_f1"
     return float(METRICS[metric](labels, predictions))
@@ -119,8 +147,8 @@ def _matthews(labels: Values, predictions: Values) -> float:
 
 def _correlation(name: Literal["pearsonr", "spearmanr"]) -> Callable[[Values, Values], float]:
     def correlate(labels: Values, predictions: Values) -> float:
-        if np.ptp(labels) == 0 or np.ptp(predictions) == 0:
-            return 0.0
+        if np.ptp(predictions) == 0:
+            return 0.0  # as Matthews' correlation has it: such answers tell nothing
         from scipy import stats
 
         return float(getattr(stats, name)(labels, predictions).statistic)
@@ -139,18 +167,21 @@ METRICS: dict[str, Callable[[Values, Values], float]] = {
 }
 
 
-def score_logits(metric: str, labels: Values, logits: NDArray[np.floating]) -> float:
+def score_logits(metric: str, labels: Values, logits: NDArray[np.floating]) -> float | None:
     """Return a metric of what a model says of every class.
 
     Args:
-        metric: ``roc_auc`` (of more than two classes the mean of each against the rest; 0.5 where
-            a split holds one class only) or ``log_loss`` (mean of -ln p of the right class).
+        metric: ``roc_auc`` (of more than two classes the mean of each against the rest) or
+            ``log_loss`` (mean of -ln p of the right class).
         labels: Class numbers, ``[n]``.
         logits: ``[n, classes]``.
 
     Returns:
-        The value; NaN where a logit is not finite.
+        The value; ``None`` where the labels leave it undefined (see :func:`is_defined`), and NaN
+        where a logit is not finite.
     """
+    if not is_defined(metric, labels, logits.shape[1]):
+        return None
     values = logits.astype(np.float64)
     if not np.isfinite(values).all():
         return float("nan")
@@ -165,22 +196,18 @@ def _roc_auc(labels: Values, logs: Values) -> float:
     from sklearn.metrics import roc_auc_score
 
     if logs.shape[1] == 2:
-        logs = logs[:, 1:] - logs[:, :1]
-        rights = [labels == 1]
-    else:
-        rights = [labels == k for k in range(logs.shape[1])]
-    each = [
-        roc_auc_score(right, logs[:, k])
-        for k, right in enumerate(rights)
-        if 0 < right.sum() < len(right)
-    ]
-    return float(np.mean(each)) if each else 0.5
+        return float(roc_auc_score(labels == 1, logs[:, 1] - logs[:, 0]))
+    each = [roc_auc_score(labels == k, logs[:, k]) for k in range(logs.shape[1])]
+    return float(np.mean(each))
 
 
 def constant_scores(
     metrics: tuple[str, ...], train: Values, labels: Values, classes: int | None
 ) -> dict[str, float]:
     """Return what the constant answer scores: the commonest class of train, or its mean.
+
+    A metric that is undefined on these labels is left out, and so is a ``log_loss`` that would be
+    infinite: that of a class which train does not show.
 
     Args:
         metrics: Names.
@@ -189,17 +216,22 @@ def constant_scores(
         classes: Number of classes, ``None`` for numbers.
     """
     if classes is None:
-        return {name: score(name, labels, np.full_like(labels, train.mean())) for name in metrics}
-    shares = np.bincount(train.astype(np.int64), minlength=classes) / len(train)
-    answers = np.full_like(labels, shares.argmax())
-    # It says of every sentence how common each class is.
-    logits = np.tile(np.log(np.maximum(shares, np.finfo(float).tiny)), (len(labels), 1))
-    return {
-        name: score_logits(name, labels, logits)
-        if name in OF_LOGITS
-        else score(name, labels, answers, classes)
-        for name in metrics
-    }
+        answers = np.full_like(labels, train.mean())
+        found = {name: score(name, labels, answers) for name in metrics}
+    else:
+        shares = np.bincount(train.astype(np.int64), minlength=classes) / len(train)
+        answers = np.full_like(labels, shares.argmax())
+        # It says of every sentence how common each class is.
+        logits = np.tile(np.log(np.maximum(shares, np.finfo(float).tiny)), (len(labels), 1))
+        seen = shares[labels.astype(np.int64)].all()
+        found = {
+            name: score_logits(name, labels, logits)
+            if name in OF_LOGITS
+            else score(name, labels, answers, classes)
+            for name in metrics
+            if seen or name != "log_loss"
+        }
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def named_metric(metric: str, classes: Sequence[str]) -> str:

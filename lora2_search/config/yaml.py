@@ -18,6 +18,10 @@ from ..store import find_file, shipped
 KeyPath = tuple[str, ...]
 
 
+# Settings as YAML has them: nested mappings, lists and plain values.
+Data = dict[str, Any]
+
+
 # Tells where a line of the text stands, for people.
 Place = Callable[[int], str]
 
@@ -280,7 +284,7 @@ class Source:
         name: What to call the whole source in a message.
     """
 
-    data: dict[str, Any]
+    data: Data
     where: dict[KeyPath, str] = field(default_factory=dict)
     name: str = ""
 
@@ -393,7 +397,7 @@ def _extended(path: Path, name: str) -> Path | None:
     return next(iter(others or candidates), None)
 
 
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+def merge(base: Data, over: Data) -> Data:
     """Return ``base`` with ``over`` laid on top; a searched setting is replaced as a whole."""
     result = dict(base)
     for key, value in over.items():

@@ -15,17 +15,17 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .. import signals
 from ..config.space import Resources
-from ..errors import Argument, ConfigError, Problem, RequestError, UserError
+from ..errors import Argument, ConfigError, Problem, RequestError, UserError, first_line
 from .local_ray import TOKEN_FILE, local_ray
 
 Node = tuple[float, float]
 
 
-def at_once(resources: Resources, nodes: Sequence[Node]) -> int:
+def max_concurrent_runs(resources: Resources, nodes: Sequence[Node]) -> int:
     """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
 
     Args:
-        resources: Those of one run, ``settled``.
+        resources: Those of one run, ``resolve_gpus``.
         nodes: CPUs and GPUs of each.
 
     Raises:
@@ -62,7 +62,7 @@ _MODE = "RAY_AUTH_MODE"
 
 
 @contextmanager
-def connected(
+def connect(
     address: str | None, folder: Path, say: Callable[[str], None] = lambda line: None
 ) -> Iterator[None]:
     """Connect to Ray while the block runs; a connection that exists already is used and kept.
@@ -92,7 +92,7 @@ def connected(
             with local_ray(say):
                 yield
             return
-        with signals.kept():
+        with signals.preserve_handlers():
             _join(address, say)
         try:
             check_nodes(folder)
@@ -101,7 +101,7 @@ def connected(
             ray.shutdown()
 
 
-def settled(resources: Resources, device: str) -> Resources:
+def resolve_gpus(resources: Resources, device: str) -> Resources:
     """Return the resources of one run with its GPUs decided: one where any node has one.
 
     Args:
@@ -109,20 +109,22 @@ def settled(resources: Resources, device: str) -> Resources:
         device: ``training.device`` of the runs.
     """
     has_gpu = any(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"])
-    return resources.settled(device, has_gpu)
+    return resources.with_gpus(device, has_gpu)
 
 
 def capacity(resources: Resources) -> int:
     """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
 
     Args:
-        resources: Those of one run, ``settled``.
+        resources: Those of one run, ``resolve_gpus``.
 
     Raises:
         ConfigError: One run needs more than any node has: Ray would wait for ever.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return at_once(resources, [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes])
+    return max_concurrent_runs(
+        resources, [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes]
+    )
 
 
 def check_nodes(folder: Path) -> None:
@@ -172,9 +174,8 @@ def _join(address: str, say: Callable[[str], None]) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:
-        first = str(error).strip().partition("\n")[0]
         where = "on this machine; give its host:port" if address == "auto" else f"at {address}"
-        raise UserError(f"cannot join a Ray cluster {where} ({first})") from None
+        raise UserError(f"cannot join a Ray cluster {where} ({first_line(error)})") from None
 
 
 def _knock(address: str) -> None:

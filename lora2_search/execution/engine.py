@@ -19,7 +19,7 @@ from ..store import Status, variables
 from ..training import Observer, State
 from .cluster import capacity
 from .interruption import Interruption
-from .run_queue import RunQueue, Source, Terms
+from .run_queue import RunLimits, RunQueue, RunSource
 from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .trainable import TrialTrainable
 
@@ -68,7 +68,7 @@ class RunList:
 
 
 def execute(
-    source: Source,
+    source: RunSource,
     folder: Path,
     resources: Resources,
     *,
@@ -82,7 +82,7 @@ def execute(
     Args:
         source: Hands out runs and keeps what became of them.
         folder: Where Tune may put its own files; on a cluster every node must see it.
-        resources: What one run takes, ``settled``.
+        resources: What one run takes, ``resolve_gpus``.
         observers: Told in this process, in order.
         scheduler: Stops weak runs early; ``None`` stops none.
         interruption: Ends the execution early; by default only a signal does.
@@ -99,7 +99,7 @@ def execute(
     if interruption.requested:
         return True
     limit = resources.interval_minutes
-    terms = Terms(
+    terms = RunLimits(
         threads=max(1, int(resources.cpus_per_trial)),
         gpu=bool(resources.gpus_per_trial),
         interval_seconds=limit and limit * 60,
@@ -108,7 +108,7 @@ def execute(
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
-            with signals.kept():
+            with signals.preserve_handlers():
                 _tune(trainable, ledger, resources, scheduler, interruption, scratch)
         except Leaving as leaving:
             if leaving.error is not None:

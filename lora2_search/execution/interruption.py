@@ -39,7 +39,7 @@ class Interruption:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the ending signals (`signals.EXIT_CODES`) as a request while the block runs."""
-        with signals.taken(self._request):
+        with signals.handle_signals(self._request):
             yield
 
     def _request(self, number: int, frame: FrameType | None) -> None:

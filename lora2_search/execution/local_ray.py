@@ -16,7 +16,7 @@ import ray
 from ray._private import ray_constants
 
 from .. import signals
-from ..errors import UserError
+from ..errors import UserError, first_line
 from .reaper import Reaper
 
 TOKEN_FILE = Path("~/.ray/auth_token")
@@ -31,6 +31,9 @@ _HIDE_ON_ZERO = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
 
 # The address of a Unix socket has 107 bytes; Ray needs 64 of them, our own folder 17.
 _LONGEST = 107 - 64 - 17
+
+
+_REAPER_SECONDS = 5.0
 
 
 @contextmanager
@@ -62,7 +65,7 @@ def local_ray(say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     finally:
         _stop()
         shutil.rmtree(folder, ignore_errors=True)
-        reaper.leave()
+        reaper.leave(signals.patience(_REAPER_SECONDS))
 
 
 def _start(folder: str) -> None:
@@ -72,7 +75,7 @@ def _start(folder: str) -> None:
     # What Ray does on Windows and macOS; an address given to it would be resolved to the network's.
     many, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     try:
-        with signals.kept(), signals.blocked():
+        with signals.preserve_handlers(), signals.blocked():
             ray.init(
                 address="local",
                 include_dashboard=False,
@@ -83,10 +86,9 @@ def _start(folder: str) -> None:
             )
     except Exception as error:
         _end_half_started(folder)
-        first = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"Ray does not start on this machine ({first}); if the machine is just busy, try "
-            f"again; Ray's own logs are in {folder}/session_latest/logs"
+            f"Ray does not start on this machine ({first_line(error)}); if the machine is just "
+            f"busy, try again; Ray's own logs are in {folder}/session_latest/logs"
         ) from None
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = many

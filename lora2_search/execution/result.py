@@ -4,48 +4,84 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Final, TypedDict
 
 from ..store import Point, RunRecord
 from ..training import Report
 
-SCORE = "score"
+SCORE: Final = "score"
 
 
-STANDARD_ERROR = "standard_error"
+STANDARD_ERROR: Final = "standard_error"
 
 
-INTERVAL = "training_iteration"
+INTERVAL: Final = "training_iteration"
 
 
-COMPLETED = "completed"
+COMPLETED: Final = "completed"
 
 
-FAILED = "failed"
+FAILED: Final = "failed"
 
 
-REPORT = "report"
+REPORT: Final = "report"
 
 
-def of_report(report: Report) -> dict[str, Any]:
+class Result(TypedDict, total=False):
+    """A result, to which Tune adds keys of its own; of a trial without a step it has only those.
+
+    Attributes:
+        score: What Tune compares; NaN of a run that failed.
+        standard_error: Of the score; NaN where it is not known.
+        training_iteration: Evaluation intervals done.
+        completed: Whether the run came to its end.
+        failed: Why it failed, empty when it did not.
+        report: The report as JSON, empty for a failure.
+        done: Whether the trial is over for Tune.
+    """
+
+    score: float
+    standard_error: float
+    training_iteration: int
+    completed: bool
+    failed: str
+    report: str
+    done: bool
+
+
+def of_report(report: Report) -> Result:
     """Return the result of an evaluation interval; the run is complete when the report is.
 
     Its score, which Tune compares, is the report's, and so is its standard error.
     """
     # One string: Tune flattens and copies nested values, and keeps them in its own state.
     text = json.dumps({**asdict(report), "points": [point.model_dump() for point in report.points]})
-    told = _result(report.score, report.interval, completed=report.done, failed="", report=text)
-    return told | {STANDARD_ERROR: report.standard_error}
+    return Result(
+        score=report.score,
+        standard_error=report.standard_error,
+        training_iteration=report.interval,
+        completed=report.done,
+        failed="",
+        report=text,
+        done=report.done,
+    )
 
 
-def of_failure(reason: str, interval: int) -> dict[str, Any]:
+def of_failure(reason: str, interval: int) -> Result:
     """Return the result of a run that failed in its own process, which stays fit for the next."""
-    return _result(math.nan, interval, completed=False, failed=reason or "unknown", report="")
+    return Result(
+        score=math.nan,
+        standard_error=math.nan,
+        training_iteration=interval,
+        completed=False,
+        failed=reason or "unknown",
+        report="",
+        done=True,
+    )
 
 
-def report_of(result: Mapping[str, Any]) -> Report | None:
+def report_of(result: Result) -> Report | None:
     """Return the report in a result, ``None`` for a failure."""
     if not result[REPORT]:
         return None
@@ -73,17 +109,3 @@ def report_of_record(record: RunRecord, metric: str | None = None) -> Report:
         points=tuple(record.history),
         done=True,
     )
-
-
-def _result(
-    score: float, interval: int, *, completed: bool, failed: str, report: str
-) -> dict[str, Any]:
-    return {
-        SCORE: score,
-        STANDARD_ERROR: math.nan,
-        INTERVAL: interval,
-        COMPLETED: completed,
-        FAILED: failed,
-        REPORT: report,
-        "done": completed or bool(failed),
-    }

@@ -9,10 +9,9 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..config import RunInfo
-from ..config.space import is_reference
 from ..errors import UserError, says_disk_full
 from ..store import (
     CHECKPOINT_FOLDER,
@@ -24,11 +23,11 @@ from ..store import (
     set_aside,
 )
 from ..training import Observer, State
-from .result import COMPLETED, FAILED, INTERVAL, SCORE, report_of, report_of_record
+from .result import COMPLETED, FAILED, INTERVAL, SCORE, Result, report_of, report_of_record
 from .trainable import Task
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """Where runs come from, and who keeps what became of them.
 
     Attributes:
@@ -51,7 +50,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Terms:
+class RunLimits:
     """What holds for every run of an execution; see `Task`."""
 
     threads: int
@@ -78,9 +77,9 @@ class RunQueue:
 
     def __init__(
         self,
-        source: Source,
+        source: RunSource,
         observers: Sequence[Observer],
-        terms: Terms,
+        terms: RunLimits,
         stopped: Callable[[int], str],
     ) -> None:
         self._source = source
@@ -113,7 +112,7 @@ class RunQueue:
         for observer in self._observers:
             observer.started(self._live[trial_id].run)
 
-    def reported(self, trial_id: str, result: Mapping[str, Any]) -> None:
+    def reported(self, trial_id: str, result: Result) -> None:
         """A result came; a failure is told when the run ends.
 
         Raises:
@@ -135,7 +134,7 @@ class RunQueue:
         """The process of the run died; another one goes on from its checkpoint."""
         self._live[trial_id].deaths.append(error)
 
-    def ended(self, trial_id: str, result: Mapping[str, Any] | None, error: bool) -> None:
+    def ended(self, trial_id: str, result: Result | None, error: bool) -> None:
         """A trial is over, in whatever way: ``result`` is its last one.
 
         =====================================  ========
@@ -158,9 +157,7 @@ class RunQueue:
         # Last: what could not be written is not over.
         del self._live[trial_id]
 
-    def _verdict(
-        self, entry: _Entry, result: Mapping[str, Any] | None, error: bool
-    ) -> tuple[State, str]:
+    def _verdict(self, entry: _Entry, result: Result | None, error: bool) -> tuple[State, str]:
         if error:
             deaths = entry.deaths or ["killed, or out of memory"]
             return (
@@ -237,7 +234,7 @@ class RunQueue:
             interval_seconds=self._terms.interval_seconds,
             cwd=os.getcwd(),
             past=[[i, score] for i, score in sorted(self._source.past(run).items())],
-            judged=not is_reference(run),
+            judged=not run.is_reference,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from .result import FAILED, INTERVAL, SCORE, STANDARD_ERROR
+from .result import FAILED, INTERVAL, SCORE, STANDARD_ERROR, Result
 
 
 def rungs(last: int, grace: int, reduction_factor: int) -> list[int]:
@@ -20,7 +20,7 @@ def rungs(last: int, grace: int, reduction_factor: int) -> list[int]:
     return found
 
 
-def goes_on(
+def promoted(
     score: float,
     standard_error: float,
     others: Collection[float],
@@ -40,12 +40,6 @@ def goes_on(
     bar = every[math.ceil(len(every) / reduction_factor) - 1]
     noise = 0.0 if math.isnan(standard_error) else standard_error
     return score >= bar - noise or score in went_on
-
-
-PAST = "past"
-
-
-JUDGED = "judged"
 
 
 class ResumableASHA(FIFOScheduler):
@@ -82,20 +76,20 @@ class ResumableASHA(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Take a trial in, with the scores it had before a resume."""
-        for interval, score in sorted(trial.config[PAST]):
+        for interval, score in sorted(trial.config["past"]):
             self._judge(trial.trial_id, interval, score)
 
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: Result) -> str:
         """Return whether a trial goes on."""
-        if not trial.config[JUDGED]:
+        if not trial.config["judged"]:
             return TrialScheduler.CONTINUE
         error = result.get(STANDARD_ERROR, math.nan)
         on = self._judge(trial.trial_id, result[INTERVAL], result[SCORE], error)
         return TrialScheduler.CONTINUE if on else TrialScheduler.STOP
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: Result) -> None:
         """Take the last score of a trial, unless it failed."""
-        if SCORE in result and not result[FAILED] and trial.config[JUDGED]:
+        if SCORE in result and not result[FAILED] and trial.config["judged"]:
             self._judge(trial.trial_id, result[INTERVAL], result[SCORE])
 
     def debug_string(self) -> str:
@@ -113,7 +107,7 @@ class ResumableASHA(FIFOScheduler):
         if trial in others:
             on = True  # it was judged there, and here it is
         else:
-            on = goes_on(score, standard_error, others.values(), self._factor, went_on)
+            on = promoted(score, standard_error, others.values(), self._factor, went_on)
             others[trial] = score
         if on:
             went_on.add(others[trial])

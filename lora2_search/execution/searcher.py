@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from .interruption import Interruption
-from .result import SCORE
+from .result import SCORE, Result
 from .run_queue import RunQueue
+from .trainable import Task
 
 
 class Leaving(BaseException):
@@ -43,13 +44,13 @@ class TruthfulSearcher(Searcher):
         self._ledger = ledger
 
     # Tune passes these arguments partly by position, partly by name: the names are Ray's.
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Task | str:
         """Return the task of the next run, or ``FINISHED``."""
         task = self._ledger.next(trial_id)
-        return Searcher.FINISHED if task is None else task.plain()
+        return Searcher.FINISHED if task is None else task
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """A trial is over."""
         with _leaving_on_error():
@@ -58,7 +59,7 @@ class TruthfulSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study is the state."""
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> Mapping[str, object]:
         """Return nothing: the study is the state."""
         return {}
 
@@ -84,7 +85,7 @@ class Listener(Callback):
         iteration: int,
         trials: list[Trial],
         trial: Trial,
-        result: dict[str, Any],
+        result: Result,
         **info: Any,
     ) -> None:
         """An evaluation ended."""
@@ -108,7 +109,7 @@ class InterruptionStopper(Stopper):
     def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: Result) -> bool:
         """Return whether this trial should be stopped."""
         return self._interruption.overdue
 

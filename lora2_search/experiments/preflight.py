@@ -1,4 +1,4 @@
-"""Check that the model and the sentences of a run are there, before anything is written."""
+"""Check a run's model and data before anything is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import TARGETS, ModelConfig, RunConfig, with_settings
 from ..config.space import unmeasured
-from ..errors import ConfigError, Problem, UserError
+from ..errors import ConfigError, Problem, UserError, first_line
 from ..training import (
     CONFIG_FILE,
     TASK_ASSETS,
@@ -18,11 +18,10 @@ from ..training import (
     check_schedule,
     files_problems,
     head_remark,
-    layers,
     length_problem,
     model_location,
     padding_remark,
-    read_model_config,
+    read_architecture,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def check_inputs(
     say: Callable[[str], None] = lambda line: None,
     judged_by: Mapping[str, str | None] | None = None,
     variants: Sequence[tuple[str, RunConfig]] = (),
+    judged_on: Sequence[str] = ("validation",),
 ) -> list[str]:
     """Check model and data of a run; what is packaged is fetched.
 
@@ -45,16 +45,18 @@ def check_inputs(
         judged_by: What a study maximises or a suite compares, by the key that names it; None is
             the task's own metric. Which metrics fit a file's labels is known once it is read.
         variants: Runs on the same sentences whose models and budget schedules are checked too,
-            each with the key that its mistakes are told under (``arms.deep``).
+            each with the key under which its problems are reported (``arms.deep``).
+        judged_on: The splits on which that metric is needed.
 
     Returns:
         What is learnt from which labels, and what is cut: to be said when the run begins.
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
-            does not fit them, a model whose files are damaged or do not fit its ``config.json``,
-            its tokenizer or the sentences, more layers than it has, target modules that it has
-            not, and a budget schedule that does not fit the steps; all of them.
+            does not fit them or is undefined on a split that it judges, a model whose files are
+            damaged or do not fit its ``config.json``, its tokenizer or the sentences, more layers
+            than it has, target modules that it lacks, and a budget schedule that does not fit
+            the steps; all are reported together.
         UserError: The hub or the package index cannot be reached, or a launcher started several
             processes for one run.
     """
@@ -64,7 +66,7 @@ def check_inputs(
         asset(TASK_ASSETS[config.task], say)
     data = None
     try:
-        data = _check_data(config, say, judged_by or {})
+        data = _check_data(config, say, judged_by or {}, judged_on)
     except ConfigError as error:
         problems += error.problems
     try:
@@ -84,7 +86,7 @@ def check_inputs(
 def _new_problems(
     variant: RunConfig, config: RunConfig, data: Data | None, say: Callable[[str], None]
 ) -> Iterator[Problem]:
-    """Yield what only the variant has wrong: what it shares with the run was told there."""
+    """Yield the problems of the variant alone: those of the run are reported there."""
     checks: list[Callable[[], None]] = []
     if _model_settings(variant) != _model_settings(config):
         checks.append(lambda: _check_model(variant, data, say))
@@ -103,14 +105,17 @@ def _model_settings(config: RunConfig) -> tuple[Any, ...]:
 
 
 def _named_modules(config: RunConfig) -> dict[str, Any]:
-    """Return what the adapter's settings say about the model's modules, where they say anything."""
+    """Return those of the adapter's settings about the model's modules that are set."""
     names = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
     told = {name: getattr(config.adapter, name) for name in names}
     return {name: value for name, value in told.items() if value is not None}
 
 
 def _check_data(
-    config: RunConfig, say: Callable[[str], None], judged_by: Mapping[str, str | None]
+    config: RunConfig,
+    say: Callable[[str], None],
+    judged_by: Mapping[str, str | None],
+    judged_on: Sequence[str],
 ) -> Data:
     from ..training import load_data
 
@@ -122,32 +127,47 @@ def _check_data(
     found = {key: unmeasured(metric, told) for key, metric in judged_by.items()}
     labels = "numbers" if data.kind == "regression" else "classes"
     wrong = [
-        Problem(key, f"{problem}; its labels are taken for {labels}, data.kind says otherwise")
+        Problem(key, f"{problem}; its labels are read as {labels}; data.kind can change that")
         for key, problem in found.items()
         if problem is not None
     ]
+    wrong = wrong or [*_undefined(data, config, judged_by, judged_on)]
     if wrong:
         raise ConfigError(wrong)
     return data
 
 
+def _undefined(
+    data: Data, config: RunConfig, judged_by: Mapping[str, str | None], judged_on: Sequence[str]
+) -> Iterator[Problem]:
+    """Yield a problem for each deciding metric that is undefined on a split; equal splits once."""
+    from ..training import undefined_problem
+
+    splits = {id(data.splits[split]): split for split in reversed(judged_on)}
+    judged: list[tuple[str | None, str | None]] = [*judged_by.items()] or [(None, None)]
+    for key, metric in judged:
+        for split in reversed(splits.values()):
+            if problem := undefined_problem(data, config, split, key, metric):
+                yield problem
+
+
 def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:
     path = check_model(config.model, say)
-    told = read_model_config(path)
-    problems = [*_wrong_targets(config, told.get("model_type"))]
-    wanted, have = config.model.layers, layers(told)
+    architecture = read_architecture(path)
+    problems = [*_wrong_targets(config, architecture.model_type)]
+    wanted, have = config.model.layers, architecture.layers
     if wanted is not None and have is not None and wanted > have:
         message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {wanted}"
         problems.append(Problem("model.layers", message))
     if not problems:
         problems += _unmatched_targets(config)
-        problems += files_problems(config, told, path.parent)
+        problems += files_problems(config, architecture, path.parent)
     if not problems and data is not None:
-        too_long = length_problem(config, told, path.parent, data)
+        too_long = length_problem(config, architecture, path.parent, data)
         problems += [too_long] if too_long else []
     if problems:
         raise ConfigError(problems)
-    if data is not None and (remark := head_remark(config, told, path.parent, data)):
+    if data is not None and (remark := head_remark(config, architecture, path.parent, data)):
         say(remark)
     if remark := padding_remark(config.model):
         say(remark)
@@ -165,13 +185,13 @@ def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Proble
 
 
 def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
-    """Yield that no module of the model has a named target's name; the defaults always match."""
+    """Yield a problem for target names that no module has; the defaults always match."""
     named = _named_modules(config)
     if not named or config.method in ("full", "head-only"):
         return
     if config.model.trust_remote_code:  # its code runs where it trains, not for a check
         return
-    # Only here is torch needed: the model is laid out without weights, as PEFT will see it.
+    # Only this check needs torch: the model is laid out without weights, as PEFT will see it.
     from ..training import adapter_sizes
 
     try:
@@ -194,7 +214,7 @@ def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: No
     if not location.is_dir():
         return _ask_hub(model)
     if not (location / CONFIG_FILE).is_file():
-        message = f"{location} holds no {CONFIG_FILE}: it is no folder with a transformers model"
+        message = f"{location} holds no {CONFIG_FILE}: not a transformers model folder"
         raise ConfigError([Problem("model.name_or_path", message)])
     return location / CONFIG_FILE
 
@@ -206,9 +226,8 @@ def _ask_hub(model: ModelConfig) -> Path:
     try:
         return Path(hf_hub_download(model.name_or_path, CONFIG_FILE, revision=model.revision))
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        first = str(error).strip().partition("\n")[0]
         message = (
-            f"cannot get {model.name_or_path} from the hub: {first}; offline, set it to a local "
-            "folder or to the packaged minilm"
+            f"cannot get {model.name_or_path} from the hub: {first_line(error)}; offline, set it "
+            "to a local folder or to the packaged minilm"
         )
         raise ConfigError([Problem("model.name_or_path", message)]) from None

@@ -1,4 +1,4 @@
-"""What a use case is asked for, and what that means: a new study or suite, or one to go on with."""
+"""What a use case is asked for, and what it means: a new study or suite, or one to resume."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Plan = TypeVar("Plan", Space, Suite, RunInfo)
 Shelved = TypeVar("Shelved", Space, Suite)
 
 
-def unsaid(line: str) -> None:
+def say_nothing(line: str) -> None:
     """Say nothing."""
 
 
@@ -42,7 +42,7 @@ class Request(Generic[What]):
             ``resume``.
         overrides: ``key=value`` assignments over the file.
         name: The name; by default one that is free.
-        resume: The name of one to go on with.
+        resume: The name of one to resume.
     """
 
     what: str | Path | What | Source | None = None
@@ -71,7 +71,7 @@ class RunOptions:
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
         reuse: Take over runs that other suites and studies of the storage have completed.
-        observers: Told what happens, in this process.
+        observers: Notified of what happens, in this process.
         say: Takes a line for people.
     """
 
@@ -80,28 +80,28 @@ class RunOptions:
     tracking_uri: str | None = None
     reuse: bool = True
     observers: Sequence[Observer] = ()
-    say: Callable[[str], None] = unsaid
+    say: Callable[[str], None] = say_nothing
 
 
 @dataclass(frozen=True)
-class Taken:
+class NameTaken:
     """A name that is in use, so that another one was chosen.
 
     Attributes:
         name: The name.
-        file: What the one of that name was begun from.
-        progress: How far it has come; ``None`` where its file is broken.
+        file: What the holder of the name was started from.
+        progress: Its progress; ``None`` where its file is broken.
     """
 
     name: str
     file: str
     progress: Progress | None
 
-    def told(self, again: str) -> str:
-        """Return a sentence about it; ``again`` says how to go on with it."""
+    def message(self, again: str) -> str:
+        """Return a sentence about it; ``again`` says how to resume it."""
         if self.progress is None:
             return f"{self.name} exists, but its {self.file} is broken"
-        remedies = {"running": "; it is running", "stopped": f"; go on with it by{again}"}
+        remedies = {"running": "; it is running", "stopped": f"; resume it with{again}"}
         return f"{self.name} exists ({self.progress}{remedies.get(self.progress.state, '')})"
 
 
@@ -112,34 +112,34 @@ class Resolved(Generic[Plan]):
     Attributes:
         plan: What is run; it was checked.
         source: Where its settings stand; without places when they came from Python.
-        goes_on: Whether it exists and goes on.
+        resumed: Whether it exists and is resumed.
         taken: What has the name that it would have had.
         archive: Where finished runs of a suite are taken from.
     """
 
     plan: Plan
     source: Source
-    goes_on: bool = False
-    taken: Taken | None = None
+    resumed: bool = False
+    taken: NameTaken | None = None
     archive: Path | None = None
 
-    def say_taken(
+    def say_name_taken(
         self, say: Callable[[str], None], again: Callable[[str], str] | None = None
     ) -> None:
         """Say whose name was in use, if one was.
 
         Args:
             say: Takes the line.
-            again: Returns what goes on with the one of a name; by default the Python argument.
+            again: Returns what resumes the holder of a name; by default the Python argument.
         """
         if self.taken is not None:
             name = self.taken.name
             how = f" resume={name!r}" if again is None else f": {again(name)}"
-            say(f"{self.taken.told(how)}; this one is {self.plan.name}")
+            say(f"{self.taken.message(how)}; this one is {self.plan.name}")
 
     @contextmanager
-    def placing(self) -> Iterator[None]:
-        """Give the mistakes that are found in the block, after the reading, their places."""
+    def locating_errors(self) -> Iterator[None]:
+        """Give problems found in the block, after reading, their places in the file."""
         try:
             yield
         except ConfigError as error:
@@ -150,7 +150,7 @@ class Resolved(Generic[Plan]):
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Shelved]):
+class StoredKind(Generic[Shelved]):
     """Where spaces, or suites, are kept and how they are read; ``missing`` says what to name."""
 
     shelf: Shelf
@@ -162,7 +162,7 @@ class Kind(Generic[Shelved]):
 
 
 def resolve(
-    kind: Kind[Shelved], request: Request[Shelved], storage: Path | None
+    kind: StoredKind[Shelved], request: Request[Shelved], storage: Path | None
 ) -> Resolved[Shelved]:
     """Return what a request means, checked, under a name that is free unless it was asked for.
 
@@ -174,7 +174,7 @@ def resolve(
     if request.resume is not None:
         refuse_both(kind.shelf.what, request.resume, given, request.name)
         stored = kind.read(str(kind.shelf.stored(request.resume, storage)), request.overrides)
-        return Resolved(kind.check(stored), stored, goes_on=True)
+        return Resolved(kind.check(stored), stored, resumed=True)
     if given is None:
         raise RequestError(*kind.missing)
     if not isinstance(given, str | Path | Source):
@@ -186,7 +186,7 @@ def resolve(
     else:
         source = kind.read(str(given), request.assigned)
     source.check_size()
-    source = located(source)
+    source = with_location(source)
     plan = kind.check(source)
     if request.assigns("name"):
         return Resolved(plan, source)
@@ -205,17 +205,17 @@ def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
     """
     if file is not None or name is not None:
         raise RequestError(
-            f"a {kind} goes on with its own settings and name: say ",
+            f"a {kind} resumes with its own settings and name: use ",
             Argument("resume", resume),
             f" without {'a file' if file is not None else name}",
         )
 
 
-def located(source: Source) -> Source:
+def with_location(source: Source) -> Source:
     """Return a run, space or suite whose paths no longer depend on the working folder.
 
-    Those of sentences and of models that are there (else it is a name on the hub), wherever they
-    are written: as settings, in an arm, a task, a level, a grid or a list of choices.
+    Paths of data, and of models that exist (any other name is on the hub), wherever they are
+    written: as settings, in an arm, a task, a level, a grid or a list of choices.
     """
     return replace(source, data=_located(source.data, ""))
 
@@ -242,9 +242,9 @@ def _free_name(shelf: Shelf, name: str, storage: Path | None) -> str:
     return free
 
 
-def _taken(kind: Kind[Shelved], name: str, storage: Path | None) -> Taken:
+def _taken(kind: StoredKind[Shelved], name: str, storage: Path | None) -> NameTaken:
     try:
         progress = kind.progress(kind.shelf.folder(name, storage))
     except ConfigError:
-        return Taken(name, kind.shelf.file, None)
-    return Taken(name, kind.shelf.file, progress)
+        return NameTaken(name, kind.shelf.file, None)
+    return NameTaken(name, kind.shelf.file, progress)

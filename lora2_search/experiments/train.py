@@ -16,15 +16,14 @@ from ..store import (
     Damaged,
     RunRecord,
     home,
-    owned,
+    lock_folder,
     read_record,
     readable_record,
 )
-from ..tracking import ParentInfo, Tracked, ended_as_failed
-from ..tracking import resolve as resolve_uri
-from ..training import Beginning, Observer, check_kept
+from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
+from ..training import Beginning, Observer, check_inputs_unchanged
 from .preflight import check_inputs
-from .request import Request, Resolved, RunOptions, located, refuse_both
+from .request import Request, Resolved, RunOptions, refuse_both, with_location
 
 if TYPE_CHECKING:
     from ..training import Report
@@ -35,7 +34,7 @@ RUNS_FOLDER = "runs"
 def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
     """Return the run that ``train`` makes.
 
-    Without a name it is called by task, method and fingerprint: the same settings go on with the
+    Without a name it is named after task, method and fingerprint: the same settings resume the
     same run.
 
     Raises:
@@ -48,7 +47,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
             "run", resume, config, name or ("other settings" if request.overrides else None)
         )
         stored = _stored_run(resume)
-        return Resolved(_run(validate(stored, RunConfig), resume), stored, goes_on=True)
+        return Resolved(_run(validate(stored, RunConfig), resume), stored, resumed=True)
     if config is None:
         settings_of = ("name a file of settings (", Argument("config"), ")")
         raise RequestError(*settings_of, ", or a run to ", Argument("resume"))
@@ -57,7 +56,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
     source = config if isinstance(config, Source) else read_yaml(Path(config).expanduser())
     source = with_overrides(source, request.overrides)
     source.check_size()
-    source = located(source)
+    source = with_location(source)
     settings = validate(source, RunConfig)
     if name is not None and (run_folder(name) / RECORD_FILE).exists():
         raise NameInUse("run", name, run_folder(name))
@@ -66,7 +65,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
 
 
 def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
-    """Make a run that was resolved, or go on with it, and track it in MLflow.
+    """Train a resolved run, or resume it, tracked in MLflow.
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.
@@ -82,14 +81,14 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
         description=f"`lora2-search train`: {run.config.task}, {run.config.method}",
     )
     tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
-    with resolved.placing():
+    with resolved.locating_errors():
         told = check_inputs(run.config, say)
-        check_kept([run.folder])
+        check_inputs_unchanged([run.folder])
         check_loading(run.config)
-    if resolved.goes_on and (line := _lost_checkpoint(run)):
+    if resolved.resumed and (line := _lost_checkpoint(run)):
         say(line)
     run.folder.mkdir(parents=True, exist_ok=True)
-    with owned(run.folder), ended_as_failed(tracked):
+    with lock_folder(run.folder), failed_on_error(tracked):
         record = _trained(run, [tracked, Beginning(told, say), *options.observers])
         tracked.close("COMPLETE", winner=run)
     return record
@@ -99,14 +98,16 @@ def run_folder(name: str) -> Path:
     """Return where the single run of that name is, or would be.
 
     Raises:
-        UserError: It is no name but a path.
+        UserError: It is a path, not a name.
     """
     if not re.fullmatch(NAME_PATTERN, name):
-        raise UserError(f"a name is letters, digits, dots and dashes, no path, but got {name!r}")
+        raise UserError(
+            f"a name may hold letters, digits, dots and dashes and is not a path, but got {name!r}"
+        )
     return home() / RUNS_FOLDER / name
 
 
-def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
+def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     """Return a trial of a study as a run, by default the best; ``None`` where none is complete.
 
     Raises:
@@ -150,7 +151,7 @@ def _stored_run(name: str) -> Source:
 
 
 def _lost_checkpoint(run: RunInfo) -> str | None:
-    """Say that a run which was measured before begins anew; ``None`` where it goes on."""
+    """Say that a run with a history starts over; ``None`` where it resumes."""
     from ..training import has_checkpoint
 
     record = read_record(run.folder)
@@ -158,7 +159,7 @@ def _lost_checkpoint(run: RunInfo) -> str | None:
         return None
     if has_checkpoint(run.folder):
         return None
-    return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run begins anew"
+    return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run starts over"
 
 
 def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:

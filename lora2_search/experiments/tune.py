@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config.space import SPACE_FILE, Space, space_source, validate_space
+from ..config.space import Space, space_source, validate_space
 from ..errors import Argument
 from ..search import STUDIES, Study, run_study, study_folder
-from ..store import damaged_records
-from ..tracking import ParentInfo, Tracked, ended_as_failed
-from ..tracking import resolve as resolve_uri
+from ..store import SPACE_FILE, damaged_records
+from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs
 from .progress import study_progress
-from .request import Kind, Request, Resolved, RunOptions, resolve
-from .train import trial_run
+from .request import Request, Resolved, RunOptions, StoredKind, resolve
+from .train import run_of_trial
 
-_SPACES = Kind(
+_SPACES = StoredKind(
     STUDIES,
     space_source,
     validate_space,
@@ -40,7 +39,7 @@ def resolve_space(request: Request[Space], storage: Path | None = None) -> Resol
 
 
 def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
-    """Search a space that was resolved, or go on with its study.
+    """Run the search of a resolved space, or resume its study.
 
     The study is tracked in MLflow, and its page is written when it ends.
 
@@ -58,14 +57,14 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
         description=f"`lora2-search tune`: {plan.task}, {plan.method}",
     )
     tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
-    with resolved.placing(), ended_as_failed(tracked):
-        for damage in damaged_records(folder) if resolved.goes_on else ():
+    with resolved.locating_errors(), failed_on_error(tracked):
+        for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study goes on without it")
         judged_by = {"objective.metric": plan.objective.metric}
         told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
         study = run_study(
             plan,
-            resume=resolved.goes_on,
+            resume=resolved.resumed,
             storage=options.storage,
             address=options.address,
             observers=[tracked, Beginning(told, say), *options.observers],
@@ -83,7 +82,7 @@ def _finish(study: Study, tracked: Tracked) -> None:
         tracked.close("STOPPED", reason="interrupted", artifacts=[space])
         return
     page = write_study_page(study.folder)
-    winner = trial_run(study)
+    winner = run_of_trial(study)
     tracked.close(
         "COMPLETE" if winner else "FAIL",
         reason="" if winner else "no trial was completed",

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import Argument, RequestError
-from ..store import home, owned
-from ..tracking import ParentInfo, Tracked
-from ..tracking import resolve as resolve_uri
+from ..store import home, lock_folder
+from ..tracking import ParentInfo, Tracked, resolve_uri
 from ..training import commit, versions
 from ..verification import Plan, Verification, verify
 from .catalog import FOLDERS
@@ -25,7 +24,7 @@ def verification_folder(plan: Plan, out: Path | None = None) -> Path:
 def verify_plan(
     plan: Plan, options: RunOptions, workers: int = 2, out: Path | None = None
 ) -> Verification:
-    """Measure what is asked for, or what its folder lacks of it.
+    """Measure what is asked for, or what its folder still lacks.
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.
@@ -39,11 +38,11 @@ def verify_plan(
         verification_folder(plan, out),
         options.say,
     )
-    for line in check_inputs(plan.run_config("pruned", plan.seeds[0]), say):
+    for line in check_inputs(plan.run_config("pruned", plan.seeds[0]), say, judged_on=("test",)):
         say(line)
     say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder), _tracked(Tracked(folder, _parent(plan), uri, say)) as tracked:
+    with lock_folder(folder), _tracked(Tracked(folder, _parent(plan), uri, say)) as tracked:
         found = verify(plan, folder, workers=workers, say=say)
         tracked.measured(found.numbers())
         tracked.close("COMPLETE", artifacts=[found.table, found.page])

@@ -1,7 +1,7 @@
 from .archive.archive import RECORDS_FILE as RECORDS_FILE
 from .archive.archive import check_archive as check_archive
 from .archive.archive import is_archive as is_archive
-from .archive.archive import unpacked as unpacked
+from .archive.archive import unpack_archive as unpack_archive
 from .archive.archive import write_archive as write_archive
 from .archive.archive import write_archived_report as write_archived_report
 from .archive.state import read_state as read_state
@@ -14,7 +14,6 @@ from .pages.document import figure as figure
 from .pages.document import html_table as html_table
 from .pages.study import write_study_page as write_study_page
 from .pages.study_files import write_study_kit as write_study_kit
-from .pages.suite import PAGE_FILE as PAGE_FILE
 from .pages.suite_files import report_files as report_files
 from .pages.suite_files import write_suite_report as write_suite_report
 from .tables.examples import rank_rows as rank_rows

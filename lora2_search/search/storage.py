@@ -9,7 +9,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..store import Damaged, reading_database, sqlite_url
+from ..store import (
+    PATIENCE_SECONDS,
+    STUDY_FILE,
+    TRIALS_FOLDER,
+    Damaged,
+    open_database,
+    reading_database,
+    stored_study,
+)
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -17,20 +25,11 @@ if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
-STUDY_FILE = "study.db"
-
-
-TRIALS_FOLDER = "trials"
-
-
 _REMEDY = "restore it from a copy; the records of its trials are intact and stay"
 
 
-_PATIENCE_SECONDS = 60
-
-
 @contextmanager
-def opened(
+def open_study(
     folder: Path, name: str, *, shared: bool = False
 ) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
     """Open the Optuna study of a folder to run it, made if absent; larger values are better.
@@ -49,7 +48,7 @@ def opened(
     path = folder / STUDY_FILE
     with reading_database(path, _REMEDY):
         _set_journal(path, "DELETE" if shared else "WAL")
-    with _connected(path) as storage:
+    with open_database(path) as storage:
         if not shared:
             _spare_syncs(storage)
         study = optuna.create_study(
@@ -64,23 +63,17 @@ def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
     Raises:
         Damaged: The database cannot be read, or trials have left folders that it knows nothing of.
     """
-    import optuna
-
     path = folder / STUDY_FILE
     begun = any((folder / TRIALS_FOLDER).glob("*/"))
     if not path.exists():
         if begun:
             raise Damaged(path, f"it is missing, but {TRIALS_FOLDER}/ holds trials", _REMEDY)
         return []
-    with reading_database(path, _REMEDY), _connected(path) as storage:
-        try:
-            study = optuna.load_study(study_name=name, storage=storage)
-        except KeyError:
-            if begun:
-                why = f"it holds no study {name}, but {TRIALS_FOLDER}/ holds trials"
-                raise Damaged(path, why, _REMEDY) from None
-            return []
-        return study.get_trials(deepcopy=False)
+    with stored_study(path, name, _REMEDY) as study:
+        if study is None and begun:
+            why = f"it holds no study {name}, but {TRIALS_FOLDER}/ holds trials"
+            raise Damaged(path, why, _REMEDY)
+        return [] if study is None else study.get_trials(deepcopy=False)
 
 
 def make_sampler(name: str, seed: int, startup_trials: int, conditional: bool) -> BaseSampler:
@@ -100,23 +93,8 @@ def make_sampler(name: str, seed: int, startup_trials: int, conditional: bool) -
         )
 
 
-@contextmanager
-def _connected(path: Path) -> Iterator[RDBStorage]:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = optuna.storages.RDBStorage(
-        sqlite_url(path), engine_kwargs={"connect_args": {"timeout": _PATIENCE_SECONDS}}
-    )
-    try:
-        yield storage
-    finally:
-        storage.remove_session()
-        storage.engine.dispose()
-
-
 def _set_journal(path: Path, mode: str) -> None:
-    with closing(sqlite3.connect(path, timeout=_PATIENCE_SECONDS)) as connection:
+    with closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as connection:
         connection.execute(f"PRAGMA journal_mode={mode}")
 
 

@@ -7,12 +7,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..config.space import (
     HEAD_ONLY,
-    SPACE_FILE,
     Space,
+    Value,
     grace_period,
     reference_records,
     reference_runs,
@@ -22,10 +22,10 @@ from ..config.space import (
 from ..config.space import notes as early_stopping_notes
 from ..errors import Argument, RequestError
 from ..execution import Interruption
-from ..store import RunRecord, Shelf
+from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
-from .storage import opened, stored_trials
+from .storage import open_study, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def run_study(
     trainable: type[TrialTrainable] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Study:
-    """Run a study, or go on with one.
+    """Run a study, or resume one.
 
     Args:
         space: What is searched, as `validate_space` returned it: nothing here checks it again.
@@ -132,8 +132,8 @@ def run_study(
             before, or its data or model are; another process runs the study; the cluster cannot be
             reached; or the first trials all fail for the same reason.
     """
-    from ..execution import TrialTrainable, execute, held
-    from ..training import check_kept
+    from ..execution import TrialTrainable, execute, run_session
+    from ..training import check_inputs_unchanged
 
     folder = study_folder(space.name, storage)
     if resume:
@@ -141,17 +141,21 @@ def run_study(
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
-        check_kept([*folder.glob("trials/*"), *folder.glob("reference/*")])
+        check_inputs_unchanged(
+            [*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")]
+        )
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         device = space.training.device
         terms = stack.enter_context(
-            held(folder, space.resources, device=device, resume=resume, address=address, say=say)
+            run_session(
+                folder, space.resources, device=device, resume=resume, address=address, say=say
+            )
         )
         space.write(folder)
-        database = stack.enter_context(opened(folder, space.name, shared=storage is not None))
+        database = stack.enter_context(open_study(folder, space.name, shared=storage is not None))
         source = _source(space, folder, *database, reference, interruption)
         interrupted = execute(
             source,
@@ -162,11 +166,11 @@ def run_study(
             interruption=interruption,
             trainable=trainable or TrialTrainable,
         )
-        if source.hopeless:
+        if source.common_failure:
             raise RequestError(
                 "the first trials all failed for the same reason, so the study was stopped: "
-                f"{source.hopeless}; if its settings are at fault, start another study with "
-                "different ones (a resume keeps them); if this machine is, fix it and go on by ",
+                f"{source.common_failure}; if its settings are at fault, start another study with "
+                "different ones (a resume keeps them); if this machine is, fix it and resume with ",
                 Argument("resume", space.name),
             )
         study = load_study(space.name, storage)
@@ -226,9 +230,9 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
     )
 
 
-def _row(trial: StudyTrial, space: Space) -> dict[str, Any]:
+def _row(trial: StudyTrial, space: Space) -> dict[str, Value]:
     record = trial.record
-    row: dict[str, Any] = {"number": trial.number, "state": trial.state, "score": trial.score}
+    row: dict[str, Value] = {"number": trial.number, "state": trial.state, "score": trial.score}
     row |= {name: trial.params.get(name) for name in space.search}
     for split in ("validation", "test"):
         row[split] = record.score(split, space.objective.metric) if record else None

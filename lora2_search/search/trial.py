@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..store import RECORD_FILE, Damaged, RunRecord, read_record, readable_record
+from ..analysis import highest, score_of
+from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record, readable_record
 from .ask_tell import reason_of, trial_key
-from .storage import TRIALS_FOLDER, stored_trials
+from .storage import stored_trials
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -62,8 +63,7 @@ def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:
 
 def best_trial(trials: Iterable[StudyTrial]) -> StudyTrial | None:
     """Return the complete trial with the highest score, the first of equals; ``None`` if none."""
-    complete = [trial for trial in trials if trial.score is not None]
-    return max(complete, key=lambda trial: trial.score or 0.0, default=None)
+    return highest(trials, lambda trial: trial.score)
 
 
 def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
@@ -71,7 +71,7 @@ def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
         number=trial.number,
         state=trial.state.name,
         params=trial.params,
-        score=trial.value if trial.state.name == "COMPLETE" else None,
+        score=score_of(trial),
         values=trial.intermediate_values,
         reason=reason_of(trial),
         folder=folder / TRIALS_FOLDER / trial_key(trial.number),

@@ -19,7 +19,6 @@ from .power import reach as reach
 from .power import seeds_for_margin as seeds_for_margin
 from .result import TestResult as TestResult
 from .sequential import SPENT as SPENT
-from .sequential import SequentialPlan as SequentialPlan
 from .sequential import nominal_levels as nominal_levels
 from .sequential import repeated_p as repeated_p
 from .significance import BOOTSTRAPS as BOOTSTRAPS

@@ -30,6 +30,10 @@ def scorer(metric: str, labels: Values, answers: Values, classes: int | None) ->
         labels: The right answers, ``[E]``.
         answers: The answers given, ``[S, E]``.
         classes: Number of classes of the task; told from labels and answers when ``None``.
+
+    Returns:
+        A function of the seed and the sentences. Where these leave the metric undefined it
+        gives 0.
     """
     if metric in CORRELATIONS:
         ranked = metric == "spearman"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -36,26 +35,6 @@ _FAR = 10.0
 
 
 _LEVELS = np.geomspace(1e-7, 1.0, 50)
-
-
-@dataclass(frozen=True)
-class SequentialPlan:
-    """When a suite is looked at.
-
-    Attributes:
-        first: Seeds at the first look.
-        every: Seeds between looks.
-        most: Seeds at which it ends, decided or not.
-    """
-
-    first: int = 4
-    every: int = 2
-    most: int = 20
-
-    @property
-    def looks(self) -> tuple[int, ...]:
-        """Seeds at each look: first, first + every, ... and most."""
-        return (*range(self.first, self.most, self.every), self.most)
 
 
 def repeated_p(

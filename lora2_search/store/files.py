@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from ..errors import UserError
+from ..errors import UserError, first_line
 
 
 def write_text(path: Path, text: str) -> None:
@@ -103,26 +102,7 @@ def reading(path: Path, remedy: str = "") -> Iterator[None]:
         raise Damaged(path, "it is a folder", remedy) from None
     except (ValueError, TypeError, AttributeError, OSError, LookupError) as error:
         # pyarrow's errors are ValueErrors or OSErrors.
-        raise Damaged(path, _first_line(error), remedy) from None
-
-
-@contextmanager
-def reading_database(path: Path, remedy: str = "") -> Iterator[None]:
-    """Say of errors of SQLite and of Optuna which database they are about.
-
-    Raises:
-        Damaged: It cannot be read, or is no database of Optuna.
-    """
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    if path.is_dir():
-        raise Damaged(path, "it is a folder", remedy)
-    try:
-        yield
-    except (sqlite3.DatabaseError, SQLAlchemyError, OptunaError) as error:
-        cause = getattr(error, "orig", None) or error.__cause__ or error
-        raise Damaged(path, _first_line(cause), remedy) from None
+        raise Damaged(path, first_line(error), remedy) from None
 
 
 def set_aside(path: Path) -> Path:
@@ -134,10 +114,6 @@ def set_aside(path: Path) -> Path:
         target = path.with_name(f"{path.name}{DAMAGED_SUFFIX}-{number}")
     path.rename(target)
     return target
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 SQLITE = "sqlite:///"

@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 1.0
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process; the lock ends with the process, however it ends.
 
     Raises:

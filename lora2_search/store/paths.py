@@ -44,7 +44,7 @@ def shipped(kind: str) -> Path:
     return inside if inside.is_dir() else package.parent / kind
 
 
-def told(path: str | Path) -> str:
+def display_path(path: str | Path) -> str:
     """Return a path for people: a relative one with the folder that it was looked for in."""
     known = Path(path).is_absolute() or str(path).startswith("~")
     return str(path) if known else f"{path} in {Path.cwd()}"

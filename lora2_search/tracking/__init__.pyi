@@ -4,7 +4,7 @@ from .delivery.client import Unavailable as Unavailable
 from .delivery.client import quiet_environment as quiet_environment
 from .delivery.sync import sync as sync
 from .session import Tracked as Tracked
-from .session import ended_as_failed as ended_as_failed
+from .session import failed_on_error as failed_on_error
 from .spool.observer import ParentInfo as ParentInfo
 from .spool.spool import check_identity as check_identity
 from .spool.spool import damage as damage
@@ -13,8 +13,8 @@ from .spool.spool import run_paths as run_paths
 from .ui import DEFAULT_PORT as DEFAULT_PORT
 from .ui import address_of as address_of
 from .ui import serve as serve
+from .uri import display_uri as display_uri
 from .uri import is_server as is_server
 from .uri import options as options
 from .uri import redacted as redacted
-from .uri import resolve as resolve
-from .uri import shown as shown
+from .uri import resolve_uri as resolve_uri

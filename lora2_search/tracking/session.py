@@ -97,7 +97,7 @@ class Tracked:
         if state == "STOPPED":
             with signals.unheard():
                 spool.close(state, reason=reason, winner=winner)
-                outcome = self._syncer.leave(_SECONDS_WHEN_STOPPED)
+                outcome = self._syncer.leave(signals.patience(_SECONDS_WHEN_STOPPED))
         else:
             spool.close(state, reason=reason, winner=winner)
             outcome = self._syncer.finish()
@@ -113,7 +113,7 @@ class Tracked:
 
 
 @contextmanager
-def ended_as_failed(tracked: Tracked) -> Iterator[None]:
+def failed_on_error(tracked: Tracked) -> Iterator[None]:
     """End what is tracked as failed, or stopped, when the block raises."""
     with signals.last_words(lambda number: tracked.abandon()):
         try:

@@ -95,7 +95,7 @@ def start_server(uri: str, port: int, log: Path) -> Server:
     uris.prepare(uri)
     environment = {
         **os.environ,
-        **uris.proxies_spared(),
+        **uris.without_proxies(),
         # Not on the command line, where everyone on the machine could read a password.
         "MLFLOW_BACKEND_STORE_URI": uri,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -219,7 +219,7 @@ def serve(
         UserError: The port is taken, or the server does not start.
     """
     if uris.is_server(uri):
-        announce(_opening(folder, uri, uris.shown(uri)))
+        announce(_opening(folder, uri, uris.display_uri(uri)))
         return
     server = start_server(uri, port, home() / f"mlflow-ui-{port}.log")
     announce("starting MLflow; Ctrl-C ends it")

@@ -52,7 +52,7 @@ _SECRET_OPTION = re.compile(
 )
 
 
-def resolve(given: str | None = None) -> str:
+def resolve_uri(given: str | None = None) -> str:
     """Return the tracking URI: ``given``, else ``$MLFLOW_TRACKING_URI``, else the home's SQLite.
 
     A relative SQLite path is made absolute, so that every process opens the same file.
@@ -78,7 +78,7 @@ def resolve(given: str | None = None) -> str:
     raise RequestError(
         origin,
         " must be a server (http://host:5000) or a database "
-        f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {shown(uri)!r}",
+        f"(sqlite:////folder/{DATABASE}, postgresql://...), but got {display_uri(uri)!r}",
     )
 
 
@@ -88,7 +88,7 @@ def origin(uri: str) -> Origin:
     ``environment``: the variable, as it is set now. ``default``: nothing. ``option``: the URI.
     """
     try:
-        found = resolve()
+        found = resolve_uri()
     except UserError:
         return "option"
     if found != uri:
@@ -98,10 +98,10 @@ def origin(uri: str) -> Origin:
 
 def options(uri: str) -> list[str]:
     """Return the options with which a printed command finds a resolved URI again."""
-    return ["--tracking-uri", shown(uri)] if origin(uri) == "option" else []
+    return ["--tracking-uri", display_uri(uri)] if origin(uri) == "option" else []
 
 
-def shown(uri: str) -> str:
+def display_uri(uri: str) -> str:
     """Return the URI for people to read: without its password.
 
     Also where it is no URI, or its password holds what should have been quoted: rather too much
@@ -118,12 +118,12 @@ def redacted(text: str, uri: str = "") -> str:
     Libraries that are given a URI may name it in their errors, whole or in parts.
     """
     if uri:
-        text = text.replace(uri, shown(uri))
+        text = text.replace(uri, display_uri(uri))
         found = [*_PASSWORD.findall(uri), *_SECRET_OPTION.findall(uri)]
         for secret in {part for match in found for part in (match[1], unquote(match[1]))}:
             if len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, "***")
-    return _URI.sub(lambda match: shown(match[0]), text)
+    return _URI.sub(lambda match: display_uri(match[0]), text)
 
 
 def check_driver(uri: str) -> None:
@@ -142,17 +142,17 @@ def check_driver(uri: str) -> None:
     except ImportError as error:
         package = _PACKAGES.get(str(error.name), error.name)
         raise UserError(
-            f"{shown(uri)} needs the Python package {error.name}, which is not installed: "
+            f"{display_uri(uri)} needs the Python package {error.name}, which is not installed: "
             f"pip install {package}, or name another store with --tracking-uri"
         ) from None
     except (ArgumentError, ValueError):
         raise UserError(
-            f"{shown(uri)} is not a database URI; the form is postgresql://user:password@host:5432/"
+            f"{display_uri(uri)} is not a database URI; the form is postgresql://user:password@host:5432/"
             "database; in a password write %40 for @, %3A for : and %2F for /"
         ) from None
 
 
-def proxies_spared() -> dict[str, str]:
+def without_proxies() -> dict[str, str]:
     """Return the variables that keep this machine's own servers away from an ``http_proxy``."""
     spared = {}
     for name in ("no_proxy", "NO_PROXY"):

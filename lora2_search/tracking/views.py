@@ -10,15 +10,12 @@ import base64
 import json
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal, NotRequired, TypedDict
 from urllib.parse import urlencode
 
 from .spool.spool import ParentKind
 
-BEST = "best/score"
-
-
-FINAL = "final/score"
+SCORE = "score"
 
 
 _TAG = "mlflow.sharedViewState."
@@ -28,13 +25,33 @@ _TAG = "mlflow.sharedViewState."
 _MAX_COLUMNS = 40
 
 
+class _GroupKey(TypedDict):
+    mode: Literal["tag"]
+    groupByData: str  # the tag's name
+
+
+class _GroupBy(TypedDict):
+    aggregateFunction: Literal["average"]
+    groupByKeys: list[_GroupKey]
+
+
+class _ViewState(TypedDict):
+    """What MLflow's page keeps of a run list, under its own names."""
+
+    searchFilter: str
+    orderByKey: str
+    orderByAsc: bool
+    selectedColumns: list[str]
+    groupBy: NotRequired[_GroupBy]
+
+
 def view_tags(
     what: ParentKind, columns: Sequence[str], groups: Sequence[str] = ("arm",)
 ) -> dict[str, str]:
     """Return the experiment tags that hold the prepared view, named after ``what``.
 
-    A study lists its trials under their parent, newest first, with the final score (by which the
-    study chooses), the best one, state and the searched settings. Rows nest only in the order of
+    A study lists its trials under their parent, newest first, with the score (by which the study
+    chooses), state and the searched settings. Rows nest only in the order of
     creation, so it is not sorted by score: a click on the column does that. A suite shows one row
     a group, with the mean over its seeds.
 
@@ -44,14 +61,14 @@ def view_tags(
         groups: Tags by which the runs of a suite are grouped.
     """
     settings = [f"params.`{name}`" for name in columns[:_MAX_COLUMNS]]
-    state: dict[str, Any] = {
+    state: _ViewState = {
         "searchFilter": "",
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
-        "selectedColumns": [f"metrics.`{FINAL}`", f"metrics.`{BEST}`", "tags.`state`", *settings],
+        "selectedColumns": [f"metrics.`{SCORE}`", "tags.`state`", *settings],
     }
     if what == "suite":
-        state["selectedColumns"][2:2] = ["tags.`arm`", "tags.`seed`"]
+        state["selectedColumns"][1:1] = ["tags.`arm`", "tags.`seed`"]
         state["groupBy"] = {
             "aggregateFunction": "average",
             "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in groups],
@@ -70,6 +87,6 @@ def address(base: str, experiment_id: str, view: str | None = None) -> str:
     return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
 
 
-def _packed(state: dict[str, Any]) -> str:
+def _packed(state: _ViewState) -> str:
     text = json.dumps(state, separators=(",", ":")).encode()
     return "deflate;" + base64.b64encode(zlib.compress(text, 9)).decode()

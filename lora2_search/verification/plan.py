@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ..config import (
     PACKAGED_TASKS,
@@ -20,6 +19,7 @@ from ..config import (
 )
 from ..errors import Argument, ConfigError, Problem, RequestError, UserError, did_you_mean
 from ..store import Damaged, reading, set_aside, stored_json, write_json
+from .measurements import Measurements, from_json, to_json
 
 PARTS_FOLDER = "parts"
 
@@ -47,41 +47,41 @@ class Part:
         """Return the file of its results in a verification's folder."""
         return folder / PARTS_FOLDER / f"{self.arm}-seed{self.seed}.json"
 
-    def read(self, folder: Path) -> dict[str, Any] | None:
-        """Return its results by probe; ``None`` where they were not all measured yet.
+    def read(self, folder: Path) -> Measurements | None:
+        """Return what its probes measured; ``None`` where they have not all measured yet.
 
         A damaged file counts as not measured: `damage` says so.
         """
-        found = _read(self.path(folder))
-        if found is None:
+        try:
+            found = self._stored(folder)
+        except Damaged:
             return None
-        whole = "diverged" in found or set(self.probes) <= found.keys()
-        return found if whole else None
+        return found if found is not None and found.holds(self.probes) else None
 
-    def write(self, folder: Path, results: dict[str, Any]) -> None:
-        """Keep results, beside those of other probes that an earlier run of it measured."""
+    def write(self, folder: Path, found: Measurements) -> None:
+        """Keep what was measured, beside what other probes measured in an earlier run of it."""
         path = self.path(folder)
         path.parent.mkdir(parents=True, exist_ok=True)
-        earlier = _read(path) or {}
-        if self.damage(folder):
+        try:
+            earlier = self._stored(folder) or Measurements()
+        except Damaged:
             set_aside(path)
-        write_json(path, earlier | results)
+            earlier = Measurements()
+        write_json(path, to_json(earlier.updated(found)))
 
     def damage(self, folder: Path) -> str | None:
         """Return what is wrong with the file of its results, ``None`` where nothing is."""
         try:
-            stored_json(self.path(folder), "it is measured anew by the same `verify` command")
+            self._stored(folder)
         except Damaged as damage:
             return str(damage)
         return None
 
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found: dict[str, Any] | None = stored_json(path)
-    except Damaged:
-        return None
-    return found
+    def _stored(self, folder: Path) -> Measurements | None:
+        path, remedy = self.path(folder), "the same `verify` command measures it again"
+        values = stored_json(path, remedy)
+        with reading(path, remedy):
+            return None if values is None else from_json(values)
 
 
 # The learning rate is that of the suite `quick`, chosen on other seeds and another split; trials
@@ -89,7 +89,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 FIRST_SEED = 200
 
 
-DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, dict[str, float]] = {
     "data": {"split_seed": 2, "train_size": 1000, "max_length": 32},
     "adapter": {"k": 8, "r": 8, "target_rank": 4, "gamma": 0.1},
     "training": {"epochs": 1.0, "batch_size": 16, "lr": 2e-2, "head_lr": 1e-3, "evaluations": 1},
@@ -97,16 +97,19 @@ DEFAULTS: dict[str, Any] = {
 
 
 # The packaged sentences are many; a file of one's own is cut by fractions, as in every run.
-PACKAGED_SIZES = {"data": {"validation_size": 200, "test_size": 1000}}
+PACKAGED_SIZES: dict[str, dict[str, float]] = {"data": {"validation_size": 200, "test_size": 1000}}
 
 
-QUICK: dict[str, Any] = {"data": {"train_size": 256}, "training": {"steps": 16}}
+QUICK: dict[str, dict[str, float]] = {
+    "data": {"train_size": 256},
+    "training": {"steps": 16},
+}
 
 
-PACKAGED_QUICK = {"data": {"validation_size": 100, "test_size": 200}}
+PACKAGED_QUICK: dict[str, dict[str, float]] = {"data": {"validation_size": 100, "test_size": 200}}
 
 
-ARMS: dict[str, dict[str, Any]] = {
+ARMS: dict[str, dict[str, str | float]] = {
     "start": {},
     "pruned": {},
     "unpruned": {"adapter.scoring": "none"},
@@ -157,14 +160,14 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with whatever changes a number; checks do not."""
-        told = asdict(self) | {"config": self.config.telling()}
-        told = {key: value for key, value in told.items() if key not in ("checks", "seeds")}
-        text = json.dumps(told, sort_keys=True, ensure_ascii=True)
+        settings = asdict(self) | {"config": self.config.identifying_settings()}
+        settings = {key: value for key, value in settings.items() if key not in ("checks", "seeds")}
+        text = json.dumps(settings, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def name(self) -> str:
-        """Name of its folder: equal settings go on with the same one."""
+        """Name of its folder: equal settings resume the same one."""
         quick = "-quick" if self.quick else ""
         return f"{self.config.task}{quick}-{self.fingerprint()[:8]}"
 
@@ -189,7 +192,7 @@ def parts_of(checks: Sequence[str], seeds: Sequence[int]) -> list[Part]:
     return [Part(arm, seed, tuple(probes[arm])) for arm in arms for seed in seeds]
 
 
-def chosen_plan(
+def make_plan(
     *,
     model: str | None = None,
     data: str | None = None,
@@ -227,8 +230,8 @@ def chosen_plan(
             *(Argument("data"), " and ", Argument("task"), " exclude each other: "),
             "a file of your own is task custom",
         )
-    settings = _settings(model, data, task, quick)
-    config = validate(with_overrides(Source(settings), overrides), RunConfig)
+    base = _base(model, data, task, quick)
+    config = validate(with_overrides(base, overrides), RunConfig)
     _check(config, checks)
     first = config.seed
     plan = Plan(config, tuple(range(first, first + count)), checks, margin, quick)
@@ -239,7 +242,7 @@ def chosen_plan(
     )
 
 
-def _settings(model: str | None, data: str | None, task: str | None, quick: bool) -> dict[str, Any]:
+def _base(model: str | None, data: str | None, task: str | None, quick: bool) -> Source:
     named = task or ("custom" if data else "sentiment")
     settings = merge({"task": named, "seed": FIRST_SEED}, DEFAULTS)
     if named in PACKAGED_TASKS:
@@ -250,7 +253,7 @@ def _settings(model: str | None, data: str | None, task: str | None, quick: bool
         settings = merge(settings, {"data": {"path": data}})
     if model is not None:
         settings["model"] = {"name_or_path": model}
-    return settings
+    return Source(settings)
 
 
 def _checks(only: Sequence[str]) -> tuple[str, ...]:
@@ -268,20 +271,21 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
         problems.append(Problem("method", message))
     if not adapter.prunes and set(checks) - {"start", "planes"}:
         message = (
-            f"must be below r={adapter.r} and `scoring` another than none, so that there is "
+            f"must be below r={adapter.r}, and `scoring` must not be none, so that there is "
             f"something to prune, but got {adapter.target_rank}"
         )
         problems.append(Problem("adapter.target_rank", message))
     if adapter.score_loss != "total" and set(checks) & {"scoring", "truth", "ranking"}:
         message = (
-            "must be total for the checks scoring, truth and ranking, whose scorings all see the "
+            "must be total for the checks scoring, truth and ranking, whose scorings all use the "
             f"gradients of the whole loss, but got {adapter.score_loss}; choose other checks"
         )
         problems.append(Problem("adapter.score_loss", message))
     if adapter.planes < 2 and set(checks) & {"planes", "ranking", "scoring"}:
         message = (
-            "must have two planes or more for the checks planes, scoring and ranking: with one "
-            "there is no neighbour, and full scoring is reduced scoring; choose other checks"
+            "must give two planes or more for the checks planes, scoring and ranking: a single "
+            "plane has no neighbour, and its full scoring is its reduced scoring; choose other "
+            "checks"
         )
         problems.append(Problem("adapter.k", message))
     if problems:
@@ -291,10 +295,7 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
 PLAN_FILE = "verification.json"
 
 
-ROWS_FILE = "rows.json"
-
-
-_REMEDY = "measure anew in another folder"
+_REMEDY = "measure again in another folder"
 
 
 def parts_done(folder: Path) -> tuple[int, int]:
@@ -312,21 +313,10 @@ def damaged_parts(folder: Path) -> list[str]:
     return [damage for part in _parts(folder) if (damage := part.damage(folder))]
 
 
-def told_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of its table as plain values; none while it has not ended once.
-
-    Raises:
-        Damaged: The file of the rows cannot be read.
-    """
-    remedy = "the same `verify` command writes it anew"
-    rows: list[dict[str, Any]] = stored_json(folder / ROWS_FILE, remedy, kind=list) or []
-    return rows
-
-
 def _parts(folder: Path) -> list[Part]:
     path = folder / PLAN_FILE
-    told = stored_json(path, _REMEDY)
-    if told is None:
+    stored = stored_json(path, _REMEDY)
+    if stored is None:
         raise Damaged(path, "it is missing", _REMEDY)
     with reading(path, _REMEDY):
-        return list(parts_of(told["checks"], told["seeds"]))
+        return list(parts_of(stored["checks"], stored["seeds"]))

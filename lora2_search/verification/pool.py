@@ -12,72 +12,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
 from .. import signals
-from ..errors import UserError
-from ..training import Diverged, prepare
+from ..errors import Argument, RequestError
+from .measurements import Measurements
+from .measuring import measure
 from .plan import Part, Plan
-from .probes.agreement import AgreementProbe
-from .probes.leave_one_out import TruthProbe
-from .probes.merging import CompressProbe, MergeProbe
-from .probes.planes import PlanesProbe
-from .probes.shadows import ScoreProbe, Shadows
-from .probes.start import measure_start
-from .probes.watch import Probe, Watch, Watched
-
-_ALONE: dict[str, Callable[[Watch], Probe]] = {
-    "planes": PlanesProbe,
-    "score": ScoreProbe,
-    "merge": MergeProbe,
-    "compress": CompressProbe,
-}
-
-
-_WITH_SHADOWS: dict[str, Callable[[Watch, Shadows], Probe]] = {
-    "agreement": AgreementProbe,
-    "truth": TruthProbe,
-}
-
-
-def measure(plan: Plan, part: Part) -> dict[str, Any]:
-    """Return what the part's probes measured, by probe.
-
-    A run whose loss is no longer finite gives ``diverged`` (why) and ``majority`` (the score of
-    always giving the commonest answer) instead.
-
-    Raises:
-        ConfigError: Data, columns or model are missing.
-        UserError: The hub cannot be reached.
-    """
-    config = plan.run_config(part.arm, part.seed)
-    if part.arm == "start":
-        return measure_start(config)
-    watch = Watch(plan, part.seed, prepare(config))
-    trainer = watch.prepared.trainer
-    probes = _probes(watch, part)
-    trainer.progress.adaptive = Watched(trainer.progress.adaptive, list(probes.values()))
-    for probe in probes.values():
-        probe.step(0)
-    try:
-        for _ in trainer.advance(0, watch.total):
-            pass
-    except Diverged as error:
-        return {"diverged": str(error), "majority": watch.prepared.data.majority}
-    return {name: probe.result() for name, probe in probes.items()}
-
-
-def _probes(watch: Watch, part: Part) -> dict[str, Probe]:
-    probes: dict[str, Probe] = {}
-    # Truth takes minutes: beside it a step's time would be no step's time.
-    names = sorted(part.probes, key=lambda name: name == "truth")
-    shadows = Shadows(watch) if set(names) & _WITH_SHADOWS.keys() else None
-    for name in names:
-        if shadows is not None and name in _WITH_SHADOWS:
-            probes[name] = _WITH_SHADOWS[name](watch, shadows)
-        else:
-            probes[name] = _ALONE[name](watch)
-    return probes
 
 
 def measure_parts(
@@ -101,7 +41,7 @@ def measure_parts(
     parts = plan.parts()
     missing = [part for part in parts if part.read(folder) is None]
     if len(missing) < len(parts):
-        say(f"{len(parts) - len(missing)} of {len(parts)} parts are there from an earlier run")
+        say(f"{len(parts) - len(missing)} of {len(parts)} parts were measured earlier")
     if missing:
         _measure(plan, missing, folder, min(workers, len(missing)), say)
 
@@ -119,15 +59,16 @@ def _measure(
             part = futures[future]
             part.write(folder, results)
             spent = (time.perf_counter() - begun) / 60
-            diverged = f", diverged: {results['diverged']}" if "diverged" in results else ""
+            diverged = f", diverged: {results.diverged}" if results.diverged else ""
             say(
                 f"{done} of {len(missing)}: {part.name}: {seconds:.0f} s{diverged} "
                 f"({spent:.1f} min so far)"
             )
     except BrokenProcessPool:
-        raise UserError(
-            "a worker was killed, perhaps because memory ran out; what was finished is kept: "
-            "run the same command again, with --workers 1"
+        raise RequestError(
+            "a worker was killed, perhaps because memory ran out; finished parts are kept: run the "
+            "same command again with ",
+            *(Argument("workers"), " 1"),
         ) from None
     except BaseException:
         for child in multiprocessing.active_children():
@@ -157,7 +98,6 @@ def _leave_with_parent() -> None:
         os._exit(1)
 
 
-def _measured(plan: Plan, part: Part) -> tuple[dict[str, Any], float]:
-
+def _measured(plan: Plan, part: Part) -> tuple[Measurements, float]:
     begun = time.perf_counter()
     return measure(plan, part), time.perf_counter() - begun

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from .measurements import Measurements
 from .plan import Plan
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -16,35 +19,36 @@ class Results:
 
     Attributes:
         plan: What was asked for.
-        parts: Results by arm and seed.
+        parts: Measurements by arm and seed.
     """
 
     plan: Plan
-    parts: Mapping[tuple[str, int], Mapping[str, Any]]
+    parts: Mapping[tuple[str, int], Measurements]
 
-    def of(self, arm: str, probe: str) -> dict[int, Any]:
+    def of(self, arm: str, kind: type[_Result]) -> dict[int, _Result]:
         """Return a probe's results by seed; runs that diverged have none."""
-        return {
-            seed: found[probe]
-            for (name, seed), found in sorted(self.parts.items())
-            if name == arm and probe in found
-        }
+        results = {seed: found.of(kind) for seed, found in self._seeds(arm).items()}
+        return {seed: result for seed, result in results.items() if result is not None}
 
     def diverged(self, *arms: str) -> dict[str, str]:
         """Return why runs of some arms have no results, by ``arm, seed n``."""
         return {
-            f"{arm}, seed {seed}": found["diverged"]
-            for (arm, seed), found in sorted(self.parts.items())
-            if arm in arms and "diverged" in found
+            f"{arm}, seed {seed}": found.diverged
+            for arm in sorted(arms)
+            for seed, found in self._seeds(arm).items()
+            if found.diverged is not None
         }
 
     def scores(self, arm: str) -> dict[int, float]:
         """Return test scores by seed; a diverged run counts as the commonest answer's score."""
-        return {
-            seed: found["score"]["score"] if "score" in found else found["majority"]
-            for (name, seed), found in sorted(self.parts.items())
-            if name == arm and ("score" in found or "diverged" in found)
+        scores = {
+            seed: found.majority if found.score is None else found.score.score
+            for seed, found in self._seeds(arm).items()
         }
+        return {seed: score for seed, score in scores.items() if score is not None}
+
+    def _seeds(self, arm: str) -> dict[int, Measurements]:
+        return {seed: found for (name, seed), found in sorted(self.parts.items()) if name == arm}
 
 
 def read_results(plan: Plan, folder: Path) -> Results:

@@ -9,8 +9,8 @@ from pathlib import Path
 from ..errors import Argument, RequestError
 from ..store import reading, stored_json, write_json
 from .page.page import write_page
-from .page.rows import Row, write_markdown
-from .plan import PLAN_FILE, ROWS_FILE, Plan, damaged_parts
+from .page.rows import Row, write_markdown, write_rows
+from .plan import PLAN_FILE, Plan, damaged_parts
 from .pool import measure_parts
 from .results import read_results
 from .verdicts import rows
@@ -64,24 +64,23 @@ def verify(
     results = read_results(plan, folder)
     for name, why in results.diverged(*{part.arm for part in plan.parts()}).items():
         say(f"{name} diverged: {why}")
-    told = rows(results)
-    table = folder / ROWS_FILE
-    write_json(table, [row.plain() for row in told])
-    write_markdown(folder, told)
-    return Verification(folder, told, table, write_page(folder, results, told))
+    verdicts = rows(results)
+    table = write_rows(folder, verdicts)
+    write_markdown(folder, verdicts)
+    return Verification(folder, verdicts, table, write_page(folder, results, verdicts))
 
 
 def _take(folder: Path, plan: Plan) -> None:
     path = folder / PLAN_FILE
     folder.mkdir(parents=True, exist_ok=True)
     if path.exists():
-        remedy = "take another folder, or delete this one"
+        remedy = "name another folder, or delete this one"
         with reading(path, remedy):
             other = stored_json(path, remedy)["fingerprint"]
         if other != plan.fingerprint():
             raise RequestError(
                 f"{folder} holds verification {other}, but this is {plan.fingerprint()}: its "
-                "settings differ; take another folder by ",
+                "settings differ; name another folder with ",
                 Argument("out"),
             )
     settings = plan.config.model_dump(mode="json")

@@ -19,7 +19,7 @@ from lora2_search.config.space.schema import Resources
 from lora2_search.config.suite.schema import Suite, validate_suite
 from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.report.archive.archive import unpacked, write_archive
+from lora2_search.report.archive.archive import unpack_archive, write_archive
 from lora2_search.report.archive.state import read_state
 from lora2_search.store.record import RunRecord, read_record
 from lora2_search.training.data.inputs import inputs_of
@@ -84,7 +84,7 @@ def begun(plan: Suite, storage: Path, keys: set[str] | None = None, **changes: A
 
 def gone_on(archive: Path, storage: Path, *overrides: str, **more: Any) -> dict[str, RunRecord]:
     chosen = asked_suite(None, resume_from=archive, storage=storage, overrides=overrides)
-    with unpacked(archive) as source:
+    with unpack_archive(archive) as source:
         adoption = Adoption(chosen.plan, source, str(archive))
         result = run_suite(
             chosen.plan, storage=storage, trainable=StandIn, adoption=adoption, **more
@@ -95,7 +95,7 @@ def gone_on(archive: Path, storage: Path, *overrides: str, **more: Any) -> dict[
 def refused(archive: Path, storage: Path, *overrides: str) -> ConfigError:
     """Return why the runs of an archive are not taken, without a Ray."""
     chosen = asked_suite(None, resume_from=archive, storage=storage, overrides=overrides)
-    with unpacked(archive) as source, pytest.raises(ConfigError) as caught:
+    with unpack_archive(archive) as source, pytest.raises(ConfigError) as caught:
         Adoption(chosen.plan, source, str(archive)).check(TERMS)
     return caught.value
 
@@ -211,7 +211,7 @@ def test_data_and_model_may_lie_elsewhere(plan: Suite, tmp_path: Path) -> None:
     shutil.move(tmp_path / "data.csv", moved / "data.csv")
     places = [f"data.path={moved}/data.csv", f"model.name_or_path={moved}/model"]
     chosen = asked_suite(None, resume_from=archive, overrides=places)
-    with unpacked(archive) as source:
+    with unpack_archive(archive) as source:
         adoption = Adoption(chosen.plan, source, str(archive))
         adoption.check(TERMS)
         adoption.take(tmp_path / "here")
@@ -232,8 +232,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"what": "quick"}, "name one of the three"),
     ({"resume": "tiny"}, "name one of the three"),
     ({"from_study": "x"}, "name one of the three"),
-    ({"add_seeds": 2}, "say resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
-    ({"until_decided": True}, "was begun with a fixed number of seeds"),
+    ({"add_seeds": 2}, "use resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
+    ({"until_decided": True}, "was started with a fixed number of seeds"),
 ]
 
 
@@ -249,7 +249,7 @@ def test_only_its_name_seeds_and_resources_may_change(
 
 def test_a_name_in_use_is_refused_with_what_would_be_right(plan: Suite, tmp_path: Path) -> None:
     archive = begun(plan, tmp_path, {"base-seed0"})
-    with pytest.raises(UserError, match=r"tiny exists .* go on with it by resume='tiny'"):
+    with pytest.raises(UserError, match=r"tiny exists .* resume it with resume='tiny'"):
         asked_suite(None, resume_from=archive, storage=tmp_path)
     assert asked_suite(None, resume_from=archive, storage=tmp_path, name="x").plan.name == "x"
 
@@ -306,7 +306,7 @@ def test_what_a_stopped_take_left_is_taken_anew(
     plan: Suite, tmp_path: Path, ray_here: None
 ) -> None:
     archive = begun(plan, tmp_path / "there")
-    with unpacked(archive) as source:
+    with unpack_archive(archive) as source:
         Adoption(plan, source, "x").take(tmp_path / "here" / "suites" / "tiny")
     (tmp_path / "here" / "suites" / "tiny" / "runs" / "base-seed0" / "record.json").unlink()
     records = gone_on(archive, tmp_path / "here")
@@ -318,6 +318,6 @@ def test_a_published_table_comes_along(plan: Suite, tmp_path: Path) -> None:
     begun(plan, tmp_path / "there")
     (folder / "published.csv").write_text("arm,metric,published,source\nbase,accuracy,91.2,x\n")
     archive = write_archive(folder, tmp_path / "archive").parent
-    with unpacked(archive) as source:
+    with unpack_archive(archive) as source:
         Adoption(plan, source, "x").take(tmp_path / "here")
     assert "91.2" in (tmp_path / "here" / "published.csv").read_text()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.more_seeds import begun, until_decided
 from lora2_search.ablation.runner import SuiteResult
+from lora2_search.ablation.sequential import run_until_decided, with_first_seeds
 from lora2_search.config.suite.schema import Suite
 from lora2_search.errors import UserError
 from tests.ablation.test_runner import suite
@@ -40,8 +40,10 @@ def test_seeds_are_added_until_all_is_decided_or_none_are_left(
     decided: int, looks: list[int]
 ) -> None:
     runner = Runner()
-    result = until_decided(
-        begun(suite(seeds=[10, 11, 12], sequential=PLAN)), runner.run, decided_at(decided)
+    result = run_until_decided(
+        with_first_seeds(suite(seeds=[10, 11, 12], sequential=PLAN)),
+        runner.run,
+        decided_at(decided),
     )
     assert [len(seeds) for seeds in runner.asked] == looks
     assert result.suite.seed_list == list(range(10, 10 + looks[-1]))
@@ -49,8 +51,8 @@ def test_seeds_are_added_until_all_is_decided_or_none_are_left(
 
 def test_what_was_interrupted_is_not_looked_at() -> None:
     runner = Runner(interrupted_at=5)
-    result = until_decided(
-        begun(suite(sequential=PLAN)),
+    result = run_until_decided(
+        with_first_seeds(suite(sequential=PLAN)),
         runner.run,
         lambda result: pytest.fail("it looked") if result.interrupted else {"a": "undecided"},
     )
@@ -67,7 +69,7 @@ def test_later_looks_run_the_arms_as_they_were_tuned() -> None:
         return SuiteResult(plan.name, Path(), settled, ())
 
     plan = suite(sequential=PLAN, tuning={"arms": {"narrow": grid}, "seeds": 2})
-    until_decided(begun(plan), run, decided_at(5))
+    run_until_decided(with_first_seeds(plan), run, decided_at(5))
     assert [item.tuned for item in asked] == [None, {"narrow": {"training.lr": 0.2}}]
     assert asked[1].arms["narrow"]["training.lr"] == 0.2
 
@@ -75,7 +77,7 @@ def test_later_looks_run_the_arms_as_they_were_tuned() -> None:
 def test_a_suite_that_goes_on_begins_where_it_was() -> None:
     runner = Runner()
     stored = suite(seeds=5, sequential=PLAN, until_decided=True)
-    until_decided(stored, runner.run, decided_at(99))
+    run_until_decided(stored, runner.run, decided_at(99))
     assert [len(seeds) for seeds in runner.asked] == [5, 7]
 
 
@@ -85,14 +87,14 @@ def test_a_suite_that_goes_on_begins_where_it_was() -> None:
 def test_the_first_look_has_the_first_seeds_of_the_file(
     seeds: int | list[int], first: list[int]
 ) -> None:
-    made = begun(suite(seeds=seeds, sequential=PLAN))
+    made = with_first_seeds(suite(seeds=seeds, sequential=PLAN))
     assert made.until_decided and made.seed_list == first
 
 
 def test_a_first_look_of_more_seeds_than_the_file_has_takes_those_after_them() -> None:
-    assert begun(suite(seeds=[3, 9])).seed_list == [3, 9, 10, 11]
+    assert with_first_seeds(suite(seeds=[3, 9])).seed_list == [3, 9, 10, 11]
 
 
 def test_a_suite_that_names_nothing_cannot_be_decided() -> None:
     with pytest.raises(UserError, match="names no comparison, contrast or equivalence"):
-        begun(suite(comparisons=[]))
+        with_first_seeds(suite(comparisons=[]))

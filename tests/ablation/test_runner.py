@@ -62,7 +62,7 @@ def test_a_suite_runs_resumes_what_failed_and_doubles_nothing(
     )
     assert steps(done) == ["1", "2"]
     assert again.records["base-seed12"] == result.records["base-seed12"]
-    with pytest.raises(UserError, match="exists .* by resume='tiny'"):
+    with pytest.raises(UserError, match="exists .* resume it with resume='tiny'"):
         run_suite(plan, storage=tmp_path, trainable=StandIn)
     with pytest.raises(UserError, match=r"started with other settings \(arms"):
         other = suite(seeds=[12, 13], arms={**plan.arms, "narrow": {"adapter.k": 3}})

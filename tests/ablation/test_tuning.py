@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.tuning import chosen_settings, further_trials, open_ends, told_choices
+from lora2_search.ablation.tuning import chosen_settings, further_trials, open_ends, tuning_lines
 from lora2_search.config.suite.schema import Suite, validate_suite
 from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
@@ -22,7 +22,7 @@ def tuned_suite() -> Suite:
 def leave(folder: Path, validation: dict[tuple[str, int, int], float | None]) -> None:
     """Write a record each tuning run: its validation score, ``None`` where it failed."""
     for run in tuned_suite().tuning_runs(folder):
-        score = validation[run.tags["arm"], int(run.tags["trial"]), run.config.seed - 1000]
+        score = validation[run.arm, run.trial, run.config.seed - 1000]
         record = RunRecord(
             fingerprint=run.config.fingerprint(),
             config=run.config.model_dump(mode="json"),
@@ -72,7 +72,7 @@ def test_an_arm_of_which_nothing_was_completed_is_said(tmp_path: Path) -> None:
 
 def test_a_choice_at_the_end_of_its_grid_is_told() -> None:
     chosen = {"base": {"training.lr": 0.3}, "narrow": {"training.lr": 0.2}}
-    first, second = told_choices(chosen, {"base": ["training.lr"], "narrow": []})
+    first, second = tuning_lines(chosen, {"base": ["training.lr"], "narrow": []})
     assert first.startswith("tuned base: training.lr=0.3 (the end of its grid for training.lr")
     assert second == "tuned narrow: training.lr=0.2"
 
@@ -222,7 +222,7 @@ def test_a_tuning_that_cannot_be_moved_on_or_is_unequal_is_refused(
 def test_tuning_may_be_unequal_where_the_suite_says_so() -> None:
     arms = {"narrow": {"training.lr": [0.1, 0.2]}, "base": {"training.lr": [1.0, 2.0, 3.0]}}
     made = suite(tuning={"arms": arms, "unequal": True, "seeds": 1})
-    assert [run.tags["arm"] for run in made.tuning_runs(Path())].count("base") == 3
+    assert [run.arm for run in made.tuning_runs(Path())].count("base") == 3
 
 
 def test_tuning_runs_do_not_score_the_test_split() -> None:

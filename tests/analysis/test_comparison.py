@@ -149,7 +149,7 @@ def test_a_correlation_is_bootstrapped_over_seeds_and_sentences(tmp_path: Path) 
     labels = np.random.default_rng(0).normal(size=80)
     noise = {"base": 0.5, "head-only": 3.0, "no-regularisation": 2.0, "random-allocation": 0.5}
     for run in plan.runs(tmp_path):
-        arm, seed = run.tags["arm"], run.config.seed
+        arm, seed = run.arm, run.config.seed
         said = labels + noise[arm] * np.random.default_rng([seed, len(arm)]).normal(size=80)
         write_run(run.folder, run.config, labels=labels, predictions=said, metric="pearson")
     analysis = analyse(read_suite(tmp_path))
@@ -210,9 +210,7 @@ def test_whatever_became_of_the_runs_no_number_is_nan(
     tmp_path_factory: pytest.TempPathFactory, fates: list[str]
 ) -> None:
     plan = suite(seeds=2)
-    fate = dict(
-        zip([(r.tags["arm"], r.config.seed) for r in plan.runs(Path())], fates, strict=True)
-    )
+    fate = dict(zip([(r.arm, r.config.seed) for r in plan.runs(Path())], fates, strict=True))
     special = {key: DIVERGED for key, word in fate.items() if word == "diverged"}
     special |= {key: {"status": "failed"} for key, word in fate.items() if word == "failed"}
     draw = draws(RATES, examples=20)

@@ -86,11 +86,11 @@ def test_an_arm_with_weight_zero_need_not_have_run(tmp_path: Path) -> None:
 
 def test_effects_are_read_from_the_cells(tmp_path: Path) -> None:
     suite_runs = analysed(tmp_path).suite
-    main = effect_of(suite_runs.contrasts["planes: one-plane"], suite_runs)
+    main = effect_of(suite_runs.plan.contrasts["planes: one-plane"], suite_runs)
     assert main is not None
     assert (main.levels, main.bases) == (("one-plane",), ("two-planes",))
     assert main.others == ("regularisation",)
-    both = effect_of(suite_runs.contrasts[INTERACTION], suite_runs)
+    both = effect_of(suite_runs.plan.contrasts[INTERACTION], suite_runs)
     assert both is not None and both.bases == ("two-planes", "regularised") and both.others == ()
 
 
@@ -103,7 +103,7 @@ def test_a_contrast_is_no_main_effect_by_its_name_alone(
 ) -> None:
     suite_runs = analysed(tmp_path).suite
     assert effect_of(weights, suite_runs) is None
-    doubled = {arm: 2 * by for arm, by in suite_runs.contrasts["planes: one-plane"].items()}
+    doubled = {arm: 2 * by for arm, by in suite_runs.plan.contrasts["planes: one-plane"].items()}
     assert effect_of(doubled, suite_runs) is None
 
 
@@ -148,7 +148,7 @@ def test_holm_spans_all_tasks(tmp_path: Path) -> None:
     p_values = [item.paired.p for analysis in found.values() for item in analysis.family]
     corrected = [item.paired_holm for analysis in found.values() for item in analysis.family]
     assert corrected == holm(p_values) and len(p_values) == 8
-    assert found["long"].suite.plan["data"]["max_length"] == 64
+    assert found["long"].suite.plan.data.max_length == 64
     assert [analysis.claims for analysis in found.values()] == [2, 2]
     with pytest.raises(UserError, match="2 tasks"):
         read_suite(tmp_path)
@@ -210,7 +210,7 @@ def test_a_seed_that_failed_is_left_out_of_its_look_and_no_other_moves_up(tmp_pa
 def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
     draw = draws(RATES, 60)
     analysis = until_decided(tmp_path, 4, lambda arm, seed: draw(arm, seed) if seed else None)
-    assert analysis.looks == () and analysis.trained is None and not analysis.told
+    assert analysis.looks == () and analysis.trained is None and not analysis.gives_verdicts
     for item in (*analysis.family, analysis.floor):
         assert (
             item is not None
@@ -230,4 +230,4 @@ def test_the_sign_flip_test_waits_for_the_look_at_which_it_can_reject(tmp_path: 
 def test_a_folder_of_one_task_is_read_as_one(tmp_path: Path) -> None:
     write_suite(tmp_path, crossed_suite(), draws(RATES, 20))
     assert list(read_tasks(tmp_path)) == [""]
-    assert read_suite(tmp_path).equivalence[0].margin == 0.05
+    assert read_suite(tmp_path).plan.equivalence[0].margin == 0.05

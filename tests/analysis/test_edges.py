@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from lora2_search.analysis.study import edges
-from lora2_search.config.run import RunConfig
+from lora2_search.config.space.schema import Space
+from lora2_search.config.stored import stored_plan
 
 LOG = {"type": "float", "low": 1e-3, "high": 2e-2, "log": True}
 WHOLE = {"type": "int", "low": 2, "high": 8}
@@ -34,7 +35,7 @@ SHARE = {"type": "float", "low": 0.0, "high": 0.5}
 def test_a_winner_at_an_end_of_its_range_says_what_to_widen(
     name: str, item: dict[str, Any], value: float, end: str | None
 ) -> None:
-    space = RunConfig(task="sentiment").model_dump() | {"search": {name: item}}
+    space = stored_plan(Space, {"name": "edges", "task": "sentiment", "search": {name: item}})
     said = edges(space, {name: value})
     assert len(said) == (end is not None)
     if end is not None:
@@ -43,5 +44,7 @@ def test_a_winner_at_an_end_of_its_range_says_what_to_widen(
 
 
 def test_a_setting_that_the_winner_does_not_use_has_no_end() -> None:
-    space = RunConfig(task="sentiment").model_dump() | {"search": {"training.lr": LOG}}
+    space = stored_plan(
+        Space, {"name": "edges", "task": "sentiment", "search": {"training.lr": LOG}}
+    )
     assert edges(space, {}) == []

@@ -59,7 +59,7 @@ def rejections(analyses: list[Analysis], name: str) -> int:
 
 def test_contrasts_of_400_aa_suites_reject_as_often_as_an_exact_test_should() -> None:
     analyses = drawn(factorial(5), {}, SUITES)
-    for name in analyses[0].suite.contrasts:
+    for name in analyses[0].suite.plan.contrasts:
         assert 12 <= rejections(analyses, name) <= 29, name
     for question in ("paired_holm", "crossed_holm"):
         wrong = [any(getattr(item, question) <= 0.05 for item in a.family) for a in analyses]

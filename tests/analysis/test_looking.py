@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lora2_search.analysis.comparison import analyse_tasks
-from lora2_search.analysis.interim import look
+from lora2_search.analysis.interim import interim_analysis
 from lora2_search.report.words.verdict import notes
 from tests.support.suites import suite, write_suite
 
@@ -28,7 +28,7 @@ def answers(arm: str, seed: int) -> np.ndarray:
 
 def looked_at(folder: Path, **changes: Any) -> dict[str, str]:
     plan = suite(arms=ARMS, until_decided=True, **changes)
-    return look(write_suite(folder, plan, answers)).decisions
+    return interim_analysis(write_suite(folder, plan, answers)).decisions
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_look_decides_what_the_report_says(
 
 def test_a_look_is_told_with_its_numbers(tmp_path: Path) -> None:
     plan = suite(arms=ARMS, until_decided=True, seeds=6)
-    found = look(write_suite(tmp_path / "s", plan, answers))
+    found = interim_analysis(write_suite(tmp_path / "s", plan, answers))
     first, worse, same = found.lines()
     assert first == "interim analysis at 6 seeds:"
     assert worse.startswith("  worse − base: different (mean difference -0.")
@@ -97,6 +97,6 @@ def test_nothing_is_decided_while_the_base_has_not_beaten_its_head(tmp_path: Pat
 
     claims = [{"arm": "head-only", "reference": "base", "margin": 0.3}]
     plan = suite(arms=ARMS, until_decided=True, seeds=6, equivalence=claims)
-    found = look(write_suite(tmp_path, plan, untrained))
+    found = interim_analysis(write_suite(tmp_path, plan, untrained))
     assert set(found.decisions.values()) == {"undecided"}
     assert found.seen["worse − base"].p < 0.05

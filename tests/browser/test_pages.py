@@ -122,7 +122,7 @@ def test_mlflow_shows_a_study_with_its_trials_nested_and_a_suite_grouped_by_arm(
     assert not any("trial" in row for row in rows(browser))
     browser.find_element(By.CSS_SELECTOR, ".ag-cell button").click()
     wait_until(lambda: sum("trial" in row for row in rows(browser)) >= 3, 60)
-    wait_until(shows(browser, "best/score", "adapter.k", "PRUNED", "0.5\n"), 60)
+    wait_until(shows(browser, "score", "adapter.k", "PRUNED", "0.75\n"), 60)
     open_view(browser, base, address_of(suite, uri, base))
     wait_until(shows(browser, "Group: base", "Group: other"), 60)
 

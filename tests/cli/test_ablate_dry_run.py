@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora2_search.ablation.more_seeds import begun
+from lora2_search.ablation.sequential import with_first_seeds
 from lora2_search.cli.commands.ablate_dry_run import (
     difference_lines,
     forecast,
@@ -37,7 +37,7 @@ def test_a_forecast_counts_runs_seconds_and_disk(
     changes: dict[str, Any], expected: dict[str, float], tmp_path: Path
 ) -> None:
     told = forecast(suite(**changes), {"": TEN_SECONDS}, tmp_path, 2, None)
-    assert {key: told[key] for key in expected} == expected
+    assert {key: getattr(told, key) for key in expected} == expected
     assert list(tmp_path.iterdir()) == []
 
 
@@ -45,7 +45,7 @@ def test_every_task_is_forecast_by_a_run_of_its_own(tmp_path: Path) -> None:
     tasks: dict[str, Any] = {"short": {}, "long": {"data.max_length": 64}}
     plan = suite(seeds=2, tasks=tasks)
     told = forecast(plan, {"short": TEN_SECONDS, "long": TWENTY_SECONDS}, tmp_path, 1, None)
-    assert (told["runs"], told["seconds"]) == (12, 6 * 10 + 6 * 20)
+    assert (told.runs, told.seconds) == (12, 6 * 10 + 6 * 20)
 
 
 def test_runs_that_are_there_or_are_taken_over_cost_nothing(
@@ -63,16 +63,16 @@ def test_runs_that_are_there_or_are_taken_over_cost_nothing(
     leave(runs["base-seed0"].folder, made(runs["base-seed0"].config))
     leave(tmp_path / "suites/other/runs/x", made(runs["narrow-seed1"].config))
     told = forecast(plan, {"": TEN_SECONDS}, tmp_path, 2, HERE)
-    assert (told["already_there"], told["taken_over"], told["left"]) == (1, 1, 4)
-    assert told["seconds"] == 20
-    assert forecast(plan, {"": TEN_SECONDS}, tmp_path, 2, None)["left"] == 5
+    assert (told.already_there, told.taken_over, told.left) == (1, 1, 4)
+    assert told.seconds == 20
+    assert forecast(plan, {"": TEN_SECONDS}, tmp_path, 2, None).left == 5
 
 
 def test_a_suite_with_looks_is_forecast_at_its_first_and_its_last(tmp_path: Path) -> None:
-    plan = begun(suite(sequential={"first": 2, "every": 2, "most": 10}))
+    plan = with_first_seeds(suite(sequential={"first": 2, "every": 2, "most": 10}))
     told = forecast(plan, {"": TEN_SECONDS}, tmp_path, 1, None)
-    assert (told["seconds"], told["seconds_at_most"]) == (60, 300)
-    assert any("with 10 seeds" in line for line in told["power"])
+    assert (told.seconds, told.seconds_at_most) == (60, 300)
+    assert any("with 10 seeds" in line for line in told.power)
 
 
 def test_power_is_told_for_the_family_of_all_tasks_together() -> None:

@@ -18,18 +18,21 @@ from lora2_search.config.run import RunConfig
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.schema import load_space
 from lora2_search.errors import UserError
+from lora2_search.execution.watchdog import pop_failure_marker
 from lora2_search.report.archive.archive import write_archive
 from lora2_search.store import files as stored
+from lora2_search.store.attempt import Attempt
 from lora2_search.store.files import Damaged
-from lora2_search.store.lease import Attempt, take_overdue
-from lora2_search.store.lock import is_owned, owned
+from lora2_search.store.lock import is_owned, lock_folder
 from lora2_search.store.paths import HOME_VARIABLE
 from lora2_search.tracking.delivery.cursor import Cursor, Position, cursor_path, load, pending, save
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
 from lora2_search.training.events import Report
 from lora2_search.training.loop.run import iterate, run
+from lora2_search.verification.page.rows import Row, write_rows
 from lora2_search.verification.plan import Part
 from tests.experiments.test_named import tell
+from tests.support.measured import MERGED
 from tests.support.suites import draws, suite, write_run, write_suite
 
 DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
@@ -98,8 +101,8 @@ def whole(
         told = {"fingerprint": "f", "checks": ["merge"], "seeds": [0]}
         measured.mkdir(parents=True)
         (measured / "verification.json").write_text(json.dumps(told))
-        Part("pruned", 0, ("merge",)).write(measured, {"merge": {}})
-        (measured / "rows.json").write_text(json.dumps([{"check": "merge", "verdict": "holds"}]))
+        Part("pruned", 0, ("merge",)).write(measured, MERGED)
+        write_rows(measured, [Row("merge", "It merges", "not published", "1e-7", "holds", "")])
         yield home
 
 
@@ -265,7 +268,7 @@ def test_a_damaged_claim_on_a_run_is_made_anew(how: str, tmp_path: Path) -> None
     again = Attempt(tmp_path)
     again.check()
     (tmp_path / "overdue").write_bytes(b"\xff late")
-    assert "late" in str(take_overdue(tmp_path))
+    assert "late" in str(pop_failure_marker(tmp_path))
 
 
 @pytest.mark.parametrize("how", DAMAGES)
@@ -276,10 +279,14 @@ def test_a_damaged_lock_or_owner_stops_nobody_for_ever(name: str, how: str, tmp_
     damage(tmp_path / name, how)
     assert not is_owned(tmp_path)
     if (name, how) in (("lock", "folder"), ("owner.json", "folder")):
-        with pytest.raises((Damaged, IsADirectoryError), match=name), owned(tmp_path):
+        with pytest.raises((Damaged, IsADirectoryError), match=name), lock_folder(tmp_path):
             pass
         return
-    with owned(tmp_path), pytest.raises(UserError, match="is being run by"), owned(tmp_path):
+    with (
+        lock_folder(tmp_path),
+        pytest.raises(UserError, match="is being run by"),
+        lock_folder(tmp_path),
+    ):
         pass
 
 

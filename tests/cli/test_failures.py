@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from lora2_search.cli.console.say import explained, going_on_by, option
+from lora2_search.cli.console.say import explain_errors, option, resume_hint
 from lora2_search.errors import Argument, ConfigError, NameInUse, Problem, RequestError, UserError
 from lora2_search.signals import Interrupted
 
@@ -26,16 +26,16 @@ from lora2_search.signals import Interrupted
             2,
             ["f.yaml:1: a: is x", "f.yaml:2: b: is y", "2 problems; options"],
         ),
-        (KeyboardInterrupt("go on with: lora2-search tune --resume x"), 130, ["--resume x"]),
+        (KeyboardInterrupt("resume with: lora2-search tune --resume x"), 130, ["--resume x"]),
         (KeyboardInterrupt(), 130, ["interrupted"]),
-        (Interrupted(signal.SIGTERM, "go on with: x"), 85, ["interrupted by SIGTERM; go on with"]),
+        (Interrupted(signal.SIGTERM, "resume with: x"), 85, ["SIGTERM; resume with: x"]),
         (Interrupted(signal.SIGHUP), 129, ["interrupted by SIGHUP"]),
     ],
 )
 def test_an_end_that_is_no_bug_is_said_without_a_traceback(
     error: BaseException, code: int, lines: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(typer.Exit) as caught, explained("tune"):
+    with pytest.raises(typer.Exit) as caught, explain_errors("tune"):
         raise error
     assert caught.value.exit_code == code
     said = capsys.readouterr()
@@ -49,7 +49,7 @@ def test_an_end_that_is_no_bug_is_said_without_a_traceback(
 @pytest.mark.parametrize(
     ("error", "told", "said"),
     [
-        (KeyboardInterrupt(), Interrupted, "go on with: again"),
+        (KeyboardInterrupt(), Interrupted, "resume with: again"),
         (
             OSError(errno.ENOSPC, "No space left"),
             UserError,
@@ -62,16 +62,16 @@ def test_what_has_begun_says_how_it_goes_on(
 ) -> None:
     if begun:
         (tmp_path / "space.yaml").touch()
-    with pytest.raises(told) as caught, going_on_by("again", tmp_path / "space.yaml"):
+    with pytest.raises(told) as caught, resume_hint("again", tmp_path / "space.yaml"):
         raise error
-    assert ("go on with: again" in str(caught.value)) == begun
+    assert ("resume with: again" in str(caught.value)) == begun
     assert re.search(said, str(caught.value)) or not begun
 
 
 def test_the_help_of_a_verb_of_two_words_can_be_pasted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(typer.Exit), explained("runs show"):
+    with pytest.raises(typer.Exit), explain_errors("runs show"):
         raise UserError("nothing there")
     assert "options: lora2-search runs show --help\n" in capsys.readouterr().err
 
@@ -89,10 +89,10 @@ def test_a_name_in_use_is_told_with_the_options_that_go_on(
     storage: str | None, uri: str | None, ends: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = NameInUse("study", "tiny", Path("/home/studies/tiny"))
-    with pytest.raises(typer.Exit), explained("tune", storage and Path(storage), uri):
+    with pytest.raises(typer.Exit), explain_errors("tune", storage and Path(storage), uri):
         raise error
     assert capsys.readouterr().err.startswith(
-        "a study named tiny exists (/home/studies/tiny); go on with it by "
+        "a study named tiny exists (/home/studies/tiny); resume it with "
         f"--resume tiny{ends}, or take another name\n"
     )
 
@@ -114,5 +114,5 @@ def test_an_argument_is_named_as_python_and_as_the_command_line_write_it(
 
 
 def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), explained("tune"):
+    with pytest.raises(ZeroDivisionError), explain_errors("tune"):
         raise ZeroDivisionError

@@ -208,11 +208,11 @@ def begun_before(folder: Path, name: str) -> RunInfo:
     return RunInfo(str(folder), folder.name, RunConfig(task="rte"), {}, folder)
 
 
-def test_a_run_with_a_checkpoint_goes_on(tmp_path: Path) -> None:
+def test_a_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
     live, stream, _ = view()
     live.started(begun_before(tmp_path / "one", "checkpoint"))
     live.started(run(0))
-    assert stream.getvalue().splitlines() == ["one goes on", "trial 0 started"]
+    assert stream.getvalue().splitlines() == ["one resumed", "trial 0 started"]
 
 
 @pytest.mark.parametrize("intervals", [1, 4])

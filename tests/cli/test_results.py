@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli.console.results import command, print_study, study_result
+from lora2_search.cli.console.results import command, print_study, study_summary
 from lora2_search.cli.console.rows import print_json, print_rows
 from lora2_search.config.space.schema import load_space
 from lora2_search.search.study import Study
@@ -58,7 +58,7 @@ def study(
 
 
 def told(item: Study, capsys: pytest.CaptureFixture[str]) -> str:
-    print_study(item, study_result(item, None, "sqlite:////x/mlflow.db"))
+    print_study(item, study_summary(item, None, "sqlite:////x/mlflow.db"))
     return capsys.readouterr().out
 
 
@@ -101,8 +101,9 @@ def test_the_winner_s_health_flags_are_told_with_the_setting_to_turn(
         read.model_copy(update={"flags": [flag]}).write(trial.folder)
     text = told(item, capsys)
     assert "Health: gradient: it leapt; turn training.lr" in text and "memory" not in text
-    result = study_result(item, None, "sqlite:////x/mlflow.db")
-    assert result["winner"]["flags"] == [
+    result = study_summary(item, None, "sqlite:////x/mlflow.db")
+    assert result.winner is not None
+    assert [flag.model_dump() for flag in result.winner.flags] == [
         {"name": "gradient", "detail": "it leapt", "setting": "training.lr"}
     ]
 
@@ -114,7 +115,7 @@ def test_a_study_without_a_complete_trial_says_why(
     text = told(item, capsys)
     assert "no winner" in text
     assert text.count("diverged: the score is NaN at step 3") == 1
-    assert study_result(item, None, "sqlite:////x/mlflow.db")["winner"] is None
+    assert study_summary(item, None, "sqlite:////x/mlflow.db").winner is None
 
 
 def test_without_a_reference_the_winner_stands_alone(
@@ -126,10 +127,12 @@ def test_without_a_reference_the_winner_stands_alone(
 
 def test_the_result_is_plain_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     item = study(tmp_path, ("COMPLETE", 0.78))
-    print_json(study_result(item, tmp_path / "my store", "sqlite:////x/mlflow.db"))
+    print_json(study_summary(item, tmp_path / "my store", "sqlite:////x/mlflow.db"))
     result = json.loads(capsys.readouterr().out)
     assert result["winner"]["settings"] == PARAMS
-    assert result["head_only"] == {"metric": "accuracy", "validation": 0.67, "test": 0.66}
+    head_only = result["head_only"]
+    assert (head_only["metric"], head_only["status"]) == ("accuracy", "completed")
+    assert (head_only["validation"], head_only["test"]) == (0.67, 0.66)
     assert result["winner"]["train"].endswith(f"--storage '{tmp_path / 'my store'}'")
 
 
@@ -195,7 +198,8 @@ def test_a_winner_that_ties_and_beats_nothing_is_not_sold_as_one(
     text = told(item, capsys)
     assert "But: The winner is no better than head-only on the validation split." in text
     assert "But: Trials 0, 2 tie; the first is shown." in text
-    assert len(study_result(item, None, "sqlite:////x/mlflow.db")["winner"]["caveats"]) == 2
+    winner = study_summary(item, None, "sqlite:////x/mlflow.db").winner
+    assert winner is not None and len(winner.caveats) == 2
 
 
 def test_a_clear_winner_has_no_but(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,9 +231,9 @@ def test_a_reference_stands_between_the_winner_and_head_only(
         ["winner", "−", "head", "only", "+0.1100", "+0.1100"],
     ]
     assert "But: The winner is no better than lora on the validation split." in text
-    lora = study_result(item, None, "sqlite:////x/mlflow.db")["references"]["lora"]
-    assert lora["settings"] == {"method": "lora", "training.lr": 1e-3}
-    assert (lora["validation"], lora["test"]) == (0.80, 0.79)
+    lora = study_summary(item, None, "sqlite:////x/mlflow.db").references["lora"]
+    assert lora.settings == {"method": "lora", "training.lr": 1e-3}
+    assert (lora.validation, lora.test) == (0.80, 0.79)
 
 
 def test_a_reference_that_failed_has_no_score(

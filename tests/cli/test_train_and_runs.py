@@ -79,7 +79,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_rest_is_made_up(
         patched.setattr(LiveView, "reported", interrupt)
         result = cli("train", "--config", settings, "--name", "mine")
     assert result.exit_code == 130
-    assert "go on with: lora2-search train --resume mine" in result.stderr
+    assert "resume with: lora2-search train --resume mine" in result.stderr
     assert "Traceback" not in result.output
     resumed = cli("train", "--resume", "mine")
     assert resumed.exit_code == 0, resumed.output

@@ -87,7 +87,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_study_ends_whole(
     said = process.stderr.read()
     assert process.wait(60) == 130
     assert time.monotonic() - started < 40
-    assert "go on with: lora2-search tune --resume mine" in said
+    assert "resume with: lora2-search tune --resume mine" in said
     assert "Traceback" not in said
     result = json.loads(run("tune", "--resume", "mine", "--json").stdout)
     assert sum(result["trials"].values()) == 3

@@ -51,7 +51,7 @@ def test_a_forecast_needs_no_folder_and_makes_none(
     monkeypatch.setenv("HOME", str(tmp_path))
     space = load_space("quickstart", ["trials=3"])
     told = forecast(space, [], ESTIMATE, Path(storage) if storage else None, at_once=2)
-    assert told["disk_free_mb"] > 0
+    assert told.disk_free_mb > 0
     # Three trials, head-only and LoRA: three rounds.
-    assert (told["at_once"], told["seconds"]) == (2, 30.0)
+    assert (told.at_once, told.seconds) == (2, 30.0)
     assert list(tmp_path.iterdir()) == []

@@ -58,8 +58,8 @@ def test_ctrl_c_says_what_is_lost_and_how_to_go_on(
     monkeypatch.setattr(module, "verify", interrupted)
     result = cli(tiny_bert, reviews_csv)
     assert result.exit_code == 130
-    assert "the runs under way are lost, those that ended are kept" in result.stderr
-    assert "the same command goes on" in result.stderr
+    assert "unfinished runs are lost, finished ones are kept" in result.stderr
+    assert "the same command continues" in result.stderr
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_a_verification_is_one_mlflow_run_and_is_taken_up_part_by_part(
     assert names == {"verification.html", "rows.json"}
 
     again = cli(tiny_bert, reviews_csv, *some)
-    assert "2 of 2 parts are there from an earlier run" in again.stderr
+    assert "2 of 2 parts were measured earlier" in again.stderr
     assert json.loads(again.stdout)["rows"] == told["rows"]
     assert len(client.search_runs([experiment.experiment_id])) == 1
 

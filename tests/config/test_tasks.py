@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lora2_search.config.run import GLUE_TASKS, PACKAGED_TASKS
 from lora2_search.config.tasks import (
     METRICS,
+    OF_LOGITS,
     TASKS,
     constant_scores,
+    is_defined,
     named_metric,
     primary_metric,
     score,
@@ -85,8 +92,117 @@ def test_metrics_equal_those_of_scikit_learn(classes: int) -> None:
     assert score_logits("roc_auc", labels, logits) == pytest.approx(auc)
 
 
-def test_the_area_under_the_curve_of_a_split_of_one_class_is_that_of_chance() -> None:
-    assert score_logits("roc_auc", np.ones(4), np.zeros((4, 2))) == 0.5
+@pytest.mark.parametrize(
+    ("metric", "labels", "classes"),
+    [
+        ("roc_auc", [1, 1, 1], 2),
+        ("roc_auc", [0, 0, 0], 2),
+        ("roc_auc", [0, 1, 1], 3),
+        ("f1", [0, 0, 0], 2),
+        ("matthews", [1, 1, 1], 2),
+        ("matthews", [2, 2, 2], 3),
+        ("pearson", [3.5, 3.5, 3.5], None),
+        ("spearman", [3.5, 3.5, 3.5], None),
+        ("spearman", [3.5], None),
+    ],
+)
+def test_a_metric_that_the_labels_leave_undefined_has_no_value(
+    metric: str, labels: list[float], classes: int | None
+) -> None:
+    told = np.array(labels, dtype=float)
+    assert not is_defined(metric, told, classes)
+    for answers in (told, np.arange(len(told)) % 2.0, np.full_like(told, np.nan)):
+        if metric in OF_LOGITS:
+            logits = np.tile(answers[:, None], (1, classes or 1)) * np.arange(classes or 1)
+            assert score_logits(metric, told, logits) is None
+        else:
+            assert score(metric, told, answers, classes) is None
+    assert constant_scores((metric,), told, told, classes) == {}
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels", "classes"),
+    [
+        ("f1", [1, 1, 1], 2),
+        ("f1", [0, 0, 0], 3),
+        ("macro_f1", [0, 0, 0], 2),
+        ("balanced_accuracy", [0, 0, 0], 2),
+        ("accuracy", [0, 0, 0], 2),
+        ("log_loss", [0, 0, 0], 2),
+        ("matthews", [0, 0, 2], 3),
+    ],
+)
+def test_other_metrics_are_defined_where_a_class_is_missing(
+    metric: str, labels: list[float], classes: int
+) -> None:
+    told = np.array(labels, dtype=float)
+    assert is_defined(metric, told, classes)
+    assert metric in constant_scores((metric,), told, told, classes)
+
+
+def test_the_constant_answer_has_no_log_loss_on_a_class_that_train_does_not_show() -> None:
+    train, test = np.array([0.0, 0, 1]), np.array([0.0, 1, 2])
+    assert constant_scores(("accuracy", "log_loss"), train, test, 3) == {"accuracy": 1 / 3}
+    assert "log_loss" in constant_scores(("accuracy", "log_loss"), train, test[:2], 3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_a_defined_metric_of_classes_is_that_of_scikit_learn(data: st.DataObject) -> None:
+    from scipy.special import softmax
+    from sklearn import metrics as sk
+
+    classes, count = data.draw(st.integers(2, 4)), data.draw(st.integers(1, 12))
+    several = st.lists(st.integers(0, classes - 1), min_size=count, max_size=count)
+    labels = np.array(data.draw(several), dtype=float)
+    row = st.lists(st.integers(-6, 6), min_size=classes, max_size=classes)
+    logits = np.array(data.draw(st.lists(row, min_size=count, max_size=count)), dtype=float)
+    said, shares = logits.argmax(axis=1).astype(float), softmax(logits, axis=1)
+    every = list(range(classes))
+    average = "binary" if classes == 2 else "macro"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sklearn warns of what it leaves undefined
+        expected: dict[str, Callable[[], float]] = {
+            "accuracy": lambda: sk.accuracy_score(labels, said),
+            "f1": lambda: sk.f1_score(labels, said, average=average, zero_division=np.nan),
+            "macro_f1": lambda: sk.f1_score(labels, said, average="macro"),
+            "balanced_accuracy": lambda: sk.balanced_accuracy_score(labels, said),
+            "matthews": lambda: sk.matthews_corrcoef(labels, said),
+            "log_loss": lambda: sk.log_loss(labels, shares, labels=every),
+            "roc_auc": lambda: _sk_auc(labels, shares),
+        }
+        for metric, theirs in expected.items():
+            ours = (
+                score_logits(metric, labels, logits)
+                if metric in OF_LOGITS
+                else score(metric, labels, said, classes)
+            )
+            assert (ours is not None) == is_defined(metric, labels, classes)
+            if ours is not None:
+                assert ours == pytest.approx(theirs(), abs=1e-12), metric
+
+
+def _sk_auc(labels: np.ndarray, shares: np.ndarray) -> float:
+    from sklearn import metrics as sk
+
+    scores = shares[:, 1] if shares.shape[1] == 2 else shares
+    return float(sk.roc_auc_score(labels, scores, multi_class="ovr"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1, max_size=12))
+def test_a_defined_correlation_is_that_of_scipy(pairs: list[tuple[int, int]]) -> None:
+    from scipy import stats
+
+    labels, said = np.array(pairs, dtype=float).T / 3
+    for metric, theirs in (("pearson", stats.pearsonr), ("spearman", stats.spearmanr)):
+        ours = score(metric, labels, said)
+        if np.ptp(labels) == 0:
+            assert ours is None
+        elif np.ptp(said) == 0:
+            assert ours == 0
+        else:
+            assert ours == pytest.approx(theirs(labels, said).statistic, abs=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["roc_auc", "log_loss"])

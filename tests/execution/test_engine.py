@@ -13,7 +13,7 @@ from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.schema import Resources
 from lora2_search.errors import ConfigError
 from lora2_search.execution.engine import RunList, execute
-from lora2_search.execution.session import held
+from lora2_search.execution.session import run_session
 from lora2_search.store.record import read_record
 from tests.support.exactly_once import assert_every_point_once
 from tests.support.stand_in import STEPS, Recorder, SlowStandIn, StandIn
@@ -36,7 +36,7 @@ def runs(folder: Path, seeds: list[int]) -> list[RunInfo]:
 
 
 def run_all(listed: list[RunInfo], folder: Path, *, resources: Resources, **more: Any) -> bool:
-    with held(folder, resources, device="auto", resume=True, address=None) as terms:
+    with run_session(folder, resources, device="auto", resume=True, address=None) as terms:
         return execute(RunList(listed), folder, terms, **more)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from lora2_search.config.space.schema import Resources
 from lora2_search.execution import reaper as reaper_module
-from lora2_search.execution.cluster import connected
+from lora2_search.execution.cluster import connect
 from lora2_search.search.study import Study, load_study
 from tests.execution.test_engine import run_all, runs
 from tests.support.exactly_once import assert_every_point_once
@@ -170,7 +170,7 @@ def test_both_processes_of_two_cores_are_used_and_stay_warm(driver: Driver) -> N
 
 def test_a_hung_run_fails_alone(tmp_path: Path, workers_find_tests: None) -> None:
     seen = Recorder()
-    with connected(None, tmp_path):
+    with connect(None, tmp_path):
         run_all(
             runs(tmp_path, [1, 19, 2]),
             tmp_path,
@@ -203,8 +203,8 @@ def test_a_local_study_leaves_the_token_mode_as_it_was(
     # Else the next cluster without tokens would be joined, and start none of its processes.
     script = (
         "import os; from pathlib import Path\n"
-        "from lora2_search.execution.cluster import connected\n"
-        f"with connected(None, Path({str(tmp_path)!r})): print(os.environ.get('RAY_AUTH_MODE'))\n"
+        "from lora2_search.execution.cluster import connect\n"
+        f"with connect(None, Path({str(tmp_path)!r})): print(os.environ.get('RAY_AUTH_MODE'))\n"
         "print(os.environ.get('RAY_AUTH_MODE'))"
     )
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)

@@ -14,7 +14,7 @@ from lora2_search.config.space.schema import Resources
 from lora2_search.errors import UserError
 from lora2_search.execution import local_ray
 from lora2_search.execution.engine import execute
-from lora2_search.execution.session import held
+from lora2_search.execution.session import run_session
 from tests.execution.test_engine import RunList, runs
 from tests.support.stand_in import StandIn
 
@@ -46,7 +46,7 @@ class Eavesdropper:
 def test_a_run_on_this_machine_listens_on_loopback_alone(tmp_path: Path, ray_here: None) -> None:
     seen = Eavesdropper()
     resources = Resources(concurrent=1)
-    with held(tmp_path, resources, device="auto", resume=True, address=None) as terms:
+    with run_session(tmp_path, resources, device="auto", resume=True, address=None) as terms:
         listed = RunList(runs(tmp_path, [1]))
         execute(listed, tmp_path, terms, observers=[seen], trainable=StandIn)
     assert set().union(*seen.sockets.values()) <= LOOPBACK

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.early_stopping import RULES, simulate
-from lora2_search.execution.schedulers import goes_on, rungs
+from lora2_search.execution.schedulers import promoted, rungs
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_rungs_are_the_grace_period_times_the_reduction_factor(
 def test_a_trial_is_stopped_when_it_is_below_the_bar_by_more_than_its_noise(
     score: float, error: float, others: Sequence[float], on: bool
 ) -> None:
-    assert goes_on(score, error, others, 3) == on
+    assert promoted(score, error, others, 3) == on
 
 
 def test_a_trial_that_equals_one_that_went_on_goes_on() -> None:
-    assert not goes_on(0.70, 0.0, [0.70, 0.80], 3)
-    assert goes_on(0.70, 0.0, [0.70, 0.80], 3, went_on=[0.70, 0.80])
+    assert not promoted(0.70, 0.0, [0.70, 0.80], 3)
+    assert promoted(0.70, 0.0, [0.70, 0.80], 3, went_on=[0.70, 0.80])
 
 
 @pytest.mark.parametrize(("trials", "spread"), [(8, 0.01), (8, 0.03), (30, 0.03)])

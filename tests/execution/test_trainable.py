@@ -4,14 +4,14 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.execution import result as results
 from lora2_search.execution.trainable import Run, Task
-from lora2_search.store.lease import ATTEMPT_FILE, OVERDUE_FILE, Superseded
+from lora2_search.execution.watchdog import OVERDUE_FILE
+from lora2_search.store.attempt import ATTEMPT_FILE, Superseded
 from lora2_search.store.record import read_record
 from tests.support.stand_in import STEPS, StandIn, score_at
 
@@ -20,7 +20,7 @@ KEYS = {"standard_error", "score", "training_iteration", "completed", "failed", 
 
 def task(
     folder: Path, seed: int = 0, k: int = 4, metric: str | None = None, gpu: bool = True
-) -> dict[str, Any]:
+) -> Task:
     config = with_settings(RunConfig(task="sentiment", seed=seed), {"adapter.k": k})
     return Task(
         key="00000",
@@ -33,17 +33,17 @@ def task(
         cwd=str(Path.cwd()),
         past=[],
         judged=True,
-    ).plain()
+    )
 
 
-def process(first: dict[str, Any]) -> StandIn:
+def process(first: Task) -> StandIn:
     """A trainable outside of Ray: its own part of the interface alone."""
     made = StandIn.__new__(StandIn)
     made.setup(first)
     return made
 
 
-def drain(trainable: StandIn) -> list[dict[str, Any]]:
+def drain(trainable: StandIn) -> list[results.Result]:
     found = [trainable.step()]
     while not found[-1]["done"]:
         found.append(trainable.step())

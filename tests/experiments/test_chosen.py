@@ -10,9 +10,9 @@ from lora2_search.config.space.schema import load_space
 from lora2_search.config.suite.schema import load_suite
 from lora2_search.errors import ConfigError, NameInUse, Problem, UserError
 from lora2_search.experiments.train import run_folder
-from lora2_search.search.storage import opened
+from lora2_search.search.storage import open_study
 from lora2_search.search.study import STUDIES
-from lora2_search.store.lock import owned
+from lora2_search.store.lock import lock_folder
 from lora2_search.store.record import RunRecord
 from tests.support.requests import asked_run, asked_space, asked_suite
 
@@ -36,17 +36,17 @@ def test_a_name_in_use_is_said_with_how_far_that_study_has_come(own_home: Path) 
     folder.mkdir(parents=True)
     load_space("quickstart", ["trials=2"]).write(folder)
     told: list[str] = []
-    with opened(folder, "quickstart") as (study, _):
+    with open_study(folder, "quickstart") as (study, _):
         first, second = study.ask(), study.ask()
         study.tell(first, 0.5)
         asked_space("quickstart", say=told.append)
-        with owned(folder):
+        with lock_folder(folder):
             asked_space("quickstart", say=told.append)
         study.tell(second, 0.5)
     asked_space("quickstart", say=told.append)
     (folder / "space.yaml").write_text("- broken")
     asked_space("quickstart", say=told.append)
-    again = "go on with it by resume='quickstart'"
+    again = "resume it with resume='quickstart'"
     assert [line.removesuffix("; this one is quickstart-2") for line in told] == [
         f"quickstart exists (1 of 2 trials; {again})",
         "quickstart exists (1 of 2 trials; it is running)",
@@ -66,7 +66,7 @@ def test_an_error_about_a_name_in_use_says_which_and_where(own_home: Path) -> No
     error = caught.value
     assert (error.kind, error.name, error.folder) == ("study", "quickstart", folder)
     assert str(error) == (
-        f"a study named quickstart exists ({folder}); go on with it by resume='quickstart', "
+        f"a study named quickstart exists ({folder}); resume it with resume='quickstart', "
         "or take another name"
     )
     take(own_home, "runs", "one", "record.json")
@@ -83,7 +83,7 @@ def test_a_name_of_a_suite_in_use_is_said_too(own_home: Path, tmp_path: Path) ->
     assert asked_suite("quick", storage=tmp_path, say=told.append).plan.name == "quick-2"
     (line,) = told
     assert line.startswith("quick exists (0 of ")
-    assert line.endswith("go on with it by resume='quick'); this one is quick-2")
+    assert line.endswith("resume it with resume='quick'); this one is quick-2")
 
 
 def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_mistakes_that_are_found_later_get_the_place_of_their_key(tmp_path: Path
     chosen = asked_run(path, overrides=["data.label=verdict"])
     late = [Problem("data.text.0", "a"), Problem("data.label", "b"), Problem("seed", "c", "here")]
     late += [Problem("model.name_or_path", "d")]
-    with pytest.raises(ConfigError) as caught, chosen.placing():
+    with pytest.raises(ConfigError) as caught, chosen.locating_errors():
         raise ConfigError(late)
     assert [problem.where for problem in caught.value.problems] == [
         f"{path}:4",
@@ -143,9 +143,9 @@ def test_a_space_from_python_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("changes", "asked", "words"),
     [
-        ([], {"until_decided": True}, "was begun with a fixed number of seeds"),
-        (["until_decided=true"], {"add_seeds": 2}, "gets its seeds by its own plan"),
-        (["until_decided=true"], {"overrides": ["seeds=40"]}, "gets its seeds by its own plan"),
+        ([], {"until_decided": True}, "was started with a fixed number of seeds"),
+        (["until_decided=true"], {"add_seeds": 2}, "adds seeds by its own plan"),
+        (["until_decided=true"], {"overrides": ["seeds=40"]}, "adds seeds by its own plan"),
         ([], {"add_seeds": 0}, "must be 1 or more"),
     ],
 )
@@ -218,8 +218,8 @@ def test_trials_that_a_suite_added_stay_with_it_and_not_with_its_copy(tmp_path: 
     folder.mkdir(parents=True)
     ran = load_suite(str(by_hand(tmp_path, tuning={**GRID, "extended": TRIAL})))
     stored = ran.write(folder)
-    going_on = asked_suite(None, resume="mine", storage=tmp_path).plan.tuning
-    assert going_on is not None and going_on.extended == TRIAL
+    resume_command = asked_suite(None, resume="mine", storage=tmp_path).plan.tuning
+    assert resume_command is not None and resume_command.extended == TRIAL
     copy = asked_suite(stored, storage=tmp_path).plan.tuning
     assert copy is not None and copy.extended == {}
 
@@ -255,7 +255,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
     config = RunConfig(task="sentiment", seed=4)
     record = RunRecord(fingerprint=config.fingerprint(), config=config.model_dump(mode="json"))
     record.write(folder)
-    with pytest.raises(UserError, match="a run named mine exists .* by resume='mine', or"):
+    with pytest.raises(UserError, match="mine exists .* resume it with resume='mine', or"):
         asked_run(config, name="mine")
     assert asked_run(None, resume="mine").plan.config == config
     with pytest.raises(UserError, match='did you mean "mine"'):
@@ -266,7 +266,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", ".."])
 def test_a_run_is_never_written_outside_its_place(name: str) -> None:
-    with pytest.raises(UserError, match="no path"):
+    with pytest.raises(UserError, match="is not a path"):
         run_folder(name)
 
 

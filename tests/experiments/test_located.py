@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lora2_search.config.yaml import Source
-from lora2_search.experiments.request import located
+from lora2_search.experiments.request import with_location
 from tests.support.requests import asked_run, asked_space, asked_suite
 
 
@@ -26,7 +26,7 @@ def test_paths_are_absolute_wherever_they_are_written(
         "search": {"model.name_or_path": {"type": "categorical", "choices": ["bert", "minilm"]}},
     }
     bert = str(tmp_path / "bert")
-    assert located(Source(data)).data == {
+    assert with_location(Source(data)).data == {
         "data": {
             **{"path": str(tmp_path / "d.csv"), "test_path": str(tmp_path / "t.csv")},
             **{"label": "d.csv", "text": ["d.csv"]},

@@ -13,15 +13,16 @@ from lora2_search.config.run import RunConfig
 from lora2_search.config.space.schema import load_space
 from lora2_search.config.suite.schema import load_suite
 from lora2_search.errors import UserError
-from lora2_search.experiments.catalog import everything, find
-from lora2_search.search.storage import opened
-from lora2_search.store.lock import owned
+from lora2_search.experiments.catalog import all_items, find_item
+from lora2_search.search.storage import open_study
+from lora2_search.store.lock import lock_folder
 from lora2_search.store.record import RunRecord
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
 from lora2_search.tracking.ui import address_of
 from lora2_search.tracking.uri import DATABASE
-from lora2_search.verification.page.rows import Row
+from lora2_search.verification.page.rows import Row, write_rows
 from lora2_search.verification.plan import Part
+from tests.support.measured import MERGED
 
 
 def record(folder: Path, score: float | None, status: str = "completed", **settings: int) -> None:
@@ -45,7 +46,7 @@ def record(folder: Path, score: float | None, status: str = "completed", **setti
 def tell(study: Path, trials: list[tuple[str, float | None]]) -> None:
     from optuna.trial import TrialState
 
-    with opened(study, study.name) as (database, _):
+    with open_study(study, study.name) as (database, _):
         for state, score in trials:
             trial = database.ask()
             if state == "PRUNED":
@@ -72,7 +73,7 @@ def full(own_home: Path) -> Path:
 
 
 def test_everything_is_found_and_what_holds_nothing_is_left_out(full: Path) -> None:
-    assert [(item.kind, item.name) for item in everything(None)] == [
+    assert [(item.kind, item.name) for item in all_items(None)] == [
         ("study", "quick"),
         ("suite", "quick"),
         ("run", "one"),
@@ -84,22 +85,22 @@ def test_everything_is_found_and_what_holds_nothing_is_left_out(full: Path) -> N
     [("quick", "study"), ("studies/quick", "study"), ("suites/quick", "suite"), ("one", "run")],
 )
 def test_a_name_is_found_and_a_folder_tells_two_apart(name: str, kind: str, full: Path) -> None:
-    assert find(name, None).kind == kind
+    assert find_item(name, None).kind == kind
 
 
 def test_a_wrong_name_is_answered_with_the_nearest(full: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match='nothing called quik .*"quick"'):
-        find("quik", None)
+        find_item("quik", None)
     with pytest.raises(UserError, match="nothing called ../x"):
-        find("../x", None)
+        find_item("../x", None)
     with pytest.raises(UserError, match="nothing called studies/quick"):
-        find("studies/quick", tmp_path / "elsewhere")
+        find_item("studies/quick", tmp_path / "elsewhere")
 
 
 def test_the_best_is_a_completed_trial_and_not_the_reference(full: Path) -> None:
-    assert find("quick", None).best() == ("trial 0", 0.7)
-    assert find("suites/quick", None).best() is None
-    assert find("one", None).best() == ("one", 0.6)
+    assert find_item("quick", None).best() == ("trial 0", 0.7)
+    assert find_item("suites/quick", None).best() is None
+    assert find_item("one", None).best() == ("one", 0.6)
 
 
 def test_a_study_with_another_objective_is_ranked_and_shown_by_it(own_home: Path) -> None:
@@ -150,7 +151,7 @@ def test_what_nobody_runs_is_stopped_and_says_how_to_go_on(own_home: Path) -> No
     study = own_home / "studies" / "dead"
     record(study / "trials" / "00000", 0.7, "running")
     load_space("quickstart", ["name=dead"]).write(study)
-    with opened(study, "dead") as (database, _):
+    with open_study(study, "dead") as (database, _):
         database.ask()
         database.ask()
     record(own_home / "suites" / "half" / "runs" / "base-seed7", 0.8, "running")
@@ -165,9 +166,9 @@ def test_what_nobody_runs_is_stopped_and_says_how_to_go_on(own_home: Path) -> No
         again = f"lora2-search {verb} --resume {name}"
         assert (row["state"], row["runs"], row["go on with"]) == ("stopped", runs, again)
         shown = CliRunner().invoke(app, ["runs", "show", name])
-        assert f"stopped; go on with: {again}" in shown.stdout
+        assert f"stopped; resume with: {again}" in shown.stdout
         assert "running" not in shown.stdout
-        with owned(find(name, None).folder):
+        with lock_folder(find_item(name, None).folder):
             row = listed()[name]
             running = runs.replace("stopped", "running")
             assert (row["state"], row["runs"], row["go on with"]) == ("running", running, None)
@@ -197,7 +198,7 @@ def test_a_study_is_complete_when_nothing_is_left_to_do(
     study.mkdir(parents=True)
     load_space("quickstart", ["name=mine", *bounds]).write(study)
     tell(study, [("COMPLETE", 0.7)] * ended)
-    assert find("mine", None).state() == state
+    assert find_item("mine", None).state() == state
 
 
 def test_what_lies_in_a_shared_folder_goes_on_there(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_what_lies_in_a_shared_folder_goes_on_there(tmp_path: Path) -> None:
     study.mkdir(parents=True)
     load_space("quickstart", ["name=mine"]).write(study)
     again = f"lora2-search tune --resume mine --storage {tmp_path}"
-    assert resumption(find("mine", tmp_path)) == again
+    assert resumption(find_item("mine", tmp_path)) == again
 
 
 def listed() -> dict[str, dict[str, Any]]:
@@ -239,10 +240,10 @@ def verification(home: Path, done: int, rows: bool) -> Path:
     folder.mkdir(parents=True)
     (folder / "verification.json").write_text(json.dumps(plan))
     for seed in (200, 201)[:done]:
-        Part("pruned", seed, ("merge",)).write(folder, {"merge": {}})
+        Part("pruned", seed, ("merge",)).write(folder, MERGED)
     if rows:
         row = Row("merge", "It merges", "not published", "1e-7", "holds", "That.", {"merged": 1e-7})
-        (folder / "rows.json").write_text(json.dumps([row.plain()]))
+        write_rows(folder, [row])
     return folder
 
 
@@ -263,8 +264,8 @@ def test_a_verification_is_listed_with_its_parts_and_shown_with_its_table(
     assert shown.exit_code == 0
     assert ("It merges" in shown.stdout) == rows
     assert f"{done} of 2 parts" in shown.output
-    with owned(folder):
-        assert find(folder.name, None).state() == "running"
+    with lock_folder(folder):
+        assert find_item(folder.name, None).state() == "running"
 
 
 def test_a_broken_verification_and_one_that_is_asked_for_an_adapter_are_told_in_words(

@@ -124,8 +124,8 @@ def test_rows_that_are_left_out_are_counted_aloud(tiny_bert: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "judged_by", "wrong"),
     [
-        ({}, {"objective.metric": "pearson"}, "'pearson' is not measured .* taken for classes"),
-        ({"data.label": "stars"}, {"metric": "f1"}, "'f1' is not measured .* taken for numbers"),
+        ({}, {"objective.metric": "pearson"}, "'pearson' is not measured .* read as classes"),
+        ({"data.label": "stars"}, {"metric": "f1"}, "'f1' is not measured .* read as numbers"),
         ({}, {"objective.metric": "f1"}, None),
         ({"data.label": "stars"}, {"objective.metric": "spearman"}, None),
         ({}, {"objective.metric": None}, None),
@@ -190,3 +190,90 @@ def test_targets_that_no_module_has_are_told_with_the_nearest(
     (problem,) = caught.value.problems
     assert problem.key == "arms.odd.adapter.target_modules"
     assert "The nearest linear layers are query." in problem.message
+
+
+def write_splits(folder: Path, train: list[object], test: list[object]) -> dict[str, Any]:
+    """Write two files, and return the settings that read them."""
+    for name, labels in (("train", train), ("test", test)):
+        rows = "".join(f"{name} text {i},{label}\n" for i, label in enumerate(labels))
+        (folder / f"{name}.csv").write_text("review,verdict\n" + rows)
+    return {"data.path": str(folder / "train.csv"), "data.test_path": str(folder / "test.csv")}
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "more", "metric", "judged_on", "words"),
+    [
+        (
+            ["neg"] * 200 + ["pos"],
+            ["neg", "pos"],
+            {"data.validation_size": 40},
+            "roc_auc",
+            ["validation"],
+            "validation has 40 examples, all of class 'neg'; roc_auc needs both classes: choose "
+            "another metric or a larger data.validation_size",
+        ),
+        (
+            ["neg"] * 200 + ["pos"],
+            ["neg", "pos"],
+            {"data.validation_size": 40},
+            "f1",
+            ["validation", "test"],
+            "validation has 40 examples, all of class 'neg'; f1 needs examples of 'pos' "
+            "(data.positive): choose another metric or a larger data.validation_size",
+        ),
+        (
+            ["a", "b", "c"] * 30,
+            ["a", "b"],
+            {"data.validation_size": 0.5},
+            "roc_auc",
+            ["validation", "test"],
+            "test has 2 examples, none of class 'c'; roc_auc needs every class: choose another "
+            "metric or another data.test_path",
+        ),
+        (
+            [0.5, 1.5, 2.5] * 30,
+            [3.5],
+            {"protocol": "paper"},
+            "spearman",
+            ["validation", "test"],
+            "validation has 1 example, all labelled 3.5; spearman needs labels that differ: "
+            "choose another metric or another data.test_path",
+        ),
+    ],
+)
+def test_a_metric_that_is_undefined_on_a_split_that_it_judges_is_refused(
+    train: list[object],
+    test: list[object],
+    more: dict[str, Any],
+    metric: str,
+    judged_on: list[str],
+    words: str,
+    tiny_bert: Path,
+    tmp_path: Path,
+) -> None:
+    chosen = config(tiny_bert, tmp_path, **{**write_splits(tmp_path, train, test), **more})
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(chosen, judged_by={"objective.metric": metric}, judged_on=judged_on)
+    told = [(problem.key, problem.message) for problem in caught.value.problems]
+    assert told == [("objective.metric", words)]
+    if not isinstance(train[0], float):
+        check_inputs(chosen, judged_by={"objective.metric": "accuracy"}, judged_on=judged_on)
+
+
+def test_a_run_whose_own_metric_is_undefined_is_refused_by_what_would_help(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    labels = {**write_splits(tmp_path, [0.5, 1.5, 2.5] * 30, [3.5]), "data.validation_size": 1}
+    with pytest.raises(ConfigError, match="pearson needs labels that differ: choose a") as caught:
+        check_inputs(config(tiny_bert, tmp_path, **labels))
+    assert [problem.key for problem in caught.value.problems] == ["data.validation_size"]
+
+
+def test_a_metric_that_is_undefined_where_nothing_is_judged_by_it_is_said(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    labels = write_splits(tmp_path, ["neg", "pos"] * 50, ["pos", "pos"])
+    told = check_inputs(
+        config(tiny_bert, tmp_path, **labels), judged_by={"objective.metric": "roc_auc"}
+    )
+    assert "test has 2 examples, all of class 'pos': roc_auc has no score there." in told

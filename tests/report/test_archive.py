@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lora2_search.analysis.comparison import analyse_tasks
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import UserError
-from lora2_search.report.archive.archive import archived, unpacked, write_archive
+from lora2_search.report.archive.archive import archive_suite, unpack_archive, write_archive
 from lora2_search.report.archive.record import lean, rebuilt, shared, without_shared
 from lora2_search.report.archive.state import read_state
 from lora2_search.store.files import Damaged
@@ -44,7 +44,7 @@ def test_an_archive_gives_the_same_numbers_as_the_suite(tmp_path: Path, state: s
     write_crossed(folder) if state == "finished" else in_disrepair(folder, state)
     write_archive(folder, tmp_path / "archive")
     before = analyse_tasks(folder)
-    with archived(tmp_path / "archive") as evidence:
+    with archive_suite(tmp_path / "archive") as evidence:
         after = {task: item.analysis for task, item in evidence.items()}
     assert list(before) == list(after)
     for task, analysis in before.items():
@@ -63,7 +63,7 @@ def test_predictions_that_are_no_whole_numbers_are_kept_exactly(tmp_path: Path) 
     plan.write(tmp_path / "suite")
     before = analyse_tasks(tmp_path / "suite")[""]
     write_archive(tmp_path / "suite", tmp_path / "archive")
-    with archived(tmp_path / "archive") as evidence:
+    with archive_suite(tmp_path / "archive") as evidence:
         assert numbers(before) == numbers(evidence[""].analysis)
 
 
@@ -145,12 +145,12 @@ def test_predictions_of_a_run_whose_record_was_not_written_yet_are_left_aside(
     plan = crossed_suite()
     write_suite(folder, plan, lambda arm, seed: answers(arm, seed) if seed < 3 else None)
     archive = write_archive(folder, tmp_path / "archive").parent
-    with archived(archive) as evidence:
+    with archive_suite(archive) as evidence:
         before = numbers(evidence[""].analysis)
     write_suite(folder, plan, answers)
     write_archive(folder, tmp_path / "later")
     (tmp_path / "later" / "predictions.parquet").replace(archive / "predictions.parquet")
-    with archived(archive) as evidence:
+    with archive_suite(archive) as evidence:
         assert numbers(evidence[""].analysis) == before
 
 
@@ -195,7 +195,7 @@ def test_a_damaged_archive_is_refused_and_writes_nowhere(tmp_path: Path, damage:
     assert change(text) != text
     (archive / name).write_text(change(text))
     with pytest.raises(UserError, match=f"{name}: {message}; the archive is damaged"):
-        with unpacked(archive):
+        with unpack_archive(archive):
             pass
     assert set(tmp_path.parent.rglob("gone")) == before and not Path("/gone").exists()
 
@@ -205,7 +205,7 @@ def test_an_archive_without_predictions_is_refused(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "suite", tmp_path / "archive").parent
     (archive / "predictions.parquet").unlink()
     with pytest.raises(UserError, match="predictions.parquet: it holds no predictions"):
-        with archived(archive):
+        with archive_suite(archive):
             pass
 
 
@@ -239,7 +239,7 @@ WRONG_STATES = WRONG_JSON | {
 }
 
 
-@pytest.mark.parametrize("use", [archived, unpacked])
+@pytest.mark.parametrize("use", [archive_suite, unpack_archive])
 @pytest.mark.parametrize(
     ("name", "how"),
     [
@@ -273,7 +273,7 @@ def test_what_was_laid_out_elsewhere_to_be_read_is_named_where_it_is(
 ) -> None:
     archive = shutil.copytree(a_whole_archive, tmp_path / "archive")
     (archive / name).write_text(text)
-    with pytest.raises(UserError) as caught, archived(archive):
+    with pytest.raises(UserError) as caught, archive_suite(archive):
         pass
     assert str(archive / name) in str(caught.value)
 
@@ -330,7 +330,7 @@ def test_an_archive_of_an_earlier_version_has_no_state(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "suite", tmp_path / "archive").parent
     (archive / "archive.json").unlink()
     assert read_state(archive) is None
-    with archived(archive):
+    with archive_suite(archive):
         pass
 
 
@@ -338,7 +338,7 @@ def test_an_archive_never_overwrites_the_suite(tmp_path: Path) -> None:
     write_crossed(tmp_path)
     with pytest.raises(UserError, match="must not go into"):
         write_archive(tmp_path, tmp_path / ".." / tmp_path.name)
-    with pytest.raises(UserError, match="is not an archive"), archived(tmp_path):
+    with pytest.raises(UserError, match="is not an archive"), archive_suite(tmp_path):
         pass
 
 

@@ -107,7 +107,7 @@ def test_interaction_cells_are_means_over_seeds_of_the_arms_in_them(tmp_path: Pa
     assert len(found.cells) == 4
     for (first, second), test in found.cells.items():
         levels = {found.first: first, found.second: second}
-        arm = next(a for a, cell in analysis.suite.cells["main"].items() if cell == levels)
+        arm = next(a for a, cell in analysis.suite.plan.cells["main"].items() if cell == levels)
         assert test.estimate == pytest.approx(means[arm])
 
 
@@ -164,9 +164,9 @@ def test_tuning_tells_what_was_chosen_of_how_many_and_what_fewer_would_have_foun
     folder = write_suite(tmp_path, plan, draws(RATES, 40))
     scores = [0.5, 0.6, 0.8, 0.7]
     for run in plan.tuning_runs(folder):
-        value = scores[int(run.tags["trial"])] + 0.02 * (run.config.seed % 2)
+        value = scores[run.trial] + 0.02 * (run.config.seed % 2)
         told = {"validation/accuracy": value}
-        failed = run.tags["trial"] == "3" and run.config.seed % 2
+        failed = run.trial == 3 and run.config.seed % 2
         write_run(run.folder, run.config, scores=told, status="failed" if failed else "completed")
     found = read_tuning(folder)
     assert len(found.records) == 8

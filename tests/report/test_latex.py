@@ -9,6 +9,8 @@ from scipy import stats
 
 from lora2_search.analysis.evidence import gather
 from lora2_search.analysis.published import Published, offer_published, published_on, read_published
+from lora2_search.config.space.schema import Space
+from lora2_search.config.stored import stored_plan
 from lora2_search.errors import UserError
 from lora2_search.report.tables.latex import (
     arms_table,
@@ -146,8 +148,9 @@ def test_the_search_space_is_told_as_it_was_written() -> None:
             "adapter.r": {"type": "int", "low": 2, "high": 8, "step": 2},
         },
     }
-    rows = search_space_rows(space)
+    read = stored_plan(Space, space)
+    rows = search_space_rows(read)
     assert [row["values"] for row in rows] == ["0.001 to 0.02", "4, 8", "2 to 8 in steps of 2"]
     assert [row["scale"] for row in rows] == ["logarithmic", "–", "linear"]
     assert rows[1]["only where"] == "method is lora2"
-    assert "20 trials, sampler tpe with seed 3" in search_space_table(space, 20)
+    assert "20 trials, sampler tpe with seed 3" in search_space_table(read, 20)

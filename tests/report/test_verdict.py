@@ -10,13 +10,13 @@ import pytest
 from lora2_search.analysis.across_tasks import overall
 from lora2_search.analysis.comparison import Analysis, analyse, analyse_tasks
 from lora2_search.analysis.records import read_suite
+from lora2_search.config.suite.terms import Sequential
 from lora2_search.report.words.across_tasks import overall_words
 from lora2_search.report.words.comparison import paragraph
 from lora2_search.report.words.prospective import before_the_run
 from lora2_search.report.words.verdict import details, headline, not_tested, notes
 from lora2_search.stats.equivalence import tost
 from lora2_search.stats.power import paired_equivalence_power, paired_power
-from lora2_search.stats.sequential import SequentialPlan
 from lora2_search.stats.significance import holm
 from tests.support.designs import STATES, crossed_suite, in_disrepair
 from tests.support.suites import Answers, draws, suite, three_classes, write_suite
@@ -54,7 +54,7 @@ def shares(line: str) -> list[float]:
 def test_what_the_looks_of_a_plan_can_show_is_said_before_the_run(
     first: int, most: int, words: str | None
 ) -> None:
-    plan = SequentialPlan(first=first, every=2, most=most)
+    plan = Sequential(first=first, every=2, most=most)
     power, *flips = before_the_run(most, 3, plan=plan)
     fixed = before_the_run(most, 3)[0]
     assert (
@@ -66,7 +66,7 @@ def test_what_the_looks_of_a_plan_can_show_is_said_before_the_run(
 
 def test_power_with_looks_is_close_to_what_was_simulated() -> None:
     # docs/ablation.md: 0.49 at 0.5 sd, 0.98 at 1 sd, over all looks.
-    half, one, *_ = shares(before_the_run(20, 1, plan=SequentialPlan())[0])
+    half, one, *_ = shares(before_the_run(20, 1, plan=Sequential())[0])
     assert 0.40 < half <= 0.49 and 0.95 < one <= 0.98
 
 

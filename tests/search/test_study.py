@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import ConfigError, UserError
-from lora2_search.search.storage import opened, stored_trials
+from lora2_search.search.storage import open_study, stored_trials
 from lora2_search.search.study import load_study, run_study, stored_space, study_folder
 from tests.support.spaces import space_of
 from tests.support.stand_in import Recorder, StandIn
@@ -74,7 +74,7 @@ def test_trials_that_all_fail_for_one_reason_end_the_study_with_it(
     with pytest.raises(UserError, match="RuntimeError: unlucky") as caught:
         run_study(space, storage=tmp_path, reference=False, trainable=StandIn)
     assert "(a resume keeps them)" in str(caught.value)
-    assert str(caught.value).endswith("go on by resume='tiny'")
+    assert str(caught.value).endswith("resume with resume='tiny'")
     assert [trial.state for trial in load_study("tiny", tmp_path).trials] == ["FAIL"] * 3
 
 
@@ -86,7 +86,7 @@ def test_names_are_looked_after(tmp_path: Path) -> None:
     folder = study_folder("tiny", tmp_path)
     folder.mkdir(parents=True)
     space.write(folder)
-    again = "a study named tiny exists .* by resume='tiny', or"
+    again = "a study named tiny exists .* resume it with resume='tiny', or"
     with pytest.raises(UserError, match=again):
         run_study(space, storage=tmp_path)
     with pytest.raises(UserError, match='no study named tinny .* did you mean "tiny"'):
@@ -145,7 +145,7 @@ def test_a_shared_folder_has_no_write_ahead_log_and_readers_leave_the_journal_al
         with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
             return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
-    with opened(tmp_path, "tiny", shared=shared) as (study, _):
+    with open_study(tmp_path, "tiny", shared=shared) as (study, _):
         study.ask()
     assert journal() == mode
     assert len(stored_trials(tmp_path, "tiny")) == 1

@@ -13,12 +13,13 @@ from scipy import stats
 from scipy.special import ndtr, ndtri
 
 from lora2_search.analysis.interim import Looks, equivalence_at, paired_at
+from lora2_search.config.suite.terms import Sequential
 from lora2_search.stats.equivalence import tost
 from lora2_search.stats.power import paired_power
-from lora2_search.stats.sequential import SPENT, SequentialPlan, nominal_levels, repeated_p
+from lora2_search.stats.sequential import SPENT, nominal_levels, repeated_p
 from lora2_search.stats.significance import Paired, holm, paired_p
 
-PLAN = SequentialPlan()
+PLAN = Sequential()
 
 
 def obrien_fleming(level: float, share: float) -> float:
@@ -91,12 +92,12 @@ def test_without_a_look_that_counts_there_is_no_p(p_values: list, seeds: list[in
 
 
 def test_a_plan_ends_at_its_most_seeds() -> None:
-    assert SequentialPlan(4, 2, 20).looks == (4, 6, 8, 10, 12, 14, 16, 18, 20)
-    assert SequentialPlan(4, 5, 10).looks == (4, 9, 10)
-    assert SequentialPlan(5, 1, 5).looks == (5,)
+    assert Sequential(first=4, every=2, most=20).looks == (4, 6, 8, 10, 12, 14, 16, 18, 20)
+    assert Sequential(first=4, every=5, most=10).looks == (4, 9, 10)
+    assert Sequential(first=5, every=1, most=5).looks == (5,)
 
 
-def p_after(differences: np.ndarray, looks: Sequence[int], plan: SequentialPlan) -> float | None:
+def p_after(differences: np.ndarray, looks: Sequence[int], plan: Sequential) -> float | None:
     """Return the p value that a report has of one comparison after these looks."""
     taken = Looks(tuple(tuple(range(count)) for count in looks), plan.most)
 
@@ -107,7 +108,7 @@ def p_after(differences: np.ndarray, looks: Sequence[int], plan: SequentialPlan)
     return paired_at(taken, test).p
 
 
-def different(drawn: np.ndarray, looks: Sequence[int], plan: SequentialPlan = PLAN) -> list[bool]:
+def different(drawn: np.ndarray, looks: Sequence[int], plan: Sequential = PLAN) -> list[bool]:
     """Return which of a family's comparisons (columns) are called different after these looks."""
     corrected = holm([p_after(column, looks, plan) for column in drawn.T])
     return [p is not None and p <= 0.05 for p in corrected]
@@ -119,7 +120,7 @@ def test_where_nothing_can_be_tested_nothing_differs(differences: list[float]) -
 
 
 def stopped(
-    effect: float, suites: int, family: int = 1, plan: SequentialPlan = PLAN, salt: int = 0
+    effect: float, suites: int, family: int = 1, plan: Sequential = PLAN, salt: int = 0
 ) -> tuple[int, float]:
     """Return in how many suites the first comparison was called different, and mean seeds."""
     generator = np.random.default_rng([suites, family, salt])
@@ -148,7 +149,7 @@ def test_at_one_sd_a_third_of_the_runs_is_saved() -> None:
     assert seeds <= 0.7 * fixed_seeds(1.0, found / 150)
 
 
-def null_crossings(plan: SequentialPlan, level: float, suites: int = 200_000) -> float:
+def null_crossings(plan: Sequential, level: float, suites: int = 200_000) -> float:
     """Return how often the paired t test crosses its bounds at some look, vectorised."""
     d = np.random.default_rng(plan.most).standard_normal((suites, plan.most), dtype=np.float32)
     nominal = nominal_levels([n / plan.most for n in plan.looks], SPENT * level)
@@ -164,14 +165,14 @@ def null_crossings(plan: SequentialPlan, level: float, suites: int = 200_000) ->
 @pytest.mark.parametrize(
     "plan",
     [
-        SequentialPlan(),
-        SequentialPlan(4, 1, 20),
-        SequentialPlan(3, 1, 12),
-        SequentialPlan(6, 6, 30),
+        Sequential(),
+        Sequential(first=4, every=1, most=20),
+        Sequential(first=3, every=1, most=12),
+        Sequential(first=6, every=6, most=30),
     ],
 )
 @pytest.mark.parametrize("family", [1, 3, 10])
-def test_the_error_stays_below_its_level_in_every_plan(plan: SequentialPlan, family: int) -> None:
+def test_the_error_stays_below_its_level_in_every_plan(plan: Sequential, family: int) -> None:
     level = 0.05 / family
     # Three standard errors of the simulated share.
     assert null_crossings(plan, level) <= level + 3 * math.sqrt(level / 200_000)

@@ -10,13 +10,13 @@ import pytest
 from filelock import FileLock
 
 from lora2_search.errors import UserError
-from lora2_search.store.lock import is_owned, owned
+from lora2_search.store.lock import is_owned, lock_folder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from lora2_search.store.lock import owned
-with owned(Path(sys.argv[1])):
+from lora2_search.store.lock import lock_folder
+with lock_folder(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -32,23 +32,23 @@ def test_a_folder_has_one_driver_and_the_message_names_it(tmp_path: Path) -> Non
         assert is_owned(tmp_path)
         for _ in range(2):  # asking leaves the owner's name in place
             with pytest.raises(UserError, match=f"is being run by process {other.pid} on "):
-                with owned(tmp_path):
+                with lock_folder(tmp_path):
                     pass
     finally:
         other.kill()
         other.wait()
     assert (tmp_path / "owner.json").exists()
     assert not is_owned(tmp_path)
-    with owned(tmp_path):  # the lock died with its process
+    with lock_folder(tmp_path):  # the lock died with its process
         assert str(os.getpid()) in (tmp_path / "owner.json").read_text()
-    with owned(tmp_path):
+    with lock_folder(tmp_path):
         pass
 
 
 def test_a_look_leaves_owner_and_folder_alone(tmp_path: Path) -> None:
     assert not is_owned(tmp_path)
     assert list(tmp_path.iterdir()) == []
-    with owned(tmp_path):
+    with lock_folder(tmp_path):
         assert is_owned(tmp_path)
         assert is_owned(tmp_path)
     assert not is_owned(tmp_path)
@@ -58,5 +58,5 @@ def test_one_that_comes_waits_for_a_look(tmp_path: Path) -> None:
     look = FileLock(tmp_path / "lock", thread_local=False)
     look.acquire()
     threading.Timer(0.2, look.release, [True]).start()
-    with owned(tmp_path):
+    with lock_folder(tmp_path):
         assert is_owned(tmp_path)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
-from lora2_search.config.space.schema import SPACE_FILE, load_space
-from lora2_search.search.storage import STUDY_FILE
+from lora2_search.config.space.schema import load_space
+from lora2_search.store.layout import SPACE_FILE, STUDY_FILE
 from lora2_search.store.record import RECORD_FILE, RunRecord, read_record
 from lora2_search.tracking.spool.params import clean_key
 from tests.support.mlflow_study import Stored
@@ -83,3 +83,8 @@ def assert_in_mlflow(stored: Stored, records: Mapping[str, RunRecord]) -> None:
     }
     names = {name for _, name, _ in recorded}
     assert Counter(point for point in found if point[1] in names) == Counter(recorded)
+    complete = {key: record for key, record in records.items() if record.status == "completed"}
+    summaries = {(key, "score", record.history[-1].step) for key, record in complete.items()}
+    assert Counter(point for point in found if point[1] == "score") == Counter(summaries)
+    for key, record in complete.items():
+        assert runs[key].data.metrics["score"] in record.scores.values(), key

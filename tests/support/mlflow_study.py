@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ def parent(**changes: Any) -> ParentInfo:
     return ParentInfo(**{**given, **changes})
 
 
-def run(folder: Path, number: int = 0, **tags: str) -> RunInfo:
+def run(folder: Path, number: int = 0, arm: str = "") -> RunInfo:
     settings = {"adapter.k": number % 8 + 1, "training.lr": 1e-3 / (number + 1)}
     return RunInfo(
         key=f"{number:05d}",
@@ -29,32 +30,34 @@ def run(folder: Path, number: int = 0, **tags: str) -> RunInfo:
         config=with_settings(BASE, settings),
         settings=settings,
         folder=folder / "trials" / str(number),
-        tags=tags,
+        arm=arm,
     )
 
 
-def points(first: int, last: int, time_ms: int = 1_700_000_000_000) -> tuple[Point, ...]:
-    return tuple(
-        Point(step=s, time_ms=time_ms + s, metrics={"train/loss": 1.0 / (s + 1)})
+def points(first: int, last: int, score: float = 0.75) -> tuple[Point, ...]:
+    """Return the points of an interval as training tells them: the last holds the evaluation."""
+    told = [
+        Point(step=s, time_ms=1_700_000_000_000 + s, metrics={"train/loss": 1.0 / (s + 1)})
         for s in range(first, last)
+    ]
+    told[-1].metrics["validation/accuracy"] = score
+    return tuple(told)
+
+
+def report(first: int, last: int, score: float = 0.75) -> Report:
+    return Report(
+        interval=1,
+        intervals=1,
+        step=last - 1,
+        total_steps=50,
+        score=score,
+        kept_rank=8,
+        points=points(first, last, score),
+        done=False,
     )
 
 
-def report(first: int, last: int, **changes: Any) -> Report:
-    given = {
-        "interval": 1,
-        "intervals": 1,
-        "step": last - 1,
-        "total_steps": 50,
-        "score": last / 100,
-        "kept_rank": 8,
-        "points": points(first, last),
-        "done": False,
-    }
-    return Report(**{**given, **changes})
-
-
-def record(info: RunInfo, history: tuple[Point, ...] = points(0, 50)) -> RunRecord:
+def record(info: RunInfo, history: Sequence[Point] = points(0, 50)) -> RunRecord:
     return RunRecord(
         fingerprint=info.config.fingerprint(),
         status="completed",

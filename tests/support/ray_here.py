@@ -24,7 +24,7 @@ def workers_find_tests() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def ray_here(workers_find_tests: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for the fast tests of a file: starting it takes seconds."""
-    from lora2_search.execution.cluster import connected
+    from lora2_search.execution.cluster import connect
 
-    with connected(None, tmp_path_factory.mktemp("ray")):
+    with connect(None, tmp_path_factory.mktemp("ray")):
         yield

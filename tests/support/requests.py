@@ -21,7 +21,7 @@ def asked_space(
     what: Any = None, *, storage: Path | None = None, say: Say = print, **asked: Any
 ) -> Resolved[Space]:
     resolved = resolve_space(Request(what, **asked), storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     return resolved
 
 
@@ -29,7 +29,7 @@ def asked_suite(
     what: Any = None, *, storage: Path | None = None, say: Say = print, **asked: Any
 ) -> Resolved[Suite]:
     resolved = resolve_suite(SuiteRequest(what, **asked), storage)
-    resolved.say_taken(say)
+    resolved.say_name_taken(say)
     return resolved
 
 

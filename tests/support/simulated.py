@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 
 from lora2_search.analysis.comparison import Analysis, analyse
-from lora2_search.analysis.records import Margin, Predictions, Run, SuiteRuns
+from lora2_search.analysis.records import Predictions, Run, SuiteRuns
 from lora2_search.config.suite.schema import Suite
 from tests.support.suites import record
 
@@ -56,18 +56,4 @@ def analysis_of_simulated(
 
 
 def _suite(plan: Suite, runs: Mapping[tuple[str, int], Run]) -> SuiteRuns:
-    told = plan.spelled_out()
-    return SuiteRuns(
-        folder=Path(),
-        name=plan.name,
-        plan=told,
-        arms=told["arms"],
-        seeds=tuple(told["seeds"]),
-        comparisons=tuple((arm, other) for arm, other in told["comparisons"]),
-        floor=told["floor"],
-        metric="accuracy",
-        runs=runs,
-        contrasts=told["contrasts"],
-        cells=told["cells"],
-        equivalence=tuple(Margin(**claim) for claim in told["equivalence"]),
-    )
+    return SuiteRuns(Path(), plan, runs)

@@ -115,7 +115,7 @@ def three_classes(folder: Path, **changes: Any) -> None:
     plan.write(folder)
     labels = np.arange(60) % 2 * 1.0
     for run in plan.runs(folder):
-        arm, seed = run.tags["arm"], run.config.seed
+        arm, seed = run.arm, run.config.seed
         told: dict[str, Any] = {"metric": "f1", "classes": ["a", "b", "c"]}
         if (arm, seed) == ("no-regularisation", 2):
             write_run(run.folder, run.config, status="failed", error="Diverged: x", **told)
@@ -146,7 +146,7 @@ def write_suite(
     folder.mkdir(parents=True, exist_ok=True)
     plan.write(folder)
     for run in plan.runs(folder):
-        arm, seed = run.tags["arm"], run.config.seed
+        arm, seed = run.arm, run.config.seed
         correct = answers(arm, seed)
         changes = dict((special or {}).get((arm, seed), {}))
         if correct is not None or changes:

@@ -104,18 +104,20 @@ def test_times_are_those_of_the_points(observer: SpoolObserver, folder: Path) ->
 @pytest.mark.parametrize(
     ("state", "told"), [("COMPLETE", True), ("PRUNED", False), ("FAIL", False)]
 )
-def test_best_score_is_told_of_complete_runs_only(
+def test_a_score_is_told_of_complete_runs_only(
     observer: SpoolObserver, folder: Path, state: str, told: bool
 ) -> None:
     info = run(folder)
     observer.started(info)
+    observer.reported(info, report(0, 20))
     observer.ended(info, state, record(info), "")
     named = {key for item in records(folder, "00000", Metrics) for key in item.values}
-    assert ("best/score" in named) is told
-    assert ("final/test/accuracy" in named) is told
+    assert ("score" in named) is told
+    assert ("test/accuracy" in named) is told
+    assert {"train/loss", "validation/accuracy"} <= named
 
 
-def test_the_final_score_is_the_one_reported_last_and_the_best_one_the_highest(
+def test_a_score_has_two_names_its_curve_and_what_the_record_says_in_the_end(
     folder: Path,
 ) -> None:
     info = run(folder)
@@ -125,9 +127,28 @@ def test_the_final_score_is_the_one_reported_last_and_the_best_one_the_highest(
     first.reported(info, report(20, 50, score=0.6))
     # A driver that was killed here: another one only learns that the run is complete.
     SpoolObserver(folder, parent()).ended(info, "COMPLETE", record(info), "")
-    told = [r.values for r in records(folder, "00000", Metrics) if "best/score" in r.values]
-    assert [(values["final/score"], values["best/score"]) for values in told] == [(0.6, 0.9)]
-    assert told[0]["final/validation/accuracy"] == 0.75
+    told = [
+        (name, item.step, value)
+        for item in records(folder, "00000", Metrics)
+        for name, value in item.values.items()
+        if "score" in name or "accuracy" in name
+    ]
+    assert told == [
+        ("validation/accuracy", 19, 0.9),
+        ("validation/accuracy", 49, 0.6),
+        ("score", 49, 0.75),
+        ("test/accuracy", 49, 0.7),
+    ]
+
+
+def test_a_run_of_a_suite_counts_with_its_test_score_one_that_tunes_with_its_validation_score(
+    observer: SpoolObserver, folder: Path
+) -> None:
+    compared, tuning = replace(run(folder), split="test"), run(folder, 1)
+    for info in (compared, tuning):
+        observer.ended(info, "COMPLETE", record(info), "")
+    told = [records(folder, key, Metrics)[0].values["score"] for key in ("00000", "00001")]
+    assert told == [0.7, 0.75]
 
 
 def test_a_run_lasts_as_long_in_mlflow_as_its_record_says(
@@ -153,7 +174,7 @@ def test_the_runs_own_metric_is_told_where_nothing_was_reported(
     observer.ended(info, "COMPLETE", done, "")
     observer.close("COMPLETE", winner=info)
     (told,) = records(folder, "00000", Metrics)
-    assert told.values["final/score"] == told.values["best/score"] == 0.5
+    assert told.values["score"] == 0.5
     named = [r.values for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
     assert named == [{"winner/validation": 0.5, "winner/test": 0.4}]
 
@@ -165,7 +186,7 @@ def test_what_a_resume_may_change_is_known_to_tracking() -> None:
     assert set(CHANGEABLE) == {*study._FREE_ON_RESUME, *runner._FREE_ON_RESUME}
 
 
-def test_the_parent_has_no_best_score(observer: SpoolObserver, folder: Path) -> None:
+def test_the_parent_has_no_score_of_its_own(observer: SpoolObserver, folder: Path) -> None:
     info = run(folder)
     whole_run(observer, info)
     record(info).write(_made(info.folder))

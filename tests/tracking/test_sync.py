@@ -21,7 +21,7 @@ from lora2_search.tracking.delivery.syncer import outcome
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.spool.spool import Flusher, Metrics, Spool, run_path
 from lora2_search.tracking.ui import address_of
-from lora2_search.tracking.uri import resolve
+from lora2_search.tracking.uri import resolve_uri
 from tests.support.mlflow_study import Stored, parent, record, report, run, spooled, whole_run
 
 
@@ -64,8 +64,28 @@ def test_a_study_arrives_whole_and_nested(
     assert mine.data.tags["lora2.key"] == top.data.tags["lora2.key"] + "/00001"
     assert mine.data.tags["state"] == "COMPLETE"
     assert mine.data.params["adapter.k"] == "2"
-    assert mine.data.metrics["best/score"] == mine.data.metrics["score"] == 0.5
-    assert "best/score" not in top.data.metrics
+    assert mine.data.metrics["score"] == mine.data.metrics["validation/accuracy"] == 0.75
+    assert "score" not in top.data.metrics
+
+
+def test_one_filter_finds_the_complete_runs_of_two_suites_and_nothing_else(
+    tmp_path: Path, uri: str
+) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "tracking.md").read_text(encoding="utf-8")
+    (search,) = [line for line in text.splitlines() if line.startswith("tags.arm != ''")]
+    for name in ("filtered-one", "filtered-two"):
+        observer = SpoolObserver(tmp_path / name, parent(kind="suite", name=name))
+        for number, arm in enumerate(("base", "other")):
+            whole_run(observer, run(tmp_path / name, number, arm=arm))
+        failed = run(tmp_path / name, 2, arm="other")
+        observer.started(failed)
+        observer.ended(failed, "FAIL", None, "worker died")
+        observer.close("COMPLETE")
+        sync(tmp_path / name, uri)
+    client = Stored(uri, "filtered").client
+    ids = [item.experiment_id for item in Stored(uri, "filtered").experiments()]
+    found = client.search_runs(ids, search)
+    assert sorted(item.data.tags["arm"] for item in found) == ["base", "base", "other", "other"]
 
 
 def test_a_second_sync_and_one_without_its_cursor_change_nothing(
@@ -144,7 +164,7 @@ def test_nan_stays_and_infinity_does_not_spoil_the_axis(
 ) -> None:
     observer.reported(run(folder), report(0, 1, score=math.inf))
     sync(folder, uri)
-    assert math.isnan(stored.runs()["00000"].data.metrics["score"])
+    assert math.isnan(stored.runs()["00000"].data.metrics["validation/accuracy"])
 
 
 def test_artifacts_lie_beside_the_database_and_missing_ones_are_told(
@@ -301,16 +321,18 @@ def test_what_waits_is_told_with_the_command_for_the_same_study_and_store(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mine, shared = home() / "studies" / "demo", tmp_path / "a b" / "suites" / "demo"
     plain = "`lora2-search runs sync demo`"
-    assert sync_command(mine, resolve()) == plain
+    assert sync_command(mine, resolve_uri()) == plain
     assert sync_command(mine, server) == f"{plain[:-1]} --tracking-uri {server}`"
-    assert sync_command(home() / "runs" / "demo", resolve()) == (
+    assert sync_command(home() / "runs" / "demo", resolve_uri()) == (
         "`lora2-search runs sync runs/demo`"
     )
-    assert sync_command(shared, resolve()) == (
+    assert sync_command(shared, resolve_uri()) == (
         f"`lora2-search runs sync suites/demo --storage '{tmp_path}/a b'`"
     )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server + "/")
-    assert sync_command(mine, resolve()) == f"{plain} (with MLFLOW_TRACKING_URI set as it is now)"
+    assert (
+        sync_command(mine, resolve_uri()) == f"{plain} (with MLFLOW_TRACKING_URI set as it is now)"
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///somewhere")
     assert sync_command(mine, server) == f"{plain[:-1]} --tracking-uri {server}`"
     assert sync_command(mine, "http://ann:secret@server") == (

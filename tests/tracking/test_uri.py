@@ -16,26 +16,26 @@ from lora2_search.tracking.delivery.sync import sync
 
 def test_the_default_is_sqlite_in_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert uris.resolve() == f"sqlite:///{home()}/mlflow.db"
-    assert uris.artifact_folder(uris.resolve()) == home() / "mlartifacts"
+    assert uris.resolve_uri() == f"sqlite:///{home()}/mlflow.db"
+    assert uris.artifact_folder(uris.resolve_uri()) == home() / "mlartifacts"
 
 
 def test_the_option_wins_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://one:5000/")
-    assert uris.resolve() == "http://one:5000"
-    assert uris.resolve("http://two:5000") == "http://two:5000"
+    assert uris.resolve_uri() == "http://one:5000"
+    assert uris.resolve_uri("http://two:5000") == "http://two:5000"
 
 
 def test_a_relative_database_becomes_absolute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert uris.resolve("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
+    assert uris.resolve_uri("sqlite:///mlflow.db") == f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.mark.parametrize("uri", ["postgresql+psycopg2://u:p@h/db", "databricks", "https://m.org"])
 def test_servers_and_databases_pass(uri: str) -> None:
-    assert uris.resolve(uri) == uri
+    assert uris.resolve_uri(uri) == uri
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_servers_and_databases_pass(uri: str) -> None:
 )
 def test_what_would_become_a_folder_is_refused_with_what_would_be_right(uri: str) -> None:
     with pytest.raises(UserError, match="tracking_uri must be .*sqlite:////folder") as error:
-        uris.resolve(uri)
+        uris.resolve_uri(uri)
     assert repr(uri) in str(error.value)
 
 
 def test_passwords_are_not_shown() -> None:
-    assert uris.shown("http://ann:secret@host:5000/x") == "http://ann:***@host:5000/x"
-    assert uris.shown("sqlite:////a/b.db") == "sqlite:////a/b.db"
+    assert uris.display_uri("http://ann:secret@host:5000/x") == "http://ann:***@host:5000/x"
+    assert uris.display_uri("sqlite:////a/b.db") == "sqlite:////a/b.db"
 
 
 def test_an_unwritable_place_is_told(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_no_part_of_a_password_is_shown_whatever_stands_in_it(
 ) -> None:
     if "=" in form and set(password) & set("#&"):
         pytest.skip("such a character ends an option")
-    told = uris.shown(form.format(password))
+    told = uris.display_uri(form.format(password))
     assert not [part for part in re.split(r"[/#?@: ]", password) if len(part) > 1 and part in told]
     assert user in told and host in told and "***" in told
 
@@ -110,7 +110,7 @@ def test_no_part_of_a_password_is_shown_whatever_stands_in_it(
 def test_a_refused_uri_is_told_without_its_password(form: str, user: str, host: str) -> None:
     for given in (form.format("s3cr3t"), form.format("s3cr3t").replace("://", ":/")):
         try:
-            uris.check_driver(uris.resolve(given))
+            uris.check_driver(uris.resolve_uri(given))
         except UserError as error:
             assert "s3cr3t" not in str(error)
 
@@ -149,9 +149,9 @@ def test_a_database_is_where_its_folder_is_whatever_that_is_called(
     import sqlalchemy
 
     monkeypatch.setenv("LORA2_SEARCH_HOME", str(tmp_path / name))
-    uri = uris.resolve()
+    uri = uris.resolve_uri()
     assert uris.database_path(uri) == tmp_path / name / "mlflow.db"
-    assert uris.resolve(uri) == uri
+    assert uris.resolve_uri(uri) == uri
     sqlalchemy.create_engine(uri).connect().close()
     assert [path.name for path in (tmp_path / name).iterdir()] == ["mlflow.db"]
 
@@ -159,14 +159,14 @@ def test_a_database_is_where_its_folder_is_whatever_that_is_called(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a?b", "a%20b", "ü #1"])
 def test_optuna_and_mlflow_keep_their_databases_in_an_odd_home(tmp_path: Path, name: str) -> None:
-    from lora2_search.search.storage import opened
+    from lora2_search.search.storage import open_study
     from lora2_search.tracking.delivery.client import Client
 
     folder = tmp_path / name
     folder.mkdir()
-    with opened(folder, "x") as (study, _):
+    with open_study(folder, "x") as (study, _):
         study.tell(study.ask(), 1.0)
-    uri = uris.resolve(f"sqlite:///{folder}/mlflow.db".replace("%", "%25").replace("?", "%3F"))
+    uri = uris.resolve_uri(f"sqlite:///{folder}/mlflow.db".replace("%", "%25").replace("?", "%3F"))
     Client(uri).experiment("lora2_search/studies/x", "u")
     assert {"study.db", "mlflow.db"} <= {path.name for path in folder.iterdir()}
     # MLflow makes the folder of the URL as it is written; where that is another, it stays empty.
@@ -177,9 +177,9 @@ def test_optuna_and_mlflow_keep_their_databases_in_an_odd_home(tmp_path: Path, n
 
 def test_options_of_a_sqlite_uri_are_refused() -> None:
     with pytest.raises(UserError, match="a . in a path is %3F"):
-        uris.resolve("sqlite:////a/b.db?timeout=3")
+        uris.resolve_uri("sqlite:////a/b.db?timeout=3")
 
 
 def test_this_machines_own_servers_are_spared_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "intranet")
-    assert uris.proxies_spared()["NO_PROXY"] == "intranet,localhost,127.0.0.1"
+    assert uris.without_proxies()["NO_PROXY"] == "intranet,localhost,127.0.0.1"

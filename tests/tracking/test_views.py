@@ -18,8 +18,7 @@ def test_a_study_shows_score_state_and_settings_in_the_order_of_creation() -> No
     state = unpacked(text)
     assert name == "mlflow.sharedViewState.study"
     assert state["selectedColumns"] == [
-        "metrics.`final/score`",
-        "metrics.`best/score`",
+        "metrics.`score`",
         "tags.`state`",
         "params.`adapter.k`",
         "params.`training.lr`",
@@ -34,6 +33,12 @@ def test_a_suite_is_grouped_by_arm() -> None:
         "aggregateFunction": "average",
         "groupByKeys": [{"mode": "tag", "groupByData": "arm"}],
     }
+    assert state["selectedColumns"] == [
+        "metrics.`score`",
+        "tags.`arm`",
+        "tags.`seed`",
+        "tags.`state`",
+    ]
 
 
 def test_a_suite_of_several_tasks_has_no_mean_over_them() -> None:

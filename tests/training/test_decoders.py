@@ -19,7 +19,7 @@ from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
-from lora2_search.training.models.files import padding_remark, padding_side
+from lora2_search.training.models.files import PAD_LEFT, padding_remark, padding_side
 from lora2_search.training.models.load import load_tokenizer
 from tests.conftest import BAD, FILLER, GOOD
 
@@ -123,6 +123,39 @@ def test_scores_do_not_depend_on_the_batch_where_the_tokenizer_pads_on_the_left(
     check_inputs(config(folder, reviews_csv), said.append)
     (line,) = [line for line in said if "padding on the left" in line]
     assert line.startswith(str(folder)) and "padded on the right" in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "direction", "said"),
+    [
+        ({}, None, False),
+        ({"padding_side": "right"}, None, False),
+        ({"padding_side": "left"}, None, True),
+        ({}, "Left", True),
+        ({}, "Right", False),
+        ({"padding_side": "right"}, "Left", False),
+        *(({"tokenizer_class": name}, None, True) for name in PAD_LEFT),
+        ({"tokenizer_class": "GemmaTokenizerFast"}, None, True),
+        ({"tokenizer_class": "GemmaTokenizer", "padding_side": "right"}, None, False),
+    ],
+)
+def test_another_side_than_the_tokenizer_would_pad_on_is_said(
+    settings: dict[str, str], direction: str | None, said: bool, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer
+
+    folder = decoder("gpt2", tmp_path / "model")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    if direction is not None:
+        held = json.loads((folder / "tokenizer.json").read_text())
+        padding = {"strategy": "BatchLongest", "direction": direction, "pad_to_multiple_of": None}
+        held["padding"] = padding | {"pad_id": 1, "pad_type_id": 0, "pad_token": "[END]"}
+        (folder / "tokenizer.json").write_text(json.dumps(held))
+    assert (AutoTokenizer.from_pretrained(folder).padding_side == "left") == said
+    remark = padding_remark(ModelConfig(name_or_path=str(folder)))
+    assert (remark is not None) == said
+    assert remark is None or "asks for padding on the left; texts are padded on the right" in remark
 
 
 def test_the_readme_of_an_adapter_pads_as_training_did(

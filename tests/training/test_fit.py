@@ -19,7 +19,8 @@ from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.loop.prepare import check_loading
-from lora2_search.training.models.load import load_base
+from lora2_search.training.models.headers import architecture, zeroed_weights
+from lora2_search.training.models.load import _half_zero, load_base
 
 Damage = Callable[[Path], None]
 
@@ -119,6 +120,17 @@ def zeroed(*names: str) -> Damage:
     )
 
 
+def partly_zeroed(name: str, first: float, last: float) -> Damage:
+    """Zeros in a span of one weight, as a lost block of a file leaves them."""
+
+    def change(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        flat = state[name].clone().flatten()
+        flat[round(first * len(flat)) : round(last * len(flat))] = 0
+        return {**state, name: flat.reshape(state[name].shape)}
+
+    return weights(change)
+
+
 def twenty_words(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     name = "embeddings.word_embeddings.weight"
     return {**state, name: state[name][:20].clone()}
@@ -145,6 +157,7 @@ def gone(name: str) -> Damage:
     return lambda folder: (folder / name).unlink()
 
 
+WORDS = "embeddings.word_embeddings.weight"
 GARBAGE = bytes(range(256)) * 8
 HEADERS: dict[str, tuple[Damage, str]] = {
     "weights absent": (gone("model.safetensors"), "holds no weights"),
@@ -162,14 +175,24 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     ),
     "a layer of zeros": (
         zeroed("encoder.layer.1."),
-        "model.safetensors holds nothing but zeros in encoder.layer.1.attention.output.LayerNorm"
-        ".weight and 7 more weights",
+        "model.safetensors is damaged: zeros fill at least half of encoder.layer.1.attention."
+        "output.LayerNorm.weight and of 7 more weights; copy or download the model again",
     ),
-    "a norm of zeros": (zeroed("embeddings.LayerNorm.weight"), "zeros in embeddings.LayerNorm.w"),
-    "words of zeros": (zeroed("embeddings.word"), "in embeddings.word_embeddings.weight: a copy"),
+    "a norm of zeros": (zeroed("embeddings.LayerNorm.weight"), "of embeddings.LayerNorm.weight;"),
+    "words of zeros": (zeroed("embeddings.word"), "of embeddings.word_embeddings.weight; copy"),
+    "half the words": (partly_zeroed(WORDS, 0.0, 0.5), f"at least half of {WORDS}; copy"),
+    "the other half": (partly_zeroed(WORDS, 0.5, 1.0), f"at least half of {WORDS}; copy"),
+    "a hole in a matrix": (
+        partly_zeroed("encoder.layer.0.output.dense.weight", 0.2, 0.8),
+        "at least half of encoder.layer.0.output.dense.weight; copy",
+    ),
+    "positions of zeros": (
+        zeroed("embeddings.position"),
+        "at least half of embeddings.position_embeddings.weight; copy",
+    ),
     "a shard of zeros": (
         both(zeroed("encoder.layer.0.output.dense"), in_shards("")),
-        "model-1.safetensors holds nothing but zeros in encoder.layer.0.output.dense.weight:",
+        "model-1.safetensors is damaged: zeros fill at least half of encoder.layer.0.output.dense.",
     ),
     "config empty": (replaced("config.json", b""), "config.json is damaged"),
     "config half": (halved("config.json"), "config.json is damaged"),
@@ -186,7 +209,7 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     "more layers said": (told(num_hidden_layers=4), "hold no weights of layer 2"),
     "fewer layers said": (
         told(num_hidden_layers=1),
-        "says 1 layer, but its files hold 2; the two are of different models (to use only the "
+        "says 1 layer, but its files hold 2; they belong to different models (to use only the "
         "first 1, set model.layers to 1)",
     ),
     "fewer layers said of a pickle": (
@@ -223,7 +246,14 @@ LOADED: dict[str, tuple[Damage, str]] = {
     "not a number": (weights(with_nan), "NaN or infinity, in bert.encoder.layer.1.output"),
     "a pickle with zeros": (
         both(zeroed("encoder.layer.1."), as_pickle(lambda data: data)),
-        "holds nothing but zeros in bert.encoder.layer.1.attention.self.query.weight and 7 more",
+        "zeros fill at least half of bert.encoder.layer.1.attention.self.query.weight and of 7",
+    ),
+    "a pickle with a hole": (
+        both(
+            partly_zeroed("encoder.layer.1.output.dense.weight", 0.5, 1.0),
+            as_pickle(lambda data: data),
+        ),
+        "zeros fill at least half of bert.encoder.layer.1.output.dense.weight; copy",
     ),
     "one kind of segment": (
         both(
@@ -287,6 +317,44 @@ def test_heads_biases_kinds_of_segment_and_layers_that_are_not_used_may_be_zero(
     check_loading(chosen)
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "last"),
+    [(WORDS, 0.0, 0.45), (WORDS, 0.55, 1.0), ("encoder.layer.0.output.dense.weight", 0.3, 0.7)],
+)
+def test_rows_of_zeros_that_fill_less_than_half_are_taken(
+    name: str, first: float, last: float, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_bert, tmp_path / "model")
+    partly_zeroed(name, first, last)(folder)
+    check_inputs(config(folder, reviews_csv))
+    check_loading(config(folder, reviews_csv))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "damaged"),
+    [
+        (0, 100_000, True),
+        (0, 50_000, True),
+        (50_000, 100_000, True),
+        (21_000, 71_500, True),
+        (0, 49_999, False),
+        (50_001, 100_000, False),
+        (26_000, 75_000, False),
+        (50_000, 50_000, False),
+    ],
+)
+def test_zeros_are_found_across_the_blocks_that_are_read(
+    first: int, last: int, damaged: bool, tmp_path: Path
+) -> None:
+    flat = torch.ones(100_000)  # six blocks
+    flat[first:last] = 0
+    matrix = flat.reshape(100, 1000)
+    save_file({"a": torch.ones(3), "b": matrix, "c": torch.ones(3)}, tmp_path / "model.safetensors")
+    found = zeroed_weights(tmp_path, ["a", "b", "c"])
+    assert found == ([("b", "model.safetensors")] if damaged else [])
+    assert _half_zero(matrix) == damaged
+
+
 @pytest.fixture
 def three_classes(tiny_bert: Path, tmp_path: Path) -> Path:
     from transformers import AutoModelForSequenceClassification
@@ -304,8 +372,8 @@ def test_a_head_for_other_classes_is_drawn_anew_and_said(
     chosen = config(three_classes, reviews_csv)
     check_inputs(chosen, said.append)
     assert said == [
-        f"{three_classes} has a head for 3 classes, the labels ask for 2: "
-        "its last layer is drawn anew"
+        f"{three_classes} has a head for 3 classes, but the labels have 2: "
+        "its last layer is initialised anew"
     ]
     check_loading(chosen)
     base = load_base(ModelConfig(name_or_path=str(three_classes)), 2, False)
@@ -320,7 +388,9 @@ def test_a_head_that_fits_is_kept_and_said(three_classes: Path, tmp_path: Path) 
     said: list[str] = []
     check_inputs(config(three_classes, path), said.append)
     (line,) = said
-    assert "has a head for 3 outputs (LABEL_0, LABEL_1, LABEL_2), which training goes on" in line
+    assert (
+        "has a head for 3 outputs (LABEL_0, LABEL_1, LABEL_2), from which training starts" in line
+    )
     assert load_base(ModelConfig(name_or_path=str(three_classes)), 3, False).fresh == ()
 
 
@@ -363,9 +433,7 @@ def test_texts_with_more_tokens_than_the_model_has_positions_are_refused(
 def test_positions_are_told_from_a_models_configuration(
     told: dict[str, Any], expected: int | None
 ) -> None:
-    from lora2_search.training.models.headers import positions
-
-    assert positions(told) == expected
+    assert architecture(told).positions == expected
 
 
 def test_an_adapter_names_its_model_by_an_absolute_path(

@@ -233,7 +233,7 @@ def test_a_folder_of_another_run_is_refused(
         ({"adapter.t_init": 50, "adapter.t_final": 50}, "t_init"),
         ({"data.test_size": 240}, "leaves nothing to train on"),
         ({"data.kind": "regression"}, "must hold numbers"),
-        ({"data.label": "review"}, "is the text too"),
+        ({"data.label": "review"}, "is also the text"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_words(
@@ -303,3 +303,32 @@ def test_reports_tell_the_standard_error_of_what_the_run_is_judged_by(
     expected = standard_error(predictions, metric or "accuracy")
     assert report.standard_error == pytest.approx(expected)
     assert of_report(report)[STANDARD_ERROR] == report.standard_error
+
+
+def test_a_metric_that_is_undefined_on_the_test_split_is_in_no_score(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    held_out = tmp_path / "test.csv"
+    held_out.write_text("review,verdict\n" + "plain,bad\n" * 3)
+    more = {"data.test_path": str(held_out), "training.steps": 2, "training.evaluations": 1}
+    record = run(settings(tiny_bert, reviews_csv, **more), tmp_path / "run")
+    undefined = {"test/roc_auc", "test/f1"}
+    assert "validation/roc_auc" in record.scores and "test/accuracy" in record.scores
+    assert not undefined & {*record.scores, *record.constant}
+    assert "test/f1" not in (tmp_path / "run" / "adapter" / "README.md").read_text()
+
+
+def test_a_run_is_refused_where_its_own_metric_is_undefined(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "numbers.csv"
+    path.write_text("review,verdict\n" + "".join(f"t{i},{i / 7}\n" for i in range(30)))
+    chosen = settings(tiny_bert, path, **{"data.validation_size": 1})
+    with pytest.raises(ConfigError, match="validation has 1 example, all labelled"):
+        run(chosen, tmp_path / "run")
+
+
+def test_the_standard_error_is_unknown_where_the_metric_is_undefined_without_a_group() -> None:
+    labels = np.array([1.0] + [0.0] * 39)
+    logits = np.stack([1 - labels, labels], axis=1).astype(np.float32)
+    assert np.isnan(standard_error(Predictions(labels, logits, "classification"), "f1"))

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from lora2_search.training.loop.prepare import prepare
+from lora2_search.verification.measurements import Measurements
+from lora2_search.verification.measuring import measure
 from lora2_search.verification.plan import CHECKS, Part, Plan
-from lora2_search.verification.pool import measure
-from lora2_search.verification.probes.watch import Watch, Watched, evenly
+from lora2_search.verification.probes.watch import ProbedMethod, Watch, evenly
 
 
 class Kept:
@@ -21,10 +22,10 @@ class Kept:
     def step(self, step: int) -> None:
         pass
 
-    def result(self) -> dict[str, object]:
+    def result(self) -> Measurements:
         named = self.watch.model.named_parameters()
         self.weights = {n: p.detach().clone() for n, p in named if p.requires_grad}
-        return {}
+        return Measurements()
 
 
 def test_probes_change_nothing_in_the_run_they_look_at(
@@ -60,12 +61,12 @@ def test_shadow_reduced_scoring_draws_the_runs_own_masks(plan: Plan) -> None:
             if schedule.scores_at(step):
                 shadows.update(step)
 
-        def result(self) -> dict[str, object]:
-            return {}
+        def result(self) -> Measurements:
+            return Measurements()
 
     trainer = watch.prepared.trainer
     inner = trainer.progress.adaptive
-    trainer.progress.adaptive = Watched(inner, [Compare()])
+    trainer.progress.adaptive = ProbedMethod(inner, [Compare()])
     for step in range(1, watch.total + 1):
         list(trainer.advance(step - 1, step))
         if schedule.masks_at(step):
@@ -78,7 +79,7 @@ def test_shadow_reduced_scoring_draws_the_runs_own_masks(plan: Plan) -> None:
 def test_every_check_asks_for_probes_that_exist(check: str, plan: Plan) -> None:
     parts = replace(plan, checks=(check,), seeds=(100,)).parts()
     for part in parts:
-        assert set(part.probes) <= measure(plan, part).keys()
+        assert measure(plan, part).holds(part.probes)
 
 
 def test_a_diverged_run_says_why_and_what_it_counts_as(plan: Plan) -> None:
@@ -87,8 +88,8 @@ def test_a_diverged_run_says_why_and_what_it_counts_as(plan: Plan) -> None:
     wild = {"training.lr": 1e20, "training.max_grad_norm": None, "training.warmup": 0}
     broken = replace(plan, config=with_settings(plan.config, wild))
     found = measure(broken, Part("unpruned", 100, ("planes", "score")))
-    assert "no longer finite" in found["diverged"]
-    assert 0 < found["majority"] < 1
+    assert found.diverged is not None and "no longer finite" in found.diverged
+    assert found.majority is not None and 0 < found.majority < 1
 
 
 def test_looks_are_spread_from_the_first_to_the_last_step() -> None:

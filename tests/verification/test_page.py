@@ -8,8 +8,8 @@ import pytest
 
 from lora2_search.errors import UserError
 from lora2_search.verification import run as module
-from lora2_search.verification.plan import CHECKS, Plan, chosen_plan
-from lora2_search.verification.pool import measure
+from lora2_search.verification.measuring import measure
+from lora2_search.verification.plan import CHECKS, Plan, make_plan
 from lora2_search.verification.run import verify
 from tests.verification.conftest import settings
 
@@ -27,7 +27,7 @@ def measured(
     tiny_bert: Path, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[module.Verification]:
     """Measured once, in a home of its own: every test of this file only looks."""
-    plan = chosen_plan(**settings(tiny_bert, reviews_csv), quick=True)  # type: ignore[arg-type]
+    plan = make_plan(**settings(tiny_bert, reviews_csv), quick=True)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LORA2_SEARCH_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(module, "measure_parts", in_this_process)
@@ -45,9 +45,11 @@ def test_every_check_has_rows_with_numbers_and_both_sentences(
     table = (measured.folder / "verification.md").read_text()
     assert all(f"**{row.claim}: {row.verdict}.** {row.says}" in table for row in measured.rows)
     verdicts = {row.claim: row.verdict for row in measured.rows}
-    assert verdicts["k = r = 1 starts with ΔW = 0 and the pretrained outputs"] == "holds"
+    assert (
+        verdicts["With k = r = 1, training starts at ΔW = 0 with the pretrained outputs"] == "holds"
+    )
     assert verdicts["The merged weight W0 + ΔW computes what the adapter computes"] == "holds"
-    assert verdicts["Pruning costs no performance"] == "too little to tell"
+    assert verdicts["Pruning costs no performance"] == "too few runs to tell"
     assert all(name.partition("/")[0] in CHECKS for name in measured.numbers())
 
 
@@ -63,10 +65,10 @@ def test_the_page_holds_table_and_figures_and_asks_nobody(measured: module.Verif
 def test_a_folder_of_another_verification_is_refused(
     measured: module.Verification, plan: Plan
 ) -> None:
-    other = chosen_plan(
+    other = make_plan(
         model=plan.config.model.name_or_path,
         data=plan.config.data.path,
         overrides=("data.text=[review]", "data.label=verdict"),
     )
-    with pytest.raises(UserError, match="its settings differ; take another folder by out"):
+    with pytest.raises(UserError, match="its settings differ; name another folder with out"):
         verify(other, measured.folder)

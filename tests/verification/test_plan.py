@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.verification.plan import CHECKS, Part, Plan, chosen_plan
+from lora2_search.verification.measurements import Measurements, ScoreResult
+from lora2_search.verification.plan import CHECKS, Part, Plan, make_plan
+from tests.support.measured import MERGED
 
 
 def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> None:
-    plan = chosen_plan()
+    plan = make_plan()
     assert (plan.config.task, plan.config.model.name_or_path) == ("sentiment", "minilm")
     assert (len(plan.seeds), plan.checks) == (6, tuple(CHECKS))
     arms = {"start", "pruned", "unpruned", "head-only", "no-regulariser", "cross"}
@@ -20,7 +22,7 @@ def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> 
 
 
 def test_only_what_a_check_needs_is_run_and_each_run_once() -> None:
-    parts = chosen_plan(only=("merge", "ranking", "scoring"), seeds=1).parts()
+    parts = make_plan(only=("merge", "ranking", "scoring"), seeds=1).parts()
     assert [(p.arm, set(p.probes)) for p in parts] == [
         ("pruned", {"agreement", "merge"}),
         ("unpruned", {"agreement"}),
@@ -28,11 +30,11 @@ def test_only_what_a_check_needs_is_run_and_each_run_once() -> None:
 
 
 def test_more_seeds_or_other_checks_go_on_with_the_same_verification() -> None:
-    plan = chosen_plan()
-    assert chosen_plan(only=("merge",), seeds=2).name == plan.name
-    assert chosen_plan(margin=0.01).name != plan.name
-    assert chosen_plan(overrides=("adapter.k=4",)).name != plan.name
-    assert chosen_plan(quick=True).name != plan.name
+    plan = make_plan()
+    assert make_plan(only=("merge",), seeds=2).name == plan.name
+    assert make_plan(margin=0.01).name != plan.name
+    assert make_plan(overrides=("adapter.k=4",)).name != plan.name
+    assert make_plan(quick=True).name != plan.name
 
 
 @pytest.mark.parametrize(
@@ -44,29 +46,30 @@ def test_more_seeds_or_other_checks_go_on_with_the_same_verification() -> None:
         ({"data": "a.csv", "task": "rte"}, "exclude each other"),
         ({"overrides": ("method=lora",)}, "method: must be lora2"),
         ({"overrides": ("adapter.target_rank=8",)}, "adapter.target_rank: must be below r=8"),
-        ({"overrides": ("adapter.k=[]",)}, "adapter.k: must have two planes"),
+        ({"overrides": ("adapter.k=[]",)}, "adapter.k: must give two planes"),
         ({"overrides": ("adapter.score_loss=task",)}, "adapter.score_loss: must be total"),
         ({"overrides": ("adapter.gama=0",)}, "adapter.gama"),
     ],
 )
 def test_mistakes_are_told_before_anything_runs(arguments: dict, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
-        chosen_plan(**arguments)
+        make_plan(**arguments)
 
 
 def test_a_part_is_read_back_only_when_it_holds_all_that_is_asked_for(tmp_path: Path) -> None:
     part = Part("pruned", 3, ("score",))
     assert part.read(tmp_path) is None
-    part.write(tmp_path, {"score": {"score": 0.5}})
-    assert part.read(tmp_path) == {"score": {"score": 0.5}}
+    scored = Measurements(score=ScoreResult("accuracy", 0.5, 0.4, 8))
+    part.write(tmp_path, scored)
+    assert part.read(tmp_path) == scored
     more = replace(part, probes=("score", "merge"))
     assert more.read(tmp_path) is None
-    more.write(tmp_path, {"score": {"score": 0.5}, "merge": {"merged_own": 0.0}})
-    assert part.read(tmp_path) is not None and more.read(tmp_path) is not None
+    more.write(tmp_path, MERGED)
+    assert part.read(tmp_path) == more.read(tmp_path) == scored.updated(MERGED)
 
 
 def test_quick_is_smaller_and_says_so() -> None:
-    quick, whole = chosen_plan(quick=True), chosen_plan()
+    quick, whole = make_plan(quick=True), make_plan()
     assert quick.quick and "quick" in quick.name
     assert len(quick.seeds) < len(whole.seeds)
     assert quick.truth_sentences < whole.truth_sentences

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
-from typing import Any
 
 import typer
 
 from ...ablation import SuiteResult, suite_folder
 from ...analysis import Analysis, analyse_tasks
-from ...config.suite import SUITE_FILE, Suite
+from ...config.suite import Suite
 from ...errors import UserError
 from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
-from ...report import (
-    PAGE_FILE,
-    Row,
-    arm_rows,
-    constant_line,
-    equality_rows,
-    headline,
-    seed_rows,
-    suite_tables,
-)
+from ...report import Row, arm_rows, constant_line, equality_rows, headline, seed_rows, suite_tables
 from ...signals import Interrupted
-from ...tracking import resolve
+from ...store import PAGE_FILE, SUITE_FILE
+from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json, print_rows
-from ..console.say import going_on_by, narrator
+from ..console.say import narrator, resume_hint
 from .ablate_dry_run import difference_lines, power_lines, suite_dry_run
 
 
@@ -57,9 +49,9 @@ def run_ablate(
     Raises:
         ConfigError: Everything that is wrong with the suite, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
-    uri = resolve(tracking_uri)
+    uri = resolve_uri(tracking_uri)
     request = SuiteRequest(
         suite,
         overrides,
@@ -75,7 +67,7 @@ def run_ablate(
     def again(called: str, *words: str) -> str:
         return command("ablate", "--resume", called, *words, storage=storage, tracking_uri=uri)
 
-    resolved.say_taken(narrator(as_json), again)
+    resolved.say_name_taken(narrator(as_json), again)
     plan = resolved.plan
     if dry:
         if resume_from is not None:
@@ -83,16 +75,16 @@ def run_ablate(
                 "--dry-run counts the runs of this home, not those of an archive; leave out "
                 "--resume-from, or run it: what the archive holds is not trained again"
             )
-        with resolved.placing():
+        with resolved.locating_errors():
             suite_dry_run(plan, storage, as_json, reuse=reuse, here=address is None)
         return
     view = LiveView(_runs(plan), stream=sys.stderr if as_json else sys.stdout)
-    goes_on = resolved.goes_on or resume_from is not None
-    beginning = _beginning(plan, goes_on, add_seeds)
-    going_on = again(plan.name, *([] if reuse else ["--no-reuse"]))
+    resumed = resolved.resumed or resume_from is not None
+    beginning = _beginning(plan, resumed, add_seeds)
+    resume_command = again(plan.name, *([] if reuse else ["--no-reuse"]))
     begun = suite_folder(plan.name, storage) / SUITE_FILE
     with (
-        going_on_by(going_on, begun),
+        resume_hint(resume_command, begun),
         watched(view, *beginning) as observers,
     ):
         result = ablate_suite(
@@ -103,6 +95,19 @@ def run_ablate(
     _tell(result, storage, uri, as_json, wide)
     if arms_without_a_run(result):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class SuiteSummary:
+    """What a suite came to; ``failed`` has the reason for each run that failed."""
+
+    name: str
+    folder: str
+    verdict: str
+    failed: Mapping[str, str]
+    report: str
+    mlflow: str | None
+    ui: str
 
 
 def _runs(suite: Suite) -> int | None:
@@ -119,38 +124,38 @@ def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
     if added:
         seeds += f", {added} of them added now"
     tasks = f" x {len(suite.tasks)} tasks ({', '.join(suite.tasks)})" if suite.tasks else ""
-    goes = "goes on" if resumed else "begins"
-    lines = [f"suite {suite.name} {goes}: {', '.join(suite.arms)} x {seeds}{tasks}"]
+    does = "resumes" if resumed else "starts"
+    lines = [f"suite {suite.name} {does}: {', '.join(suite.arms)} x {seeds}{tasks}"]
     return [*lines, *difference_lines(suite), *power_lines(suite)]
 
 
 def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wide: bool) -> None:
     analyses = analyse_tasks(result.folder)
-    told: dict[str, Any] = {
-        "name": result.name,
-        "folder": str(result.folder),
-        "verdict": " ".join(
-            f"{task}: {headline(item)}" if task else headline(item)
-            for task, item in analyses.items()
-        ),
-        "failed": dict(result.failed),
-        "report": str(result.folder / PAGE_FILE),
-        "mlflow": where_in_mlflow(result.folder, uri),
-        "ui": command("ui", result.name, storage=storage, tracking_uri=uri),
-    }
+    verdicts = (
+        f"{task}: {headline(item)}" if task else headline(item) for task, item in analyses.items()
+    )
+    summary = SuiteSummary(
+        name=result.name,
+        folder=str(result.folder),
+        verdict=" ".join(verdicts),
+        failed=dict(result.failed),
+        report=str(result.folder / PAGE_FILE),
+        mlflow=where_in_mlflow(result.folder, uri),
+        ui=command("ui", result.name, storage=storage, tracking_uri=uri),
+    )
     if as_json:
-        print_json({**told, "tables": suite_tables(analyses)})
+        print_json({**vars(summary), "tables": suite_tables(analyses)})
         return
     print(f"\nSuite {result.name}")
     for task, analysis in analyses.items():
         print_tables(task, analysis, wide)
-    print(f"\nVerdict:  {told['verdict']}")
+    print(f"\nVerdict:  {summary.verdict}")
     for line in failure_lines(result):
         print(f"Failed:   {line}")
-    print(f"Report:   {told['report']}")
-    print(f"MLflow:   {told['ui']}")
-    if told["mlflow"]:
-        print(f"          opens {told['mlflow']}")
+    print(f"Report:   {summary.report}")
+    print(f"MLflow:   {summary.ui}")
+    if summary.mlflow:
+        print(f"          opens {summary.mlflow}")
 
 
 def arms_without_a_run(result: SuiteResult) -> set[str]:
@@ -158,16 +163,14 @@ def arms_without_a_run(result: SuiteResult) -> set[str]:
 
     Runs that tune an arm are not compared: they do not make up for failed ones.
     """
-    runs = [run for run in result.runs if "phase" not in run.tags]
+    runs = [run for run in result.runs if run.phase == "comparison"]
     failed = result.failed
-    return {run.tags["arm"] for run in runs} - {
-        run.tags["arm"] for run in runs if run.key not in failed
-    }
+    return {run.arm for run in runs} - {run.arm for run in runs if run.key not in failed}
 
 
 def failure_lines(result: SuiteResult) -> list[str]:
     """Return one line for each reason why runs of an arm failed."""
-    arms = {run.key: run.tags["arm"] for run in result.runs}
+    arms = {run.key: run.arm for run in result.runs}
     alike: dict[tuple[str, str], list[str]] = {}
     for key, reason in result.failed.items():
         alike.setdefault((arms[key], reason), []).append(key)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,48 @@ from ...config import RunInfo
 from ...config.suite import BASE, Suite
 from ...experiments import check_suite_inputs
 from ...report import before_the_run
-from ...stats import SequentialPlan
 from ...store import readable_record
 from ...training import Estimate
 from ..console.rows import duration, print_json
 from ..console.say import narrator
-from .tune_dry_run import forecast_at_once, free_mb, here_are, measured
+from .tune_dry_run import forecast_at_once, free_mb, local_cpus_and_gpus, measured
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a suite would cost and could show, every run counted as long as the base's.
+
+    Attributes:
+        runs: All of them, those that tune arms among them.
+        already_there: Runs that exist already.
+        taken_over: Runs of other suites and studies that are reused.
+        left: Runs to train.
+        at_once: Runs that train side by side.
+        seconds_per_run: By task, as are ``sentences`` (by split) and ``parameters``.
+        seconds: Of the runs that are left.
+        seconds_at_most: Of all seeds that interim analyses may add; ``None`` where they are fixed.
+        differences: What each arm changes: the base's value and its own, by setting.
+        power: What the seeds can find, in words.
+        cannot_be_tested: What the suite could not say, however its runs end.
+    """
+
+    name: str
+    runs: int
+    tuning_runs: int
+    already_there: int
+    taken_over: int
+    left: int
+    at_once: int
+    seconds_per_run: Mapping[str, float]
+    sentences: Mapping[str, Mapping[str, int]]
+    parameters: Mapping[str, Mapping[str, int]]
+    seconds: float
+    seconds_at_most: float | None
+    disk_mb: float
+    disk_free_mb: float
+    differences: Mapping[str, Mapping[str, tuple[Any, Any]]]
+    power: Sequence[str]
+    cannot_be_tested: Sequence[str]
 
 
 def difference_lines(suite: Suite) -> list[str]:
@@ -54,8 +91,8 @@ def suite_dry_run(
     say = narrator(as_json)
     for line in check_suite_inputs(suite, say):
         say(line)
-    cpus, gpus = here_are()
-    resources = suite.resources.settled(suite.training.device, bool(gpus))
+    cpus, gpus = local_cpus_and_gpus()
+    resources = suite.resources.with_gpus(suite.training.device, bool(gpus))
     at_a_time = forecast_at_once(resources, cpus, gpus, here=here)
     circumstances = Circumstances.here(resources) if reuse else None
     say("measuring a few steps of the base" + (" on every task" if suite.tasks else ""))
@@ -77,8 +114,8 @@ def forecast(
     storage: Path | None,
     at_a_time: int,
     circumstances: Circumstances | None,
-) -> dict[str, Any]:
-    """Return what a suite would cost as plain values, every run counted as long as the base's.
+) -> Forecast:
+    """Return what a suite would cost.
 
     Args:
         suite: What would be run.
@@ -94,34 +131,34 @@ def forecast(
     left = [run for run in (*tuning, *runs) if run.key not in there | taken]
     # A tuning run is of the base's own task, which a suite of several tasks may not run.
     other = next(iter(estimates.values()))
-    costs = [estimates.get(run.tags.get("task", ""), other) for run in left]
+    costs = [estimates.get(run.task, other) for run in left]
     checkpoints = at_a_time * max((cost.checkpoint_mb for cost in costs), default=0.0)
-    return {
-        "name": suite.name,
-        "runs": len(tuning) + len(runs),
-        "tuning_runs": len(tuning),
-        "already_there": len(there),
-        "taken_over": len(taken),
-        "left": len(left),
-        "at_once": at_a_time,
-        "seconds_per_run": {task: cost.seconds for task, cost in estimates.items()},
-        "sentences": {task: cost.sizes for task, cost in estimates.items()},
-        "parameters": {task: cost.counts for task, cost in estimates.items()},
-        "seconds": _seconds([cost.seconds for cost in costs], at_a_time),
-        "seconds_at_most": _at_most(suite, costs, estimates, at_a_time),
-        "disk_mb": sum(cost.disk_mb for cost in costs) + checkpoints,
-        "disk_free_mb": free_mb(folder),
-        "differences": suite.differences(),
-        "power": power_lines(suite),
-        "cannot_be_tested": untestable(suite),
-    }
+    return Forecast(
+        name=suite.name,
+        runs=len(tuning) + len(runs),
+        tuning_runs=len(tuning),
+        already_there=len(there),
+        taken_over=len(taken),
+        left=len(left),
+        at_once=at_a_time,
+        seconds_per_run={task: cost.seconds for task, cost in estimates.items()},
+        sentences={task: cost.sizes for task, cost in estimates.items()},
+        parameters={task: cost.counts for task, cost in estimates.items()},
+        seconds=_seconds([cost.seconds for cost in costs], at_a_time),
+        seconds_at_most=_at_most(suite, costs, estimates, at_a_time),
+        disk_mb=sum(cost.disk_mb for cost in costs) + checkpoints,
+        disk_free_mb=free_mb(folder),
+        differences=suite.differences(),
+        power=power_lines(suite),
+        cannot_be_tested=untestable(suite),
+    )
 
 
 def power_lines(suite: Suite) -> list[str]:
-    """Return what the seeds of a suite buy; a suite with looks is told of by its last one."""
+    """Return what the seeds of a suite can find; with interim analyses, those of the last."""
     tasks = len(suite.task_names)
     comparisons, claims = len(suite.pairs) + len(suite.contrasts), len(suite.equivalence)
-    plan = SequentialPlan(**suite.sequential.model_dump()) if suite.until_decided else None
+    plan = suite.sequential if suite.until_decided else None
     seeds = len(suite.seed_list) if plan is None else plan.most
     return before_the_run(seeds, comparisons * tasks, claims * tasks, plan)
 
@@ -171,32 +208,32 @@ def _seconds(each: list[float], at_a_time: int) -> float:
     return math.ceil(len(each) / at_a_time) * mean
 
 
-def _told(suite: Suite, result: Mapping[str, Any]) -> list[str]:
-    tuned = f", {result['tuning_runs']} of them to tune arms" if result["tuning_runs"] else ""
+def _told(suite: Suite, result: Forecast) -> list[str]:
+    tuned = f", {result.tuning_runs} of them to tune arms" if result.tuning_runs else ""
     tasks = f" x {len(suite.tasks)} tasks" if suite.tasks else ""
     lines = [
         f"Suite {suite.name} on this machine would take:",
-        f"Runs:        {result['runs']} ({len(suite.arms)} arms x {len(suite.seed_list)} seeds"
-        f"{tasks}{tuned}): {result['already_there']} exist already, {result['taken_over']} are "
-        f"reused, {result['left']} are left",
+        f"Runs:        {result.runs} ({len(suite.arms)} arms x {len(suite.seed_list)} seeds"
+        f"{tasks}{tuned}): {result.already_there} exist already, {result.taken_over} are "
+        f"reused, {result.left} are left",
     ]
-    for task, seconds in result["seconds_per_run"].items():
-        sizes = ", ".join(f"{n:,} {split}" for split, n in result["sentences"][task].items())
+    for task, seconds in result.seconds_per_run.items():
+        sizes = ", ".join(f"{n:,} {split}" for split, n in result.sentences[task].items())
         where = f" on {task}" if task else ""
         lines.append(f"One run:     {duration(seconds)}{where} ({sizes} sentences)")
     lines.append(
-        f"In all:      about {duration(result['seconds'])}, {result['at_once']} at a time, each "
+        f"In all:      about {duration(result.seconds)}, {result.at_once} at a time, each "
         "counted as long as the base's"
     )
-    if result["seconds_at_most"] is not None:
+    if result.seconds_at_most is not None:
         plan = suite.sequential
         lines.append(
             f"             that is the interim analysis at {len(suite.seed_list)} seeds; "
             f"{plan.every} more at a time, at most {plan.most}: "
-            f"{duration(result['seconds_at_most'])}"
+            f"{duration(result.seconds_at_most)}"
         )
-    free = result["disk_free_mb"] / 1024
-    lines.append(f"Disk:        {result['disk_mb']:,.0f} MiB; {free:,.0f} GiB are free")
+    free = result.disk_free_mb / 1024
+    lines.append(f"Disk:        {result.disk_mb:,.0f} MiB; {free:,.0f} GiB are free")
     lines += ["Arms, by what each changes:", *difference_lines(suite)]
-    lines += [f"Power:       {line}" for line in result["power"]]
-    return lines + [f"Not tested:  {line}" for line in result["cannot_be_tested"]]
+    lines += [f"Power:       {line}" for line in result.power]
+    return lines + [f"Not tested:  {line}" for line in result.cannot_be_tested]

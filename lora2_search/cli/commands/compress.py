@@ -27,8 +27,8 @@ def run_compress(
     found = find_adapter(what, storage)
     cut = compress_adapter(found.folder, out.expanduser(), rank, allocation)
     if as_json:
-        told = {"source": str(found.folder), "rank": rank, "allocation": allocation}
-        print_json({**told, **asdict(cut), "folder": str(cut.folder)})
+        about = {"source": str(found.folder), "rank": rank, "allocation": allocation}
+        print_json({**about, **asdict(cut), "folder": str(cut.folder)})
         return
     how = "exact" if rank is None else f"cut to mean rank {rank:g}, {allocation}"
     print(f"{found.what} as a plain LoRA, {how}: {cut.folder}")

@@ -17,7 +17,7 @@ from typing import Literal
 
 from ...errors import UserError
 from ...store import home
-from ..console.say import worded
+from ..console.say import cli_message
 
 State = Literal["ok", "warn", "fail"]
 
@@ -87,7 +87,7 @@ def hardware() -> Check:
 
 
 def versions(constraints: Path | None = None) -> Check:
-    """Compare the libraries with those that were seen to work together.
+    """Compare the libraries with those that are known to work together.
 
     Args:
         constraints: A file of pins; the checkout's ``constraints.txt`` when not given.
@@ -142,7 +142,7 @@ def home_folder() -> Check:
         probe.write_text("")
         probe.unlink()
     except (UserError, OSError) as error:
-        return Check("fail", "home", worded(error))
+        return Check("fail", "home", cli_message(error))
     free = shutil.disk_usage(folder).free / GIB
     if free < 2:
         message = f"{folder} has {free:.1f} GiB free; a study of a large model needs more than 2"
@@ -200,7 +200,7 @@ def assets(fetch: bool) -> Iterator[Check]:
             if fetch:
                 folder = asset(name)
         except UserError as error:
-            yield Check("fail", name, worded(error))
+            yield Check("fail", name, cli_message(error))
             continue
         damaged = damaged_files(name) if folder.exists() else []
         if damaged:
@@ -214,17 +214,17 @@ def assets(fetch: bool) -> Iterator[Check]:
 
 def stored() -> Iterator[Check]:
     """Check the files of all that was run in the home; those that are damaged are named."""
-    from ...experiments import everything
+    from ...experiments import all_items
     from ...tracking import damage, parent_path, run_paths
 
     broken: list[str] = []
-    items = everything(None)
+    items = all_items(None)
     for item in items:
         try:
             item.state()
             broken += item.troubles()
         except UserError as error:
-            broken += worded(error).splitlines()
+            broken += cli_message(error).splitlines()
         spools = [path for _, path, _ in run_paths(item.folder)]
         spools += [parent_path(item.folder)] if parent_path(item.folder).exists() else []
         broken += [f"{path} is damaged: {why}" for path in spools if (why := damage(path))]
@@ -239,20 +239,25 @@ def tracking_store(given: str | None = None) -> Check:
     Args:
         given: A tracking URI; what ``tune`` would use when not given.
     """
-    from ...tracking import Client, Refused, Unavailable, quiet_environment
-    from ...tracking import resolve as resolve_uri
-    from ...tracking import shown as shown_uri
+    from ...tracking import (
+        Client,
+        Refused,
+        Unavailable,
+        display_uri,
+        quiet_environment,
+        resolve_uri,
+    )
 
     try:
         uri = resolve_uri(given)
         with quiet_environment():
             Client(uri).find_run("0", "doctor")
     except UserError as error:
-        return Check("fail", "tracking", worded(error))
+        return Check("fail", "tracking", cli_message(error))
     except (Refused, Unavailable) as error:
         message = (
-            f"{shown_uri(uri)} cannot be opened now: {error}; studies run anyway, and "
+            f"{display_uri(uri)} cannot be opened now: {error}; studies run anyway, and "
             "runs sync delivers once it is back"
         )
         return Check("warn", "tracking", message)
-    return Check("ok", "tracking", f"MLflow store {shown_uri(uri)} can be opened")
+    return Check("ok", "tracking", f"MLflow store {display_uri(uri)} can be opened")

@@ -26,8 +26,8 @@ def run_export(
     counts = exported.counts
     if as_json:
         sizes = {"bytes_before": exported.bytes_before, "bytes_after": exported.bytes_after}
-        told = {"source": str(found.folder), "folder": str(exported.folder), "form": form}
-        print_json({**told, "counts": counts, **sizes})
+        about = {"source": str(found.folder), "folder": str(exported.folder), "form": form}
+        print_json({**about, "counts": counts, **sizes})
         return
     print(f"{found.what} as {_FORMS[form]}: {exported.folder}")
     shown = {name.removesuffix("_adapter"): f"{count:,}" for name, count in counts.items()}

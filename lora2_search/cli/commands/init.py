@@ -23,7 +23,7 @@ from ...config import (
 from ...errors import ConfigError, Problem
 from ...experiments import check_model
 from ...store import command_line
-from ...training import PACKAGED_MODEL, Inspection, inspect, positions, read_model_config
+from ...training import PACKAGED_MODEL, Inspection, inspect, read_architecture
 
 TEMPLATE = """\
 # Written by `lora2-search init` from {file}.
@@ -136,16 +136,16 @@ def reading(assignments: Sequence[str]) -> DataConfig:
     Raises:
         ConfigError: A value is wrong, or another setting is named.
     """
-    told = with_overrides(Source({"data": {}}), assignments)
+    assigned = with_overrides(Source({"data": {}}), assignments)
     known = {("data", name) for name in READING}
     others = [
         Problem(".".join(path), f"init takes {', '.join(map('data.'.__add__, READING))}", place)
-        for path, place in told.where.items()
+        for path, place in assigned.where.items()
         if path not in known
     ]
     if others:
         raise ConfigError(others)
-    return validate(Source({**told.data, "task": "sentiment"}, told.where), RunConfig).data
+    return validate(Source({**assigned.data, "task": "sentiment"}, assigned.where), RunConfig).data
 
 
 def default_path(data: Path) -> Path:
@@ -198,7 +198,7 @@ def checked_model(model: str) -> tuple[str, int | None]:
     """
     if model == PACKAGED_MODEL:
         return model, _PACKAGED_POSITIONS
-    limit = positions(read_model_config(check_model(ModelConfig(name_or_path=model))))
+    limit = read_architecture(check_model(ModelConfig(name_or_path=model))).positions
     folder = Path(model).expanduser()
     return str(folder.absolute()) if folder.is_dir() else model, limit
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...errors import UserError
 from ..console.rows import print_json, print_rows
@@ -66,7 +66,7 @@ def _targets(given: list[str] | None) -> list[str] | str | None:
     return names[0] if names == ["all-linear"] else names
 
 
-def _told(sizes: Sizes) -> dict[str, Any]:
+def _told(sizes: Sizes) -> dict[str, object]:
     return {**asdict(sizes), "share": sizes.share, "scoring_saved": sizes.saved}
 
 

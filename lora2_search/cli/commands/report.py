@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import UserError
-from ...experiments import Named, find
-from ...store import command_line, writable_folder
+from ...experiments import Named, find_item
+from ...store import PAGE_FILE, SUITE_FILE, command_line, writable_folder
 from ..console.say import say
 
 
@@ -23,7 +23,6 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
         UserError: There is none of that name, it is a single run, what is asked of it is for
             suites alone, or a folder cannot be written.
     """
-    from ...analysis import SUITE_FILE
     from ...report import RECORDS_FILE, is_archive
 
     folder = Path(name).expanduser()
@@ -40,7 +39,7 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
             f"{folder} was an archive, but has lost a file: it must hold {SUITE_FILE} and "
             f"{RECORDS_FILE}; restore it from a copy"
         )
-    item = find(name, storage)
+    item = find_item(name, storage)
     if item.kind == "run":
         raise UserError(
             f"{name} is a single run; {command_line('runs', 'show', name)} prints its record"
@@ -61,7 +60,7 @@ def write_report(item: Named, out: Path | None = None) -> Path:
         from ...report import write_study_kit
 
         return write_study_kit(item.folder, out)
-    from ...report import PAGE_FILE, write_suite_report
+    from ...report import write_suite_report
 
     return write_suite_report(item.folder, out).with_name(PAGE_FILE)
 

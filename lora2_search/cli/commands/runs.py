@@ -3,24 +3,113 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from ...config import named_metric
+from ...config.space import Space
 from ...errors import UserError
-from ...experiments import REFERENCE, Lost, Named, changed, everything, find
+from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line
-from ...store import Damaged, RunRecord, command_line, home
+from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
-from ..console.say import narrator, worded
+from ..console.say import cli_message, narrator
 from ..console.say import say as complain
+
+_RESUME = "resume with"
+
+
+# Scripts read it by this name.
+_JSON_RESUME = "go on with"
+
 
 _VERBS = {"study": "tune", "suite": "ablate", "run": "train"}
 
 
-_COLUMNS = ("name", "kind", "state", "runs", "best", "metric", "shown", "score", "begun")
+@dataclass(frozen=True)
+class Overview:
+    """One row of ``runs list``.
+
+    Attributes:
+        shown: The metric as people read it: F1 names its class.
+        score: The best run's, on the validation split.
+        begun: ISO time in UTC.
+        resume: The command that resumes it, where it was stopped.
+    """
+
+    name: str
+    kind: str
+    state: str
+    folder: str
+    runs: str = ""
+    best: str = ""
+    metric: str = ""
+    shown: str = ""
+    score: float | None = None
+    begun: str = ""
+    resume: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as ``--json`` prints it."""
+        return renamed(vars(self), {"resume": _JSON_RESUME})
+
+    def cells(self) -> dict[str, object]:
+        """Return it as the table shows it, by column."""
+        metric = {"metric": self.shown or self.metric}
+        validation = {"validation": None if self.score is None else number(self.score)}
+        return {**vars(self), **metric, **validation, _RESUME: self.resume}
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One row of ``runs show``; of a run that has left no record, only what is known.
+
+    Attributes:
+        settings: The values of what varies between the runs.
+        shown: The metric as people read it: F1 names its class.
+        step: Steps done of steps in all.
+    """
+
+    run: str
+    state: str
+    settings: Mapping[str, object]
+    validation: float | None = None
+    test: float | None = None
+    metric: str | None = None
+    shown: str = ""
+    step: str | None = None
+    kept_rank: int | None = None
+    seconds: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    peak_mb: float | None = None
+    flags: Sequence[Flag] = ()
+    error: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """Return it as ``--json`` prints it."""
+        return renamed(vars(self), {"kept_rank": "kept rank", "peak_mb": "peak MB"})
+
+    def cells(self) -> dict[str, object]:
+        """Return it as the table shows it, by column."""
+        scores = {"validation": self.validation, "test": self.test}
+        return {
+            **vars(self),
+            **self.settings,
+            **{name: None if score is None else number(score) for name, score in scores.items()},
+            "metric": self.shown or self.metric,
+            "kept rank": self.kept_rank,
+            "seconds": duration(self.seconds) if self.seconds else None,
+            "peak MB": f"{self.peak_mb:.0f}" if self.peak_mb else None,
+            "health": ", ".join(flag.name for flag in self.flags),
+        }
+
+
+def renamed(values: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
+    """Return values under other names, in their order."""
+    return {names.get(key, key): value for key, value in values.items()}
 
 
 def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
@@ -35,22 +124,21 @@ def list_all(storage: Path | None, as_json: bool, wide: bool = False) -> None:
         UserError: Some of them cannot be read; those that can are printed before.
     """
     broken: list[str] = []
-    rows = [_overview_or_damage(item, broken) for item in everything(storage)]
+    rows = [_overview_or_damage(item, broken) for item in all_items(storage)]
     if as_json:
-        print_json(rows)
+        print_json([row.as_json() for row in rows])
     else:
         _print_list(rows, wide)
     if broken:
         raise UserError("\n".join(broken))
 
 
-def _print_list(rows: list[dict[str, Any]], wide: bool) -> None:
+def _print_list(rows: Sequence[Overview], wide: bool) -> None:
     if not rows:
         narrator()(f"no runs yet; {command_line('tune', '--space', 'quickstart.yaml')} starts one")
         return
     columns = ["name", "kind", "state", "metric", "validation", "runs", "best", "begun"]
-    shown = [_shown(row | {"validation": row["score"]}) for row in rows]
-    print_rows(shown, [*columns, "go on with"], wide=wide)
+    print_rows([row.cells() for row in rows], [*columns, _RESUME], wide=wide)
 
 
 def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> None:
@@ -58,7 +146,7 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
 
     See ``list_all`` for the other arguments.
     """
-    item = find(name, storage)
+    item = find_item(name, storage)
     if item.kind == "verification":
         _show_verification(item, as_json)
         return
@@ -71,12 +159,13 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
     for trouble in item.troubles():
         complain(trouble)
     if as_json:
-        told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
-        print_json({**told, "folder": str(item.folder), "runs": rows})
+        about = {"name": item.name, "kind": item.kind, "state": state, _JSON_RESUME: again}
+        shown = [row.as_json() for row in rows]
+        print_json({**about, "folder": str(item.folder), "runs": shown})
         return
     columns = ["run", "state", "metric", "validation", "test"]
     columns += ["step", "kept rank", "seconds", "peak MB", *keys, "health", "error"]
-    print_rows([_shown({**row, **row["settings"]}) for row in rows], columns, wide=wide)
+    print_rows([row.cells() for row in rows], columns, wide=wide)
     records = [record for _, record in item.records()]
     if line := constant_line(records, item.metric):
         print(line)
@@ -84,7 +173,7 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
         _show_closer(item, wide)
     narrator()(str(item.folder))
     if again:
-        narrator()(f"stopped; go on with: {again}")
+        narrator()(f"stopped; resume with: {again}")
 
 
 def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:
@@ -94,46 +183,44 @@ def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: b
         UserError: MLflow cannot be reached, one of them is being delivered right now, or files of
             what was to be delivered are damaged: the rest was delivered.
     """
-    from ...tracking import parent_path, resolve, shown, sync
+    from ...tracking import display_uri, parent_path, resolve_uri, sync
 
-    target, say = resolve(uri), narrator(as_json)
-    items = [find(name, storage)] if name else everything(storage)
+    target, say = resolve_uri(uri), narrator(as_json)
+    items = [find_item(name, storage)] if name else all_items(storage)
     counts = {}
     damaged: list[str] = []
     for item in items:
         if name or parent_path(item.folder).exists():
             try:
-                counts[item.name] = said = sync(item.folder, target)
+                counts[item.name] = delivered = sync(item.folder, target)
             except Damaged as damage:
                 damaged.append(str(damage))
                 continue
-            damaged += said.damaged
-            refused = f", {said.refused} refused" if said.refused else ""
-            say(f"{item.name}: {said.points} points delivered{refused}, {said.runs} runs there")
+            damaged += delivered.damaged
+            refused = f", {delivered.refused} refused" if delivered.refused else ""
+            points = f"{delivered.points} points delivered{refused}"
+            say(f"{item.name}: {points}, {delivered.runs} runs there")
     if as_json:
         print_json({key: value.model_dump() for key, value in counts.items()})
     elif not counts and not damaged:
-        say(f"nothing to deliver to {shown(target)}")
+        say(f"nothing to deliver to {display_uri(target)}")
     if damaged:
         raise UserError("\n".join(damaged))
 
 
-def _overview_or_damage(item: Named, broken: list[str]) -> dict[str, Any]:
+def _overview_or_damage(item: Named, broken: list[str]) -> Overview:
     """Return the row of an item; what keeps it from being read is added to ``broken``."""
-    row: dict[str, Any]
     try:
         row = _overview(item)
         for line in item.troubles(predictions=False):
             complain(line)
     except UserError as error:
-        row = dict.fromkeys(_COLUMNS, "")
-        row |= {"name": item.name, "kind": item.kind, "state": "damaged"}
-        row |= {"score": None, "go on with": None, "folder": str(item.folder)}
-        broken += worded(error).splitlines()
+        row = Overview(item.name, item.kind, "damaged", str(item.folder))
+        broken += cli_message(error).splitlines()
     return row
 
 
-def _overview(item: Named) -> dict[str, Any]:
+def _overview(item: Named) -> Overview:
     records = item.records()
     extent = str(item.extent) if item.kind == "verification" else ""
     states = Counter(item.state_of(record.status) for name, record in records if name != REFERENCE)
@@ -144,57 +231,49 @@ def _overview(item: Named) -> dict[str, Any]:
     begun = min((record.started_ms for _, record in records), default=0)
     metric = item.metric or (records[0][1].metric if records else "")
     classes = next((record.classes for _, record in records if record.classes), [])
-    return {
-        "name": item.name,
-        "kind": item.kind,
-        "state": state,
-        "runs": extent or ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
-        "best": best,
-        "metric": metric,
-        "shown": named_metric(metric, classes),
-        "score": score,
-        "begun": datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes")
-        if begun
-        else "",
-        "go on with": resumption(item) if state == "stopped" else None,
-        "folder": str(item.folder),
-    }
+    return Overview(
+        name=item.name,
+        kind=item.kind,
+        state=state,
+        folder=str(item.folder),
+        runs=extent or ", ".join(f"{count} {state}" for state, count in sorted(states.items())),
+        best=best,
+        metric=metric,
+        shown=named_metric(metric, classes),
+        score=score,
+        begun=datetime.fromtimestamp(begun / 1000, UTC).isoformat("T", "minutes") if begun else "",
+        resume=resumption(item) if state == "stopped" else None,
+    )
 
 
-def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
+def _row(name: str, record: RunRecord, item: Named, keys: list[str]) -> RunRow:
     metric = item.metric or record.metric
-    return {
-        "run": name,
-        "state": item.state_of(record.status),
-        "validation": record.score("validation", metric),
-        "test": record.score("test", metric),
-        "metric": metric,
-        "shown": named_metric(metric, record.classes),
-        "step": f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
-        "kept rank": record.kept_rank,
-        "seconds": record.seconds,
-        "settings": _settings(name, record, item, keys),
-        "scores": record.scores,
-        "counts": record.counts,
-        "peak MB": record.peak_memory_mb,
-        "flags": [flag.model_dump() for flag in record.flags],
-        "error": record.error or "",
-    }
+    return RunRow(
+        run=name,
+        state=item.state_of(record.status),
+        settings=_settings(name, record, item, keys),
+        validation=record.score("validation", metric),
+        test=record.score("test", metric),
+        metric=metric,
+        shown=named_metric(metric, record.classes),
+        step=f"{record.history[-1].step if record.history else 0}/{record.total_steps}",
+        kept_rank=record.kept_rank,
+        seconds=record.seconds,
+        scores=record.scores,
+        counts=record.counts,
+        peak_mb=record.peak_memory_mb,
+        flags=record.flags,
+        error=record.error or "",
+    )
 
 
-def _lost_row(lost: Lost, item: Named) -> dict[str, Any]:
-    return {
-        "run": lost.name,
-        "state": item.state_of(lost.state),
-        "validation": lost.score,
-        "settings": {},
-        "error": lost.why,
-    }
+def _lost_row(lost: Lost, item: Named) -> RunRow:
+    return RunRow(lost.name, item.state_of(lost.state), {}, lost.score, error=lost.why)
 
 
-def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, Any]:
+def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, object]:
     """Return the settings that vary; of a study's runs outside the search, those they set."""
-    beside = item.plan.get("references") or {} if item.kind == "study" else {}
+    beside = item.plan.references if isinstance(item.plan, Space) else {}
     if name == REFERENCE or name in beside:
         keys = [key for key in keys if key in beside.get(name, {})]
     return changed(record, keys)
@@ -216,48 +295,39 @@ def _show_closer(item: Named, wide: bool) -> None:
 
 
 def _show_verification(item: Named, as_json: bool) -> None:
-    from ...verification import told_rows
+    from ...verification import read_rows
 
-    rows, state = told_rows(item.folder), item.state()
+    rows, state = read_rows(item.folder), item.state()
     for trouble in item.troubles():
         complain(trouble)
     again = resumption(item) if state == "stopped" else None
     if as_json:
-        told = {"name": item.name, "kind": item.kind, "state": state, "go on with": again}
-        print_json({**told, "folder": str(item.folder), "rows": rows})
+        about = {"name": item.name, "kind": item.kind, "state": state, _JSON_RESUME: again}
+        print_json({**about, "folder": str(item.folder), "rows": rows})
         return
-    print_rows(rows, ["check", "claim", "measured", "verdict"])
+    print_rows([row.cells() for row in rows], ["check", "claim", "measured", "verdict"])
     narrator()(f"{item.folder}: {item.extent}")
     if again:
-        narrator()(f"stopped; go on with: {again}")
+        narrator()(f"stopped; resume with: {again}")
 
 
-def _waiting(name: str, settings: Mapping[str, Any], item: Named) -> dict[str, Any]:
-    return {"run": name, "state": item.state_of("running"), "settings": dict(settings)}
+def _waiting(name: str, settings: Mapping[str, object], item: Named) -> RunRow:
+    return RunRow(name, item.state_of("running"), dict(settings))
 
 
 def _varied(item: Named) -> list[str]:
     """Return what differs between the runs: searched settings, or what arms change."""
-    if item.kind not in ("study", "suite"):
+    if item.plan is None:
         return []
-    if item.kind == "study":
-        return list(item.plan["search"])
-    return sorted({key for arm in item.plan["arms"].values() for key in arm})
-
-
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    scores = {key: number(row[key]) for key in ("validation", "test") if row.get(key) is not None}
-    seconds = {"seconds": duration(row["seconds"])} if row.get("seconds") else {}
-    peak = {"peak MB": f"{row['peak MB']:.0f}"} if row.get("peak MB") else {}
-    health = {"health": ", ".join(flag["name"] for flag in row.get("flags", ()))}
-    metric = {"metric": row["shown"]} if row.get("shown") else {}
-    return row | metric | scores | seconds | peak | health
+    if isinstance(item.plan, Space):
+        return list(item.plan.search)
+    return sorted({key for arm in item.plan.arms.values() for key in arm})
 
 
 def resumption(item: Named) -> str:
-    """Return the command that goes on with what was run."""
+    """Return the command that resumes what was run."""
     if item.kind == "verification":
-        # Its settings are told by options alone, which no file holds.
+        # Only the options hold its settings; no file does.
         return "the same `verify` command"
     words = [_VERBS[item.kind], "--resume", item.name]
     if item.kind != "run" and item.folder.parent.parent != home():

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...config import RunConfig, RunInfo, named_metric
 from ...errors import UserError
-from ...experiments import Request, RunOptions, resolve_run, train_run, trial_run
+from ...experiments import Request, RunOptions, resolve_run, run_of_trial, train_run
 from ...report import always
 from ...search import load_study
-from ...store import ADAPTER_FOLDER, RECORD_FILE, RunRecord
-from ...tracking import resolve
+from ...store import ADAPTER_FOLDER, RECORD_FILE, Flag, RunRecord
+from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
-from ..console.say import going_on_by
+from ..console.say import resume_hint
 
 
 def run_train(
@@ -37,9 +38,9 @@ def run_train(
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, the study has no such trial, or the loss is no
             longer finite.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
-    uri = resolve(tracking_uri)
+    uri = resolve_uri(tracking_uri)
     if config is None and from_study is None and resume is None:
         raise UserError("name a file of settings (--config), a --from-study, or a run to --resume")
     source = _source(config, from_study, trial, storage)
@@ -49,12 +50,12 @@ def run_train(
     view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
     again = command("train", "--resume", run.name, tracking_uri=uri)
     with (
-        going_on_by(again, run.folder / RECORD_FILE),
+        resume_hint(again, run.folder / RECORD_FILE),
         watched(view, begins) as observers,
     ):
         options = RunOptions(tracking_uri=uri, observers=observers, say=view.say)
         record = train_run(resolved, options)
-    result = _result(run, record, uri)
+    result = _summary(run, record, uri)
     if as_json:
         print_json(result)
     else:
@@ -70,43 +71,62 @@ def _source(
         return config
     if config is not None:
         raise UserError("--config and --from-study exclude each other; --set changes settings")
-    run = trial_run(load_study(from_study, storage), trial)
+    run = run_of_trial(load_study(from_study, storage), trial)
     if run is None:
         raise UserError(f"study {from_study} has no completed trial yet; name one with --trial")
     return run.config
 
 
-def _result(run: RunInfo, record: RunRecord, uri: str) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "folder": str(run.folder),
-        "adapter": str(run.folder / ADAPTER_FOLDER),
-        "fingerprint": record.fingerprint,
-        "metric": record.metric,
-        "scores": record.scores,
-        "majority": record.majority,
-        "constant": record.constant,
-        "counts": record.counts,
-        "flags": [flag.model_dump() for flag in record.flags],
-        "seconds": record.seconds,
-        "mlflow": where_in_mlflow(run.folder, uri),
-        "ui": command("ui", run.name, tracking_uri=uri),
-    }
+@dataclass(frozen=True)
+class RunSummary:
+    """What one run came to: its record's values, and where to look next."""
+
+    name: str
+    folder: str
+    adapter: str
+    fingerprint: str
+    metric: str
+    scores: Mapping[str, float]
+    majority: float | None
+    constant: Mapping[str, float]
+    counts: Mapping[str, int]
+    flags: Sequence[Flag]
+    seconds: float | None
+    mlflow: str | None
+    ui: str
 
 
-def _print(result: dict[str, Any], record: RunRecord) -> None:
-    print(f"\nRun {result['name']}: {_listed(record.scores, record)}")
+def _summary(run: RunInfo, record: RunRecord, uri: str) -> RunSummary:
+    return RunSummary(
+        name=run.name,
+        folder=str(run.folder),
+        adapter=str(run.folder / ADAPTER_FOLDER),
+        fingerprint=record.fingerprint,
+        metric=record.metric,
+        scores=record.scores,
+        majority=record.majority,
+        constant=record.constant,
+        counts=record.counts,
+        flags=record.flags,
+        seconds=record.seconds,
+        mlflow=where_in_mlflow(run.folder, uri),
+        ui=command("ui", run.name, tracking_uri=uri),
+    )
+
+
+def _print(result: RunSummary, record: RunRecord) -> None:
+    print(f"\nRun {result.name}: {_listed(record.scores, record)}")
     if record.constant:
         same = {name: record.constant[name] for name in record.scores if name in record.constant}
         print(f"For comparison, {always(record)}: {_listed(same, record)}")
     for flag in record.flags:
         print(f"Health:   {flag}")
-    if result["seconds"]:
-        print(f"Time:     {duration(result['seconds'])}")
-    print(f"Adapter:  {result['adapter']}")
-    print(f"MLflow:   {result['ui']}")
-    if result["mlflow"]:
-        print(f"          opens {result['mlflow']}")
+    if result.seconds:
+        print(f"Time:     {duration(result.seconds)}")
+    print(f"Adapter:  {result.adapter}")
+    print(f"MLflow:   {result.ui}")
+    if result.mlflow:
+        print(f"          opens {result.mlflow}")
 
 
 def _listed(scores: dict[str, float], record: RunRecord) -> str:

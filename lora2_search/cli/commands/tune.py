@@ -8,15 +8,16 @@ from signal import Signals
 
 import typer
 
-from ...config.space import SPACE_FILE, Space
+from ...config.space import Space
 from ...experiments import Request, RunOptions, resolve_space, study_progress, tune_space
 from ...search import study_folder
 from ...signals import Interrupted
-from ...tracking import resolve
+from ...store import SPACE_FILE
+from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
-from ..console.results import command, print_study, study_result
+from ..console.results import command, print_study, study_summary
 from ..console.rows import print_json
-from ..console.say import going_on_by, narrator
+from ..console.say import narrator, resume_hint
 from .tune_dry_run import dry_run
 
 
@@ -37,46 +38,46 @@ def run_tune(
     Raises:
         ConfigError: Everything that is wrong with the space, its model or its data.
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
-        Interrupted: It was; says how to go on.
+        Interrupted: A signal came; the message says how to resume.
     """
-    uri = resolve(tracking_uri)
+    uri = resolve_uri(tracking_uri)
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
 
     def again(called: str) -> str:
         return command("tune", "--resume", called, storage=storage, tracking_uri=uri)
 
-    resolved.say_taken(narrator(as_json), again)
+    resolved.say_name_taken(narrator(as_json), again)
     plan = resolved.plan
     if dry:
-        with resolved.placing():
+        with resolved.locating_errors():
             dry_run(plan, storage, as_json, here=address is None)
         return
     stream = sys.stderr if as_json else sys.stdout
-    # Trials that have ended are not told again on a resume.
+    # A resume does not print finished trials again.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
     view = LiveView(plan.runs, stream=stream, earlier=earlier)
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
-        going_on_by(again(plan.name), begun),
-        watched(view, _beginning(plan, resolved.goes_on)) as observers,
+        resume_hint(again(plan.name), begun),
+        watched(view, _beginning(plan, resolved.resumed)) as observers,
     ):
         study = tune_space(resolved, RunOptions(storage, address, uri, True, observers, view.say))
         if study.interrupted:
             raise Interrupted(study.ended_by or Signals.SIGINT)
-    result = study_result(study, storage, uri)
+    result = study_summary(study, storage, uri)
     if as_json:
         print_json(result)
     else:
         print_study(study, result)
-    if result["winner"] is None:
+    if result.winner is None:
         raise typer.Exit(1)
 
 
 def _beginning(space: Space, resumed: bool) -> str:
     bound = [f"{space.trials} trials"] if space.trials else []
     bound += [f"{space.hours:g} hours"] if space.hours else []
-    goes = "goes on" if resumed else "begins"
+    does = "resumes" if resumed else "starts"
     return (
-        f"study {space.name} {goes}: {' or '.join(bound)} of {space.method} on {space.task}, "
+        f"study {space.name} {does}: {' or '.join(bound)} of {space.method} on {space.task}, "
         f"searching {', '.join(space.search)}"
     )

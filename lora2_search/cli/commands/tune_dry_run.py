@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import os
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...config import RunConfig, with_settings
-from ...config.space import Resources, Space
-from ...execution import at_once as fitting_at_once
+from ...config.space import Resources, Space, Value
+from ...execution import max_concurrent_runs as fitting_at_once
 from ...experiments import check_inputs
 from ...search import make_sampler, study_folder
 from ...training import Estimate, measure
@@ -18,6 +19,39 @@ from ..console.rows import duration, plain, print_json
 from ..console.say import narrator
 
 SAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a study would cost, every trial counted as if it ran to its end.
+
+    Attributes:
+        sentences: Examples of each split.
+        steps: Optimiser steps of a trial.
+        evaluations: Of the validation split, in a trial.
+        parameters: Counts by what they are of.
+        references: Runs outside the search.
+        at_once: Trials that train side by side.
+        seconds: Of the whole study; ``None`` where neither trials nor hours bound it.
+        disk_mb: MiB that stay; ``None`` where nothing bounds the trials.
+        samples: Settings of the first trials.
+    """
+
+    name: str
+    sentences: Mapping[str, int]
+    steps: int
+    evaluations: int
+    seconds_per_step: float
+    seconds_per_trial: float
+    parameters: Mapping[str, int]
+    trials: int | None
+    references: Sequence[str]
+    at_once: int
+    seconds: float | None
+    disk_mb: float | None
+    disk_free_mb: float
+    early_stopping: bool
+    samples: Sequence[Mapping[str, Value]]
 
 
 def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = True) -> None:
@@ -35,11 +69,11 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     """
     say = narrator(as_json)
     judged_by = {"objective.metric": space.objective.metric}
-    told = check_inputs(space.run_config(), say, judged_by, space.other_models())
-    cpus, gpus = here_are()
-    resources = space.resources.settled(space.training.device, bool(gpus))
+    notes = check_inputs(space.run_config(), say, judged_by, space.other_models())
+    cpus, gpus = local_cpus_and_gpus()
+    resources = space.resources.with_gpus(space.training.device, bool(gpus))
     trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
-    for line in told:
+    for line in notes:
         say(line)
     samples = sampled(space, SAMPLES)
     say("measuring a few steps of the first trial")
@@ -52,14 +86,14 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         print(line)
 
 
-def sampled(space: Space, count: int) -> list[dict[str, Any]]:
+def sampled(space: Space, count: int) -> list[dict[str, Value]]:
     """Return the settings of the first trials: the same that the study will propose."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(direction="maximize")
     conditional = any(item.when for item in space.search.values())
-    rows = []
+    rows: list[dict[str, Value]] = []
     for number in range(min(count, space.trials or count)):
         sampler = space.sampler
         study.sampler = make_sampler(
@@ -71,41 +105,41 @@ def sampled(space: Space, count: int) -> list[dict[str, Any]]:
 
 def forecast(
     space: Space,
-    samples: list[dict[str, Any]],
+    samples: Sequence[Mapping[str, Value]],
     estimate: Estimate,
     storage: Path | None,
     at_once: int,
-) -> dict[str, Any]:
-    """Return the cost of a study as plain values, every trial counted as if it ran to its end."""
+) -> Forecast:
+    """Return the cost of a study."""
     runs = space.runs
     seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
     if space.hours is not None:
         seconds = min(seconds or math.inf, space.hours * 3600)
     disk = None if runs is None else runs * estimate.disk_mb + at_once * estimate.checkpoint_mb
-    return {
-        "name": space.name,
-        "sentences": estimate.sizes,
-        "steps": estimate.steps,
-        "evaluations": estimate.evaluations,
-        "seconds_per_step": estimate.seconds_per_step,
-        "seconds_per_trial": estimate.seconds,
-        "parameters": estimate.counts,
-        "trials": space.trials,
-        "references": space.outside,
-        "at_once": at_once,
-        "seconds": seconds,
-        "disk_mb": disk,
-        "disk_free_mb": free_mb(study_folder(space.name, storage)),
-        "early_stopping": space.scheduler.name != "none",
-        "samples": samples,
-    }
+    return Forecast(
+        name=space.name,
+        sentences=estimate.sizes,
+        steps=estimate.steps,
+        evaluations=estimate.evaluations,
+        seconds_per_step=estimate.seconds_per_step,
+        seconds_per_trial=estimate.seconds,
+        parameters=estimate.counts,
+        trials=space.trials,
+        references=space.outside,
+        at_once=at_once,
+        seconds=seconds,
+        disk_mb=disk,
+        disk_free_mb=free_mb(study_folder(space.name, storage)),
+        early_stopping=space.scheduler.name != "none",
+        samples=samples,
+    )
 
 
 def forecast_at_once(resources: Resources, cpus: int, gpus: int, *, here: bool = True) -> int:
     """Return how many trials this machine would run at a time.
 
     Args:
-        resources: Those of one trial, ``settled``.
+        resources: Those of one trial, ``resolve_gpus``.
         cpus: Cores here.
         gpus: GPUs here.
         here: Whether this machine alone would run them; of a cluster's nodes nothing is known, but
@@ -133,7 +167,7 @@ def measured(config: RunConfig, resources: Resources) -> Estimate:
     return measure(config)
 
 
-def here_are() -> tuple[int, int]:
+def local_cpus_and_gpus() -> tuple[int, int]:
     """Return how many cores and GPUs this machine has."""
     import torch
 
@@ -147,40 +181,40 @@ def free_mb(folder: Path) -> float:
     return shutil.disk_usage(there).free / 2**20
 
 
-def _told(result: dict[str, Any]) -> list[str]:
-    sizes = ", ".join(f"{count:,} {name}" for name, count in result["sentences"].items())
-    counts = result["parameters"]
-    lines = [f"Study {result['name']} on this machine would take:"]
+def _told(result: Forecast) -> list[str]:
+    sizes = ", ".join(f"{count:,} {name}" for name, count in result.sentences.items())
+    counts = result.parameters
+    lines = [f"Study {result.name} on this machine would take:"]
     lines.append(f"Sentences:   {sizes}")
     lines.append(
-        f"Steps:       {result['steps']:,} per trial at {result['seconds_per_step']:.3f} s, "
-        f"{result['evaluations']} evaluations"
+        f"Steps:       {result.steps:,} per trial at {result.seconds_per_step:.3f} s, "
+        f"{result.evaluations} evaluations"
     )
     if "trained_adapter" in counts:
         head = counts.get("trained_head", 0)
         lines.append(
             f"Parameters:  {counts['trained_adapter']:,} in the adapter, {head:,} in the head"
         )
-    lines.append(f"One trial:   {duration(result['seconds_per_trial'])}")
-    if result["seconds"] is not None:
-        less = ", less what early stopping saves" if result["early_stopping"] else ""
+    lines.append(f"One trial:   {duration(result.seconds_per_trial)}")
+    if result.seconds is not None:
+        less = ", less what early stopping saves" if result.early_stopping else ""
         lines.append(
-            f"In all:      about {duration(result['seconds'])} for {_runs(result)}, "
-            f"{result['at_once']} at a time{less}"
+            f"In all:      about {duration(result.seconds)} for {_runs(result)}, "
+            f"{result.at_once} at a time{less}"
         )
-    if result["disk_mb"] is not None:
-        free = result["disk_free_mb"] / 1024
-        lines.append(f"Disk:        {result['disk_mb']:,.0f} MiB; {free:,.0f} GiB are free")
+    if result.disk_mb is not None:
+        free = result.disk_free_mb / 1024
+        lines.append(f"Disk:        {result.disk_mb:,.0f} MiB; {free:,.0f} GiB are free")
     lines.append("The first trials:")
-    for number, settings in enumerate(result["samples"]):
-        told = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
-        lines.append(f"  trial {number}: {told}")
+    for number, settings in enumerate(result.samples):
+        values = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
+        lines.append(f"  trial {number}: {values}")
     return lines
 
 
-def _runs(result: dict[str, Any]) -> str:
+def _runs(result: Forecast) -> str:
     """Return what is run in words: ``8 trials, head-only and lora``."""
-    if not result["trials"]:
+    if not result.trials:
         return "its hours"
-    runs: list[str] = [f"{result['trials']} trials", *result["references"]]
+    runs: list[str] = [f"{result.trials} trials", *result.references]
     return f"{', '.join(runs[:-1])} and {runs[-1]}" if len(runs) > 1 else runs[0]

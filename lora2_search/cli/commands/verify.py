@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from ...experiments import RunOptions, verify_plan
 from ...signals import Interrupted, signal_of
-from ...tracking import resolve
-from ...verification import Plan, Verification, chosen_plan
+from ...tracking import resolve_uri
+from ...verification import Plan, Verification, make_plan
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json, print_rows
 from ..console.say import narrator
-
-_COLUMNS = ("check", "claim", "published", "measured", "verdict")
 
 
 def run_verify(
@@ -39,8 +38,8 @@ def run_verify(
             hub cannot be reached.
         Interrupted: It was; says how to go on.
     """
-    uri, begun = resolve(tracking_uri), time.monotonic()
-    plan = chosen_plan(
+    uri, begun = resolve_uri(tracking_uri), time.monotonic()
+    plan = make_plan(
         model=model,
         data=data,
         task=task,
@@ -56,32 +55,32 @@ def run_verify(
     except KeyboardInterrupt as interrupt:
         raise Interrupted(
             signal_of(interrupt),
-            "the runs under way are lost, those that ended are kept: the same command goes on",
+            "unfinished runs are lost, finished ones are kept; the same command continues",
         ) from None
     _tell(plan, found, uri, time.monotonic() - begun, as_json)
 
 
 def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bool) -> None:
-    told = {
+    summary = {
         "name": plan.name,
         "folder": str(found.folder),
         "quick": plan.quick,
         "seeds": list(plan.seeds),
-        "rows": [row.plain() for row in found.rows],
+        "rows": list(map(asdict, found.rows)),
         "page": str(found.page),
         "mlflow": where_in_mlflow(found.folder, uri),
         "seconds": seconds,
     }
     if as_json:
-        print_json(told)
+        print_json(summary)
         return
     print(f"\nVerification {plan.name}: {len(plan.seeds)} seeds\n")
-    print_rows([row.plain() for row in found.rows], _COLUMNS)
+    print_rows([row.cells() for row in found.rows])
     print("\nWhat each row says, and what it does not:\n")
     for row in found.rows:
         print(f"- {row.claim}: {row.verdict}.\n  {row.says}")
     print(f"\nTime:     {duration(seconds)}")
-    print(f"Page:     {told['page']}")
+    print(f"Page:     {summary['page']}")
     print(f"MLflow:   {command('ui', tracking_uri=uri)}")
-    if told["mlflow"]:
-        print(f"          opens {told['mlflow']}")
+    if summary["mlflow"]:
+        print(f"          opens {summary['mlflow']}")

@@ -107,7 +107,7 @@ class LiveView:
         clock: Tells the time, in seconds.
         width: Of the terminal; found out when not given.
         terminal: Whether it is one; found out when not given.
-        earlier: How many of ``total`` ended before and are not told again.
+        earlier: How many of ``total`` ended before and are not printed again.
     """
 
     def __init__(
@@ -151,14 +151,13 @@ class LiveView:
         """Add a row; a run that is resumed keeps its place."""
         settings = " ".join(f"{short(key)}={plain(value)}" for key, value in run.settings.items())
         self._metric = f"validation {run.metric}" if run.metric else self._metric
-        competes = run.tags.get("role") != "reference"
         resumed = _begun_before(run)
         self._rows[run.key] = Row(
-            run.name, settings, self._clock(), resumed=resumed, competes=competes
+            run.name, settings, self._clock(), resumed=resumed, competes=not run.is_reference
         )
         running = sum(row.ended is None for row in self._rows.values())
         self._most_at_once = max(self._most_at_once, running)
-        self._line(f"{run.name} {'goes on' if resumed else 'started'}  {settings}".rstrip())
+        self._line(f"{run.name} {'resumed' if resumed else 'started'}  {settings}".rstrip())
 
     def reported(self, run: RunInfo, report: Report) -> None:
         """Note step, score and kept rank."""

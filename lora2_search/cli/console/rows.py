@@ -6,9 +6,10 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+from pydantic import BaseModel
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
@@ -132,12 +133,12 @@ def print_rows(
         table.add_row(*(Text(cells[name][index]) for name in filled[: len(widths)]))
     Console(highlight=False, width=room).print(table)
     if left_out := filled[len(widths) :]:
-        told = ", ".join(dict.fromkeys(map(short, left_out)))
-        print(f"Not shown: {told}. --wide shows every column.")
+        hidden = ", ".join(dict.fromkeys(map(short, left_out)))
+        print(f"Not shown: {hidden}. --wide shows every column.")
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON on stdout; NaN, which JSON has not, becomes null."""
+    """Print a value as JSON on stdout; NaN, which JSON does not have, becomes null."""
     print(json.dumps(_finite(value), indent=1))
 
 
@@ -160,9 +161,13 @@ def _cell(value: Any) -> str:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return _finite(value.model_dump())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _finite(getattr(value, item.name)) for item in fields(value)}
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]

@@ -11,10 +11,10 @@ from signal import Signals
 
 import typer
 
-from ...errors import Argument, ConfigError, RequestError, UserError, is_disk_full
+from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
 from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
 from ...store import command_line
-from ...tracking import options, redacted, resolve
+from ...tracking import options, redacted, resolve_uri
 
 
 def narrator(as_json: bool = False) -> Callable[[str], None]:
@@ -37,7 +37,7 @@ _OPTIONS = {"overrides": "--set"}
 
 
 @contextmanager
-def explained(
+def explain_errors(
     verb: str, storage: Path | None = None, tracking_uri: str | None = None
 ) -> Iterator[None]:
     """Turn a user's mistake into its message and exit code 2, a signal into its own exit code.
@@ -52,7 +52,7 @@ def explained(
     try:
         yield
     except UserError as error:
-        for line in worded(error, storage, tracking_uri).splitlines():
+        for line in cli_message(error, storage, tracking_uri).splitlines():
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
@@ -63,13 +63,15 @@ def explained(
         say(f"{error.filename2 or error.filename}: {error.strerror}; move it away, or fix it")
         raise typer.Exit(MISTAKE) from None
     except KeyboardInterrupt as interrupt:
-        # Whoever was interrupted may say how to go on: KeyboardInterrupt("resume with ...").
+        # Whoever was interrupted may say how to resume: KeyboardInterrupt("resume with ...").
         came = signal_of(interrupt)
         _say_interrupted(came, *interrupt.args)
         raise typer.Exit(EXIT_CODES[came]) from None
 
 
-def worded(error: Exception, storage: Path | None = None, tracking_uri: str | None = None) -> str:
+def cli_message(
+    error: Exception, storage: Path | None = None, tracking_uri: str | None = None
+) -> str:
     """Return an error's message with its arguments as the command line writes them."""
     if isinstance(error, RequestError):
         return error.words(lambda argument: option(argument, storage, tracking_uri))
@@ -79,25 +81,25 @@ def worded(error: Exception, storage: Path | None = None, tracking_uri: str | No
 def option(argument: Argument, storage: Path | None = None, tracking_uri: str | None = None) -> str:
     """Return how an argument is written on the command line.
 
-    What goes on with something named is ready to paste: where that and the store of MLflow are,
-    as they were given, stand behind its name.
+    A command that resumes something named is ready to paste: the storage and the tracking URI
+    that were given follow the name.
     """
     words = [_OPTIONS.get(argument.name, f"--{argument.name.replace('_', '-')}")]
     if argument.value is not None:
         words.append(argument.value)
     if argument.name == "resume" and argument.value is not None:
         words += ["--storage", str(storage)] if storage is not None else []
-        words += options(resolve(tracking_uri))
+        words += options(resolve_uri(tracking_uri))
     return shlex.join(words)
 
 
 @contextmanager
-def going_on_by(again: str, begun: Path) -> Iterator[None]:
-    """Say which command goes on after an interruption, or once a full disk has room again.
+def resume_hint(again: str, begun: Path) -> Iterator[None]:
+    """Say which command resumes after an interruption, or once a full disk has room again.
 
     Args:
         again: The command.
-        begun: Where this file does not exist there is nothing to go on with.
+        begun: Where this file does not exist there is nothing to resume.
 
     Raises:
         Interrupted: Instead of a plain interrupt.
@@ -105,7 +107,7 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
     """
 
     def on() -> list[str]:
-        return [f"go on with: {again}"] if begun.is_file() else []
+        return [f"resume with: {again}"] if begun.is_file() else []
 
     try:
         with last_words(lambda came: _say_interrupted(came, *on())):
@@ -115,19 +117,15 @@ def going_on_by(again: str, begun: Path) -> Iterator[None]:
     except Exception as error:
         if not is_disk_full(error):
             raise
-        advice = f"then go on with: {again}" if begun.is_file() else "then try again"
+        advice = f"then resume with: {again}" if begun.is_file() else "then try again"
         raise UserError(
-            f"the disk is full ({_first_line(error)}); free some space, {advice}"
+            f"the disk is full ({first_line(error)}); free some space, {advice}"
         ) from None
 
 
 def _say_interrupted(came: Signals, *more: object) -> None:
     by = "" if came == Signals.SIGINT else f" by {came.name}"
     say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in more))
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
 
 
 def say(line: str) -> None:

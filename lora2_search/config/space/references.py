@@ -10,27 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator
 
 from ...errors import did_you_mean
-from ...store import RECORD_FILE, RunRecord, readable_record
+from ...store import RECORD_FILE, REFERENCES_FOLDER, RunRecord, readable_record
 from ..run import RunConfig, with_settings
 from ..run_info import RunInfo
-from ..settings import dotted, known_settings
+from ..settings import Settings, dotted, known_settings
 from .feasibility import problems_with
 
 if TYPE_CHECKING:
     from .schema import Space
 
-REFERENCE_TAGS = {"role": "reference"}
-
-
-def is_reference(run: RunInfo) -> bool:
-    """Return whether a run is there only to be compared with."""
-    return run.tags.get("role") == REFERENCE_TAGS["role"]
-
-
 HEAD_ONLY = "head-only"
-
-
-REFERENCES_FOLDER = "reference"
 
 
 # Trials are keyed by numbers, so a name of digits could be a trial's.
@@ -49,7 +38,7 @@ def _settings_by_name(value: Any) -> Any:
     }
 
 
-References = Annotated[dict[str, dict[str, Any]], BeforeValidator(_settings_by_name)]
+References = Annotated[dict[str, Settings], BeforeValidator(_settings_by_name)]
 
 
 def reference_folder(folder: Path, name: str = HEAD_ONLY) -> Path:
@@ -64,11 +53,11 @@ def reference_runs(space: Space, folder: Path) -> list[RunInfo]:
 
 def reference_records(folder: Path) -> dict[str, RunRecord]:
     """Return the record of each run outside the search of a study that can be read, by name."""
-    read = {path.name: readable_record(path) for path in begun_references(folder)}
+    read = {path.name: readable_record(path) for path in started_references(folder)}
     return {name: record for name, record in read.items() if record is not None}
 
 
-def begun_references(folder: Path) -> list[Path]:
+def started_references(folder: Path) -> list[Path]:
     """Return the folders of the runs outside the search of a study that have a record."""
     return sorted(path.parent for path in (folder / REFERENCES_FOLDER).glob(f"*/{RECORD_FILE}"))
 
@@ -120,6 +109,6 @@ def _run(space: Space, folder: Path, name: str) -> RunInfo:
         config=with_settings(space.run_config(), dict(settings)),
         settings=settings,
         folder=reference_folder(folder, name),
-        tags=REFERENCE_TAGS,
+        is_reference=True,
         metric=space.objective.metric,
     )

@@ -11,11 +11,11 @@ import yaml
 from pydantic import Field, ValidationError
 
 from ...errors import ConfigError, Problem
-from ...store import write_text
+from ...store import SPACE_FILE, write_text
 from ..messages import NAME_PATTERN
 from ..run import Config, RunConfig, setting_names, validate, with_settings
 from ..schema import Section
-from ..yaml import Source, merge, named_source
+from ..yaml import Data, Source, merge, named_source
 from .checks import Parts, semantic_problems
 from .distribution import Distribution, Value, in_order, is_searched
 from .references import HEAD_ONLY, References
@@ -24,15 +24,12 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import BaseTrial
 
-SPACE_FILE = "space.yaml"
-
-
 # A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
-_WHATEVER: dict[str, Any] = {"task": "sentiment", "data": {"path": "-"}}
+_WHATEVER: Data = {"task": "sentiment", "data": {"path": "-"}}
 
 
 # With these every method can run.
-_ANY_METHOD: dict[str, Any] = {"adapter": {"target_rank": 1}}
+_ANY_METHOD: Data = {"adapter": {"target_rank": 1}}
 
 
 class Objective(Section):
@@ -69,7 +66,7 @@ class Resources(Section):
         None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"
     )
 
-    def settled(self, device: str, has_gpu: bool) -> Resources:
+    def with_gpus(self, device: str, has_gpu: bool) -> Resources:
         """Return the same with the GPUs of a run decided, where they were left open.
 
         Args:
@@ -226,7 +223,7 @@ def _typed(source: Source) -> tuple[Space | None, list[Problem]]:
         return None, problems
 
 
-def _parts(data: dict[str, Any]) -> Parts:
+def _parts(data: Data) -> Parts:
     """Return what is right in a source, so that one mistake does not hide the others."""
     search, good = data.get("search"), {}
     for name, item in search.items() if isinstance(search, dict) else ():
@@ -235,7 +232,7 @@ def _parts(data: dict[str, Any]) -> Parts:
             good[str(name)] = parsed
     names = [str(name) for name in search] if isinstance(search, dict) else []
     filled = _with_lowest(data)
-    base: dict[str, Any] = {}
+    base: Data = {}
     for key in RunConfig.model_fields:
         if key in filled and _tolerant({**_WHATEVER, **_ANY_METHOD, key: filled[key]}, RunConfig):
             base[key] = filled[key]
@@ -261,7 +258,7 @@ def _tolerant(data: Any, kind: type[Config]) -> Config | None:
         return None
 
 
-def _with_lowest(data: dict[str, Any]) -> dict[str, Any]:
+def _with_lowest(data: Data) -> Data:
     search = data.get("search")
     known = setting_names(RunConfig)
     for name, item in search.items() if isinstance(search, dict) else ():

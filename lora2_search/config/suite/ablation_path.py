@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ...errors import ConfigError, UserError
 from ..run import RunConfig, with_settings
+from ..settings import Settings
 from ..space import Space, in_order
-from .canonical import difference, identity
+from ..yaml import Data
+from .canonical import canonical_key, difference
 from .terms import BASE, FLOOR
-
-Changes = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -21,13 +20,11 @@ class _Run:
     """An arm of the suite: what it changes of the base, and which run it is."""
 
     arm: str
-    settings: Changes
+    settings: Settings
     identity: str
 
 
-def path_suite(
-    space: RunConfig, winner: RunConfig, name: str, seeds: int | Sequence[int]
-) -> dict[str, Any]:
+def path_suite(space: RunConfig, winner: RunConfig, name: str, seeds: int | Sequence[int]) -> Data:
     """Return the data of a suite that says what each setting of a winner was worth.
 
     ``base`` is where the study started: its space with every searched setting at the value that
@@ -62,7 +59,7 @@ def path_suite(
     names = [BASE, *(step.arm for step in steps)]
     pairs = [[after, before] for before, after in itertools.pairwise(names)]
     arms = {step.arm: step.settings for step in steps}
-    known = {identity(base): BASE, **{step.identity: step.arm for step in steps}}
+    known = {canonical_key(base): BASE, **{step.identity: step.arm for step in steps}}
     for back in _ways_back(base, changes):
         arm = known.setdefault(back.identity, back.arm)
         if arm == back.arm:
@@ -70,7 +67,7 @@ def path_suite(
         # A path of one step is its own way back.
         if arm != names[-1] and [names[-1], arm] not in pairs:
             pairs.append([arm, names[-1]])
-    told: dict[str, Any] = {
+    told: Data = {
         "name": name,
         "arms": {**arms, FLOOR: {"method": FLOOR}},
         "comparisons": pairs,
@@ -83,27 +80,27 @@ def path_suite(
     return base.model_dump(mode="json", exclude=left_out) | told
 
 
-def _changes(base: RunConfig, winner: RunConfig, order: Sequence[str]) -> Changes:
+def _changes(base: RunConfig, winner: RunConfig, order: Sequence[str]) -> Settings:
     """Return the winner's settings that are not the base's, those of ``order`` first."""
     found = difference(base, winner)
     names = [name for name in dict.fromkeys([*order, *found]) if name in found and name != "seed"]
     return {name: found[name][1] for name in names}
 
 
-def _steps(base: RunConfig, changes: Changes) -> Iterator[_Run]:
-    done: Changes = {}
+def _steps(base: RunConfig, changes: Settings) -> Iterator[_Run]:
+    done: Settings = {}
     waiting = dict(changes)
-    here = identity(base)
+    here = canonical_key(base)
     for number in itertools.count(1):
         taken = _next(base, done, waiting, here)
         if taken is None:
             return
         done |= {setting: waiting.pop(setting) for setting in taken}
-        here = identity(with_settings(base, done))
+        here = canonical_key(with_settings(base, done))
         yield _Run(f"step-{number}-{'-and-'.join(taken)}", dict(done), here)
 
 
-def _next(base: RunConfig, done: Changes, waiting: Changes, here: str) -> tuple[str, ...] | None:
+def _next(base: RunConfig, done: Settings, waiting: Settings, here: str) -> tuple[str, ...] | None:
     """Return the fewest settings, the first in order, that can be changed now and change a run."""
     if _identity(base, done | waiting) == here:
         return None
@@ -115,9 +112,9 @@ def _next(base: RunConfig, done: Changes, waiting: Changes, here: str) -> tuple[
     return None
 
 
-def _ways_back(base: RunConfig, changes: Changes) -> Iterator[_Run]:
+def _ways_back(base: RunConfig, changes: Settings) -> Iterator[_Run]:
     """Yield the winner with one setting put back, wherever that makes a run of its own."""
-    winner = identity(with_settings(base, changes))
+    winner = canonical_key(with_settings(base, changes))
     for setting in changes:
         kept = {name: value for name, value in changes.items() if name != setting}
         after = _identity(base, kept)
@@ -125,8 +122,8 @@ def _ways_back(base: RunConfig, changes: Changes) -> Iterator[_Run]:
             yield _Run(f"without-{setting}", kept, str(after))
 
 
-def _identity(base: RunConfig, changes: Changes) -> str | None:
+def _identity(base: RunConfig, changes: Settings) -> str | None:
     try:
-        return identity(with_settings(base, changes))
+        return canonical_key(with_settings(base, changes))
     except ConfigError:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 from ..run import RunConfig
 from ..schema import AdapterConfig, AfterConfig, TrainingConfig
 from ..settings import NOT_LORA2, USED, dotted
+from ..yaml import Data
 from .terms import BASE
 
 _SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
@@ -26,7 +27,7 @@ _NO_AVERAGES = ("beta1", "beta2", "score_loss")
 _UNSCORED = {"random": _NO_AVERAGES, "magnitude": _NO_AVERAGES, "sensitivity": ("beta2",)}
 
 
-def decisive(config: RunConfig) -> dict[str, Any]:
+def canonical_settings(config: RunConfig) -> Data:
     """Return the settings of ``config`` with those that it never looks at at their defaults.
 
     Full and head-only training have no adapter, head-only one learning rate; LoRA and DoRA have
@@ -45,7 +46,7 @@ def decisive(config: RunConfig) -> dict[str, Any]:
     return data
 
 
-def _other(config: RunConfig) -> dict[str, Any]:
+def _other(config: RunConfig) -> Data:
     adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
     used = {name: adapter[name] for name in USED[config.method]}
     # AdaLoRA asks of it alone whether γ counts.
@@ -54,7 +55,7 @@ def _other(config: RunConfig) -> dict[str, Any]:
     return {**default, **used}
 
 
-def _lora2(config: RunConfig) -> dict[str, Any]:
+def _lora2(config: RunConfig) -> Data:
     adapter, default = config.adapter.model_dump(), AdapterConfig().model_dump()
     unused: tuple[str, ...] = NOT_LORA2 + (() if config.prunes else _PRUNING)
     unused += _UNSCORED.get(adapter["scoring"], ())
@@ -78,7 +79,7 @@ def _lora2(config: RunConfig) -> dict[str, Any]:
     return adapter
 
 
-def _weighed(adapter: dict[str, Any], planes: int) -> bool:
+def _weighed(adapter: Data, planes: int) -> bool:
     """Whether soft orthogonality puts a term in the loss."""
     gamma = adapter["gamma"]
     cross = planes > 1 and adapter["gamma_cross"] > 0
@@ -86,7 +87,7 @@ def _weighed(adapter: dict[str, Any], planes: int) -> bool:
     return cross or any(weights) or bool(adapter["gamma_u1"])
 
 
-def _training(config: RunConfig) -> dict[str, Any]:
+def _training(config: RunConfig) -> Data:
     training, default = config.training.model_dump(), TrainingConfig().model_dump()
     training["head_lr"] = training["head_lr"] or training["lr"]
     if config.method == "head-only":
@@ -99,9 +100,9 @@ def _training(config: RunConfig) -> dict[str, Any]:
 _PRUNING_SETTINGS = {"adapter.scoring", "adapter.t_init", "adapter.t_final", "adapter.delta_t"}
 
 
-def identity(config: RunConfig) -> str:
+def canonical_key(config: RunConfig) -> str:
     """Return a text that two runs share if, and only if, nothing that decides them differs."""
-    return repr(sorted(decisive(config).items()))
+    return repr(sorted(canonical_settings(config).items()))
 
 
 def why_equal(twin: str, changed: Iterable[str], config: RunConfig) -> str:

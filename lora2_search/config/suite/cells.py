@@ -10,10 +10,10 @@ from typing import Any
 
 from ...errors import ConfigError, did_you_mean
 from ..run import RunConfig, mistyped, with_settings
-from ..settings import dotted
+from ..settings import Settings, dotted
 from ..yaml import KeyPath
 from .allowed import arm_problem
-from .canonical import identity, why_equal
+from .canonical import canonical_key, why_equal
 from .terms import BASE
 
 Cell = tuple[str, ...]
@@ -77,9 +77,6 @@ COMBINED = ("crossed", "nested", "grid")
 
 
 MAIN = "main"
-
-
-Settings = Mapping[str, Any]
 
 
 Mistakes = Iterator[tuple[KeyPath, str]]
@@ -205,7 +202,7 @@ def block_of(name: str, path: KeyPath, block: Mapping[str, Any]) -> Block:
     return Block(name, block["design"], factors, within, path)
 
 
-def _named_levels(factor: str, levels: Any) -> dict[str, dict[str, Any]]:
+def _named_levels(factor: str, levels: Any) -> dict[str, Settings]:
     if isinstance(levels, list):
         # A factor that is named like a setting; its levels are the values.
         short = factor.rpartition(".")[2]
@@ -219,7 +216,7 @@ def _word(value: Any) -> str:
     )
 
 
-Arms = dict[str, dict[str, Any]]
+Arms = dict[str, Settings]
 
 
 Found = list[tuple[KeyPath, str]]
@@ -296,12 +293,12 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
         except ConfigError as error:
             wrong.append((place, _impossible(cell, error)))
             continue
-        same = seen.setdefault(identity(config), cell)
+        same = seen.setdefault(canonical_key(config), cell)
         if same != cell:
             apart = _apart(block, cell, same)
             wrong.append((place, _doubled(cell, same, apart, config)))
             continue
-        name = twins.get(identity(config))
+        name = twins.get(canonical_key(config))
         if name is None:
             name = prefix + ".".join(_changed(levels, cell)) if made else block.name
             if name in arms or name in new:
@@ -366,7 +363,7 @@ def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:
                 place = block.level_path(factor, level)
                 found += [(place, f"breaks the base: {item.message}") for item in error.problems]
                 continue
-            if identity(config) == identity(inside):
+            if canonical_key(config) == canonical_key(inside):
                 own.append(level)
         if len(own) == 1:
             ordered[factor] = [own[0], *(level for level in levels if level != own[0])]
@@ -401,7 +398,7 @@ def _combinations(block: Block, levels: Mapping[str, list[str]]) -> Iterator[Cel
             yield (*start[:index], level, *start[index + 1 :])
 
 
-def _settings(block: Block, cell: Cell) -> dict[str, Any]:
+def _settings(block: Block, cell: Cell) -> Settings:
     settings = dict(block.within)
     for levels, level in zip(block.factors.values(), cell, strict=True):
         settings |= levels[level]
@@ -419,7 +416,7 @@ def _apart(block: Block, one: Cell, other: Cell) -> list[str]:
     return [key for key in keys if first.get(key, _ABSENT) != second.get(key, _ABSENT)]
 
 
-def _differing(settings: dict[str, Any], base: RunConfig) -> dict[str, Any]:
+def _differing(settings: Settings, base: RunConfig) -> Settings:
     """Return what a cell sets, without what the base has anyway."""
     own = dotted(base.model_dump(mode="python"))
     return {key: value for key, value in settings.items() if own.get(key, _ABSENT) != value}

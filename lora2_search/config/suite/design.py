@@ -9,9 +9,10 @@ from typing import Any
 from ...errors import ConfigError, Problem
 from ..run import RunConfig, with_settings
 from ..yaml import KeyPath, Source
-from .canonical import identity
+from .canonical import canonical_key
 from .cells import (
     MAIN,
+    Arms,
     Block,
     Cells,
     Refused,
@@ -34,7 +35,7 @@ _CONTRASTED = ("crossed", "nested")
 class _Made:
     """What the blocks read so far have come to."""
 
-    arms: dict[str, dict[str, Any]]
+    arms: Arms
     twins: dict[str, str]
     pairs: list[list[str]] = field(default_factory=list)
     contrasted: set[str] = field(default_factory=set)
@@ -114,7 +115,7 @@ def _twins(arms: Mapping[str, Any], base: RunConfig) -> Iterator[tuple[str, str]
         if not isinstance(settings, dict):
             continue
         try:
-            yield identity(with_settings(base, settings)), name
+            yield canonical_key(with_settings(base, settings)), name
         except ConfigError:
             continue
 

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ...errors import ConfigError
 from ..run import RunConfig, validate
-from ..yaml import Source
+from ..settings import Settings
+from ..yaml import Data, Source
 from .terms import Equivalence, Tuning
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Parts:
 
     base: RunConfig | None
     names: list[str]
-    arms: Mapping[str, Mapping[str, Any]]
-    tasks: Mapping[str, Mapping[str, Any]]
+    arms: Mapping[str, Settings]
+    tasks: Mapping[str, Settings]
     pairs: Mapping[int, list[str]]
     contrasts: Mapping[str, Mapping[str, float]]
     cells: Mapping[str, list[str]]
@@ -105,11 +106,11 @@ def parts_of(data: Mapping[str, Any], kind: type[Suite], *, complete: bool) -> P
     )
 
 
-def _mapping(value: Any) -> dict[str, Any]:
+def _mapping(value: Any) -> Data:
     return value if isinstance(value, dict) else {}
 
 
-def _mappings(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _mappings(values: Data) -> dict[str, Data]:
     return {name: value for name, value in values.items() if isinstance(value, dict)}
 
 

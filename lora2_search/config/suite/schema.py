@@ -11,27 +11,18 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from ...errors import ConfigError, Problem, UserError, did_you_mean
-from ...store import write_text
+from ...store import RUNS_FOLDER, SUITE_FILE, TUNING_FOLDER, write_text
 from ..messages import NAME_PATTERN
 from ..run import RunConfig, misplaced, mistyped, validate, with_settings
 from ..run_info import RunInfo
-from ..settings import dotted
+from ..settings import Settings, dotted
 from ..space import Resources
-from ..yaml import KeyPath, Source, named_source
+from ..yaml import Data, KeyPath, Source, named_source
 from .canonical import Difference, difference
 from .checks import semantic_problems
 from .design import KEYS, expand
 from .partial import base_of, parts_of
 from .terms import BASE, FLOOR, Equivalence, Seeds, Sequential, Tuning, listed
-
-SUITE_FILE = "suite.yaml"
-
-
-RUNS_FOLDER = "runs"
-
-
-TUNING_FOLDER = "tuning"
-
 
 _STORED = {"cells", "tuned", "open_ends", "until_decided", "added_seeds"}
 
@@ -70,10 +61,10 @@ class Suite(RunConfig):
     """
 
     name: str = Field(pattern=NAME_PATTERN)
-    arms: dict[str, dict[str, Any]]
+    arms: dict[str, Settings]
     cells: dict[str, dict[str, dict[str, str]]] = {}
     seeds: Seeds = 6
-    tasks: dict[str, dict[str, Any]] = {}
+    tasks: dict[str, Settings] = {}
     metric: str | None = None
     comparisons: list[Annotated[list[str], AfterValidator(_a_pair)]] | None = None
     contrasts: dict[str, dict[str, float]] = {}
@@ -81,7 +72,7 @@ class Suite(RunConfig):
     floor: str | None = FLOOR
     sequential: Sequential = Sequential()
     tuning: Tuning | None = None
-    tuned: dict[str, dict[str, Any]] | None = None
+    tuned: dict[str, Settings] | None = None
     open_ends: dict[str, list[str]] = {}
     until_decided: bool = False
     added_seeds: list[int] = []
@@ -106,6 +97,16 @@ class Suite(RunConfig):
     def task_names(self) -> list[str]:
         """The tasks by name; ``[""]`` where there is only the base's own."""
         return list(self.tasks) or [""]
+
+    def on_task(self, task: str) -> Suite:
+        """Return the suite with the settings of one of its ``task_names``, not checked again."""
+        suite = self
+        for key, value in (self.tasks[task] if task else {}).items():
+            section, _, name = key.rpartition(".")
+            if section:
+                value = getattr(suite, section).model_copy(update={name: value})
+            suite = suite.model_copy(update={section or name: value})
+        return suite
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -142,14 +143,17 @@ class Suite(RunConfig):
 
     def _run(self, folder: Path, arm: str, seed: int, task: str) -> RunInfo:
         key = f"{task}.{arm}-seed{seed}" if task else f"{arm}-seed{seed}"
-        factors = {f"factor.{factor}": level for factor, level in self.levels(arm).items()}
         return RunInfo(
             key=key,
             name=f"{task}: {arm}, seed {seed}" if task else f"{arm}, seed {seed}",
             config=self.run_config(arm, seed, task),
             settings=self.arms[arm],
             folder=folder / RUNS_FOLDER / key,
-            tags={"arm": arm, **({"task": task} if task else {}), **factors},
+            arm=arm,
+            task=task,
+            factors=self.levels(arm),
+            metric=self.metric,
+            split="test",
         )
 
     def tuning_runs(self, folder: Path) -> list[RunInfo]:
@@ -165,7 +169,7 @@ class Suite(RunConfig):
         ]
 
     def _tuning_run(
-        self, folder: Path, arm: str, number: int, trial: dict[str, Any], seed: int
+        self, folder: Path, arm: str, number: int, trial: Settings, seed: int
     ) -> RunInfo:
         key = f"tuning.{arm}-{number}-seed{seed}"
         return RunInfo(
@@ -177,13 +181,14 @@ class Suite(RunConfig):
             ),
             settings={**self.arms[arm], **trial},
             folder=folder / TUNING_FOLDER / key.removeprefix("tuning."),
-            tags={"arm": arm, "trial": str(number), "phase": "tuning"},
+            arm=arm,
+            trial=number,
             metric=self.metric,
         )
 
     def with_tuned(
         self,
-        chosen: Mapping[str, Mapping[str, Any]],
+        chosen: Mapping[str, Settings],
         open_ends: Mapping[str, Sequence[str]] | None = None,
     ) -> Suite:
         """Return the suite whose arms have the settings that tuning chose.
@@ -208,7 +213,7 @@ class Suite(RunConfig):
         }
         return validate_suite(Source(data, name=self.name))
 
-    def spelled_out(self) -> dict[str, Any]:
+    def spelled_out(self) -> Data:
         """Return the suite as plain values, every default, seed and comparison written out."""
         data = self.model_dump(mode="json", exclude={"seed"})
         return data | {"seeds": self.seed_list, "comparisons": [list(pair) for pair in self.pairs]}
@@ -292,7 +297,7 @@ def _meant(problem: Problem) -> Problem:
     return replace(problem, message=f"unknown key; {did_you_mean(problem.key, written)}")
 
 
-def _normalised(data: dict[str, Any]) -> dict[str, Any]:
+def _normalised(data: Data) -> Data:
     """Add the base arm, and write nested settings of arms and tasks as dotted ones."""
     flat = {key: _flat(data[key]) for key in ("arms", "tasks") if isinstance(data.get(key), dict)}
     if "arms" in flat or "arms" not in data:
@@ -302,7 +307,7 @@ def _normalised(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, **flat}
 
 
-def _flat(named: dict[str, Any]) -> dict[str, Any]:
+def _flat(named: Data) -> Data:
     return {
         str(name): dotted(settings) if isinstance(settings, dict) else settings
         for name, settings in named.items()
@@ -372,9 +377,9 @@ def refuse_written(source: Source) -> None:
         raise source.error(problems)
 
 
-def begun_anew(suite: Suite) -> Suite:
+def without_history(suite: Suite) -> Suite:
     """Return a suite as before its first run: what happened to the one it copies has not to it."""
-    changes: dict[str, Any] = {"tuned": None, "added_seeds": [], "open_ends": {}}
+    changes: Data = {"tuned": None, "added_seeds": [], "open_ends": {}}
     if suite.tuning is not None:
         changes["tuning"] = suite.tuning.model_copy(update={"extended": {}})
     return suite.model_copy(update=changes)

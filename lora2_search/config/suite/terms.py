@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ..run import MOST_SEED
 from ..schema import Section
+from ..settings import Settings
 
 BASE = "base"
 
@@ -80,6 +81,11 @@ class Sequential(Section):
     every: int = Field(2, ge=1)
     most: int = Field(20, ge=2, le=MOST_SEEDS)
 
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Seeds at each look: first, first + every, ... and most."""
+        return (*range(self.first, self.most, self.every), self.most)
+
     @model_validator(mode="after")
     def _check(self) -> Sequential:
         if self.most < self.first:
@@ -124,7 +130,7 @@ class Tuning(Section):
     seeds: Seeds = 2
     unequal: bool = False
     extend: dict[str, Annotated[int, Field(ge=1, le=10)]] = {}
-    extended: dict[str, list[dict[str, Any]]] = {}
+    extended: dict[str, list[Settings]] = {}
 
     @model_validator(mode="after")
     def _check(self) -> Tuning:
@@ -155,11 +161,11 @@ class Tuning(Section):
         """The seeds one by one."""
         return listed(self.seeds, FIRST_SEED)
 
-    def trials(self, arm: str) -> list[dict[str, Any]]:
+    def trials(self, arm: str) -> list[Settings]:
         """Return the settings of each trial of an arm; none for one that is not tuned."""
         return trials_of(self.arms.get(arm, {})) + self.extended.get(arm, [])
 
-    def with_trials(self, further: Mapping[str, dict[str, Any]]) -> Tuning:
+    def with_trials(self, further: Mapping[str, Settings]) -> Tuning:
         """Return the tuning with one more trial of each arm named."""
         extended = {
             arm: [*self.extended.get(arm, []), *([further[arm]] if arm in further else [])]
@@ -173,7 +179,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def trials_of(grid: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+def trials_of(grid: Mapping[str, list[Any]]) -> list[Settings]:
     """Return every combination of the values of a grid, the last setting running fastest."""
     if not grid:
         return []

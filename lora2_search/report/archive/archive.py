@@ -20,20 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ...analysis import (
-    EXAMPLES_FILE,
-    PUBLISHED_FILE,
-    RUNS_FOLDER,
-    SUITE_FILE,
-    TEST,
-    TUNING_FOLDER,
-    Evidence,
-    gather,
-    stored_texts,
-)
+from ...analysis import EXAMPLES_FILE, PUBLISHED_FILE, TEST, Evidence, gather, stored_texts
+from ...config import stored_plan
+from ...config.suite import Suite
 from ...errors import UserError
 from ...store import (
     PREDICTIONS_FILE,
+    RUNS_FOLDER,
+    SUITE_FILE,
+    TUNING_FOLDER,
     RunRecord,
     read_record,
     reading,
@@ -43,7 +38,7 @@ from ...store import (
 )
 from ..figures.paper import FIGURES_FOLDER
 from ..pages.suite_files import TABLES_FOLDER, write_texts
-from .record import lean, rebuilt, shared, without_shared
+from .record import Told, lean, rebuilt, shared, without_shared
 from .state import STATE_FILE, read_state, state_of
 
 if TYPE_CHECKING:
@@ -107,7 +102,7 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
         {name: record for name, record in records.items() if name.startswith(f"{kind}/")}
         for kind in _FOLDERS
     )
-    state_of(yaml.safe_load(plan), runs, tuning).write(out)
+    state_of(stored_plan(Suite, yaml.safe_load(plan)), runs, tuning).write(out)
     return write_archived_report(out)
 
 
@@ -117,18 +112,18 @@ def write_archived_report(folder: Path) -> Path:
     Raises:
         UserError: The folder is no archive, or a damaged one.
     """
-    with archived(folder) as evidence:
+    with archive_suite(folder) as evidence:
         return write_texts(evidence, folder, ends=("svg",))
 
 
 @contextmanager
-def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
+def archive_suite(folder: Path) -> Iterator[dict[str, Evidence]]:
     """Read and analyse an archive as ``gather`` does a suite's folder, for the time of a block.
 
     Raises:
         UserError: The folder is no archive, or a damaged one.
     """
-    with unpacked(folder) as suite:
+    with unpack_archive(folder) as suite:
         yield {
             task: replace(
                 item,
@@ -140,7 +135,7 @@ def archived(folder: Path) -> Iterator[dict[str, Evidence]]:
 
 
 @contextmanager
-def unpacked(folder: Path) -> Iterator[Path]:
+def unpack_archive(folder: Path) -> Iterator[Path]:
     """Lay an archive out as the suite's folder was, for the time of a block; yield that folder.
 
     Of a run it holds what the archive does: its record, and its test predictions.
@@ -300,7 +295,7 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
         UserError: A line holds no record of a run.
     """
     found: dict[str, RunRecord] = {}
-    common: dict[str, Any] = {}
+    common: Told = {}
     with reading(path, _REMEDY):
         lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines or [b""], start=1):

@@ -20,7 +20,7 @@ from ...analysis import Evidence
 from ...config import score
 from ..pages.markdown import REPORT_FILE
 from ..pages.suite_files import report_texts
-from .archive import archived, is_archive
+from .archive import archive_suite, is_archive
 
 CLAIMS_FILE = "claims.csv"
 
@@ -58,7 +58,7 @@ def unrecorded(results: Path, elsewhere: Iterable[str] = ()) -> list[str]:
     found: list[str] = []
     every: dict[str, str] = {}
     for folder in folders:
-        with archived(folder) as evidence:
+        with archive_suite(folder) as evidence:
             texts = report_texts(evidence)
             found += _unlike_predictions(folder, evidence)
         found += _outdated(folder, texts)
@@ -85,10 +85,10 @@ def _unlike_predictions(folder: Path, evidence: Mapping[str, Evidence]) -> Itera
             if told is None:
                 continue
             value = score(suite.metric, told.labels, told.predictions, suite.classes)
-            if not math.isclose(value, run.value, rel_tol=1e-6, abs_tol=1e-6):
+            if value is None or not math.isclose(value, run.value, rel_tol=1e-6, abs_tol=1e-6):
                 yield (
                     f"{folder}: {suite.runs[arm, seed].name} scores {run.value} by its record, "
-                    f"{value} by its predictions"
+                    f"{'undefined' if value is None else value} by its predictions"
                 )
 
 

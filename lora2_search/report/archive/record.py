@@ -8,6 +8,7 @@ from typing import Any
 
 from ...store import RunRecord
 
+# A record, or a part of one, as JSON values.
 Told = dict[str, Any]
 
 

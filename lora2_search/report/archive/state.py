@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
+from ...config.suite import Suite, Tuning
 from ...store import RunRecord, reading, stored_json, write_json
 
 STATE_FILE = "archive.json"
@@ -70,7 +70,7 @@ class ArchiveState:
 
 
 def state_of(
-    plan: Mapping[str, Any], runs: Mapping[str, RunRecord], tuning: Mapping[str, RunRecord]
+    plan: Suite, runs: Mapping[str, RunRecord], tuning: Mapping[str, RunRecord]
 ) -> ArchiveState:
     """Count what a suite has come to.
 
@@ -79,7 +79,6 @@ def state_of(
         runs: Records by name; those without predictions, unless they failed, are not among them.
         tuning: Records of tuning runs by name.
     """
-    arms, tasks = len(plan["arms"]), len(plan.get("tasks") or {"": {}})
     made_by = {
         (record.commit or "", record.dirty, record.code_hash): {
             "commit": record.commit,
@@ -89,9 +88,9 @@ def state_of(
         for record in (*runs.values(), *tuning.values())
     }
     return ArchiveState(
-        suite=str(plan["name"]),
-        runs=_count(runs, arms * tasks * len(plan["seeds"])),
-        tuning_runs=_count(tuning, _planned(plan.get("tuning") or {"arms": {}, "seeds": 0})),
+        suite=plan.name,
+        runs=_count(runs, len(plan.arms) * len(plan.task_names) * len(plan.seed_list)),
+        tuning_runs=_count(tuning, _planned(plan.tuning) if plan.tuning else 0),
         made_by=tuple(made_by[key] for key in sorted(made_by, key=repr)),
     )
 
@@ -117,12 +116,9 @@ def _stored_count(told: Any, name: str) -> Count:
     return Count(**{key: told[key] for key in ("completed", "failed", "expected")})
 
 
-def _planned(tuning: Mapping[str, Any]) -> int:
+def _planned(tuning: Tuning) -> int:
     """Return how many tuning runs a plan names: grids, trials beyond their ends, seeds."""
-    trials = sum(prod(map(len, grid.values())) for grid in tuning["arms"].values())
-    trials += sum(map(len, tuning.get("extended", {}).values()))
-    seeds = tuning["seeds"]
-    return trials * (seeds if isinstance(seeds, int) else len(seeds))
+    return sum(len(tuning.trials(arm)) for arm in tuning.arms) * len(tuning.seed_list)
 
 
 def _count(records: Mapping[str, RunRecord], expected: int) -> Count:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .suite import scale, score_title, unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 FIGURES_FOLDER = "figures"
 
@@ -40,7 +41,19 @@ _SETTINGS: dict[Any, Any] = {"svg.hashsalt": "lora2_search", "pdf.fonttype": 42,
 _ENDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-_MARKERS, _DASHES = "osD^vPX", ("-", "--", ":", "-.")
+_MARKERS = "osD^vPX"
+
+
+_Dash = Literal["-", "--", ":", "-.", "none"]
+
+
+_DASHES: tuple[_Dash, ...] = ("-", "--", ":", "-.")
+
+
+class _Style(TypedDict):
+    color: str
+    marker: str
+    linestyle: _Dash
 
 
 Draw = Callable[["Figure"], None]
@@ -166,7 +179,7 @@ def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]]) -> None:
     axes = figure.subplots(1, len(by_key), squeeze=False)[0]
     # One legend for all: an arm looks the same where others have no such metric.
     arms = list(dict.fromkeys(band.arm for found in by_key.values() for band in found))
-    lines: dict[str, Any] = {}
+    lines: dict[str, Line2D] = {}
     for axis, (key, found) in zip(axes, by_key.items(), strict=True):
         for band in found:
             style = _style(arms.index(band.arm))
@@ -197,7 +210,7 @@ def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
         reach = None
         if item.low is not None and item.high is not None:
             reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
-        style = {**_style(place), "linestyle": "none"}
+        style: _Style = {**_style(place), "linestyle": "none"}
         axis.errorbar(
             item.parameters, by * item.mean, yerr=reach, label=item.arm, capsize=3, **style
         )
@@ -217,7 +230,7 @@ def _trials(figure: Figure, curves: Mapping[str, Sequence[float]], metric: str) 
     axis.legend(fontsize=7)
 
 
-def _style(place: int) -> dict[str, Any]:
+def _style(place: int) -> _Style:
     """Colour, dash and marker together, for those who see no colour and for print."""
     return {
         "color": COLOURS[place % len(COLOURS)],

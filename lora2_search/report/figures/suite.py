@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from ...analysis import Band, Cost, Effect, Interaction, MeanRanks, reaches
 from ..tables.text import in_points
@@ -205,7 +205,13 @@ def draw_expected_best(curves: Mapping[str, Sequence[float]], metric: str) -> Fi
     return figure
 
 
-def _style(place: int) -> dict[str, Any]:
+class _Style(TypedDict):
+    mode: str
+    line: dict[str, str | int]
+    marker: dict[str, str | int]
+
+
+def _style(place: int) -> _Style:
     """Colour, dash and symbol together, for those who see no colour."""
     colour = COLOURS[place % len(COLOURS)]
     return {

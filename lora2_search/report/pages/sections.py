@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...analysis import (
-    BASE,
     Analysis,
     Evidence,
     SuiteRuns,
     health_lines,
     overall,
-    plan_of,
     pruned_arms,
 )
+from ...config.suite import BASE
 from ...store import RunRecord
 from ..tables.examples import confusion_rows, disagreement_rows, rank_rows
 from ..tables.suite import arm_rows, equality_rows, seed_rows, sentence_rows, tuning_rows
@@ -147,7 +146,7 @@ def _seeds(analysis: Analysis) -> Section:
     taken = ", ".join(map(str, analysis.looks))
     texts = [text]
     if analysis.looks:
-        texts.append(_ABOUT_LOOKS.format(looks=taken, most=plan_of(analysis.suite).most))
+        texts.append(_ABOUT_LOOKS.format(looks=taken, most=analysis.suite.plan.sequential.most))
     table = ("", seed_rows(analysis))
     return Section("Over new seeds, on this test set", tuple(texts), tables=(table,))
 
@@ -214,7 +213,7 @@ def _tuning(evidence: Evidence) -> Section:
         "over tuning seeds that the suite does not use. Expected best: what fewer trials would "
         "have found on average (Dodge et al. 2019)."
     )
-    if evidence.analysis.suite.plan.get("open_ends"):
+    if evidence.analysis.suite.plan.open_ends:
         text += (
             " Open end: the settings that were chosen at the end of their grid, where that beat "
             "its inner neighbour by more than one standard error of the paired difference over the "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...analysis import Run, StudyTable, caveats, edges, read_study_table, setting, value_of
 from ...stats import expected_best
-from ...store import rank_grid, write_text
+from ...store import PAGE_FILE, rank_grid, write_text
 from ..figures.curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
 from ..figures.optuna import Panel, history_panel, importance_panel, slice_panels
 from ..figures.suite import draw_expected_best
@@ -16,9 +16,6 @@ from ..tables.study import count_of, trial_rows, winner_rows
 from ..tables.text import level, signed
 from ..words.constant import constant_line
 from .document import cards, document, figure, grid, html_table
-
-PAGE_FILE = "report.html"
-
 
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
@@ -54,20 +51,19 @@ def study_page(page: StudyTable) -> str:
         _table(page),
         _footer(page),
     ]
-    return document(str(page.runs.space["name"]), sections)
+    return document(page.runs.space.name, sections)
 
 
 def _head(page: StudyTable) -> str:
     space = page.runs.space
     counts = Counter(trial.state.name for trial in page.trials)
     told = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
-    model = (space.get("model") or {}).get("name_or_path")
     html = (
-        f"<h1>{escape(str(space['name']))}</h1><p class='soft'>Task {escape(str(space['task']))}, "
-        f"model {escape(str(model))}, protocol {escape(_protocol(space.get('protocol')))}. "
+        f"<h1>{escape(space.name)}</h1><p class='soft'>Task {escape(space.task)}, model "
+        f"{escape(space.model.name_or_path)}, protocol {escape(_protocol(space.protocol))}. "
         f"{len(page.trials)} trials: {told or 'none yet'}.</p>"
     )
-    planned = space.get("trials")
+    planned = space.trials
     if counts["RUNNING"] or (planned and len(page.trials) < planned):
         of = f" of {planned}" if planned else ""
         html += (
@@ -81,9 +77,9 @@ def _head(page: StudyTable) -> str:
     return html
 
 
-def _protocol(name: object) -> str:
-    meaning = _PROTOCOLS.get(str(name))
-    return f"{name} ({meaning})" if meaning else str(name)
+def _protocol(name: str) -> str:
+    meaning = _PROTOCOLS.get(name)
+    return f"{name} ({meaning})" if meaning else name
 
 
 def _cards(page: StudyTable) -> str:
@@ -130,7 +126,7 @@ def _winner(page: StudyTable) -> str:
         f"It was chosen among {scores} scores on the validation split, so its score there is "
         "too high by some; "
     )
-    if page.runs.space.get("protocol") == "paper":
+    if page.runs.space.protocol == "paper":
         optimistic += "with protocol paper the test split is the same one, so that score is too."
     else:
         optimistic += "the test split played no part in the choice."

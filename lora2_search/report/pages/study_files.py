@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...analysis import StudyTable, read_study_table
-from ...store import write_text
+from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
 from ..figures.study import write_study_figures
 from ..tables.csv import Cell, csv_text
@@ -13,7 +13,7 @@ from ..tables.latex import latex_table
 from ..tables.search_space import search_space_table
 from ..tables.study import trial_rows
 from ..words.provenance import compute_statement
-from .study import PAGE_FILE, study_page
+from .study import study_page
 
 SPACE_TABLE, TRIALS_TABLE = "search_space.tex", "trials.tex"
 
@@ -42,7 +42,7 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     """
     table = read_study_table(folder)
     out = out or folder
-    name, space = table.runs.space["name"], table.runs.space
+    name, space = table.runs.space.name, table.runs.space
     caption = f"Trials of study {name}, the best first; those without a test score did not end."
     write_text(out / PAGE_FILE, study_page(table))
     write_text(out / TRIALS_CSV, csv_text(trial_table(table)))

@@ -14,9 +14,6 @@ from ..words.verdict import headline
 from .document import cards, document, figure, grid, html_table
 from .sections import Section, common_sections, overall_sections, task_sections
 
-PAGE_FILE = "report.html"
-
-
 _SENTENCES = ("changes", "text", "chosen", "flags", "remarks")
 
 
@@ -52,7 +49,7 @@ def suite_page(evidence: Mapping[str, Evidence]) -> str:
 
 def _verdict(task: str, item: Evidence) -> str:
     named = f"<b>{escape(task)}.</b> " if task else ""
-    told = "verdict" if item.analysis.told else "note"
+    told = "verdict" if item.analysis.gives_verdicts else "note"
     return f"<p class='{told}'>{named}{prose(headline(item.analysis))}</p>"
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...analysis import Evidence, gather, offer_published
-from ...store import write_text
+from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER, figure_links, write_figures
 from ..tables.csv import comparison_table, csv_text, run_table
 from ..tables.latex import arms_table, effects_table
 from .markdown import REPORT_FILE, tasks_report
-from .suite import PAGE_FILE, suite_page
+from .suite import suite_page
 
 RUNS_CSV = "runs.csv"
 
@@ -40,7 +40,7 @@ def write_suite_report(folder: Path, out: Path | None = None) -> Path:
     suites = {task: item.analysis.suite for task, item in evidence.items()}
     arms = next(iter(suites.values())).arms
     # Before the first run nobody knows which metric a suite without `metric` compares.
-    if all(suite.plan.get("metric") or suite.runs for suite in suites.values()):
+    if all(suite.plan.metric or suite.runs for suite in suites.values()):
         offer_published(folder, arms, {task: suite.metric for task, suite in suites.items()})
     path = write_texts(evidence, out or folder)
     write_text(path.with_name(PAGE_FILE), suite_page(evidence))

@@ -142,4 +142,4 @@ def _run(analysis: Analysis, arm: str, seed: int, counted: float | None) -> dict
 
 def _levels(suite: SuiteRuns, arm: str) -> Mapping[str, Any]:
     """The arm's levels in the first block that has it."""
-    return next((cells[arm] for cells in suite.cells.values() if arm in cells), {})
+    return suite.plan.levels(arm)

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from ...analysis import BASE, Analysis, Comparison, Published
+from ...analysis import Analysis, Comparison, Published
+from ...config.suite import BASE
 from ...stats import LEVEL, t_reach
-from .suite import arm_remarks, looks_taken
+from .suite import analyses_taken, arm_remarks
 from .text import NONE, changes, count, in_points, interval, p_value, signed
 
 _ESCAPES = str.maketrans(
@@ -106,8 +107,8 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     caption = (
         f"{_titled(analysis)}: mean over seeds ± half width of its 95 % t interval. Bold: higher "
         f"than {BASE} by the paired t test, Holm-corrected over {analysis.tests} "
-        f"comparisons at {LEVEL}{looks_taken(analysis)}. Compressed: parameters of the plain LoRA "
-        "that would be served."
+        f"comparisons at {LEVEL}{analyses_taken(analysis)}. Compressed: parameters of the plain "
+        "LoRA that would be served."
     )
     return latex_table(rows, caption, _label(analysis, "arms"), bold)
 
@@ -134,7 +135,7 @@ def effects_table(analysis: Analysis) -> str:
     caption = (
         f"{_titled(analysis)}: differences over new seeds on this test set, paired by seed. Bold: "
         f"Holm-corrected paired t test at {LEVEL} over the {analysis.tests} comparisons named "
-        f"before the run{looks_taken(analysis)}. New sentences: seeds and test sentences both "
+        f"before the run{analyses_taken(analysis)}. New sentences: seeds and test sentences both "
         "taken as samples."
     )
     return latex_table(rows, caption, _label(analysis, "effects"), bold)
@@ -166,7 +167,7 @@ def _better(analysis: Analysis) -> set[str]:
 
 def _stands(analysis: Analysis, item: Comparison) -> bool:
     low, high = item.paired.low, item.paired.high
-    if not analysis.told or low is None or high is None:
+    if not analysis.gives_verdicts or low is None or high is None:
         return False
     return item.differs and not low <= 0 <= high
 

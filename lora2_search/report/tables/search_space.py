@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from ...config.space import Distribution, Space
 from .latex import latex_table
 from .text import NONE, Row
 
 
-def search_space_rows(space: Mapping[str, Any]) -> list[Row]:
+def search_space_rows(space: Space) -> list[Row]:
     """Return one row a searched setting: its range or choices, its scale, when it applies.
 
     Args:
-        space: ``space.yaml`` as plain values.
+        space: The study's space.
     """
-    return [_row(name, dict(entry)) for name, entry in (space.get("search") or {}).items()]
+    return [_row(name, item) for name, item in space.search.items()]
 
 
-def search_space_table(space: Mapping[str, Any], trials: int) -> str:
+def search_space_table(space: Space, trials: int) -> str:
     """Return the space as a LaTeX table.
 
     Args:
-        space: ``space.yaml`` as plain values.
+        space: The study's space.
         trials: Trials that were begun.
     """
-    objective = (space.get("objective") or {}).get("metric") or "the task's primary metric"
+    objective = space.objective.metric or "the task's primary metric"
     caption = (
-        f"Search space of study {space['name']}: {trials} trials, sampler {_sampler(space)}, "
-        f"chosen by {objective} on the validation split, protocol {space.get('protocol')}."
+        f"Search space of study {space.name}: {trials} trials, sampler {space.sampler.name} with "
+        f"seed {space.sampler.seed}, "
+        f"chosen by {objective} on the validation split, protocol {space.protocol}."
     )
-    return latex_table(search_space_rows(space), caption, f"tab:{space['name']}-space")
+    return latex_table(search_space_rows(space), caption, f"tab:{space.name}-space")
 
 
-def _sampler(space: Mapping[str, Any]) -> str:
-    sampler = space.get("sampler") or {}
-    return f"{sampler.get('name')} with seed {sampler.get('seed')}"
-
-
-def _row(name: str, entry: dict[str, Any]) -> Row:
-    choices, step, when = entry.get("choices"), entry.get("step"), entry.get("when") or {}
-    if choices:
-        values, scale = ", ".join(str(choice) for choice in choices), NONE
+def _row(name: str, item: Distribution) -> Row:
+    if item.choices:
+        values, scale = ", ".join(str(choice) for choice in item.choices), NONE
     else:
-        values = f"{entry.get('low')} to {entry.get('high')}"
-        scale = "logarithmic" if entry.get("log") else "linear"
-    steps = f" in steps of {step}" if step else ""
-    only = "; ".join(f"{key} is {' or '.join(map(str, told))}" for key, told in when.items())
+        values = f"{item.low} to {item.high}"
+        scale = "logarithmic" if item.log else "linear"
+    steps = f" in steps of {item.step}" if item.step else ""
+    only = "; ".join(f"{key} is {' or '.join(map(str, of))}" for key, of in item.conditions())
     return {
         "setting": name,
-        "type": str(entry.get("type")),
+        "type": item.type,
         "values": f"{values}{steps}",
         "scale": scale,
         "only where": only or NONE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...analysis import StudyTable, flag_names, searched, setting, value_of
+from ...analysis import StudyTable, flag_names, score_of, searched, setting, value_of
 from ...store import RunRecord
 from ..figures.curves import STATES
 from .text import NONE, Row, count, level
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def trial_rows(table: StudyTable) -> list[Row]:
     """Return the table of trials, the best first, those without a score last."""
     order = sorted(table.trials, key=_rank)
-    names = list(table.runs.space.get("search") or searched(table.study))
+    names = list(table.runs.space.search or searched(table.study))
     return [_row(table, trial, names) for trial in order]
 
 
@@ -73,13 +73,13 @@ def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Row:
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, float, int]:
-    complete = trial.state.name == "COMPLETE" and trial.value is not None
-    return (not complete, -(trial.value or 0.0) if complete else 0.0, trial.number)
+    score = score_of(trial)
+    return (score is None, -(score or 0.0), trial.number)
 
 
 def _last(trial: FrozenTrial, metric: str) -> str:
-    if trial.state.name == "COMPLETE":
-        return level(trial.value, metric)
+    if (score := score_of(trial)) is not None:
+        return level(score, metric)
     if not trial.intermediate_values:
         return NONE
     last = trial.intermediate_values[max(trial.intermediate_values)]

@@ -151,8 +151,12 @@ def equality_rows(analysis: Analysis) -> list[Row]:
     rows = []
     for item in analysis.equivalence:
         here, new = item.on_this_set, item.on_new_sentences
-        told = analysis.told and not item.unlearnt
-        why = _no_better(item.unlearnt) if analysis.told else "not shown to be trained enough"
+        told = analysis.gives_verdicts and not item.unlearnt
+        why = (
+            _no_better(item.unlearnt)
+            if analysis.gives_verdicts
+            else "not shown to be trained enough"
+        )
         rows.append(
             {
                 "claim": f"{item.claim.arm} equals {item.claim.reference}",
@@ -172,8 +176,7 @@ def equality_rows(analysis: Analysis) -> list[Row]:
 def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
     """Return one row a tuned arm: what was chosen, of how many, what fewer would have found."""
     metric = analysis.suite.metric
-    plan = analysis.suite.plan
-    chosen, ends = plan.get("tuned") or {}, plan.get("open_ends") or {}
+    chosen, ends = analysis.suite.plan.tuned or {}, analysis.suite.plan.open_ends
     rows = []
     for arm, scores in tuning.trial_scores(metric).items():
         best = expected_best(scores)
@@ -195,7 +198,7 @@ def _of(complete: int, run: int) -> str:
     return str(run) if complete == run else f"{complete} of {run} complete"
 
 
-def looks_taken(analysis: Analysis) -> str:
+def analyses_taken(analysis: Analysis) -> str:
     """Return that looks were taken, and at which seeds; empty for a suite without them."""
     if not analysis.looks:
         return ""

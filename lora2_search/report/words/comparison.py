@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from ...analysis import BASE, Analysis, Comparison, Equality, FactorEffect, effect_of
+from ...analysis import Analysis, Comparison, Equality, FactorEffect, effect_of
+from ...config import value_of
+from ...config.suite import BASE
 from ...stats import BOOTSTRAPS, LEVEL, Paired, reach, rejects, seeds_for_margin
 from ..tables.text import changes, in_points, interval, level, p_value, signed
 
@@ -287,9 +288,7 @@ def _looked(analysis: Analysis) -> str:
 def _against_base(arm: str, analysis: Analysis) -> str:
     parts = []
     for key, value in analysis.suite.arms[arm].items():
-        before: Any = analysis.suite.plan
-        for part in key.split("."):
-            before = before.get(part) if isinstance(before, dict) else None
+        before = value_of(analysis.suite.plan, key)
         # Tuning may choose for an arm what the base has too.
         if value != before:
             parts.append(f"{changes({key: value})} instead of {before}")

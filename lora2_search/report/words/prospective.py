@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...analysis import levels_at, seeds_for_sign_flip_at
+from ...config.suite import Sequential
 from ...stats import (
     LEVEL,
-    SequentialPlan,
     paired_equivalence_power,
     paired_power,
     seeds_for_sign_flip,
@@ -20,7 +20,7 @@ _MARGINS = (1.0, 2.0)
 
 
 def before_the_run(
-    seeds: int, comparisons: int, claims: int = 0, plan: SequentialPlan | None = None
+    seeds: int, comparisons: int, claims: int = 0, plan: Sequential | None = None
 ) -> list[str]:
     """Return what seeds buy and what they cannot show, one sentence each; empty without a test.
 
@@ -53,7 +53,7 @@ def before_the_run(
     return lines
 
 
-def _sign_flip(seeds: int, comparisons: int, plan: SequentialPlan | None) -> list[str]:
+def _sign_flip(seeds: int, comparisons: int, plan: Sequential | None) -> list[str]:
     never = f"the exact sign-flip test can never say that one of {comparisons} comparison(s)"
     if plan is None:
         needed = seeds_for_sign_flip(comparisons)
@@ -71,11 +71,11 @@ def _sign_flip(seeds: int, comparisons: int, plan: SequentialPlan | None) -> lis
     return [f"before the look at {needed} seeds {never} differs (the paired t test can)"]
 
 
-def _level(plan: SequentialPlan | None, tests: int, sides: int) -> float:
+def _level(plan: Sequential | None, tests: int, sides: int) -> float:
     return LEVEL / tests if plan is None else levels_at(plan, tests, sides)[-1]
 
 
-def _split(plan: SequentialPlan | None, tests: int, what: str) -> str:
+def _split(plan: Sequential | None, tests: int, what: str) -> str:
     told = f"level {LEVEL:g}, " + (f"one {what}" if tests == 1 else f"split over {tests} {what}s")
     return told if plan is None else f"{told} and {len(plan.looks)} look(s)"
 

@@ -6,8 +6,8 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ...analysis import SUITE_FILE, SuiteRuns
-from ...store import RunRecord
+from ...analysis import SuiteRuns
+from ...store import SUITE_FILE, RunRecord
 
 _WORDS = {"completed": "complete", "failed": "failed", "pruned": "pruned", "running": "unfinished"}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from ...analysis import BASE, RUNS_FOLDER, SUITE_FILE, Analysis, Comparison, Equality, SuiteRuns
+from ...analysis import Analysis, Comparison, Equality, SuiteRuns
+from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
-from ...store import home
-from ..tables.suite import looks_taken
+from ...store import RUNS_FOLDER, SUITE_FILE, home
+from ..tables.suite import analyses_taken
 from ..tables.text import level, signed
 from .comparison import (
     equality_paragraph,
@@ -32,7 +33,7 @@ def next_step(analysis: Analysis) -> str:
     suite = analysis.suite
     decisive = [arm for arm in analysis.arms if arm.name in (BASE, suite.floor)]
     if any(arm.unfinished or arm.failed for arm in decisive):
-        return f"Runs of it are missing or failed: go on{_resumed(suite)}."
+        return f"Runs of it are missing or failed: resume it{_resumed(suite)}."
     if (missing := _missing_seeds(analysis)) is not None:
         why, count = missing
         return f"Too few seeds, it seems: {why}. Add them{_resumed(suite, '--add-seeds', count)}."
@@ -71,22 +72,21 @@ def _resumed(suite: SuiteRuns, *options: object) -> str:
 
 
 def _longer(suite: SuiteRuns) -> str:
-    training = suite.plan.get("training") or {}
-    steps = training.get("steps")
-    length = f"training.steps={2 * steps}" if steps else _epochs(training)
+    training = suite.plan.training
+    length = (
+        f"training.steps={2 * training.steps}"
+        if training.steps
+        else f"training.epochs={2 * training.epochs:g}"
+    )
     words = ["lora2-search", "ablate", "--suite", str(suite.folder / SUITE_FILE)]
     return _by(suite, [*words, "--set", f"name={suite.name}-longer", "--set", length])
 
 
-def _epochs(training: dict[str, float]) -> str:
-    return f"training.epochs={2 * training.get('epochs', 1.0):g}"
-
-
 def _by(suite: SuiteRuns, words: list[str]) -> str:
-    # An archive has no runs that a command could go on with.
+    # An archive has no runs that a command could resume.
     if not (suite.folder / RUNS_FOLDER).is_dir():
         return ""
-    return f" by `{shlex.join(words)}`"
+    return f" with `{shlex.join(words)}`"
 
 
 def headline(analysis: Analysis) -> str:
@@ -105,7 +105,7 @@ def _interim(analysis: Analysis) -> str:
 def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         sure = analysis.trained is False or BASE in analysis.unlearnt
         known = "Not" if sure else "Not known to be"
         why = f"{known} trained enough to tell: {_floor(analysis)}"
@@ -146,7 +146,7 @@ def _test(analysis: Analysis) -> str:
     told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
     if len(analysis.family) < analysis.tests:
         told += f", corrected over {analysis.tests} comparisons on all tasks"
-    return told + looks_taken(analysis)
+    return told + analyses_taken(analysis)
 
 
 def _equalities(analysis: Analysis) -> list[str]:
@@ -172,7 +172,7 @@ def details(analysis: Analysis) -> list[str]:
 
     None when the suite is not known to be trained enough: then nothing is told of any part.
     """
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         return []
     return [
         *(paragraph(item, analysis) for item in analysis.family),
@@ -183,23 +183,21 @@ def details(analysis: Analysis) -> list[str]:
 
 def not_tested(analysis: Analysis) -> list[str]:
     """Return what a reader must not conclude from the suite."""
-    suite = analysis.suite
-    model, data = suite.plan.get("model", {}), suite.plan.get("data", {})
-    size = data.get("train_size")
+    plan = analysis.suite.plan
+    model, size = plan.model, plan.data.train_size
     lines = [
-        f"Anything but this set-up: task {suite.plan.get('task')}, model "
-        f"{model.get('name_or_path')}"
-        + (f" cut to {model['layers']} layers" if model.get("layers") else "")
+        f"Anything but this set-up: task {plan.task}, model {model.name_or_path}"
+        + (f" cut to {model.layers} layers" if model.layers else "")
         + (f", at most {size:,} training sentences" if size else "")
-        + f", protocol {suite.plan.get('protocol')}.",
+        + f", protocol {plan.protocol}.",
         _not_equal(analysis),
-        _not_tuned(suite.plan.get("tuning")),
+        _not_tuned(plan.tuning),
         _not_together(analysis),
     ]
     if analysis.exploratory:
         left = ", ".join(item.arm for item in analysis.exploratory)
         lines.append(f"Arms in no comparison, told as exploratory only: {left}.")
-    if suite.floor is None:
+    if plan.floor is None:
         lines.append("Whether the base was trained enough: the suite has no head-only arm.")
     return lines
 
@@ -213,20 +211,20 @@ def _not_equal(analysis: Analysis) -> str:
     return f"Equality of arms for which no margin was named before the run. {left}"
 
 
-def _not_tuned(tuning: Mapping[str, Mapping[str, object]] | None) -> str:
-    if not tuning:
+def _not_tuned(tuning: Tuning | None) -> str:
+    if tuning is None:
         return (
             "Arms tuned for themselves: every arm uses the base's settings (its learning rate too) "
             "but for what it changes."
         )
     return (
-        f"Arms tuned beyond {', '.join(tuning['arms'])}, or over more than the values that the "
+        f"Arms tuned beyond {', '.join(tuning.arms)}, or over more than the values that the "
         "suite lists for them: every other setting is the base's."
     )
 
 
 def _not_together(analysis: Analysis) -> str:
-    if analysis.suite.contrasts:
+    if analysis.suite.plan.contrasts:
         return (
             "Combinations beyond the contrasts named: how three parts or more work together is not "
             "known."
@@ -254,14 +252,14 @@ def notes(analysis: Analysis) -> list[str]:
                 "only seeds that both arms have are compared."
             )
     lines += [f"{name}: its record cannot be read" for name in analysis.suite.unreadable]
-    added = tuple(analysis.suite.plan.get("added_seeds") or ())
+    added = tuple(analysis.suite.plan.added_seeds)
     if added:
         lines.append(
             f"{len(added)} of {len(analysis.suite.seeds)} seeds ({_seeds(added)}) were added after "
             "the others had been run. The tests take the number of seeds as fixed beforehand: if "
             "it was the result that asked for more, they find differences too often."
         )
-    if _interim(analysis) and not analysis.suite.plan.get("until_decided"):
+    if _interim(analysis) and not analysis.suite.plan.until_decided:
         lines.append(
             "The suite is not finished: whoever looks again and again and stops when something "
             "differs finds differences too often. The verdict is the one of all runs."

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from ...errors import first_line
 from ...store import variables
 from .. import uri as uris
 
@@ -60,7 +61,7 @@ class ExperimentDeleted(Exception):
 @contextmanager
 def quiet_environment() -> Iterator[None]:
     """Set MLflow's switches for delivery, and put back what was there."""
-    with variables(_ENVIRONMENT | uris.proxies_spared()):
+    with variables(_ENVIRONMENT | uris.without_proxies()):
         yield
 
 
@@ -217,10 +218,10 @@ def _named(uri: str) -> Iterator[None]:
         yield
     except MlflowException as error:
         kind = Refused if error.error_code in _REFUSED else Unavailable
-        raise kind(_first_line(str(error), uri)) from error
+        raise kind(_why(error, uri)) from error
     except (OSError, SQLAlchemyError) as error:
-        raise Unavailable(_first_line(str(error), uri)) from error
+        raise Unavailable(_why(error, uri)) from error
 
 
-def _first_line(text: str, uri: str) -> str:
-    return uris.redacted(text.strip().partition("\n")[0], uri)[:500]
+def _why(error: BaseException, uri: str) -> str:
+    return uris.redacted(first_line(error), uri)[:500]

@@ -53,8 +53,8 @@ def sync_command(folder: Path, uri: str) -> str:
         words += ["--storage", str(storage)]
     origin, remark = uris.origin(uri), ""
     if origin == "option":
-        words += ["--tracking-uri", uris.shown(uri)]
-        if uris.shown(uri) != uri:
+        words += ["--tracking-uri", uris.display_uri(uri)]
+        if uris.display_uri(uri) != uri:
             remark = " (with the password for ***)"
     elif origin == "environment":
         remark = f" (with {uris.VARIABLE} set as it is now)"
@@ -90,7 +90,8 @@ def sync(folder: Path, uri: str) -> Counts:
         raise UserError(f"a running study or syncer is delivering {folder} right now") from None
     except Unavailable as error:
         raise UserError(
-            f"cannot reach MLflow at {uris.shown(uri)}: {error}; nothing is lost, sync again later"
+            f"cannot reach MLflow at {uris.display_uri(uri)}: {error}; nothing is lost, "
+            "sync again later"
         ) from None
     except ExperimentDeleted as error:
         raise UserError(f"cannot deliver {folder.name}: {error}") from None

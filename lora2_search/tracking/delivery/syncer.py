@@ -127,7 +127,8 @@ def outcome(folder: Path, uri: str) -> Outcome:
     if left.runs:
         trouble = load(cursor_path(folder, uri)).trouble
         parts.append(
-            f"{left.points} points of {left.runs} runs are not in MLflow at {uris.shown(uri)} yet"
+            f"{left.points} points of {left.runs} runs are not in MLflow at "
+            f"{uris.display_uri(uri)} yet"
             + (f" ({trouble})" if trouble else "")
             + f"; nothing is lost: {sync_command(folder, uri)} delivers them"
         )
@@ -186,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from .client import quiet_environment
 
     with quiet_environment():
-        return int(not _serve(options.folder.absolute(), uris.resolve(options.uri), leaving))
+        return int(not _serve(options.folder.absolute(), uris.resolve_uri(options.uri), leaving))
 
 
 def _watch_driver(leaving: _Leaving) -> None:
@@ -224,7 +225,7 @@ def _deliver(folder: Path, uri: str, leaving: _Leaving) -> bool:
             delivery.round(everything=last_round)
         except (Unavailable, OSError, UserError) as error:
             if pause == first:
-                _log.warning("MLflow at %s cannot be reached: %s", uris.shown(uri), error)
+                _log.warning("MLflow at %s cannot be reached: %s", uris.display_uri(uri), error)
             leaving.wait(pause)
             pause = min(pause * 2, _BACK_OFF_SECONDS[1])
             continue

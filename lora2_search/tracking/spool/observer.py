@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...config import named_metric
 from ...store import ADAPTER_FOLDER, RANK_PATTERN_FILE, RECORD_FILE, readable_record
-from ..views import BEST, FINAL
+from ..views import SCORE
 from .params import clean_key, clean_tags, flat
 from .spool import (
     Artifact,
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from ...training import Report, State
 
 ParentState = Literal["COMPLETE", "FAIL", "STOPPED"]
-
-
-SCORE = "score"
 
 
 # What a resume may change: MLflow keeps a param for ever and refuses another value, a tag it
@@ -123,22 +120,19 @@ class SpoolObserver:
             (point.step, point.time_ms, {clean_key(k): v for k, v in point.metrics.items()})
             for point in report.points
         ]
-        time_ms = report.points[-1].time_ms if report.points else _now_ms()
-        points.append((report.step, time_ms, {SCORE: report.score}))
         if not all(math.isfinite(v) for _, _, values in points for v in values.values()):
             self._diverged.add(run.key)
         with self._full_disk_said_once():
             self._spool(run).points(points)
 
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
-        """Note how a run ended; ``best/score`` and the final scores only when it is complete.
+        """Note how a run ended; its ``score`` and test scores only when it is complete.
 
-        ``final/score`` is the last score that was reported, else the record's of the run's metric;
-        ``best/score`` the highest of its evaluations. It lasted as long as its record says, so
-        that MLflow's duration is the one that is shown everywhere.
+        ``score`` is what the run counts with in its study or suite, as the record says. The run
+        lasted as long as its record says, so that MLflow's duration is the one shown everywhere.
         """
         time_ms = record.ended_ms if record and record.ended_ms else _now_ms()
-        tags: dict[str, Any] = {}
+        tags: dict[str, str | None] = {}
         if run.key in self._diverged:
             tags["diverged"] = "true"
         if record is not None:
@@ -151,10 +145,7 @@ class SpoolObserver:
             spool = self._spool(run)
             if record is not None and state == "COMPLETE":
                 step = max((point.step for point in record.history), default=record.total_steps)
-                final = spool.latest.get(SCORE, record.score("validation", run.metric))
-                best = spool.highest.get(SCORE, final)
-                scores = {FINAL: final, BEST: best}
-                spool.points([(step, time_ms, _final_metrics(scores, record))])
+                spool.points([(step, time_ms, _final_metrics(run, record))])
             pattern = run.folder / RANK_PATTERN_FILE
             if pattern.is_file():
                 spool.append(Artifact(path=self._relative(pattern), to=""))
@@ -212,7 +203,7 @@ class SpoolObserver:
         pattern = winner.folder / RANK_PATTERN_FILE
         if pattern.is_file():
             self.artifact(None, pattern, "winner")
-        # Not `best/score`: under the runs' own key the parent would become a bar among them.
+        # Not `score`: under the runs' own key the parent would become a bar among them.
         scores = {
             "winner/validation": record.score("validation", winner.metric),
             "winner/test": record.score("test", winner.metric),
@@ -295,9 +286,12 @@ def _end_ms(spool: Spool, record: RunRecord | None, ended_ms: int) -> int:
     return spool.begun_ms + round(1000 * record.seconds)
 
 
-def _final_metrics(scores: Mapping[str, float | None], record: RunRecord) -> dict[str, float]:
-    values = dict(scores)
-    values |= {f"final/{key}": value for key, value in record.scores.items()}
+def _final_metrics(run: RunInfo, record: RunRecord) -> dict[str, float]:
+    values: dict[str, float | None] = {SCORE: record.score(run.split, run.metric)}
+    # Those of the validation split are the ends of curves that are there already.
+    values |= {
+        key: value for key, value in record.scores.items() if not key.startswith("validation/")
+    }
     values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
     values |= {f"seconds/{key}": value for key, value in record.timings.items()}
     values["memory/peak_mb"] = record.peak_memory_mb

@@ -44,10 +44,10 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return result
 
 
-def clean_tags(tags: Mapping[str, Any]) -> dict[str, str]:
+def clean_tags(tags: Mapping[str, str | None]) -> dict[str, str]:
     """Return tags with keys and lengths that MLflow takes; ``None`` is left out."""
     return {
-        clean_key(key): shortened(str(value), TAG_LENGTH)
+        clean_key(key): shortened(value, TAG_LENGTH)
         for key, value in tags.items()
         if value is not None
     }

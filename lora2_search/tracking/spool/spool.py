@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import queue
 import threading
@@ -248,8 +247,6 @@ class Spool:
         records: How many records an earlier process left here.
         begun_ms: Time of the first start found or written, ``None`` in a new file.
         last: The last start or end found or written, ``None`` in a new file.
-        latest: The last value of every metric, found or written.
-        highest: The highest finite value of every metric, found or written.
     """
 
     def __init__(self, path: Path, flusher: Flusher) -> None:
@@ -267,8 +264,6 @@ class Spool:
         self.records = len(earlier)
         self.begun_ms: int | None = None
         self.last: Start | End | None = None
-        self.latest: dict[str, float] = {}
-        self.highest: dict[str, float] = {}
         self._written: set[tuple[str, int]] = set()
         for record in earlier:
             self._note(record)
@@ -315,10 +310,6 @@ class Spool:
     def _note(self, record: Record) -> None:
         if isinstance(record, Metrics):
             self._written.update((key, record.step) for key in record.values)
-            self.latest |= record.values
-            for key, value in record.values.items():
-                if math.isfinite(value):
-                    self.highest[key] = max(value, self.highest.get(key, value))
         elif isinstance(record, Start | End):
             self.last = record
             if isinstance(record, Start) and self.begun_ms is None:

@@ -47,6 +47,11 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
     }
 
 
+def is_cut(task: str, data: DataConfig) -> bool:
+    """Whether the test split is cut from the one table, by ``data.test_size``."""
+    return task not in (*GLUE_TASKS, "boolq") and data.test_path is None
+
+
 def _tables(frames: dict[str, pd.DataFrame]) -> dict[str, Table]:
     """Return published tables, whose types are known, as text cells that say the same."""
     return {
@@ -106,7 +111,7 @@ def _glue_split(folder: Path, task: str, split: str) -> pd.DataFrame:
     folder = folder.expanduser()
     if not folder.is_dir():
         raise _bad(
-            "data.path", f"no folder {folder}; task {task} wants one laid out like {GLUE_ID}"
+            "data.path", f"no folder {folder}; task {task} needs one laid out like {GLUE_ID}"
         )
     found = sorted((folder / task).glob(f"{split}-*.parquet"))
     if not found:

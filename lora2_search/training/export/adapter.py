@@ -6,12 +6,16 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ...config import TASKS
 from ...errors import UserError
 from ...store import Damaged, RunRecord, reading, write_text
 from .card import adapter_card
+
+if TYPE_CHECKING:
+    from peft import PeftConfig
+    from torch import Tensor
 
 Form = Literal["lora", "pruned"]
 
@@ -39,7 +43,7 @@ model = PeftModel.from_pretrained(model, ".")
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to.
+    """The result of an export.
 
     Attributes:
         folder: Where it lies.
@@ -58,7 +62,7 @@ class Exported:
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Save what was trained, by what it is.
+    """Save what was trained, in the form that fits it.
 
     A PEFT adapter folder; the whole model, where all of it was trained; or ``head.safetensors``
     for the head alone.
@@ -139,7 +143,7 @@ def kind_of_adapter(source: Path) -> str:
     return str(kind)
 
 
-def read_adapter(source: Path) -> tuple[dict[str, Any], Any]:
+def read_adapter(source: Path) -> tuple[dict[str, Tensor], PeftConfig]:
     """Return the tensors and the configuration of a saved adapter.
 
     Raises:
@@ -167,7 +171,7 @@ def check_new(out: Path) -> None:
         raise UserError(f"{out} exists and is not empty; name a new folder with --out")
 
 
-def write_adapter(out: Path, state: dict[str, Any], config: Any, card: str) -> None:
+def write_adapter(out: Path, state: dict[str, Tensor], config: PeftConfig, card: str) -> None:
     """Write an adapter's tensors, configuration and README as PEFT saves them."""
     from safetensors.torch import save_file
 
@@ -177,7 +181,7 @@ def write_adapter(out: Path, state: dict[str, Any], config: Any, card: str) -> N
     write_text(out / "README.md", card)
 
 
-def _count(state: dict[str, Any]) -> dict[str, int]:
+def _count(state: dict[str, Tensor]) -> dict[str, int]:
     from ...adapter import count_matrix, factors_in, kept_in_values
 
     matrices = list(factors_in(state).values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ...store import RunRecord
 from ..models.files import padding_side
@@ -46,7 +45,7 @@ _PEFT = "from peft import PeftModel"
 _ADAPTER = 'model = PeftModel.from_pretrained(model, ".")'
 
 
-# By what lies in the folder: what is imported, and how the model comes to be.
+# By what the folder holds: the imports, and the code that builds the model.
 _FORMS = {
     "lora2": ([_REGISTER, _PEFT], [_BASE, _ADAPTER]),
     "peft": ([_PEFT], [_BASE, _ADAPTER]),
@@ -69,7 +68,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
             what the run's method leaves.
     """
     config = record.config
-    form = form or _form(config)
+    form = form or _form(record)
     scores = [f"| {name} | {value:.4f} |" for name, value in sorted(record.scores.items())]
     lines = [
         f"# {config['method']} adapter of {config['model']['name_or_path']} for {config['task']}",
@@ -91,15 +90,16 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         "",
     ]
     if form != "full":
-        said = "transformers says that the head is newly initialised: the line after it loads it."
+        said = "transformers reports the head as newly initialised; the next line loads it."
         lines += [said, ""]
     return "\n".join(lines)
 
 
-def _form(config: dict[str, Any]) -> str:
+def _form(record: RunRecord) -> str:
     """Return what a run's method leaves in its folder."""
-    is_cut = (config.get("after") or {}).get("svd_rank") is not None
-    return config["method"] if config["method"] in _FORMS and not is_cut else "peft"
+    method: str = record.config["method"]
+    is_cut = (record.config.get("after") or {}).get("svd_rank") is not None
+    return method if method in _FORMS and not is_cut else "peft"
 
 
 def _about_the_cut(record: RunRecord) -> list[str]:

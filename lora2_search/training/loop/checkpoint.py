@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ...store import CHECKPOINT_FOLDER, Damaged
+from ...store import CHECKPOINT_FOLDER, Damaged, Point
 from ..models.methods import Adaptive
+from .health import HealthState
 
 _KEEP = 2
 
 
-# What `save_checkpoint` is given beside the schedule; see `training.run`.
-_PLAIN = ("step", "history", "timings")
-
-
 @dataclass
 class Progress:
-    """Everything that decides how a run goes on.
+    """Everything that decides how a run continues.
 
     Attributes:
         model: Trained weights live here (read and written in place).
@@ -42,41 +40,62 @@ class Progress:
     scaler: Any = None
 
 
-def save_checkpoint(folder: Path, step: int, progress: Progress, state: dict[str, Any]) -> None:
-    """Write the checkpoint of ``step`` under ``folder/checkpoint`` and drop all but the last two.
+@dataclass(frozen=True)
+class Kept:
+    """What a checkpoint keeps beside ``Progress``.
+
+    Attributes:
+        step: Optimiser steps done; with the run's seed it gives the position in the data.
+        history: Metrics by step, in order.
+        timings: Seconds, as in the record.
+        health: What has been seen of the run's health.
+        code_hash: Of the code that wrote it; ``None`` in older checkpoints.
+    """
+
+    step: int
+    history: list[Point]
+    timings: dict[str, float]
+    health: HealthState
+    code_hash: str | None
+
+
+def save_checkpoint(folder: Path, progress: Progress, kept: Kept) -> None:
+    """Write a checkpoint under ``folder/checkpoint`` and drop all but the last two.
 
     Args:
         folder: The run's folder.
-        step: Optimiser steps done; with the run's seed it gives the position in the data.
         progress: What is saved.
-        state: Plain values to keep beside it: metric history, timings.
+        kept: What is kept beside it.
     """
     from safetensors.torch import save_file
 
     root = folder / CHECKPOINT_FOLDER
-    temporary = root / f".{step}.{os.getpid()}.tmp"
+    temporary = root / f".{kept.step}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     save_file(_tensors(progress), temporary / "state.safetensors")
     plain = {
-        "step": step,
+        "step": kept.step,
         "scheduler": progress.scheduler.state_dict(),
         "scaler": progress.scaler.state_dict() if progress.scaler else None,
-        **state,
+        "history": [point.model_dump() for point in kept.history],
+        "timings": kept.timings,
+        "health": asdict(kept.health),
+        "code_hash": kept.code_hash,
     }
     (temporary / "state.json").write_text(json.dumps(plain), encoding="utf-8")
-    target = root / f"{step:08d}"
+    target = root / f"{kept.step:08d}"
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
     for old in _steps(root)[:-_KEEP]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path, progress: Progress) -> Kept | None:
     """Put the latest checkpoint of a run back into ``progress``.
 
     Returns:
-        The plain values that were saved, with ``step``; ``None`` where there is no checkpoint.
+        What was kept beside it; ``None`` where there is no checkpoint.
 
     Raises:
         UserError: The checkpoint cannot be read, or is of another model.
@@ -89,21 +108,20 @@ def load_checkpoint(folder: Path, progress: Progress) -> dict[str, Any] | None:
         return None
     try:
         tensors = load_file(found[-1] / "state.safetensors")
-        state: dict[str, Any] = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+        plain = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+        kept = _kept(plain)
         _restore(tensors, progress)
-        _restore_schedule(state, progress)
-        if lost := [key for key in _PLAIN if key not in state]:
-            raise ValueError(f"state.json holds no {lost[0]}")
+        _restore_schedule(plain["scheduler"], plain["scaler"], progress)
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise UserError(
             f"the checkpoint {found[-1]} cannot be loaded: {error}; "
-            "delete it to go on from the one before, or its parent folder to start over"
+            "delete it to resume from the one before, or its parent folder to start over"
         ) from None
-    return state
+    return kept
 
 
 def has_checkpoint(folder: Path) -> bool:
-    """Return whether a run has a checkpoint to go on from, damaged or not."""
+    """Return whether a run has a checkpoint to resume from, damaged or not."""
     return bool(_steps(folder / CHECKPOINT_FOLDER))
 
 
@@ -114,18 +132,30 @@ def remove_checkpoints(folder: Path) -> None:
 
 def _steps(root: Path) -> list[Path]:
     if root.exists() and not root.is_dir():
-        raise Damaged(root, "it is no folder", "delete it to start the run over")
+        raise Damaged(root, "it is not a folder", "delete it to start the run over")
     return sorted(root.glob("[0-9]*"))
 
 
-def _restore_schedule(state: dict[str, Any], progress: Progress) -> None:
-    progress.scheduler.load_state_dict(state["scheduler"])
+def _kept(plain: Mapping[str, Any]) -> Kept:
+    if lost := [key for key in ("step", "history", "timings", "health") if key not in plain]:
+        raise ValueError(f"state.json holds no {lost[0]}")
+    return Kept(
+        step=plain["step"],
+        history=[Point.model_validate(point) for point in plain["history"]],
+        timings=plain["timings"],
+        health=HealthState(**plain["health"]),
+        code_hash=plain.get("code_hash"),
+    )
+
+
+def _restore_schedule(schedule: dict[str, Any], scaler: Any, progress: Progress) -> None:
+    progress.scheduler.load_state_dict(schedule)
     # A schedule hands the next step its rate when it steps, not when it is loaded.
     rates = progress.scheduler.get_last_lr()
     for group, rate in zip(progress.optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
-    if progress.scaler and state["scaler"]:
-        progress.scaler.load_state_dict(state["scaler"])
+    if progress.scaler and scaler:
+        progress.scaler.load_state_dict(scaler)
 
 
 def _tensors(progress: Progress) -> dict[str, Tensor]:

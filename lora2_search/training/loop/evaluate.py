@@ -18,7 +18,7 @@ from ..data.tokens import Encoded, eval_batches
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of a split.
+    """A model's predictions for a split.
 
     Attributes:
         labels: ``[n]`` float64.
@@ -41,14 +41,15 @@ class Predictions:
         return np.where(finite, chosen, np.nan)
 
     def scores(self, metrics: tuple[str, ...]) -> dict[str, float]:
-        """Return the metrics by name."""
+        """Return the metrics by name, without those that are undefined on these labels."""
         classes = self.logits.shape[1] if self.kind == "classification" else None
-        return {
+        found = {
             name: score_logits(name, self.labels, self.logits)
             if name in OF_LOGITS
             else score(name, self.labels, self.values, classes)
             for name in metrics
         }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @torch.no_grad()
@@ -57,7 +58,7 @@ def predict(
 ) -> Predictions:
     """Return the predictions for a split, in its own order, dropout off.
 
-    The model is left in the mode (training or evaluation) in which it was.
+    The model stays in the mode (training or evaluation) that it was in.
     """
     training = model.training
     model.eval()
@@ -84,7 +85,7 @@ def write_predictions(path: Path, predictions: dict[str, Predictions]) -> None:
 
     frames = []
     for split, said in predictions.items():
-        columns: dict[str, Any] = {
+        columns: dict[str, str | NDArray[np.number]] = {
             "split": split,
             "example": np.arange(len(said.labels)),
             "label": said.labels,
@@ -106,7 +107,8 @@ def standard_error(said: Predictions, metric: str) -> float:
 
         √((g - 1) / g · Σ (θ₍ᵢ₎ - mean θ)²)
 
-    NaN below two examples, and where a prediction is not finite.
+    NaN below two examples, where a prediction is not finite, and where the metric is undefined
+    without one of the groups.
     """
     count = len(said.labels)
     if count < 2:
@@ -120,5 +122,5 @@ def standard_error(said: Predictions, metric: str) -> float:
         Predictions(said.labels[number != group], said.logits[number != group], said.kind)
         for group in range(groups)
     ]
-    values = np.array([part.scores((metric,))[metric] for part in left])
+    values = np.array([part.scores((metric,)).get(metric, math.nan) for part in left])
     return float(np.sqrt((groups - 1) / groups * ((values - values.mean()) ** 2).sum()))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,8 +31,8 @@ _FEWEST = 20  # norms before it counts
 
 
 @dataclass
-class _Watched:
-    """What has been seen so far, as plain values: they lie in the checkpoint."""
+class HealthState:
+    """What has been seen so far; it lies in the checkpoint, so all of it is plain values."""
 
     steps: int = 0
     dominated: int = 0
@@ -52,13 +51,13 @@ class _Watched:
 class Health:
     """Watches one run without waiting for the device in between.
 
-    Every step leaves two numbers where they are, on the device; ``look``, called where the loop
+    Every step leaves two numbers on the device; ``look``, called where the loop
     reads its losses anyway, fetches them all at once.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Tensor, Tensor | None]] = []
-        self._seen = _Watched()
+        self._seen = HealthState()
 
     def stepped(self, step: int, excess: Tensor, norm: Tensor | None) -> None:
         """Note one optimiser step.
@@ -106,7 +105,7 @@ class Health:
         seen.evaluated, seen.score, seen.kept = step, score, kept
 
     def flags(self, *, clipped: bool, peak_mb: float, memory_mb: float) -> list[Flag]:
-        """Return what is amiss so far, at most one flag a signature.
+        """Return what is wrong so far, at most one flag per signature.
 
         Args:
             clipped: Whether gradients are clipped: decides which setting is named.
@@ -121,14 +120,14 @@ class Health:
         ]
         return [flag for flag in found if flag is not None]
 
-    def state(self) -> dict[str, Any]:
-        """Return what has been seen as plain values; nothing may be waiting for a look."""
+    def state(self) -> HealthState:
+        """Return what has been seen; nothing may be waiting for a look."""
         assert not self._waiting
-        return asdict(self._seen)
+        return self._seen
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: HealthState) -> None:
         """Take over what ``state`` gave."""
-        self._seen = _Watched(**state)
+        self._seen = state
 
     def _judge(self, step: int, norm: float) -> None:
         seen = self._seen

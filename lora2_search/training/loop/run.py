@@ -10,7 +10,7 @@ import torch
 
 from ...adapter import count_parameters
 from ...config import RunConfig
-from ...errors import BaseChanged, UserError, is_disk_full
+from ...errors import BaseChanged, ConfigError, UserError, is_disk_full
 from ...store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -24,13 +24,14 @@ from ...store import (
 )
 from ..code import code_hash
 from ..data.inputs import inputs_with
+from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
-from ..export.compress import cut_model
+from ..export.compress import truncate_model
 from ..models.files import model_location
 from ..models.load import check_base
-from .checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from .checkpoint import Kept, load_checkpoint, remove_checkpoints, save_checkpoint
 from .diagnostics import diagnose
 from .environment import (
     Clock,
@@ -49,9 +50,8 @@ from .trainer import Diverged, now_ms
 def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> RunRecord:
     """Train one configuration and return its record.
 
-    A folder that holds a checkpoint of the same configuration is taken up where it stopped and
-    ends, on CPU, bit for bit as if it had never stopped; one that holds the complete run is
-    returned as it is.
+    A run with a checkpoint of the same configuration resumes there and, on CPU, ends bit for
+    bit as if it had never stopped; the record of a complete run is returned as it is.
 
     Args:
         config: Everything that decides the result.
@@ -60,7 +60,8 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
 
     Raises:
         BaseChanged: The run wrote into weights that other runs share (the record says so too).
-        ConfigError: Data, columns or model are missing, or have changed since the run began.
+        ConfigError: Data, columns or model are missing, or have changed since the run began; the
+            primary metric is undefined on the validation split.
         Diverged: The loss or a gradient is no longer finite (the record says so too).
         UserError: The folder holds another run, or the hub cannot be reached.
     """
@@ -79,9 +80,9 @@ def iterate(
 ) -> Generator[Report, None, RunRecord]:
     """Train one configuration, yielding after every evaluation interval; see :func:`run`.
 
-    ``record.json`` is rewritten at every interval, so whoever stops early leaves a true record.
-    ``metric`` is what the run is judged by, the task's primary one by default: the reports tell
-    its standard error.
+    ``record.json`` is rewritten at every interval, so a run that is stopped early leaves a true
+    record. ``metric`` is what the run is judged by, the task's primary one by default: the reports
+    carry its standard error.
     """
     record = _begin(config, folder)
     if record.status == "completed":
@@ -92,6 +93,8 @@ def iterate(
         with Timer(record, "setup"):
             reset_peak_memory()
             data, *_ = load_inputs(config)
+            if problem := undefined_problem(data, config, "validation"):
+                raise ConfigError([problem])
             inputs = inputs_with(data, config)
             inputs.check_same(record)
             inputs.note(record)
@@ -128,7 +131,7 @@ def _begin(config: RunConfig, folder: Path) -> RunRecord:
     if earlier is not None and earlier.fingerprint != config.fingerprint():
         raise UserError(
             f"{folder} holds run {earlier.fingerprint}, but this is {config.fingerprint()}: "
-            "its settings differ; take another name or folder"
+            "its settings differ; use another name or folder"
         )
     if earlier is not None and earlier.status == "completed":
         return earlier
@@ -190,14 +193,13 @@ class _Run:
         record.sizes = {name: len(split) for name, split in self.data.splits.items()}
         record.total_steps = self.trainer.plan.total
         record.device = str(self.trainer.accelerator.device)
-        state = load_checkpoint(folder, self.trainer.progress)
-        if state is not None:
-            self.done = state["step"]
-            record.history = [Point.model_validate(point) for point in state["history"]]
-            record.timings = state["timings"]
+        kept = load_checkpoint(folder, self.trainer.progress)
+        if kept is not None:
+            self.done = kept.step
+            record.history, record.timings = kept.history, kept.timings
             record.timings.setdefault("total", sum(record.timings.values()))
-            self.trainer.health.load_state(state["health"])
-            if state.get("code_hash") != record.code_hash:
+            self.trainer.health.load_state(kept.health)
+            if kept.code_hash != record.code_hash:
                 record.code_hash = ""  # begun by other code: no one code has made this run
             self.unreported = list(record.history)
 
@@ -218,7 +220,7 @@ class _Run:
             with Timer(record, "train"):
                 points = list(self.trainer.advance(self.done, stop))
         finally:
-            # A run that diverges here tells in its record what went before.
+            # A run that diverges here has in its record what went before.
             self._note_health()
         self.done = stop
         with Timer(record, "evaluation"):
@@ -234,15 +236,16 @@ class _Run:
         points[-1] = points[-1].model_copy(update={"metrics": {**points[-1].metrics, **evaluated}})
         record.history += points
         self.unreported += points
-        state = {
-            "history": [p.model_dump() for p in record.history],
-            "timings": record.timings,
-            "health": self.trainer.health.state(),
-            "code_hash": record.code_hash,
-        }
         self.clock.note()
         check_base()  # before the state is kept: a run that goes on from it relies on it
-        save_checkpoint(self.folder, stop, self.trainer.progress, state)
+        kept = Kept(
+            step=stop,
+            history=record.history,
+            timings=record.timings,
+            health=self.trainer.health.state(),
+            code_hash=record.code_hash,
+        )
+        save_checkpoint(self.folder, self.trainer.progress, kept)
 
     def _look_closer(self, index: int, stop: int, score: float) -> dict[str, float]:
         """Judge the new score, and measure planes and ranks where that is due."""
@@ -299,13 +302,13 @@ class _Run:
         )
 
     def _cut(self) -> None:
-        """Go on with the cut adapter, where one is asked for: it is what is scored and saved."""
+        """Continue with the cut adapter, if one is asked for: it is what is scored and saved."""
         after, progress = RunConfig.model_validate(self.record.config).after, self.trainer.progress
         if after.svd_rank is None:
             return
         with Timer(self.record, "evaluation"):
             accelerator = self.trainer.accelerator
-            progress.model = cut_model(progress.model, after, self.record, accelerator)
+            progress.model = truncate_model(progress.model, after, self.record, accelerator)
             self.said = {"validation": self.prepared.predict("validation")}
 
     def _finish(self) -> None:
@@ -322,6 +325,6 @@ class _Run:
             save_adapter(self.trainer.progress.model, self.folder / ADAPTER_FOLDER)
         base = model_location(RunConfig.model_validate(record.config).model)
         card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
-        # PEFT leaves an empty form there.
+        # PEFT writes an empty template there.
         write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
         record.status, record.ended_ms = "completed", now_ms()

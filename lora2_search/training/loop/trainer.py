@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -174,7 +174,7 @@ class Trainer:
         labels = torch.tensor(self.train.labels[batch], dtype=torch.float32)
         return {name: value.to(device) for name, value in inputs.items()}, labels.to(device)
 
-    def _note(self, values: dict[str, Any]) -> None:
+    def _note(self, values: Mapping[str, Tensor | float]) -> None:
         for name, value in values.items():
             value = torch.as_tensor(value).detach()
             pair = torch.stack([value, torch.ones_like(value)])
@@ -200,7 +200,7 @@ class Trainer:
 
 
 def named_dropout(seed: int) -> None:
-    """Start the generator that dropout draws from, by the run's seed and this one purpose."""
+    """Seed the generator that dropout draws from, by the run's seed and this one purpose."""
     torch.manual_seed(named_seed(seed, "dropout"))
 
 

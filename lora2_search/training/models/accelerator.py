@@ -21,7 +21,7 @@ _PROBE_SECONDS = 2.0
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
-# What torch and Accelerate look at: each makes them wait for processes that nobody started.
+# What torch and Accelerate read: each makes them wait for processes that nobody started.
 _READ = (
     *_SIZES,
     *("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK"),
@@ -66,7 +66,7 @@ def _is_launched() -> bool:
 
 
 @contextmanager
-def unlaunched() -> Iterator[None]:
+def without_launcher_env() -> Iterator[None]:
     """Hide the variables that a launcher left behind; those of a real one stay."""
     if _is_launched():
         yield
@@ -86,7 +86,7 @@ def new_accelerator(training: TrainingConfig) -> Any:
     way, which is why this is the only place that does it.
 
     Raises:
-        UserError: The precision is not to be had on this device, or several processes were
+        UserError: The precision is not supported on this device, or several processes were
             launched for one run.
     """
     from accelerate import Accelerator
@@ -98,7 +98,7 @@ def new_accelerator(training: TrainingConfig) -> Any:
     if PartialState._shared_state and not PartialState().use_distributed:
         PartialState._reset_state()
     try:
-        with unlaunched():
+        with without_launcher_env():
             accelerator = Accelerator(
                 mixed_precision=training.mixed_precision, cpu=training.device == "cpu"
             )

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ...config import ModelConfig
 from ...errors import ConfigError, Problem
-from ...store import told
+from ...store import display_path
 from ..data.assets import asset
 from ..data.stamps import Stamp, stamp
 
@@ -38,12 +38,14 @@ def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line
         # Absolute: it is written into adapters, which are loaded from other folders.
         return str(path.absolute())
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        message = f"no folder {told(name)}; name a folder with a transformers model, or a hub id"
+        message = (
+            f"no folder {display_path(name)}; name a folder with a transformers model, or a hub id"
+        )
         raise ConfigError([Problem("model.name_or_path", message)])
     return name
 
 
-# The first of these that is there is what transformers loads.
+# transformers loads the first of these that exists.
 _WEIGHTS = (
     ("model.safetensors",),
     ("model.safetensors.index.json", "model-*.safetensors"),
@@ -70,10 +72,10 @@ def model_files(config: ModelConfig) -> dict[str, str]:
 
     These are its configuration, its weights and its tokenizer; with ``trust_remote_code`` its
     Python files too. Other files of the folder (a README, weights in a format that is not used)
-    change nothing. A file is read once in a process while its ``stamp`` stays.
+    change nothing. A file is read once per process as long as its ``stamp`` stays.
 
     Returns:
-        Empty for a model of the hub of which nothing is in the cache.
+        Empty for a hub model that is not in the cache.
 
     Raises:
         ConfigError: A path was named and there is no such folder.
@@ -91,7 +93,7 @@ def model_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# Their heads read the last place of a batch, whatever stands there: padding must come before.
+# Their heads read the last position, whatever it holds: padding must come first.
 _READS_LAST = ("xlnet",)
 
 
@@ -104,15 +106,14 @@ def padding_side(folder: Path | None) -> Literal["left", "right"]:
     Args:
         folder: Where the model's files are, if that is known.
     """
-    told = _object(folder / "config.json") if folder else {}
-    return "left" if told.get("model_type") in _READS_LAST else "right"
+    model_type = _word(folder / "config.json", "model_type") if folder else None
+    return "left" if model_type in _READS_LAST else "right"
 
 
 def padding_remark(config: ModelConfig) -> str | None:
-    """Say that texts are padded on another side than the tokenizer's files ask for."""
+    """Say that texts are padded on another side than the tokenizer asks for."""
     folder = model_folder(config)
-    wanted = _object(folder / "tokenizer_config.json").get("padding_side") if folder else None
-    side = padding_side(folder)
+    wanted, side = _wanted_side(folder) if folder else None, padding_side(folder)
     if wanted in (None, side):
         return None
     return (
@@ -121,16 +122,33 @@ def padding_remark(config: ModelConfig) -> str | None:
     )
 
 
-def _object(path: Path) -> dict[str, Any]:
+# Tokenizers of transformers that pad on the left unless a file says otherwise.
+PAD_LEFT = ("CodeLlamaTokenizer", "CohereTokenizer", "GemmaTokenizer", "LlamaTokenizer")
+
+
+def _wanted_side(folder: Path) -> str | None:
+    """Return where a tokenizer pads by its own files and class, as transformers decides it."""
+    settings = folder / "tokenizer_config.json"
+    said = _word(settings, "padding_side") or _word(folder / "tokenizer.json", "padding.direction")
+    if said is not None:
+        return said.lower()
+    kind = _word(settings, "tokenizer_class") or ""
+    return "left" if kind.removesuffix("Fast") in PAD_LEFT else None
+
+
+def _word(path: Path, key: str) -> str | None:
+    """Return a text of a JSON object by its dotted key; damage is told where the file is needed."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # damage is told where the file is needed
-        return {}
-    return told if isinstance(told, dict) else {}
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else None
 
 
 def model_folder(config: ModelConfig) -> Path | None:
-    """Return where a model's files are; ``None`` for one of the hub that has not come yet."""
+    """Return where a model's files are; ``None`` for a hub model that is not downloaded yet."""
     location = model_location(config)
     if Path(location).is_dir():
         return Path(location)

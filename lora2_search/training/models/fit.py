@@ -1,23 +1,23 @@
-"""Whether a model's files fit the run and its sentences, told without torch from their headers."""
+"""Whether a model's files fit the run and its data, found without torch from their headers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...config import RunConfig
 from ...errors import ConfigError, Problem
 from .headers import (
     TOKENIZER_FILE,
+    Architecture,
     Shapes,
     highest_token,
-    only_zeros,
-    positions,
     read_tokenizer,
     weight_shapes,
+    zeroed_weights,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _KNOWN = {
 _HEADS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")
 
 
-def files_problems(config: RunConfig, told: Mapping[str, Any], folder: Path) -> Iterator[Problem]:
+def files_problems(config: RunConfig, model: Architecture, folder: Path) -> Iterator[Problem]:
     """Yield what is wrong with a model's files.
 
     Weights that would not load or have another shape than ``config.json`` says, layers that are
@@ -63,8 +63,8 @@ def files_problems(config: RunConfig, told: Mapping[str, Any], folder: Path) -> 
 
     Args:
         config: The run.
-        told: The model's ``config.json``.
-        folder: Where the files are; what a part of the hub's cache does not hold is not missed.
+        model: What its ``config.json`` says.
+        folder: Where the files are; a part of the hub's cache may lack some.
     """
     complete = folder.parent.name != "snapshots"
     shapes: Shapes = {}
@@ -73,27 +73,27 @@ def files_problems(config: RunConfig, told: Mapping[str, Any], folder: Path) -> 
         if found is None and complete:
             yield _model(f"{folder} holds no weights (model.safetensors)")
         shapes = found or {}
-        problem = _misnamed(told, shapes, folder)
-        yield from [problem] if problem else _misshaped(config, told, shapes, folder)
-        yield from _zeroed(config, told, shapes, folder)
+        problem = _misnamed(model, shapes, folder)
+        yield from [problem] if problem else _misshaped(config, model, shapes, folder)
+        yield from _zeroed(config, model, shapes, folder)
     except ConfigError as error:
         yield from error.problems
     try:
         if complete or (folder / TOKENIZER_FILE).is_file():
-            yield from _unembedded(told, shapes, folder)
+            yield from _unembedded(model, shapes, folder)
     except ConfigError as error:
         yield from error.problems
 
 
 def length_problem(
-    config: RunConfig, told: Mapping[str, Any], folder: Path, data: Data
+    config: RunConfig, model: Architecture, folder: Path, data: Data
 ) -> Problem | None:
     """Say which texts have more tokens than the model has positions; ``None`` where none has."""
-    limit = positions(told)
+    limit = model.positions
     if limit is None or config.data.max_length <= limit:
         return None
     rows = [row for split in data.splits.values() for row in zip(*split.texts, strict=True)]
-    # A token is a byte at least: most texts need no look. Pairs are joined by three at most.
+    # A token takes at least one byte, so most texts need no count. A pair adds three at most.
     long = [row for row in dict.fromkeys(rows) if sum(map(_bytes, row)) + 4 > limit]
     lengths = _lengths(config, folder, long)
     over = sum(length > limit for length in lengths)
@@ -106,36 +106,34 @@ def length_problem(
     )
 
 
-def head_remark(config: RunConfig, told: Mapping[str, Any], folder: Path, data: Data) -> str | None:
+def head_remark(config: RunConfig, model: Architecture, folder: Path, data: Data) -> str | None:
     """Say what becomes of a head that the model's files hold; ``None`` where they hold none."""
     shapes = weight_shapes(folder) or {}
     name = next((name for name in _HEADS if name in shapes), None)
     if name is None:
         return None
-    names = told.get("id2label")
-    labels = list(map(str, names.values())) if isinstance(names, dict) else []
     shape = shapes[name]
-    have = shape[0] if shape else len(labels) or 2
-    model = config.model.name_or_path
+    have = shape[0] if shape else len(model.classes) or 2
+    where = config.model.name_or_path
     if have != data.outputs:
         return (
-            f"{model} has a head for {have} classes, the labels ask for {data.outputs}: "
-            "its last layer is drawn anew"
+            f"{where} has a head for {have} classes, but the labels have {data.outputs}: "
+            "its last layer is initialised anew"
         )
-    was = f" ({', '.join(labels)})" if len(labels) == have else ""
-    return f"{model} has a head for {have} outputs{was}, which training goes on from"
+    was = f" ({', '.join(model.classes)})" if len(model.classes) == have else ""
+    return f"{where} has a head for {have} outputs{was}, from which training starts"
 
 
-def _misnamed(told: Mapping[str, Any], shapes: Shapes, folder: Path) -> Problem | None:
-    names = _KNOWN.get(str(told.get("model_type")))
+def _misnamed(model: Architecture, shapes: Shapes, folder: Path) -> Problem | None:
+    names = _KNOWN.get(model.model_type or "")
     if names is None or not shapes or _stem(names, shapes) is not None:
         return None
     like = next((name for name in shapes if name.endswith(names.embedding)), None)
     held = f"it is there as {like}" if like else f"the first is {min(shapes)}"
     return _model(
-        f"the weights in {folder} would not load: a {told['model_type']} has "
+        f"the weights in {folder} would not load: a {model.model_type} has "
         f"{names.embedding} (or {names.prefix}.{names.embedding}), but {held}; "
-        "save them by save_pretrained of the model itself"
+        "save them with the model's own save_pretrained"
     )
 
 
@@ -147,90 +145,87 @@ def _stem(names: _Names, shapes: Shapes) -> str | None:
 
 
 def _misshaped(
-    config: RunConfig, told: Mapping[str, Any], shapes: Shapes, folder: Path
+    config: RunConfig, model: Architecture, shapes: Shapes, folder: Path
 ) -> Iterator[Problem]:
-    names = _KNOWN.get(str(told.get("model_type")))
+    names = _KNOWN.get(model.model_type or "")
     stem = _stem(names, shapes) if names else None
     if names is None or stem is None:
         return
-    width = next((told[key] for key in _WIDTHS if isinstance(told.get(key), int)), None)
     shape = shapes[stem + names.embedding]
     for what, said, held in zip(
-        ("vocab_size", "width"), (told.get("vocab_size"), width), shape or (None, None), strict=True
+        ("vocab_size", "width"),
+        (model.vocabulary, model.width),
+        shape or (None, None),
+        strict=True,
     ):
         if said is not None and held is not None and said != held:
             yield _model(
                 f"{folder}: config.json says {what} {said}, but the embeddings in its files have "
-                f"{held}; the two are of different models"
+                f"{held}; they belong to different models"
             )
     pattern = re.compile(re.escape(stem + names.layers) + r"\.(\d+)\.")
     indices = {int(match[1]) for name in shapes if (match := pattern.match(name))}
-    said, held = layers(told), max(indices, default=-1) + 1
+    said, held = model.layers, max(indices, default=-1) + 1
     if said is not None and held > said and config.model.layers is None:
         yield _model(
             f"{folder}: config.json says {said} layer{'s' if said > 1 else ''}, but its files hold "
-            f"{held}; the two are of different models (to use only the first {said}, set "
+            f"{held}; they belong to different models (to use only the first {said}, set "
             f"model.layers to {said})"
         )
     wanted = config.model.layers or said or 0
     if missing := set(range(wanted)) - indices:
         yield _model(
             f"{folder}: its files hold no weights of layer {min(missing)} ({wanted} layers are "
-            f"asked for, {len(indices)} are there)"
+            f"requested, {len(indices)} are there)"
         )
 
 
-# Weights that are never zero throughout, beside those of layers. Others may be: RoBERTa's kinds
-# of segment, a head.
+# Weights that training never leaves at zero, beside those of layers. Others may be: RoBERTa's
+# kinds of segment, a head.
 _NORMS = re.compile(r"(.+[._])?(LayerNorm|layernorm|layer_norm|ln_\w+|norm)\.weight")
 
 
+POSITIONS = re.compile(r"(.+\.)?(position_embeddings|wpe)\.weight")
+
+
 def _zeroed(
-    config: RunConfig, told: Mapping[str, Any], shapes: Shapes, folder: Path
+    config: RunConfig, model: Architecture, shapes: Shapes, folder: Path
 ) -> Iterator[Problem]:
-    names = _KNOWN.get(str(told.get("model_type")))
+    names = _KNOWN.get(model.model_type or "")
     stem = _stem(names, shapes) if names else None
     if names is None or stem is None:
         return
     pattern = re.compile(re.escape(stem + names.layers) + r"\.(\d+)\..*weight")
-    wanted = config.model.layers or layers(told) or 0
+    wanted = config.model.layers or model.layers or 0
     used = [
         name
         for name in shapes
         if name == stem + names.embedding
+        or (name.startswith(stem) and POSITIONS.fullmatch(name))
         or (name.startswith(stem) and _NORMS.fullmatch(name) and not pattern.fullmatch(name))
         or ((match := pattern.fullmatch(name)) and int(match[1]) < wanted)
     ]
-    if zero := only_zeros(folder, used):
+    if zero := zeroed_weights(folder, used):
         yield _model(zeroed(str(folder / zero[0][1]), [name for name, _ in zero]))
 
 
 def zeroed(where: str, names: Sequence[str]) -> str:
-    """Say that weights are zero throughout."""
+    """Say that weights are zero, whole or half."""
+    count = len(names) - 1
+    more = f" and of {count} more weight{'s' if count > 1 else ''}" if count else ""
     return (
-        f"{where} holds nothing but zeros in {names[0]}"
-        + (f" and {len(names) - 1} more weights" if len(names) > 1 else "")
-        + ": a copy that was broken off? Copy or download the model again"
+        f"{where} is damaged: zeros fill at least half of {names[0]}{more}; copy or download the "
+        "model again"
     )
 
 
-# What types call the width of their embeddings; electra's may be narrower than its layers.
-_WIDTHS = ("embedding_size", "hidden_size", "dim", "n_embd")
-
-
-def layers(told: Mapping[str, Any]) -> int | None:
-    """Return how many layers a model's ``config.json`` gives it, where it names them as usual."""
-    names = ("num_hidden_layers", "n_layers", "n_layer")
-    return next((told[name] for name in names if isinstance(told.get(name), int)), None)
-
-
-def _unembedded(told: Mapping[str, Any], shapes: Shapes, folder: Path) -> Iterator[Problem]:
-    names = _KNOWN.get(str(told.get("model_type")))
+def _unembedded(model: Architecture, shapes: Shapes, folder: Path) -> Iterator[Problem]:
+    names = _KNOWN.get(model.model_type or "")
     stem = _stem(names, shapes) if names else None
     shape = shapes[stem + names.embedding] if names and stem is not None else None
-    rows = shape[0] if shape else told.get("vocab_size")
+    rows = shape[0] if shape else model.vocabulary
     highest = highest_token(folder)
-    if isinstance(rows, int) and highest is not None and highest >= rows:
+    if rows is not None and highest is not None and highest >= rows:
         yield _model(unembedded(str(folder), highest, rows))
 
 
@@ -254,7 +249,7 @@ def _lengths(config: RunConfig, folder: Path, rows: list[tuple[str, ...]]) -> li
     return [len(ids) for ids in tokens["input_ids"]]
 
 
-def _pairs(rows: list[tuple[str, ...]]) -> list[Any]:
+def _pairs(rows: list[tuple[str, ...]]) -> list[str | tuple[str, ...]]:
     return [row if len(row) == 2 else row[0] for row in rows]
 
 

@@ -6,8 +6,9 @@ import json
 import pickletools
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ...errors import ConfigError, Problem
 
@@ -30,7 +31,7 @@ _WEIGHTS = (
 _TOKENIZERS = ("*vocab*", "*.model", "*.spm", "*.codes", "*.tiktoken")
 
 
-# These number the positions of a text from behind the padding token's own.
+# These count the positions of a text from after the padding token's index.
 _BEHIND_PADDING = (
     "roberta",
     "xlm-roberta",
@@ -50,17 +51,72 @@ _BLOCK = 1 << 16
 Shapes = Mapping[str, tuple[int, ...] | None]
 
 
-def read_model_config(path: Path) -> dict[str, Any]:
-    """Return a model's ``config.json``.
+@dataclass(frozen=True)
+class Architecture:
+    """What a model's ``config.json`` says about its shape; ``None`` where it does not.
+
+    Attributes:
+        model_type: ``bert``, ``deberta-v2`` ...
+        layers: Transformer layers.
+        vocabulary: Rows of the token embeddings.
+        width: Width of the token embeddings.
+        positions: How many tokens the model can tell apart by their place; ``None`` where any
+            number.
+        classes: Names of the classes of its head, in order.
+    """
+
+    model_type: str | None = None
+    layers: int | None = None
+    vocabulary: int | None = None
+    width: int | None = None
+    positions: int | None = None
+    classes: tuple[str, ...] = ()
+
+
+def read_architecture(path: Path) -> Architecture:
+    """Read a model's ``config.json``.
 
     Raises:
         ConfigError: It cannot be read, or is no JSON object.
     """
-    return _read_object(path)
+    return architecture(_read_object(path))
+
+
+def architecture(told: Mapping[str, object]) -> Architecture:
+    """Return what the contents of a ``config.json`` say, by the names that model types use."""
+    model_type, names = told.get("model_type"), told.get("id2label")
+    return Architecture(
+        model_type=model_type if isinstance(model_type, str) else None,
+        layers=_first_count(told, "num_hidden_layers", "n_layers", "n_layer"),
+        vocabulary=_first_count(told, "vocab_size"),
+        # Electra's embeddings may be narrower than its layers.
+        width=_first_count(told, "embedding_size", "hidden_size", "dim", "n_embd"),
+        positions=_positions(told),
+        classes=tuple(map(str, names.values())) if isinstance(names, dict) else (),
+    )
+
+
+def _positions(told: Mapping[str, object]) -> int | None:
+    relative = told.get("relative_attention") and told.get("position_biased_input") is False
+    if relative or "relative_attention_num_buckets" in told:
+        return None
+    found = _first_count(told, "max_position_embeddings", "n_positions", "n_ctx")
+    if found is None or told.get("model_type") not in _BEHIND_PADDING:
+        return found
+    padding = told.get("pad_token_id", 1)
+    return found - 1 - (padding if isinstance(padding, int) else 1)
+
+
+def _first_count(told: Mapping[str, object], *names: str) -> int | None:
+    """Return the first of these settings that is a whole number above 0."""
+    values = (told.get(name) for name in names)
+    return next(
+        (v for v in values if isinstance(v, int) and not isinstance(v, bool) and v > 0), None
+    )
 
 
 def weight_shapes(folder: Path) -> Shapes | None:
-    """Return the shape of every weight in a model's files by name; ``None`` as a shape: not told.
+    """Return the shape of every weight in a model's files by name; ``None`` as a shape: not known.
 
     The headers are read, not the weights. ``None`` for a folder that holds no weights: the hub's
     cache has them only once they were needed.
@@ -74,11 +130,9 @@ def weight_shapes(folder: Path) -> Shapes | None:
     path = folder / name
     if not name.endswith(".index.json"):
         return _shapes(path)
-    where = _read_object(path).get("weight_map")
-    if not isinstance(where, dict) or not where:
-        raise _damaged(path, "it has no weight_map")
+    where = _shards(path)
     found: dict[str, tuple[int, ...] | None] = {}
-    for shard in sorted(set(map(str, where.values()))):
+    for shard in sorted(set(where.values())):
         if not (folder / shard).is_file():
             raise _damaged(path, f"it names {shard}, which is missing")
         found |= _shapes(folder / shard)
@@ -87,25 +141,8 @@ def weight_shapes(folder: Path) -> Shapes | None:
     return found
 
 
-def positions(told: Mapping[str, Any]) -> int | None:
-    """Return how many tokens a model can tell apart by their place; ``None`` where any number.
-
-    Args:
-        told: Its ``config.json``.
-    """
-    relative = told.get("relative_attention") and told.get("position_biased_input") is False
-    if relative or "relative_attention_num_buckets" in told:
-        return None
-    names = ("max_position_embeddings", "n_positions", "n_ctx")
-    found = next((told[name] for name in names if _is_count(told.get(name))), None)
-    if found is None or told.get("model_type") not in _BEHIND_PADDING:
-        return found
-    padding = told.get("pad_token_id", 1)
-    return found - 1 - (padding if isinstance(padding, int) else 1)
-
-
 def highest_token(folder: Path) -> int | None:
-    """Return the highest token number of a model's tokenizer; ``None`` where it is not told.
+    """Return the highest token number of a model's tokenizer; ``None`` where it is not known.
 
     Raises:
         ConfigError: The folder holds no tokenizer, or its ``tokenizer.json`` is damaged.
@@ -136,43 +173,65 @@ def read_tokenizer(path: Path) -> Any:
     return tokenizer
 
 
-def only_zeros(folder: Path, names: Collection[str]) -> list[tuple[str, str]]:
-    """Return which of these weights are zero throughout, each with its file.
+def zeroed_weights(folder: Path, names: Collection[str]) -> list[tuple[str, str]]:
+    """Return which of these weights an unbroken run of zeros fills at least half, with their files.
 
-    A copy that was broken off after the space was set aside ends in zeros. Only safetensors are
-    looked at, byte by byte; most tell in their first bytes that they are not.
+    A copy that was broken off after the space was set aside ends in zeros, and a lost block of a
+    disk reads as zeros. Only safetensors are looked at. Such a run covers a weight's middle, so a
+    few bytes there clear nearly all weights.
     """
     name = next((name for name in _WEIGHTS if (folder / name).exists()), None)
     if name is None or "safetensors" not in name:
         return []
     files = [name]
     if name.endswith(".index.json"):
-        files = sorted(set(map(str, _read_object(folder / name)["weight_map"].values())))
-    return [(weight, file) for file in files for weight in _zeros(folder / file, names)]
+        files = sorted(set(_shards(folder / name).values()))
+    return [(weight, file) for file in files for weight in _zeroed(folder / file, names)]
 
 
-def _zeros(path: Path, names: Collection[str]) -> Iterator[str]:
-    """Yield the weights of one file whose bytes are zero: eight bytes of length, header, data."""
+def _zeroed(path: Path, names: Collection[str]) -> Iterator[str]:
+    """Yield such weights of one file: eight bytes of length, header, data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         told = json.loads(file.read(length))
         for name in sorted(told.keys() & set(names)):
-            start, end = told[name]["data_offsets"]
-            file.seek(8 + length + start)
-            left = end - start
-            while left > 0:
-                block = file.read(min(left, _BLOCK))
-                if not block or block.count(0) < len(block):
-                    break
-                left -= len(block)
-            else:
-                if end > start:
-                    yield name
+            start, end = (8 + length + offset for offset in told[name]["data_offsets"])
+            if start < end and 2 * _zeros_about_middle(file, start, end) >= end - start:
+                yield name
+
+
+def _zeros_about_middle(file: BinaryIO, start: int, end: int) -> int:
+    """Return the length of the unbroken run of zero bytes about the middle of a span."""
+    middle, run = (start + end) // 2, 0
+    for at in range(middle, end, _BLOCK):
+        file.seek(at)
+        block = file.read(min(_BLOCK, end - at))
+        zeros = len(block) - len(block.lstrip(b"\0"))
+        run += zeros
+        if zeros < len(block):
+            break
+    for at in range(middle, start, -_BLOCK):
+        first = max(start, at - _BLOCK)
+        file.seek(first)
+        block = file.read(at - first)
+        zeros = len(block) - len(block.rstrip(b"\0"))
+        run += zeros
+        if zeros < len(block):
+            break
+    return run
+
+
+def _shards(index: Path) -> dict[str, str]:
+    """Return the file that holds each weight, by the weight's name."""
+    where = _read_object(index).get("weight_map")
+    if not isinstance(where, dict) or not where:
+        raise _damaged(index, "it has no weight_map")
+    return {str(name): str(file) for name, file in where.items()}
 
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...] | None]:
     if not path.is_file():
-        raise _damaged(path, "it is no file")
+        raise _damaged(path, "it is not a file")
     return _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
 
 
@@ -204,7 +263,7 @@ def _pickled(path: Path) -> dict[str, tuple[int, ...] | None]:
         raise _damaged(path, str(error) or "it holds no pickle") from None
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> dict[str, object]:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -212,10 +271,6 @@ def _read_object(path: Path) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise _damaged(path, f"it must be a JSON object, but is a {type(told).__name__}")
     return told
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _first(names: list[str], count: int = 3) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
@@ -101,7 +101,7 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
             parameter.requires_grad_(any(part in heads for part in name.split(".")))
         return model, Fixed()
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        # peft 0.21 asks transformers 5.23 for a name that is on its way out.
+        # peft 0.21 asks transformers 5.23 for a deprecated name.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
         # PEFT's own methods draw their start from the global generator.
         torch.manual_seed(named_seed(config.seed, "factors"))
@@ -139,6 +139,26 @@ def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:
     return peft_model, Fixed()
 
 
+# Those of our names that are PEFT's own; from the others it begins at its default.
+_PEFT_INITS: dict[str, Literal["gaussian", "orthogonal"]] = {
+    "gaussian": "gaussian",
+    "orthogonal": "orthogonal",
+}
+
+
+class _Shared(TypedDict):
+    """What LoRA, DoRA and AdaLoRA call as LoRA² does."""
+
+    task_type: str
+    modules_to_save: list[str]
+    target_modules: list[str] | str
+    lora_alpha: float
+    lora_dropout: float
+    exclude_modules: list[str] | str | None
+    layers_to_transform: list[int] | int | None
+    layers_pattern: list[str] | str | None
+
+
 def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
     adapter, heads = config.adapter, base.heads
     targets = adapter.target_modules or default_targets(base.model_type)
@@ -146,12 +166,16 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
         settings = adapter.lora2_settings() | {"target_modules": targets}
         seed = named_seed(config.seed, "factors")
         return Lora2Config(task_type="SEQ_CLS", modules_to_save=heads, seed=seed, **settings)
-    shared: dict[str, Any] = {
-        "task_type": "SEQ_CLS",
-        "modules_to_save": heads,
-        "target_modules": targets,
-        **{name: getattr(adapter, name) for name in _SHARED},
-    }
+    shared = _Shared(
+        task_type="SEQ_CLS",
+        modules_to_save=heads,
+        target_modules=targets,
+        lora_alpha=adapter.lora_alpha,
+        lora_dropout=adapter.lora_dropout,
+        exclude_modules=adapter.exclude_modules,
+        layers_to_transform=adapter.layers_to_transform,
+        layers_pattern=adapter.layers_pattern,
+    )
     if config.method == "adalora":
         return AdaLoraConfig(
             init_r=adapter.r,
@@ -169,11 +193,3 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
         init_lora_weights=_PEFT_INITS.get(adapter.init_lora_weights, True),
         **shared,
     )
-
-
-# Those of our names that are PEFT's own; from the others it begins at its default.
-_PEFT_INITS: dict[str, Any] = {"gaussian": "gaussian", "orthogonal": "orthogonal"}
-
-
-# What LoRA, DoRA and AdaLoRA call as LoRA² does.
-_SHARED = ("lora_alpha", "lora_dropout", "exclude_modules", "layers_to_transform", "layers_pattern")

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ...config import ModelConfig
 from ...errors import ConfigError, Problem, UserError, did_you_mean
@@ -16,10 +16,13 @@ from ...store import block_and_kind
 from .files import PACKAGED_MODEL, model_location
 from .load import heads_of
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _CONFIGS = Path(__file__).parent / "model_configs"
 
 
-# What these say on the hub; with them the counts of the paper's models need no network.
+# Their configurations on the hub; with these the paper's models are counted without network.
 SHIPPED = {
     "microsoft/deberta-v3-base": _CONFIGS / "deberta-v3-base.json",
     "FacebookAI/roberta-large": _CONFIGS / "roberta-large.json",
@@ -51,7 +54,7 @@ class KindSize:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of parameters of an adapter that was not pruned yet.
+    """Parameter counts of an adapter before pruning.
 
     Attributes:
         model: Parameters of the model with its classification head, frozen or not.
@@ -117,7 +120,7 @@ def adapter_sizes(
     from ...config import default_targets
 
     try:
-        # A wrong k is told before any model is.
+        # A wrong k is reported before a wrong model is.
         config = Lora2Config(task_type="SEQ_CLS", k=k, r=r, **placed)
         base, model_type = _empty_model(model, labels)
         _check_excluded(base, config.exclude_modules)
@@ -127,7 +130,7 @@ def adapter_sizes(
         config.target_modules = set(targets) if isinstance(targets, list) else targets
         config.modules_to_save = list(heads)  # PEFT adds names of its own to it
         with warnings.catch_warnings(), torch.device("meta"):
-            # peft 0.21 asks transformers 5.23 for a name that is on its way out.
+            # peft 0.21 asks transformers 5.23 for a deprecated name.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
             adapted = get_peft_model(base, config)
     except UserError:
@@ -175,7 +178,7 @@ def _empty_model(name: str, labels: int) -> tuple[Any, str]:
 
 
 def _check_excluded(base: Any, excluded: Collection[str] | str | None) -> None:
-    """Refuse exclusions that exclude nothing, which PEFT does not tell where a head is trained."""
+    """Refuse exclusions that exclude nothing: PEFT does not report them where a head is trained."""
     names = [name for name, _ in base.named_modules()]
     if isinstance(excluded, str):
         idle = [] if any(re.fullmatch(excluded, name) for name in names) else [excluded]
@@ -216,15 +219,24 @@ def _kinds(adapted: Any) -> tuple[KindSize, ...]:
     )
 
 
-def _file_bytes(tensors: Mapping[str, Any]) -> int:
+class _Entry(TypedDict):
+    """What the header of a safetensors file says about a tensor, in this order."""
+
+    dtype: str
+    shape: list[int]
+    data_offsets: list[int]
+
+
+def _file_bytes(tensors: Mapping[str, Tensor]) -> int:
     """Return the size of a safetensors file: eight bytes, a header filled up to eight, the data."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, _Entry | dict[str, str]] = {"__metadata__": {"format": "pt"}}
     end = 0
     # The order of the file: it decides how many digits the offsets have.
     for name in sorted(tensors):
         size = tensors[name].numel() * tensors[name].element_size()
-        offsets = [end, end + size]
-        header[name] = {"dtype": "F32", "shape": list(tensors[name].shape), "data_offsets": offsets}
+        header[name] = _Entry(
+            dtype="F32", shape=list(tensors[name].shape), data_offsets=[end, end + size]
+        )
         end += size
     length = len(json.dumps(header, separators=(",", ":")).encode())
     return 8 + -(-length // 8) * 8 + end

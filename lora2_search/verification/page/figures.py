@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...report import COLOURS, DASHES, GREY, Panel
 from ...stats import TestResult, mean_correlation
+from ..measurements import AgreementResult, Pair, PlanesPoint, PlanesResult, TruthResult
 from ..results import Results
 from ..verdicts.truth import correlations
 from .rows import mean
@@ -47,26 +48,26 @@ def panels(results: Results) -> list[Panel]:
     made = [
         _lines_panel(
             "Overlap of the planes",
-            "cos²(uv, uUVv) through training, mean over matrices; bands hold all seeds.",
-            plane_lines(results, "overlap"),
+            "cos²(uv, uUVv) during training, mean over matrices; the bands span all seeds.",
+            plane_lines(results, lambda point: point.overlap),
             "overlap",
         ),
         _lines_panel(
             "Orthogonality of the outer plane",
-            "Mean ‖XᵀX − I‖ of u and v through training: what the regularisers act on.",
-            plane_lines(results, "error_outer"),
+            "Mean ‖XᵀX − I‖ of u and v during training: what the regularisers act on.",
+            plane_lines(results, lambda point: point.errors["outer"]),
             "‖XᵀX − I‖",
         ),
         _lines_panel(
-            "Masks beside full scoring",
-            "Share of the budget that full scoring's mask keeps too, through unpruned runs.",
-            agreement_lines(results, "kept"),
-            "share kept too",
+            "Masks compared with full scoring",
+            "Share of the budget that full scoring's mask keeps as well, during unpruned runs.",
+            agreement_lines(results, lambda pair: pair.kept),
+            "share kept by both",
         ),
         _lines_panel(
-            "Rankings beside full scoring",
-            "Kendall's τ with full scoring over all singular values, through unpruned runs.",
-            agreement_lines(results, "tau"),
+            "Rankings compared with full scoring",
+            "Kendall's τ with full scoring over all singular values, during unpruned runs.",
+            agreement_lines(results, lambda pair: pair.tau),
             "τ",
         ),
         _truth_panel(results),
@@ -76,28 +77,28 @@ def panels(results: Results) -> list[Panel]:
     return [panel for panel in made if panel is not None]
 
 
-def plane_lines(results: Results, name: str) -> list[Line]:
-    """Return one line an arm of a measurement of the planes."""
+def plane_lines(results: Results, value_of: Callable[[PlanesPoint], float | None]) -> list[Line]:
+    """Return one line per arm of a measurement of the planes."""
     made = []
     for arm, label in _PLANES.items():
-        points = [p for found in results.of(arm, "planes").values() for p in found["points"]]
-        made.append(_line(label, [(p["step"], p[name]) for p in points]))
+        points = [p for found in results.of(arm, PlanesResult).values() for p in found.points]
+        made.append(_line(label, [(point.step, value_of(point)) for point in points]))
     return [line for line in made if line.steps]
 
 
-def agreement_lines(results: Results, name: str) -> list[Line]:
-    """Return one line a scoring of its agreement with full scoring (``tau`` or ``kept``)."""
+def agreement_lines(results: Results, value_of: Callable[[Pair], float | None]) -> list[Line]:
+    """Return one line per scoring of its agreement with full scoring (``tau`` or ``kept``)."""
     values: dict[str, list[tuple[int, float | None]]] = defaultdict(list)
-    for found in results.of("unpruned", "agreement").values():
-        for point in found["points"]:
-            for scoring, pair in point["full"].items():
-                values[scoring].append((point["step"], pair[name]))
+    for found in results.of("unpruned", AgreementResult).values():
+        for point in found.points:
+            for scoring, pair in point.full.items():
+                values[scoring].append((point.step, value_of(pair)))
     return [_line(scoring, pairs) for scoring, pairs in values.items()]
 
 
 def truth_points(results: Results, kind: str = "signed") -> dict[str, TestResult]:
     """Return ρ by scoring, with its interval over seeds: with ΔL, or ``size``: with |ΔL|."""
-    found = results.of("unpruned", "truth")
+    found = results.of("unpruned", TruthResult)
     table = correlations(found) if found else {}
     return {name: mean_correlation(list(kinds[kind].values())) for name, kinds in table.items()}
 
@@ -166,9 +167,9 @@ def _truth_panel(results: Results) -> Panel | None:
     figure.update_layout(xaxis_title="Spearman's ρ", yaxis={"autorange": "reversed"})
     figure.add_vline(x=0, line={"color": GREY, "dash": "dot"})
     return Panel(
-        "Scores against the truth",
-        "Mean over seeds with its 95 % t interval (Fisher's z). The last line is how far the truth "
-        "repeats itself on other sentences; a perfect score would reach about its square root.",
+        "Scores compared with the truth",
+        "Mean over seeds with its 95 % t interval (Fisher's z). The last line is the reliability "
+        "of the truth on other sentences; a perfect score would reach about its square root.",
         figure,
     )
 
@@ -191,17 +192,17 @@ def _dots(points: dict[str, TestResult], label: str, colour: str, symbol: str) -
 
 
 def _scatter_panel(results: Results) -> Panel | None:
-    found = results.of("unpruned", "truth")
+    found = results.of("unpruned", TruthResult)
     if not found:
         return None
     from plotly.graph_objects import Figure, Scatter
 
     seed, result = next(iter(found.items()))
-    point: Any = result["points"][-1]
+    point = result.points[-1]
     figure = Figure(
         Scatter(
-            x=point["scores"]["reduced"],
-            y=point["change"],
+            x=point.scores["reduced"],
+            y=point.change,
             mode="markers",
             marker={"color": COLOURS[0], "size": 6, "opacity": 0.7},
         )
@@ -209,7 +210,7 @@ def _scatter_panel(results: Results) -> Panel | None:
     figure.update_layout(
         xaxis={"title": "reduced score", "type": "log"}, yaxis_title="ΔL of λᵢ := 0"
     )
-    text = f"Every singular value of seed {seed} at step {point['step']}; above 0, zeroing hurts."
+    text = f"Every singular value of seed {seed} at step {point.step}; above 0, zeroing hurts."
     return Panel("One run, value by value", text, figure)
 
 
@@ -218,7 +219,7 @@ def _scores_panel(results: Results) -> Panel | None:
     if not all(arms.values()) or "pruning" not in results.plan.checks:
         return None
     figure = _by_seed(arms)
-    return Panel("Pruned and unpruned by seed", "Test score; a line is a seed.", figure)
+    return Panel("Pruned and unpruned by seed", "Test score, one line per seed.", figure)
 
 
 def _by_seed(arms: dict[str, dict[int, float]]) -> Figure:

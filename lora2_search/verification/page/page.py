@@ -12,7 +12,7 @@ from ...training import commit, versions
 from ..plan import Plan
 from ..results import Results
 from .figures import panels
-from .rows import FAILS, Row
+from .rows import FAILS, TOO_LITTLE, Row
 
 PAGE_FILE = "verification.html"
 
@@ -29,19 +29,9 @@ def write_page(folder: Path, results: Results, rows: Sequence[Row]) -> Path:
 
 def page(results: Results, rows: Sequence[Row]) -> str:
     """Return the page as HTML."""
-    told = [
-        {
-            "check": row.check,
-            "claim": row.claim,
-            "published": row.published,
-            "measured": row.measured,
-            "verdict": row.verdict,
-        }
-        for row in rows
-    ]
     styles = ["failed" if row.verdict.startswith(FAILS) else "" for row in rows]
     figures = [figure(panel) for panel in panels(results)]
-    table = html_table(told, styles, _SENTENCES)
+    table = html_table([row.cells() for row in rows], styles, _SENTENCES)
     sections = [_head(results.plan), table, _says(rows), *figures, _footer()]
     return document(results.plan.name, sections)
 
@@ -50,29 +40,29 @@ def _head(plan: Plan) -> str:
     config = plan.config
     seeds = f"{len(plan.seeds)} seeds ({plan.seeds[0]} to {plan.seeds[-1]})"
     quick = (
-        "<p class='note'>A quick form: too few seeds and steps for any claim that needs "
-        "statistics. Such rows say “too little to tell”.</p>"
+        "<p class='note'>A quick verification: too few seeds and steps for any claim that needs "
+        f"statistics. Such rows say “{TOO_LITTLE}”.</p>"
         if plan.quick
         else ""
     )
     return (
         f"<h1>Verification {escape(plan.name)}</h1><p class='soft'>Task {escape(config.task)}, "
         f"model {escape(config.model.name_or_path)}, {escape(seeds)}. Every row was measured "
-        f"here; margins and limits were fixed before.</p>{quick}"
+        f"on this machine; margins and limits were fixed beforehand.</p>{quick}"
     )
 
 
 def _says(rows: Sequence[Row]) -> str:
-    told = "".join(
+    paragraphs = "".join(
         f"<h3>{escape(row.claim)}: {escape(row.verdict)}</h3><p>{escape(row.says)}</p>"
         for row in rows
     )
-    return f"<h2>What each row says, and what it does not</h2>{told}"
+    return f"<h2>What each row says, and what it does not</h2>{paragraphs}"
 
 
 def _footer() -> str:
     head, dirty = commit()
-    told = ", ".join(f"{name} {version}" for name, version in sorted(versions().items()))
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(versions().items()))
     changes = " with uncommitted changes" if dirty else ""
     where = escape(head or "not run from a checkout")
-    return f"<footer>Commit {where}{changes}. {escape(told)}.</footer>"
+    return f"<footer>Commit {where}{changes}. {escape(packages)}.</footer>"

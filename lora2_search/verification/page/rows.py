@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...report import markdown_table
-from ...store import write_text
+from ...store import reading, stored_json, write_json, write_text
 
 UNTRAINED = "not trained enough to tell"
 
 
-TOO_LITTLE = "too little to tell"
+TOO_LITTLE = "too few runs to tell"
 
 
 HOLDS = "holds"
@@ -22,7 +21,7 @@ HOLDS = "holds"
 FAILS = "does not hold"
 
 
-MEASURED = "measured, no claim to judge"
+MEASURED = "measured; no claim to judge"
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,15 @@ class Row:
     says: str
     numbers: Mapping[str, float] = field(default_factory=dict)
 
-    def plain(self) -> dict[str, Any]:
-        """Return it as values that JSON holds."""
-        return asdict(self)
+    def cells(self) -> dict[str, str]:
+        """Return its columns by their headings, without what it says and its numbers."""
+        return {
+            "check": self.check,
+            "claim": self.claim,
+            "published": self.published,
+            "measured": self.measured,
+            "verdict": self.verdict,
+        }
 
 
 def mean(values: Sequence[float]) -> float:
@@ -60,6 +65,28 @@ def mean(values: Sequence[float]) -> float:
 def defined(numbers: Mapping[str, float | None]) -> dict[str, float]:
     """Return the numbers that there are."""
     return {name: float(value) for name, value in numbers.items() if value is not None}
+
+
+ROWS_FILE = "rows.json"
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> Path:
+    """Write the rows as JSON into a verification's folder; return the path."""
+    path = folder / ROWS_FILE
+    write_json(path, [asdict(row) for row in rows])
+    return path
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Return the rows of a verification's table; none while it has not ended once.
+
+    Raises:
+        Damaged: The file of the rows cannot be read.
+    """
+    path, remedy = folder / ROWS_FILE, "the same `verify` command writes it again"
+    rows = stored_json(path, remedy, kind=list) or []
+    with reading(path, remedy):
+        return [Row(**row) for row in rows]
 
 
 MARKDOWN_FILE = "verification.md"
@@ -74,17 +101,6 @@ def write_markdown(folder: Path, rows: Sequence[Row]) -> Path:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table, and below it what each row says and does not."""
-    table = markdown_table(
-        [
-            {
-                "check": row.check,
-                "claim": row.claim,
-                "published": row.published,
-                "measured": row.measured,
-                "verdict": row.verdict,
-            }
-            for row in rows
-        ]
-    )
-    told = "\n".join(f"* **{row.claim}: {row.verdict}.** {row.says}" for row in rows)
-    return f"{table}\n\n{told}\n"
+    table = markdown_table([row.cells() for row in rows])
+    paragraphs = "\n".join(f"* **{row.claim}: {row.verdict}.** {row.says}" for row in rows)
+    return f"{table}\n\n{paragraphs}\n"

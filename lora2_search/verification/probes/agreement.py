@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from statistics import median
-from typing import Any
 
 import torch
 from scipy.stats import kendalltau
 from torch import Tensor
 
 from ...adapter import count_parameters, shares, survivors, survivors_within
+from ..measurements import AgreementPoint, AgreementResult, Measurements, Pair, Within
 from .shadows import Shadows
 from .watch import Watch, evenly
-
-REFERENCES = ("full", "reduced")
 
 
 class AgreementProbe:
@@ -31,7 +29,7 @@ class AgreementProbe:
         last = self._schedule.last_mask
         # Averages stop before the last mask, which is drawn from the scores of the step before.
         self._at = evenly(min(self._schedule.t_init + 1, last - 1), last - 1, watch.plan.points)
-        self._points: list[dict[str, Any]] = []
+        self._points: list[AgreementPoint] = []
         self._between: list[float] = []
         self._clock: float | None = None
 
@@ -46,38 +44,37 @@ class AgreementProbe:
             self._points.append(self._compared(step))
         self._clock = time.perf_counter()
 
-    def result(self) -> dict[str, Any]:
-        """Return the points, what an update costs, and what it looks at."""
+    def result(self) -> Measurements:
+        """Return the points, what an update costs, and how many parameters it reads."""
         counts = count_parameters(self._watch.model)
-        return {
-            "points": self._points,
-            "microseconds": self._shadows.microseconds(),
-            "averaged": self._shadows.averaged(),
-            "step_microseconds": 1e6 * median(self._between) if self._between else None,
-            "scored_full": counts["scored_full"],
-            "scored_reduced": counts["scored_reduced"],
-        }
+        found = AgreementResult(
+            points=tuple(self._points),
+            microseconds=self._shadows.microseconds(),
+            averaged=self._shadows.averaged(),
+            step_microseconds=1e6 * median(self._between) if self._between else None,
+            scored_full=counts["scored_full"],
+            scored_reduced=counts["scored_reduced"],
+        )
+        return Measurements(agreement=found)
 
-    def _compared(self, step: int) -> dict[str, Any]:
+    def _compared(self, step: int) -> AgreementPoint:
         scores = {name: score.cpu() for name, score in self._shadows.scores().items()}
         budget = self._schedule.budget(step + 1)
         masks = {name: survivors(score, budget) for name, score in scores.items()}
-        point: dict[str, Any] = {"step": step, "budget": budget}
-        for reference in REFERENCES:
-            if reference not in scores:
-                continue
-            point[reference] = {
-                name: {
-                    "tau": _tau(scores[name], scores[reference]),
-                    "kept": shared(masks[name], masks[reference]),
-                }
+
+        def beside(reference: str) -> dict[str, Pair]:
+            return {
+                name: Pair(
+                    _tau(scores[name], scores[reference]), shared(masks[name], masks[reference])
+                )
                 for name in scores
                 if name != reference
             }
-        point["within"] = self._within(scores["full"], scores["reduced"], budget)
-        return point
 
-    def _within(self, full: Tensor, reduced: Tensor, budget: int) -> dict[str, Any]:
+        within = self._within(scores["full"], scores["reduced"], budget)
+        return AgreementPoint(step, budget, beside("full"), beside("reduced"), within)
+
+    def _within(self, full: Tensor, reduced: Tensor, budget: int) -> Within:
         """Compare full and reduced scoring inside every matrix."""
         counted = [
             swapped(*pair)
@@ -88,15 +85,15 @@ class AgreementProbe:
         kept = [survivors_within(score, self._ranks, dealt) for score in (full, reduced)]
         means = torch.stack([offset.mean() for offset in offsets if len(offset)])
         spread = max(float(o.max() - o.min()) for o in offsets if len(o))
-        return {
-            "pairs": sum(pairs for pairs, _ in counted),
-            "swapped": sum(number for _, number in counted),
-            "kept": shared(*kept),
-            "offset_spread_within": spread,
-            "offset_sd_across": float(means.std()) if len(means) > 1 else 0.0,
-            "offset_median": float(means.median()),
-            "reduced_sd": float(reduced.double().std()),
-        }
+        return Within(
+            pairs=sum(pairs for pairs, _ in counted),
+            swapped=sum(number for _, number in counted),
+            kept=shared(*kept),
+            offset_spread_within=spread,
+            offset_sd_across=float(means.std()) if len(means) > 1 else 0.0,
+            offset_median=float(means.median()),
+            reduced_sd=float(reduced.double().std()),
+        )
 
 
 def shared(one: Tensor, other: Tensor) -> float:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from ...adapter import Factors
 from ...config import Kind
 from ...training import named_seed
+from ..measurements import Measurements, TruthPoint, TruthResult
 from .shadows import Shadows
 from .watch import Watch, evenly
 
@@ -156,7 +157,7 @@ class TruthProbe:
         last = self._schedule.last_mask
         middle = (self._schedule.t_init + last) // 2
         self._at = evenly(middle, last - 1, watch.plan.truth_points)
-        self._points: list[dict[str, Any]] = []
+        self._points: list[TruthPoint] = []
         batches, self._first = self._batches()
         kind = watch.prepared.trainer.kind
         self._zeroing = Zeroing(watch.model, watch.matrices(), batches, kind)
@@ -169,21 +170,20 @@ class TruthProbe:
         if step in self._at:
             self._points.append(self._measured(step))
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Measurements:
         """Return per step: ΔL by singular value and by half, scores, seconds."""
-        return {"points": self._points, "sentences": len(self._first)}
+        return Measurements(truth=TruthResult(tuple(self._points), len(self._first)))
 
-    def _measured(self, step: int) -> dict[str, Any]:
+    def _measured(self, step: int) -> TruthPoint:
         begun = time.perf_counter()
         changes = self._zeroing.changes()  # [Σr, sentences]
-        halves = changes[:, self._first], changes[:, ~self._first]
-        return {
-            "step": step,
-            "change": changes.mean(dim=1).tolist(),
-            "halves": [part.mean(dim=1).tolist() for part in halves],
-            "scores": {name: score.tolist() for name, score in self._shadows.scores().items()},
-            "seconds": time.perf_counter() - begun,
-        }
+        return TruthPoint(
+            step=step,
+            change=_means(changes),
+            halves=(_means(changes[:, self._first]), _means(changes[:, ~self._first])),
+            scores={name: tuple(s.tolist()) for name, s in self._shadows.scores().items()},
+            seconds=time.perf_counter() - begun,
+        )
 
     def _batches(self) -> tuple[list[Batch], Tensor]:
         """Return the sentences, shorter and longer apart, and which are of the first half."""
@@ -200,3 +200,7 @@ class TruthProbe:
             inputs = {n: v.to(device) for n, v in trainer.collate(split.rows(part)).items()}
             batches.append(Batch(inputs, torch.tensor(split.labels[part], dtype=torch.float64)))
         return batches, torch.tensor([row in first for row in rows])
+
+
+def _means(changes: Tensor) -> tuple[float, ...]:
+    return tuple(changes.mean(dim=1).tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from ...adapter import compress, count_parameters, prune
 from ...training import Prepared
+from ..measurements import CompressResult, Measurements, MergeResult
 from .watch import Watch
 
 _SENTENCES = 32
@@ -22,7 +24,7 @@ def logits(model: nn.Module, prepared: Prepared) -> Tensor:
     trainer = prepared.trainer
     rows = split.rows(list(range(min(_SENTENCES, len(split)))))
     device = trainer.accelerator.device
-    inputs: dict[str, Any] = {n: v.to(device) for n, v in trainer.collate(rows).items()}
+    inputs = {n: v.to(device) for n, v in trainer.collate(rows).items()}
     training = model.training
     model.eval()
     found: Tensor = model(**inputs).logits.cpu()
@@ -45,19 +47,23 @@ class MergeProbe:
     def step(self, step: int) -> None:
         """Nothing to see before the end."""
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Measurements:
         """Return relative differences of logits, and what a safe merge says to a NaN."""
         model, prepared = self._watch.model, self._watch.prepared
-        found: dict[str, Any] = {}
-        for name, copied in _precisions(model):
-            before = logits(copied, prepared)
-            found["sentences"] = len(before)
-            copied.merge_adapter(safe_merge=True)
-            found[f"merged_{name}"] = relative(before, logits(copied, prepared))
-            copied.unmerge_adapter()
-            found[f"unmerged_{name}"] = relative(before, logits(copied, prepared))
-        found["refused"], found["untouched"] = _safe_merge_of_nan(copy.deepcopy(model))
-        return found
+        (merged, unmerged, sentences), (merged64, unmerged64, _) = (
+            _merged(copied, prepared) for copied in _precisions(model)
+        )
+        refused, untouched = _safe_merge_of_nan(copy.deepcopy(model))
+        found = MergeResult(
+            sentences=sentences,
+            merged_own=merged,
+            merged_float64=merged64,
+            unmerged_own=unmerged,
+            unmerged_float64=unmerged64,
+            refused=refused,
+            untouched=untouched,
+        )
+        return Measurements(merge=found)
 
 
 class CompressProbe:
@@ -69,28 +75,52 @@ class CompressProbe:
     def step(self, step: int) -> None:
         """Nothing to see before the end."""
 
-    def result(self) -> dict[str, Any]:
-        """Return relative differences of logits, and three counts of parameters."""
+    def result(self) -> Measurements:
+        """Return relative differences of logits, and four counts of parameters."""
         model, prepared = self._watch.model, self._watch.prepared
         counts = count_parameters(model)
-        found: dict[str, Any] = {
-            name: counts[f"{name}_adapter"] for name in ("trained", "kept", "compressed")
-        }
-        for name, copied in _precisions(model):
-            before = logits(copied, prepared)
-            small = compress(copied)
-            found[f"compressed_{name}"] = relative(before, logits(small, prepared))
-            prune(copied)
-            found[f"pruned_{name}"] = relative(before, logits(copied, prepared))
-        found["plain_lora"] = sum(
-            p.numel() for key, p in small.named_parameters() if ".lora_" in key
+        (compressed, pruned, plain), (compressed64, pruned64, _) = (
+            _compressed(copied, prepared) for copied in _precisions(model)
         )
-        return found
+        found = CompressResult(
+            trained=counts["trained_adapter"],
+            kept=counts["kept_adapter"],
+            compressed=counts["compressed_adapter"],
+            plain_lora=plain,
+            compressed_own=compressed,
+            compressed_float64=compressed64,
+            pruned_own=pruned,
+            pruned_float64=pruned64,
+        )
+        return Measurements(compress=found)
 
 
-def _precisions(model: nn.Module) -> list[tuple[str, Any]]:
-    """Return copies with weights of their own: a merge must not reach the other runs' base."""
-    return [("own", copy.deepcopy(model)), ("float64", copy.deepcopy(model).double())]
+def _precisions(model: nn.Module) -> Iterator[Any]:
+    """Yield copies in the model's own precision and in float64.
+
+    Their weights are their own: a merge must not reach the other runs' base.
+    """
+    yield copy.deepcopy(model)
+    yield copy.deepcopy(model).double()
+
+
+def _merged(model: Any, prepared: Prepared) -> tuple[float, float, int]:
+    """Merge and unmerge: by how much the logits differ after each, and how many were compared."""
+    before = logits(model, prepared)
+    model.merge_adapter(safe_merge=True)
+    merged = relative(before, logits(model, prepared))
+    model.unmerge_adapter()
+    return merged, relative(before, logits(model, prepared)), len(before)
+
+
+def _compressed(model: Any, prepared: Prepared) -> tuple[float, float, int]:
+    """Compress, then prune: by how much the logits differ after each, and the plain LoRA's size."""
+    before = logits(model, prepared)
+    small = compress(model)
+    compressed = relative(before, logits(small, prepared))
+    prune(model)
+    size = sum(p.numel() for key, p in small.named_parameters() if ".lora_" in key)
+    return compressed, relative(before, logits(model, prepared)), size
 
 
 def _safe_merge_of_nan(model: Any) -> tuple[bool, bool]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...adapter import Factors, delta_weight, orthogonality_errors, overlap
+from ..measurements import Measurements, PlanesPoint, PlanesResult, SignFlips
 from .watch import Watch, evenly
 
 
@@ -19,21 +19,22 @@ class PlanesProbe:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._at = evenly(0, watch.total, watch.plan.points)
-        self._points: list[dict[str, Any]] = []
-        self._flips: dict[str, float] = {}
+        self._points: list[PlanesPoint] = []
+        self._flips: SignFlips | None = None
 
     def step(self, step: int) -> None:
         """Look when it is time."""
         if step not in self._at:
             return
         matrices = [in_float64(matrix) for matrix in self._watch.matrices().values()]
-        self._points.append({"step": step, **geometry(matrices, self._watch.config.outer_norm)})
+        self._points.append(geometry(matrices, self._watch.config.outer_norm, step))
         if step == self._watch.total:
             self._flips = sign_flips(matrices)
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Measurements:
         """Return the points, and what flipping signs does at the end."""
-        return {"points": self._points, "flips": self._flips}
+        assert self._flips is not None
+        return Measurements(planes=PlanesResult(tuple(self._points), self._flips))
 
 
 def in_float64(matrix: Factors) -> Factors:
@@ -45,46 +46,33 @@ def in_float64(matrix: Factors) -> Factors:
     return Factors(tuple(left), values[0], tuple(right))
 
 
-def geometry(matrices: Sequence[Factors], outer_norm: float = 1.0) -> dict[str, float | None]:
-    """Return how the planes of some matrices lie, means over matrices.
+def geometry(matrices: Sequence[Factors], outer_norm: float = 1.0, step: int = 0) -> PlanesPoint:
+    """Return how the planes of some matrices lie.
 
     Args:
         matrices: two planes or more each, float64.
         outer_norm: what the outermost factors' columns are held at.
-
-    Returns:
-        overlap: cos² of neighbouring planes in weight space (uv, uUVv); ``None`` where undefined.
-        with_increment: cos² of uv and ΔW; ``None`` while ΔW is 0.
-        angle: largest principal angle in degrees between col(uU) and the part of col(u) nearest
-            to it, and the same for the rows, over all matrices.
-        contrast: the same between col(u) of a matrix and of the next one as tall.
-        error_outer, error_inner …: mean ‖XᵀX − I‖_F by plane.
+        step: the optimiser step.
     """
-    result: dict[str, float | None] = {
-        "overlap": _mean(overlap(matrices)),
-        "with_increment": _mean(overlap([_increment(matrix) for matrix in matrices])),
-        "angle": max(
+    errors = orthogonality_errors(matrices, outer_norm)
+    return PlanesPoint(
+        step=step,
+        overlap=_mean(overlap(matrices)),
+        with_increment=_mean(overlap([_increment(matrix) for matrix in matrices])),
+        angle=max(
             max(
                 _angle(matrix.left[0] @ matrix.left[1], matrix.left[0]),
                 _angle((matrix.right[1] @ matrix.right[0]).mT, matrix.right[0].mT),
             )
             for matrix in matrices
         ),
-        "contrast": _contrast(matrices),
-    }
-    for name, error in orthogonality_errors(matrices, outer_norm).items():
-        result[f"error_{name}"] = float(error)
-    return result
+        contrast=_contrast(matrices),
+        errors={name: float(error) for name, error in errors.items()},
+    )
 
 
-def sign_flips(matrices: Sequence[Factors]) -> dict[str, float]:
-    """Flip column i of the innermost U together with λᵢ, one i after another.
-
-    Returns:
-        increment: the largest change of any element of ΔW, relative to its largest element.
-        mean, largest: mean and largest change of the overlap.
-        flips: how many were made.
-    """
+def sign_flips(matrices: Sequence[Factors]) -> SignFlips:
+    """Flip column i of the innermost U together with λᵢ, one i after another."""
     moved, changed = [], []
     for matrix in matrices:
         before, increment = float(overlap([matrix])[0, -1]), delta_weight(matrix, 1.0)
@@ -98,12 +86,12 @@ def sign_flips(matrices: Sequence[Factors]) -> dict[str, float]:
             difference = (delta_weight(flipped, 1.0) - increment).abs().max()
             changed.append(float(difference) / scale)
     defined = [value for value in moved if math.isfinite(value)]
-    return {
-        "increment": max(changed, default=0.0),
-        "mean": sum(defined) / len(defined) if defined else 0.0,
-        "largest": max(defined, default=0.0),
-        "flips": len(moved),
-    }
+    return SignFlips(
+        increment=max(changed, default=0.0),
+        mean=sum(defined) / len(defined) if defined else 0.0,
+        largest=max(defined, default=0.0),
+        flips=len(moved),
+    )
 
 
 def _increment(matrix: Factors) -> Factors:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import Tensor, nn
 
 from ...config import INITS, RunConfig, with_settings
-from ...training import prepare
+from ...training import Prepared, prepare
+from ..measurements import Measurements, StartResult
 from .merging import logits
 
 
-def measure_start(config: RunConfig) -> dict[str, Any]:
+def measure_start(config: RunConfig) -> Measurements:
     """Compare the logits of fresh adapters with those of the pretrained model under the same head.
 
     Args:
         config: The run; k = r = 1 and its own k and r are both tried, with every start.
-
-    Returns:
-        The largest absolute difference by ``start, k=…, r=…``; ``differs`` is how far the logits
-        of a changed λ are away, so that a comparison which cannot fail would be seen;
-        ``sentences`` is how many were compared.
     """
     bare = prepare(with_settings(config, {"method": "head-only"}))
     expected = logits(bare.trainer.progress.model, bare)
-    found: dict[str, Any] = {"sentences": len(expected)}
+    differences: dict[str, float] = {}
+    differs: float | None = None
     own = (config.adapter.k, config.adapter.r)
     for k, r in dict.fromkeys([(1, 1), (_hashable(own[0]), own[1])]):
         for start in INITS:
@@ -36,13 +33,14 @@ def measure_start(config: RunConfig) -> dict[str, Any]:
             prepared = prepare(with_settings(config, settings))
             model = prepared.trainer.progress.model
             name = f"{start}, k={k}, r={r}"
-            found[name] = float((logits(model, prepared) - expected).abs().max())
-            if "differs" not in found:
-                found["differs"] = _moved(model, prepared, expected)
-    return {"start": found}
+            differences[name] = float((logits(model, prepared) - expected).abs().max())
+            if differs is None:
+                differs = _moved(model, prepared, expected)
+    assert differs is not None
+    return Measurements(start=StartResult(differences, differs, len(expected)))
 
 
-def _moved(model: Any, prepared: Any, expected: Any) -> float:
+def _moved(model: nn.Module, prepared: Prepared, expected: Tensor) -> float:
     for name, parameter in model.named_parameters():
         if "lora2_lambda" in name:
             parameter.data.fill_(1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from ...adapter import (
     schedule_for,
 )
 from ...training import Adaptive, Prepared
+from ..measurements import Measurements
 
 if TYPE_CHECKING:
     from ..plan import Plan
@@ -31,8 +32,8 @@ class Probe(Protocol):
         The mask of this step is not drawn yet. Step 0 is before the first one, without gradients.
         """
 
-    def result(self) -> dict[str, Any]:
-        """Return what was measured, after the last step, as values that JSON holds."""
+    def result(self) -> Measurements:
+        """Return what this probe measured, after the last step."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Watch:
         return schedule_for(self.config, ranks, self.total)
 
 
-class Watched:
+class ProbedMethod:
     """A method that lets probes look before it scores and masks; all else is the method's own."""
 
     def __init__(self, adaptive: Adaptive, probes: Sequence[Probe]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from ...report import p_value
-from ...stats import LEVEL, paired
+from ...stats import LEVEL, Paired, paired
+from ..measurements import PlanesPoint, PlanesResult
 from ..page.rows import FAILS, MEASURED, TOO_LITTLE, Row, defined, mean
 from ..results import Results
+
+_ByArm = Mapping[str, Mapping[int, PlanesResult]]
+
 
 _ARMS = {"unpruned": "regularised", "no-regulariser": "γ = 0", "cross": "γ_cross = 1"}
 
@@ -18,7 +22,7 @@ _NONE = 1e-6
 
 def rows(results: Results) -> list[Row]:
     """Judge the planes of the unpruned runs."""
-    found = {arm: results.of(arm, "planes") for arm in _ARMS}
+    found = {arm: results.of(arm, PlanesResult) for arm in _ARMS}
     if not found["unpruned"]:
         return []
     return [
@@ -30,45 +34,49 @@ def rows(results: Results) -> list[Row]:
     ]
 
 
-def _angles(found: dict[int, Any]) -> Row:
-    points = [point for result in found.values() for point in result["points"]]
-    largest = max(point["angle"] for point in points)
-    contrasts = [point["contrast"] for point in points if point["contrast"] is not None]
+def _angles(found: Mapping[int, PlanesResult]) -> Row:
+    points = [point for result in found.values() for point in result.points]
+    largest = max(point.angle for point in points)
+    contrasts = [point.contrast for point in points if point.contrast is not None]
     contrast = mean(contrasts) if contrasts else None
-    beside = "" if contrast is None else f"; between the u of two matrices {contrast:.1f}°"
+    beside = "" if contrast is None else f"; between the u of two matrices: {contrast:.1f}°"
     return Row(
         "planes",
-        "The two planes are orthogonal to each other as subspaces",
+        "The two planes are orthogonal subspaces",
         "“two sets of low-rank matrices on mutually orthogonal planes”",
-        f"largest principal angle between col(uU) and col(u), rows likewise, at all steps: "
-        f"{largest:.1g}°{beside} ({len(found)} seeds, {len(points)} looks)",
+        f"largest principal angle between col(uU) and col(u), likewise for the rows, over all "
+        f"steps: {largest:.1g}°{beside} ({len(found)} seeds, {len(points)} measurements)",
         FAILS if largest < _NONE else MEASURED,
-        "col(uU) lies inside col(u) whatever is trained, so the planes never part, with or "
-        "without regularisers. It does not say that the two products uv and uUVv point alike: "
-        "that is the overlap below, which is our definition, as uv and UV have different shapes.",
+        "col(uU) lies inside col(u) whatever is trained, so the planes never separate, with or "
+        "without regularisers. The products uv and uUVv may still point in different directions: "
+        "the next row measures their overlap. That is our definition, because uv and UV have "
+        "different shapes.",
         defined({"largest_angle_degrees": largest, "contrast_degrees": contrast}),
     )
 
 
-def _overlap(found: dict[str, dict[int, Any]], results: Results) -> Row:
-    start = mean([result["points"][0]["overlap"] for result in found["unpruned"].values()])
-    ends = {arm: _last(seeds, "overlap") for arm, seeds in found.items()}
-    told = ", ".join(f"{_ARMS[arm]} {mean(list(v.values())):.4f}" for arm, v in ends.items() if v)
+def _overlap(found: _ByArm, results: Results) -> Row:
+    firsts = [result.points[0].overlap for result in found["unpruned"].values()]
+    starts = [overlap for overlap in firsts if overlap is not None]
+    start = mean(starts) if starts else None
+    ends = {arm: _last(seeds, lambda point: point.overlap) for arm, seeds in found.items()}
+    text = ", ".join(f"{_ARMS[arm]} {mean(list(v.values())):.4f}" for arm, v in ends.items() if v)
     common = sorted(ends["unpruned"].keys() & ends["no-regulariser"].keys())
     test = paired([ends["unpruned"][s] - ends["no-regulariser"][s] for s in common])
     cross = sorted(ends["unpruned"].keys() & ends["cross"].keys())
     crossed = paired([ends["cross"][s] - ends["unpruned"][s] for s in cross])
     return Row(
         "planes",
-        "Dual regularisation lowers the overlap of uv with UV",
+        "Dual regularisation lowers the overlap of uv and UV",
         "“dual regularization to minimize overlap”",
-        f"cos²(uv, uUVv), mean over matrices: {start:.4f} at the start; at the end {told}; "
-        f"regularised − γ = 0: {_difference(test)}; with γ_cross − without: "
+        f"cos²(uv, uUVv), mean over matrices: "
+        f"{'–' if start is None else f'{start:.4f}'} at the start; at the end: {text}; "
+        f"regularised minus γ = 0: {_difference(test)}; γ_cross = 1 minus regularised: "
         f"{_difference(crossed)}",
         _overlap_verdict(test, results.plan.quick),
-        "Each factor is regularised towards orthonormal columns, not the planes against each "
-        "other; γ_cross is the term that the published code computes and does not use. The overlap "
-        "is no property of ΔW (see the sign flips), and says nothing about scores.",
+        "The regularisers push the columns of each factor towards orthonormality; they do not push "
+        "the planes apart. γ_cross is the term that the published code computes but does not use. "
+        "The overlap is not a property of ΔW (see the sign flips) and says nothing about scores.",
         defined(
             {
                 "overlap_start": start,
@@ -82,83 +90,85 @@ def _overlap(found: dict[str, dict[int, Any]], results: Results) -> Row:
     )
 
 
-def _overlap_verdict(test: Any, quick: bool) -> str:
+def _overlap_verdict(test: Paired, quick: bool) -> str:
     if quick:
         return TOO_LITTLE
     if test.p is None:
-        return f"not told: {test.note}"
+        return f"undecided: {test.note}"
     if test.p > LEVEL:
         return "not shown to differ"
     lower = (test.estimate or 0.0) < 0
     return f"{'lower' if lower else 'higher'} with the regularisers (paired t, n = {test.n})"
 
 
-def _with_increment(found: dict[str, dict[int, Any]]) -> Row:
-    ends = {arm: _last(seeds, "with_increment") for arm, seeds in found.items()}
+def _with_increment(found: _ByArm) -> Row:
+    ends = {arm: _last(seeds, lambda point: point.with_increment) for arm, seeds in found.items()}
     means = {arm: mean(list(values.values())) for arm, values in ends.items() if values}
-    told = ", ".join(f"{_ARMS[arm]} {value:.4f}" for arm, value in means.items())
+    text = ", ".join(f"{_ARMS[arm]} {value:.4f}" for arm, value in means.items())
     return Row(
         "planes",
-        "How much of ΔW points along uv",
+        "How much of ΔW lies along uv",
         "not published",
-        f"cos²(uv, ΔW) at the end, mean over matrices: {told or 'undefined'}",
+        f"cos²(uv, ΔW) at the end, mean over matrices: {text or 'undefined'}",
         MEASURED,
-        "1 would say that ΔW is a multiple of uv. λ and the inner plane decide what ΔW is inside "
-        "the space that u and v open; a small number says only that they do not leave it as it is.",
+        "A value of 1 would mean that ΔW is a multiple of uv. λ and the inner plane decide where "
+        "ΔW lies in the space that u and v span; a small value says only that ΔW is far from uv.",
         {f"with_increment_{arm}": value for arm, value in means.items()},
     )
 
 
-def _errors(found: dict[str, dict[int, Any]]) -> Row:
-    first = next(iter(found["unpruned"].values()))["points"][0]
-    planes = [name for name in first if name.startswith("error_")]
-    numbers, told = {}, []
+def _errors(found: _ByArm) -> Row:
+    first = next(iter(found["unpruned"].values())).points[0].errors
+    numbers: dict[str, float] = {}
+    texts = []
     for arm, seeds in found.items():
-        for plane in planes:
-            values = _last(seeds, plane)
-            if values:
-                numbers[f"{plane}_{arm}"] = mean(list(values.values()))
-        if seeds:
-            parts = [f"{p[6:]} {numbers[f'{p}_{arm}']:.3f}" for p in planes]
-            told.append(f"{_ARMS[arm]} {', '.join(parts)}")
+        if not seeds:
+            continue
+        ends = [result.points[-1].errors for result in seeds.values()]
+        means = {plane: mean([errors[plane] for errors in ends]) for plane in first}
+        numbers |= {f"error_{plane}_{arm}": value for plane, value in means.items()}
+        parts = [f"{plane} {value:.3f}" for plane, value in means.items()]
+        texts.append(f"{_ARMS[arm]} {', '.join(parts)}")
     return Row(
         "planes",
         "The regularisers make each factor orthonormal",
         "“dual regularization enforcing orthogonality between the two LoRA sets”",
-        f"mean ‖XᵀX − I‖ at the end: {'; '.join(told)} (start: "
-        f"{', '.join(f'{p[6:]} {first[p]:.3f}' for p in planes)})",
+        f"mean ‖XᵀX − I‖ at the end: {'; '.join(texts)} (start: "
+        f"{', '.join(f'{plane} {error:.3f}' for plane, error in first.items())})",
         MEASURED,
-        "0 is orthonormal. This is what the regularisers do act on: columns within one factor. "
+        "0 means orthonormal. This is what the regularisers act on: the columns within one factor. "
         "It is not orthogonality between the two sets.",
         numbers,
     )
 
 
-def _flips(found: dict[str, dict[int, Any]]) -> Row:
-    flips = [r["flips"] for seeds in found.values() for r in seeds.values() if r["flips"]]
-    increment = max(f["increment"] for f in flips)
-    moved, largest = mean([f["mean"] for f in flips]), max(f["largest"] for f in flips)
+def _flips(found: _ByArm) -> Row:
+    flips = [result.flips for seeds in found.values() for result in seeds.values()]
+    increment = max(f.increment for f in flips)
+    moved, largest = mean([f.mean for f in flips]), max(f.largest for f in flips)
     # Signs flip exactly: what changes an increment is no rounding.
     free = increment == 0 and largest > 0
     return Row(
         "planes",
-        "The overlap of the planes is a property of the increment",
+        "The overlap of the planes is a property of ΔW",
         "not published",
-        f"flipping column i of U and λᵢ: ΔW changes by {increment:.1g}, the overlap by {moved:.4f} "
-        f"on average and {largest:.3f} at most ({sum(int(f['flips']) for f in flips):,} flips)",
+        f"flipping column i of U together with λᵢ changes ΔW by {increment:.1g} and the overlap by "
+        f"{moved:.4f} on average, {largest:.3f} at most ({sum(f.flips for f in flips):,} flips)",
         FAILS if free else MEASURED,
-        "The same ΔW can be written with other overlaps, so a small overlap is a property of the "
-        "way it is written, not of what the adapter computes. Training may still go differently.",
+        "The same ΔW can be written with other overlaps. A small overlap therefore describes the "
+        "factorisation, not what the adapter computes. Training may still proceed differently.",
         {"increment_change": increment, "overlap_change_mean": moved, "overlap_change": largest},
     )
 
 
-def _last(seeds: dict[int, Any], name: str) -> dict[int, float]:
-    found = {seed: result["points"][-1][name] for seed, result in seeds.items()}
+def _last(
+    seeds: Mapping[int, PlanesResult], value_of: Callable[[PlanesPoint], float | None]
+) -> dict[int, float]:
+    found = {seed: value_of(result.points[-1]) for seed, result in seeds.items()}
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def _difference(test: Any) -> str:
+def _difference(test: Paired) -> str:
     if test.estimate is None:
         return "–"
     if test.low is None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ...report import interval, level, p_value, signed
 from ...stats import Equivalence, Paired, crossed, paired, rejects, tost
+from ..measurements import ScoreResult
 from ..page.rows import TOO_LITTLE, UNTRAINED, Row, defined, mean
 from ..results import Results
 
@@ -13,25 +14,26 @@ from ..results import Results
 def rows(results: Results) -> list[Row]:
     """Judge by an equivalence test; only where the unpruned runs beat the head alone by test."""
     scores = {arm: results.scores(arm) for arm in ("pruned", "unpruned", "head-only")}
-    first = next(iter(results.of("unpruned", "score").values()), None)
-    metric = first["metric"] if first else "accuracy"
+    first = next(iter(results.of("unpruned", ScoreResult).values()), None)
+    metric = first.metric if first else "accuracy"
     floor = paired(_differences(scores["unpruned"], scores["head-only"]))
     differences = _differences(scores["pruned"], scores["unpruned"])
     test, equal = paired(differences), tost(differences, results.plan.margin)
     levels = {arm: mean(list(found.values())) for arm, found in scores.items() if found}
-    told = ", ".join(f"{arm} {level(value, metric)}" for arm, value in levels.items())
+    means = ", ".join(f"{arm} {level(value, metric)}" for arm, value in levels.items())
     return [
         Row(
             "pruning",
             "Pruning costs no performance",
             "“pruning doesn't degrade performance”",
-            f"test {metric}: {told}; pruned − unpruned {signed(test.estimate, metric)} "
-            f"(90 % {interval(equal.low, equal.high, metric)}; TOST p {p_value(equal.p)}, margin "
-            f"±{signed(equal.margin, metric)[1:]}; paired t p {p_value(test.p)}; "
+            f"test {metric}: {means}; pruned − unpruned {signed(test.estimate, metric)} "
+            f"(90 % interval {interval(equal.low, equal.high, metric)}; TOST p {p_value(equal.p)}, "
+            f"margin ±{signed(equal.margin, metric)[1:]}; paired t p {p_value(test.p)}; "
             f"n = {test.n} seeds)",
             verdict(floor, test, equal, results.plan.quick),
-            f"{_floor(floor, metric)} {_sentences(results, metric)} The margin was named before "
-            "the run. Over new seeds on this test set; other tasks and budgets are not known."
+            f"{_floor(floor, metric)} {_sentences(results, metric)} The margin was fixed "
+            "before the run. The result covers new seeds on this test set; other tasks and "
+            "budgets were not measured."
             f"{_diverged(results)}",
             defined(
                 {
@@ -62,7 +64,7 @@ def verdict(floor: Paired, test: Paired, equal: Equivalence, quick: bool) -> str
     if not rejects(floor.p) or (floor.estimate or 0.0) <= 0:
         return UNTRAINED
     if equal.p is None:
-        return f"not told: {equal.note}"
+        return f"undecided: {equal.note}"
     differs = rejects(test.p)
     direction = "lower" if (test.estimate or 0.0) < 0 else "higher"
     if rejects(equal.p) and differs:
@@ -72,7 +74,7 @@ def verdict(floor: Paired, test: Paired, equal: Equivalence, quick: bool) -> str
     if differs:
         holds = "does not hold" if direction == "lower" else "more than holds"
         return f"{holds} here: the pruned runs score {direction} (paired t)"
-    return "not told: neither a difference nor its absence is shown"
+    return "undecided: neither a difference nor equivalence is shown"
 
 
 def _differences(one: dict[int, float], other: dict[int, float]) -> list[float]:
@@ -81,10 +83,10 @@ def _differences(one: dict[int, float], other: dict[int, float]) -> list[float]:
 
 def _floor(floor: Paired, metric: str) -> str:
     if floor.p is None:
-        return f"Whether the adapter learnt anything is not known: {floor.note or 'no test'}."
+        return f"Whether the adapter learnt anything is unknown: {floor.note or 'no test'}."
     beats = rejects(floor.p) and (floor.estimate or 0.0) > 0
     return (
-        f"The unpruned adapter {'beats' if beats else 'does not beat'} head-only by test "
+        f"The unpruned adapter {'beats' if beats else 'does not significantly beat'} head-only "
         f"({signed(floor.estimate, metric)}, paired t p {p_value(floor.p)})."
     )
 
@@ -92,9 +94,9 @@ def _floor(floor: Paired, metric: str) -> str:
 def _sentences(results: Results, metric: str) -> str:
     pruned, whole = (
         {
-            seed: found["right"]
-            for seed, found in results.of(arm, "score").items()
-            if "right" in found
+            seed: found.right
+            for seed, found in results.of(arm, ScoreResult).items()
+            if found.right is not None
         }
         for arm in ("pruned", "unpruned")
     )
@@ -104,10 +106,10 @@ def _sentences(results: Results, metric: str) -> str:
     d = np.array([np.subtract(pruned[seed], whole[seed]) for seed in common], dtype=float)
     both = crossed(d)
     if both.low is None:
-        return f"On new sentences too: {both.note}."
+        return f"Over new seeds and sentences: {both.note}."
     return (
-        f"On new sentences too the 95 % interval is {interval(both.low, both.high, metric)} "
-        f"({both.examples:,} sentences)."
+        "Over new seeds and sentences, the 95 % interval is "
+        f"{interval(both.low, both.high, metric)} ({both.examples:,} sentences)."
     )
 
 
@@ -115,4 +117,4 @@ def _diverged(results: Results) -> str:
     found = results.diverged("pruned", "unpruned", "head-only")
     if not found:
         return ""
-    return f" Diverged, counted as the commonest answer: {'; '.join(found)}."
+    return f" Diverged, scored as the commonest answer: {'; '.join(found)}."

@@ -18,7 +18,7 @@ from lora2_search.config.space.schema import Resources
 def test_a_run_takes_a_gpu_where_there_is_one_and_nothing_else_was_asked_for(
     asked: float | None, device: str, has_gpu: bool, gpus: float
 ) -> None:
-    assert Resources(gpus_per_trial=asked).settled(device, has_gpu).gpus_per_trial == gpus
+    assert Resources(gpus_per_trial=asked).with_gpus(device, has_gpu).gpus_per_trial == gpus
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ def test_contrasts_and_comparisons_of_ones_own_stand_beside_a_design() -> None:
 
 
 def test_runs_are_tagged_with_the_levels_of_their_arm(tmp_path: Path) -> None:
-    tags = {run.tags["arm"]: run.tags for run in suite(designs=BLOCKS).runs(tmp_path)}
+    tags = {run.arm: run.tags for run in suite(designs=BLOCKS).runs(tmp_path)}
     assert tags["unregularised"] == {
         "arm": "unregularised",
         "factor.planes": "two-planes",

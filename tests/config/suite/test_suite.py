@@ -388,6 +388,13 @@ def test_tuning_gives_every_arm_the_same_trials_with_seeds_of_their_own(tmp_path
     assert suite().tuning_runs(tmp_path) == []
 
 
+def test_arms_are_tuned_by_validation_scores_and_compared_by_test_scores(tmp_path: Path) -> None:
+    made = suite(tuning=TUNING, metric="accuracy")
+    assert {(run.split, run.metric) for run in made.runs(tmp_path)} == {("test", "accuracy")}
+    tuning = {(run.split, run.metric) for run in made.tuning_runs(tmp_path)}
+    assert tuning == {("validation", "accuracy")}
+
+
 def test_what_tuning_chose_becomes_the_arms_own(tmp_path: Path) -> None:
     made = suite(tuning=TUNING)
     tuned = made.with_tuned({"base": {"training.lr": 0.2}, "head-only": {"training.head_lr": 0.3}})

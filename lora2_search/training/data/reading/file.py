@@ -1,4 +1,4 @@
-"""One door for files of rows, whatever their format."""
+"""One reader for files of rows, whatever their format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ....config import DataConfig
 from ....errors import ConfigError, Problem
-from ....store import told
+from ....store import display_path
 from .delimited import read_delimited
 from .encoding import decode
 from .json_rows import read_json
@@ -25,9 +25,9 @@ def read_file(path: Path, key: str = "data.path", data: DataConfig | None = None
 
     Args:
         path: The file.
-        key: What its mistakes are told under.
-        data: Separator, quotes, encoding and header where the user says them, and the columns that
-            are wanted.
+        key: The key under which its problems are reported.
+        data: Separator, quotes, encoding and header where the user sets them, and the wanted
+            columns.
 
     Raises:
         ConfigError: It is missing, of another kind, broken, ambiguous or empty; with the line.
@@ -38,7 +38,7 @@ def read_file(path: Path, key: str = "data.path", data: DataConfig | None = None
         message = f"must be one of {', '.join(READERS)}, got {path.name!r}"
         raise ConfigError([Problem(key, message)])
     if not path.is_file():
-        raise ConfigError([Problem(key, f"no file {told(path)}")])
+        raise ConfigError([Problem(key, f"no file {display_path(path)}")])
     try:
         return checked(_read(path, suffix, data or DataConfig()))
     except (Unreadable, OSError) as error:

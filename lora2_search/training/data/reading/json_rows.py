@@ -1,4 +1,4 @@
-"""JSON: one object a line, or one list of objects. Numbers keep the digits that are written."""
+"""JSON: one object per line, or one list of objects. Numbers keep the digits as written."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def read_json(text: str, source: str) -> Table:
     """Return the table of a JSON file; an absent key and null are missing cells.
 
     Raises:
-        Unreadable: A line or row is no object, is broken, or holds a key twice.
+        Unreadable: A line or row is not an object, is broken, or holds a key twice.
     """
     unit, rows = _rows(text)
-    said = (f"{source}: a JSON list of objects, not one a line.",) if unit == "row" else ()
+    said = (f"{source}: a JSON list of objects, not one per line.",) if unit == "row" else ()
     if not rows:
         raise Unreadable("it holds no rows")
     names = dict.fromkeys(name for _, row in rows for name in row)
@@ -32,7 +32,7 @@ def read_json(text: str, source: str) -> Table:
     return Table(source, columns, tuple(place for place, _ in rows), unit, said)
 
 
-def _rows(text: str) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
+def _rows(text: str) -> tuple[str, list[tuple[int, dict[str, object]]]]:
     if text.lstrip().startswith("["):
         try:
             whole = _parsed(text)
@@ -44,7 +44,7 @@ def _rows(text: str) -> tuple[str, list[tuple[int, dict[str, Any]]]]:
     return "line", list(_lines(text))
 
 
-def _lines(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(text: str) -> Iterator[tuple[int, dict[str, object]]]:
     # Only line feeds end a line: JSON may hold other separators of Unicode inside a string.
     for number, line in enumerate(io.StringIO(text, newline=None), 1):
         if line.strip():
@@ -77,22 +77,22 @@ def _constant(name: str) -> _Number | None:
     return None if name == "NaN" else _Number(name.replace("Infinity", "inf"))
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if (problem := named_twice([name for name, _ in pairs])) is not None:
         raise Unreadable(problem)
     return dict(pairs)
 
 
-def _object(row: Any, place: str) -> dict[str, Any]:
+def _object(row: object, place: str) -> dict[str, object]:
     if not isinstance(row, dict):
         raise Unreadable(
-            f'{place} is no object with column names: write {{"text": ..., "label": ...}}, '
+            f'{place} is not an object with column names: write {{"text": ..., "label": ...}}, '
             f"not {shown(json.dumps(row))}"
         )
     return row
 
 
-def _column(values: list[Any]) -> Column:
+def _column(values: list[object]) -> Column:
     cells = tuple(
         str(value) if not isinstance(value, (list, dict)) else json.dumps(value) for value in values
     )

@@ -11,7 +11,7 @@ from .runner import SuiteResult
 UNDECIDED = "undecided"
 
 
-def begun(suite: Suite) -> Suite:
+def with_first_seeds(suite: Suite) -> Suite:
     """Return ``suite`` marked to run until it is decided, with the seeds of its first look.
 
     Raises:
@@ -25,7 +25,7 @@ def begun(suite: Suite) -> Suite:
     return _with_seeds(suite, suite.sequential.first).model_copy(update={"until_decided": True})
 
 
-def until_decided(
+def run_until_decided(
     suite: Suite,
     run: Callable[[Suite], SuiteResult],
     decide: Callable[[SuiteResult], Mapping[str, str]],
