@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lora2_search.execution.schedulers import goes_on
+from lora2_search.execution.schedulers import promoted
 
 MEAN, FACTOR = 0.75, 3
 # Of two trials that are scored on the same sentences: how alike their mistakes are.
@@ -49,7 +49,7 @@ def percentile(score: float, error: float, others: Sequence[float]) -> bool:
 
 def within(errors: float) -> Rule:
     """Return our rule with so many standard errors for noise; the product takes one."""
-    return lambda score, error, others: goes_on(score, errors * error, others, FACTOR)
+    return lambda score, error, others: promoted(score, errors * error, others, FACTOR)
 
 
 RULES: dict[str, Rule] = {

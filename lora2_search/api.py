@@ -24,7 +24,7 @@ from .experiments import (
 from .search import Study, load_study
 from .store import RunRecord
 from .training import Observer
-from .verification import Verification, chosen_plan
+from .verification import Verification, make_plan
 
 __all__ = ["Study", "SuiteResult", "ablate", "load_study", "train", "tune", "verify"]
 
@@ -196,7 +196,7 @@ def verify(
         UserError: An unknown check, a folder that holds another verification or is in use, or the
             hub cannot be reached.
     """
-    plan = chosen_plan(
+    plan = make_plan(
         model=None if model is None else str(model),
         data=None if data is None else str(data),
         task=task,

@@ -20,6 +20,7 @@ that library has put in place.
 from __future__ import annotations
 
 import _thread
+import math
 import os
 import signal
 import sys
@@ -47,6 +48,8 @@ Handler = Callable[[int, FrameType | None], Any]
 _WAKE = Signals.SIGURG
 _WAKE_AGAIN_SECONDS = 0.2
 _LAST_WORDS_SECONDS = 1.0
+# What there is still to do after a wait for another process.
+_RESERVE_SECONDS = 1.0
 
 # Libraries reach `signal.signal` by that name, which `preserve_handlers` lends to another function.
 _set_handler = signal.signal
@@ -160,12 +163,14 @@ class _Command:
     Attributes:
         first: The signal that ends it; ``None`` while none came.
         told: How often the main thread was told.
+        end: When it ends by force, on the monotonic clock.
         last_words: What is done when it ends by force.
     """
 
     def __init__(self) -> None:
         self.first: Signals | None = None
         self.told = 0
+        self.end = math.inf
         self.last_words: list[Callable[[Signals], object]] = []
 
     def leaves(self, number: Signals) -> None:
@@ -217,6 +222,11 @@ def last_words(action: Callable[[Signals], object]) -> Iterator[None]:
         _command.last_words.remove(action)
 
 
+def patience(seconds: float) -> float:
+    """Return how long to wait for another process: as asked, or to just before the end by force."""
+    return min(seconds, max(0.0, _command.end - time.monotonic() - _RESERVE_SECONDS))
+
+
 def hurry(code: object) -> None:
     """End this process now if a signal told it to; Python takes seconds to put itself away."""
     if _command.first is not None and isinstance(code, int):
@@ -235,9 +245,9 @@ def _handlers() -> dict[Signals, Any]:
 
 def _listen(numbers: set[Signals], seconds: float) -> None:
     first = Signals(signal.sigwait(numbers))
-    end = time.monotonic() + seconds
+    _command.end = time.monotonic() + seconds
     _tell_main_thread(first)
-    while (left := end - time.monotonic()) > 0:
+    while (left := _command.end - time.monotonic()) > 0:
         came = signal.sigtimedwait(numbers, min(left, _WAKE_AGAIN_SECONDS))
         if came is not None:
             _tell_main_thread(Signals(came.si_signo))

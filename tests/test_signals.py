@@ -122,6 +122,17 @@ def test_a_command_that_hangs_is_ended_with_the_code_of_its_signal(taken: bool) 
     assert command.returncode == signals.PREEMPTED
 
 
+def test_a_command_that_ends_waits_for_others_no_longer_than_it_has_time() -> None:
+    command = child(
+        "print(signals.patience(5.0))\n"
+        "signals.interrupt_at_first(60)\n"
+        "print(signals.patience(5.0))\n"
+        "try: os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+        "except KeyboardInterrupt: print(signals.patience(5.0), 50 < signals.patience(100) < 60)\n"
+    )
+    assert command.communicate(timeout=10 * BUSY)[0].split() == ["5.0"] * 3 + ["True"]
+
+
 # A C call that looks at no signals: no handler is run before it returns.
 DEAF = "os.system('echo ready; exec sleep 20 > /dev/null 2>&1')"
 

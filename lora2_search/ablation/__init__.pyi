@@ -1,13 +1,13 @@
 from .adoption import Adoption as Adoption
-from .more_seeds import until_decided as until_decided
-from .more_seeds import with_first_seeds as with_first_seeds
 from .reuse import Circumstances as Circumstances
 from .reuse import reusable as reusable
 from .runner import DIFFERENCES_FILE as DIFFERENCES_FILE
 from .runner import SUITES as SUITES
 from .runner import SuiteResult as SuiteResult
-from .runner import gone_on_from as gone_on_from
+from .runner import resume_from_archive as resume_from_archive
 from .runner import run_suite as run_suite
 from .runner import suite_folder as suite_folder
 from .runner import suite_progress as suite_progress
+from .sequential import run_until_decided as run_until_decided
+from .sequential import with_first_seeds as with_first_seeds
 from .winner import path_to_winner as path_to_winner

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..config import RunConfig, RunInfo, with_settings
 from ..config.space import Resources
-from ..config.suite import Suite, difference, identity
+from ..config.suite import Suite, canonical_key, difference
 from ..errors import ConfigError, Problem
 from ..store import (
     CONFIG_FILE,
@@ -141,7 +141,7 @@ def _other_run(
     config: RunConfig, record: RunRecord, inputs: InputsOnce
 ) -> Iterator[tuple[str, str]]:
     theirs = _moved(RunConfig.model_validate(record.config), config)
-    if identity(theirs) != identity(config):
+    if canonical_key(theirs) != canonical_key(config):
         for setting, (there, here) in difference(theirs, config).items():
             yield setting, f"the runs had {there!r}, this suite says {here!r}"
     else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..config import RunConfig, RunInfo
 from ..config.space import Resources
-from ..config.suite import identity
+from ..config.suite import canonical_key
 from ..store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -106,7 +106,7 @@ def reusable(
     missing: dict[str, list[RunInfo]] = {}
     for run in runs:
         if not (run.folder / RECORD_FILE).exists():
-            missing.setdefault(identity(run.config), []).append(run)
+            missing.setdefault(canonical_key(run.config), []).append(run)
     if not missing:
         return {}
     found: dict[str, Path] = {}
@@ -187,7 +187,7 @@ def _candidates(storage: Path) -> Iterator[tuple[Path, str]]:
                 config = RunConfig.model_validate(settings)
             except (OSError, ValueError):
                 continue  # never begun, or of another version of this package
-            yield folder, identity(config)
+            yield folder, canonical_key(config)
 
 
 def _inside(folder: Path, storage: Path) -> Path:

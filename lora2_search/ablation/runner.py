@@ -144,13 +144,13 @@ def run_suite(
             reached.
     """
     from ..execution import RunList, TrialTrainable, execute, run_session
-    from ..training import check_kept
+    from ..training import check_inputs_unchanged
 
     suite = typed_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
     if resume:
         suite = _gone_on(suite, stored_suite(suite.name, storage))
-        check_kept(
+        check_inputs_unchanged(
             path for kind in (TUNING_FOLDER, RUNS_FOLDER) for path in folder.glob(f"{kind}/*")
         )
     else:
@@ -218,7 +218,7 @@ def stored_suite(name: str, storage: Path | None = None) -> Suite:
     return typed_suite(suite_source(str(SUITES.stored(name, storage))))
 
 
-def gone_on_from(suite: Suite, begun: Suite) -> Suite:
+def resume_from_archive(suite: Suite, begun: Suite) -> Suite:
     """Return ``suite``, which goes on with one that was begun elsewhere, with added seeds noted.
 
     Raises:

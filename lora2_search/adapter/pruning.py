@@ -51,7 +51,7 @@ def prune(model: nn.Module) -> dict[str, int]:
     for layer, keep in zip(
         layers.values(), alive(layer.factors(name) for layer in layers.values()), strict=True
     ):
-        _put(layer, name, cut(layer.factors(name), keep))
+        _put(layer, name, strip_pruned(layer.factors(name), keep))
     if tuner._allocators:
         tuner._allocators.pop(name, None)
     ranks = {module: len(layer.lora2_lambda[name]) for module, layer in layers.items()}
@@ -72,7 +72,7 @@ def prune_state(state: State, config: Lora2Config) -> State:
     matrices = factors_in(state)
     kept = alive(matrices.values())
     small = {
-        module: cut(matrix, keep)
+        module: strip_pruned(matrix, keep)
         for (module, matrix), keep in zip(matrices.items(), kept, strict=True)
     }
     config.rank_pattern = pattern_of({module: len(m.values) for module, m in small.items()})
@@ -88,7 +88,7 @@ def prune_state(state: State, config: Lora2Config) -> State:
     return pruned
 
 
-def cut(factors: Factors, keep: Tensor) -> Factors:
+def strip_pruned(factors: Factors, keep: Tensor) -> Factors:
     """Return the factors of the singular values that `keep [r]` (bool) marks, ΔW unchanged."""
     left, values, right = factors
     return Factors((*left[:-1], left[-1][:, keep]), values[keep], (*right[:-1], right[-1][keep]))

@@ -20,7 +20,7 @@ from ..config import ALLOCATIONS
 from .allocation import shares, survivors
 from .config import Lora2Config
 from .factors import Factors
-from .pruning import State, alive, cut, factors_in, prune_state
+from .pruning import State, alive, factors_in, prune_state, strip_pruned
 
 _KEY = re.compile(r"(?:base_model\.model\.)?(.+)\.(lora_[A-Za-z_]+)(?:\.weight)?")
 
@@ -121,7 +121,7 @@ def _of_adalora(parts: dict[str, dict[str, Tensor]], config: AdaLoraConfig) -> d
         # PEFT divides by the rank of the start, whatever is left of it.
         alpha = config.lora_alpha if config.lora_alpha > 0 else len(matrix.values)
         scale = alpha / _adalora_divisor(config.init_r)
-        increments[name] = Increment(cut(matrix, keep), scale)
+        increments[name] = Increment(strip_pruned(matrix, keep), scale)
     return increments
 
 

@@ -69,7 +69,7 @@ class Overall:
 
 def overall(analyses: Mapping[str, Analysis]) -> Overall:
     """Return the numbers over the tasks of a suite, those without runs or training left out."""
-    left_out = tuple(task for task, item in analyses.items() if not item.told)
+    left_out = tuple(task for task, item in analyses.items() if not item.gives_verdicts)
     every, analyses = analyses, {t: a for t, a in analyses.items() if t not in left_out}
     scores = {(task, arm.name): arm.scores for task, item in analyses.items() for arm in item.arms}
     names = [arm.name for arm in next(iter(every.values())).arms]

@@ -26,7 +26,7 @@ from .contrasts import (
 from .equivalence import Equality, claims_corrected, equality_of
 from .interim import Looks, crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
 from .records import SuiteRuns, read_tasks
-from .scores import test_scores
+from .scores import scores_on_test
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Analysis:
         return self.floor.differs and (self.floor.paired.estimate or 0.0) > 0
 
     @property
-    def told(self) -> bool:
+    def gives_verdicts(self) -> bool:
         """Whether verdicts are told: the base beats head-only, or the suite goes without that.
 
         Never where the base does no better than the constant answer.
@@ -138,7 +138,7 @@ def analyse_tasks(folder: Path) -> dict[str, Analysis]:
 
 
 def _measured(suite: SuiteRuns) -> Analysis:
-    scores = test_scores(suite)
+    scores = scores_on_test(suite)
     looks = looks_of(suite)
     arms = tuple(arm_of(suite, name, scores) for name in suite.arms)
     unlearnt = _unlearnt(suite, arms)

@@ -116,7 +116,7 @@ def effects(analysis: Analysis) -> list[Effect]:
     margins = {item.name: item.claim.margin for item in analysis.equivalence}
     found: dict[str, Effect] = {}
     for item in analysis.family:
-        p = item.paired_holm if analysis.told and not item.unlearnt else None
+        p = item.paired_holm if analysis.gives_verdicts and not item.unlearnt else None
         found |= _effect(item.name, "named", item.paired, p, margins)
     for claim in analysis.equivalence:
         if claim.name not in found:

@@ -213,17 +213,17 @@ def interim_analysis(folder: Path) -> InterimAnalysis:
     seen: dict[str, Decision] = {}
     for task, analysis in analyses.items():
         prefix = f"{task}: " if task else ""
-        seen |= {prefix + name: item for name, item in _seen(analysis)}
+        seen |= {prefix + name: item for name, item in _decisions(analysis)}
     return InterimAnalysis(len(next(iter(analyses.values())).suite.seeds), seen)
 
 
-def _seen(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
+def _decisions(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
     # A claim of equality is the same in both directions.
     equal = {
         frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
     }
     # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
-    told = analysis.told
+    told = analysis.gives_verdicts
     for item in analysis.family:
         claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"

@@ -25,7 +25,7 @@ class Scored:
     diverged: bool
 
 
-def test_scores(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
+def scores_on_test(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
     """Return the test score of every run that ended, by (arm, seed).
 
     A diverged run counts as one that always answers the commonest class (numbers: the mean).

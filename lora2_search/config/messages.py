@@ -37,21 +37,12 @@ def problems_of(error: ValidationError, kind: type[BaseModel], source: Source) -
 def _causes(errors: Sequence[Any]) -> list[Any]:
     """Leave out that a key is missing where it is there, misspelt: one mistake is said once."""
     unknown = [item["loc"] for item in errors if item["type"] == "extra_forbidden"]
-    # A number that is out of range is no failed attempt at the list that could stand there too.
-    ranged = [item["loc"][:-1] for item in errors if item["type"].startswith(("greater", "less"))]
 
     def misspelt(path: tuple[Any, ...]) -> bool:
         beside = [str(other[-1]) for other in unknown if other[:-1] == path[:-1]]
         return nearest(str(path[-1]), beside) is not None
 
-    def no_list(item: Any) -> bool:
-        return item["type"] == "list_type" and item["loc"][:-1] in ranged
-
-    return [
-        item
-        for item in errors
-        if not no_list(item) and (item["type"] != "missing" or not misspelt(item["loc"]))
-    ]
+    return [item for item in errors if item["type"] != "missing" or not misspelt(item["loc"])]
 
 
 def _problem(item: Any, kind: type[BaseModel], source: Source) -> Problem:

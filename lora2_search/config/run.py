@@ -121,7 +121,7 @@ class RunConfig(Section):
         """Return the run's settings alone, without what a space or a suite adds to them."""
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 
-    def identity(self) -> dict[str, Any]:
+    def identifying_settings(self) -> dict[str, Any]:
         """Return what tells the run from others, as JSON values."""
         settings = self.model_dump(mode="json")
         # They came later: runs that leave them at their defaults keep the name they had before.
@@ -136,7 +136,7 @@ class RunConfig(Section):
 
     def fingerprint(self) -> str:
         """Return 16 hex digits naming the run: equal for equal settings, whatever their order."""
-        text = json.dumps(self.identity(), sort_keys=True, ensure_ascii=True)
+        text = json.dumps(self.identifying_settings(), sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-from .cluster import at_once as at_once
+from .cluster import max_concurrent_runs as max_concurrent_runs
 from .engine import RunList as RunList
 from .engine import execute as execute
 from .interruption import Interruption as Interruption

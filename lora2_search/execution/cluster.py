@@ -21,7 +21,7 @@ from .local_ray import TOKEN_FILE, local_ray
 Node = tuple[float, float]
 
 
-def at_once(resources: Resources, nodes: Sequence[Node]) -> int:
+def max_concurrent_runs(resources: Resources, nodes: Sequence[Node]) -> int:
     """Return how many runs at once fit on the nodes, at most ``resources.concurrent``.
 
     Args:
@@ -122,7 +122,9 @@ def capacity(resources: Resources) -> int:
         ConfigError: One run needs more than any node has: Ray would wait for ever.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return at_once(resources, [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes])
+    return max_concurrent_runs(
+        resources, [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes]
+    )
 
 
 def check_nodes(folder: Path) -> None:

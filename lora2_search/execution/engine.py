@@ -19,7 +19,7 @@ from ..store import Status, variables
 from ..training import Observer, State
 from .cluster import capacity
 from .interruption import Interruption
-from .run_queue import RunQueue, Source, Terms
+from .run_queue import RunLimits, RunQueue, RunSource
 from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .trainable import TrialTrainable
 
@@ -68,7 +68,7 @@ class RunList:
 
 
 def execute(
-    source: Source,
+    source: RunSource,
     folder: Path,
     resources: Resources,
     *,
@@ -99,7 +99,7 @@ def execute(
     if interruption.requested:
         return True
     limit = resources.interval_minutes
-    terms = Terms(
+    terms = RunLimits(
         threads=max(1, int(resources.cpus_per_trial)),
         gpu=bool(resources.gpus_per_trial),
         interval_seconds=limit and limit * 60,

@@ -33,6 +33,9 @@ _HIDE_ON_ZERO = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
 _LONGEST = 107 - 64 - 17
 
 
+_REAPER_SECONDS = 5.0
+
+
 @contextmanager
 def local_ray(say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     """Run Ray on this machine while the block runs.
@@ -62,7 +65,7 @@ def local_ray(say: Callable[[str], None] = lambda line: None) -> Iterator[None]:
     finally:
         _stop()
         shutil.rmtree(folder, ignore_errors=True)
-        reaper.leave()
+        reaper.leave(signals.patience(_REAPER_SECONDS))
 
 
 def _start(folder: str) -> None:

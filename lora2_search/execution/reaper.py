@@ -43,7 +43,7 @@ class Reaper:
             start_new_session=True,
         )
 
-    def leave(self, seconds: float = 5.0) -> None:
+    def leave(self, seconds: float) -> None:
         """Let it do its work now, and wait for it; what takes longer goes on without us."""
         assert self._process.stdin is not None
         self._process.stdin.close()

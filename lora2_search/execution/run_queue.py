@@ -27,7 +27,7 @@ from .result import COMPLETED, FAILED, INTERVAL, SCORE, Result, report_of, repor
 from .trainable import Task
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """Where runs come from, and who keeps what became of them.
 
     Attributes:
@@ -50,7 +50,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Terms:
+class RunLimits:
     """What holds for every run of an execution; see `Task`."""
 
     threads: int
@@ -77,9 +77,9 @@ class RunQueue:
 
     def __init__(
         self,
-        source: Source,
+        source: RunSource,
         observers: Sequence[Observer],
-        terms: Terms,
+        terms: RunLimits,
         stopped: Callable[[int], str],
     ) -> None:
         self._source = source

@@ -20,17 +20,10 @@ from ray import tune
 
 from ..config import RunConfig
 from ..errors import BaseChanged, ConfigError, UserError
-from ..store import (
-    Attempt,
-    RunRecord,
-    Superseded,
-    leave_word,
-    read_record,
-    take_overdue,
-    time_limit,
-)
+from ..store import Attempt, RunRecord, Superseded, read_record
 from ..training import Report
 from .result import Result, of_failure, of_report, report_of_record
+from .watchdog import pop_failure_marker, time_limit, write_failure_marker
 
 Run = Generator[Report, None, RunRecord]
 
@@ -89,7 +82,7 @@ class TrialTrainable(tune.Trainable):
             raise  # the driver has given this process up: nobody reads the result
         except BaseChanged as error:
             self._drop()
-            leave_word(Path(self._task["folder"]), _reason(error))
+            write_failure_marker(Path(self._task["folder"]), _reason(error))
             raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
@@ -125,7 +118,7 @@ class TrialTrainable(tune.Trainable):
     def _next(self) -> Result:
         folder = Path(self._task["folder"])
         if self._run is None or self._attempt is None:
-            overdue = take_overdue(folder)
+            overdue = pop_failure_marker(folder)
             if overdue:
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)

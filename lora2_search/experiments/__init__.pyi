@@ -15,8 +15,8 @@ from .progress import study_progress as study_progress
 from .request import Request as Request
 from .request import RunOptions as RunOptions
 from .train import resolve_run as resolve_run
+from .train import run_of_trial as run_of_trial
 from .train import train_run as train_run
-from .train import trial_run as trial_run
 from .tune import resolve_space as resolve_space
 from .tune import tune_space as tune_space
 from .verify import verify_plan as verify_plan

@@ -12,12 +12,12 @@ from ..ablation import (
     SUITES,
     Adoption,
     SuiteResult,
-    gone_on_from,
     path_to_winner,
+    resume_from_archive,
     run_suite,
+    run_until_decided,
     suite_folder,
     suite_progress,
-    until_decided,
     with_first_seeds,
 )
 from ..analysis import interim_analysis
@@ -36,9 +36,9 @@ from ..store import SUITE_FILE, damaged_records
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
-from .request import Kind, Request, Resolved, RunOptions, resolve, say_nothing
+from .request import Request, Resolved, RunOptions, StoredKind, resolve, say_nothing
 
-_SUITES = Kind(
+_SUITES = StoredKind(
     SUITES,
     suite_source,
     validate_suite,
@@ -60,8 +60,8 @@ class SuiteRequest(Request[Suite]):
             that it holds are taken as done when the same code, libraries, device, threads, data
             and model would make them here.
         from_study: Instead of ``what``: the ablation path to the winner of the study of that name.
-        add_seeds: With ``resume``: how many seeds it gets beyond those that it has.
-        until_decided: Give it seeds by its plan ``sequential``, not those of the file.
+        add_seeds: With ``resume``: how many seeds to add to those that it has.
+        until_decided: Add seeds by its ``sequential`` plan, not those of the file.
     """
 
     resume_from: Path | None = None
@@ -88,7 +88,7 @@ def resolve_suite(request: SuiteRequest, storage: Path | None = None) -> Resolve
 
 
 def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
-    """Run a suite that was resolved, or resume it.
+    """Run a resolved suite, or resume it.
 
     The suite is tracked in MLflow, and its report is written when it ends.
 
@@ -122,9 +122,9 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
     ):
         told += check_suite_inputs(plan, say)
         for damage in damaged_records(folder) if resolved.resumed else ():
-            say(f"{damage.path} is damaged: {damage.why}; its run is made anew")
+            say(f"{damage.path} is damaged: {damage.why}; its run will be trained again")
         if plan.until_decided:
-            result = _run_looking(plan, resolved.resumed, run, tracked, say)
+            result = _run_sequentially(plan, resolved.resumed, run, tracked, say)
         else:
             result = run(plan, resolved.resumed)
         _finish(result, tracked)
@@ -148,8 +148,8 @@ def _begun_elsewhere(
 ) -> Resolved[Suite]:
     """Return the suite of an archive under a name that is free.
 
-    Assigned may be resources, seeds that are added, its name here, and where its data and model
-    lie here; nothing else of it may change.
+    Overrides may set its resources, added seeds and name, and where its data and model are
+    here; nothing else may change.
     """
     from ..report import check_archive
 
@@ -158,7 +158,9 @@ def _begun_elsewhere(
     source = suite_source(file, assigned)
     suite = validate_suite(source)
     SUITES.check_free(suite.name, storage)
-    return Resolved(gone_on_from(suite, typed_suite(suite_source(file))), source, archive=archive)
+    return Resolved(
+        resume_from_archive(suite, typed_suite(suite_source(file))), source, archive=archive
+    )
 
 
 def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
@@ -174,9 +176,10 @@ def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
         plan = with_first_seeds(plan)
     elif request.until_decided and not plan.until_decided:
         raise RequestError(
-            f"the suite {plan.name} was begun with a fixed number of seeds: to look at it again "
-            "and again now would find differences too often; begin another one, with other seeds ",
-            *("(", Argument("overrides", "seed=N"), "), by ", Argument("until_decided")),
+            f"suite {plan.name} was started with a fixed number of seeds, and interim analyses "
+            "added afterwards would find differences too often; start another suite with other "
+            "seeds ",
+            *("(", Argument("overrides", "seed=N"), ") and ", Argument("until_decided")),
         )
     return plan
 
@@ -184,8 +187,8 @@ def _with_its_seeds(resolved: Resolved[Suite], request: SuiteRequest) -> Suite:
 def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
     if resume is None:
         raise RequestError(
-            *("seeds are added to a suite that exists: say ", Argument("resume"), " NAME with "),
-            *(Argument("add_seeds"), " N; a new one takes ", Argument("overrides", "seeds=N")),
+            *("seeds can be added to an existing suite: use ", Argument("resume"), " NAME with "),
+            *(Argument("add_seeds"), " N; for a new one, set ", Argument("overrides", "seeds=N")),
         )
     if suite.until_decided:
         raise _own_seeds(suite)
@@ -194,8 +197,7 @@ def _with_seeds_added(suite: Suite, count: int, resume: str | None) -> Suite:
 
 def _own_seeds(suite: Suite) -> RequestError:
     return RequestError(
-        f"the suite {suite.name} gets its seeds by its own plan, until it is decided; resume "
-        "it by ",
+        f"suite {suite.name} adds seeds by its own plan until it is decided; resume it with ",
         *(Argument("resume", suite.name), " alone"),
     )
 
@@ -235,7 +237,7 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = say_nothing) -
 
 
 def suite_parent(suite: Suite) -> ParentInfo:
-    """Return what MLflow is told of a suite as a whole."""
+    """Return what MLflow shows for a suite as a whole."""
     grids = suite.tuning.arms.values() if suite.tuning else ()
     varied = [*suite.arms.values(), *suite.tasks.values(), *grids]
     told = {
@@ -265,7 +267,7 @@ def _groups(suite: Suite) -> tuple[str, ...]:
     return (*(tag for tag, present in apart.items() if present), "arm")
 
 
-def _run_looking(
+def _run_sequentially(
     plan: Suite,
     resume: bool,
     run: Callable[[Suite, bool], SuiteResult],
@@ -287,7 +289,7 @@ def _run_looking(
         tracked.measured(found.metrics())
         return found.decisions
 
-    return until_decided(plan, run_more, decide)
+    return run_until_decided(plan, run_more, decide)
 
 
 def _finish(result: SuiteResult, tracked: Tracked) -> None:

@@ -10,9 +10,9 @@ from ..search import load_study
 from ..store import ADAPTER_FOLDER, RunRecord, command_line, read_record
 from ..store import CONFIG_FILE as RUN_CONFIG_FILE
 from .catalog import find_item
-from .train import trial_run
+from .train import run_of_trial
 
-# As in `training.export`, which imports more than a wrong name deserves.
+# As in `training.export`, whose imports a mistyped name should not wait for.
 _CONFIG_FILE = "adapter_config.json"
 
 
@@ -55,7 +55,7 @@ def find_adapter(what: str, storage: Path | None) -> FoundAdapter:
             f"{item.name} is a suite, which has no winner; name the folder of one of its runs: "
             f"{item.folder / 'runs'}/ARM-seedN"
         )
-    winner = trial_run(load_study(item.name, storage))
+    winner = run_of_trial(load_study(item.name, storage))
     if winner is None or winner.folder is None:
         raise UserError(f"study {item.name} has no completed trial yet")
     return _of_run(f"{winner.name} of study {item.name}", winner.folder)
@@ -66,7 +66,7 @@ def _refuse_archived(what: str, folder: Path) -> None:
     if record is not None and record.taken_from:
         again = command_line("train", "--config", str(folder / RUN_CONFIG_FILE))
         raise UserError(
-            f"{what} was taken from the archive {record.taken_from}, which keeps no adapters; name "
+            f"{what} was taken from the archive {record.taken_from}, which holds no adapters; use "
             f"it on the machine where it was trained, or train it again: {again}"
         )
 
@@ -74,7 +74,7 @@ def _refuse_archived(what: str, folder: Path) -> None:
 def _of_run(what: str, folder: Path) -> FoundAdapter:
     record, adapter = read_record(folder), folder / ADAPTER_FOLDER
     if record is not None and record.status != "completed":
-        raise UserError(f"{what} is not complete ({record.status}): it left no adapter yet")
+        raise UserError(f"{what} is not complete ({record.status}): it has no adapter yet")
     if not (adapter / _CONFIG_FILE).is_file():
         method = record.config["method"] if record else "unknown"
         if method not in ("full", "head-only"):

@@ -68,7 +68,7 @@ class Lost:
     Attributes:
         name: Of the run, for people.
         state: What is known of it from elsewhere, else ``damaged``.
-        score: The same of its validation score.
+        score: Its validation score, from the same source.
         why: Which file is damaged, and how.
     """
 
@@ -97,7 +97,7 @@ class Named:
 
     @cached_property
     def plan(self) -> Space | Suite | None:
-        """What a study or a suite was begun from; ``None`` of others."""
+        """What a study or suite was started from; ``None`` for others."""
         from ..analysis import read_plan
 
         if self.kind == "study":
@@ -113,7 +113,7 @@ class Named:
 
     @cached_property
     def is_running(self) -> bool:
-        """Whether a process runs it now."""
+        """Whether a process is running it."""
         return is_owned(self.folder)
 
     def state(self) -> str:
@@ -221,7 +221,7 @@ class Named:
             predictions: Look at those of a suite too, which takes a while.
 
         Raises:
-            UserError: Its plan, or all that it was, is broken.
+            UserError: Its plan, or everything in it, is broken.
         """
         from ..analysis import damaged_predictions, read_study
 
@@ -260,7 +260,7 @@ def _about(name: str, troubles: Iterable[str]) -> str:
 def all_items(storage: Path | None) -> list[Named]:
     """Return all that lies in the home, or under ``storage``: studies first, each kind by name.
 
-    Also what has lost the file that it was begun from: whoever reads it is told.
+    That includes what has lost the file it was started from: reading it raises.
     """
     return [
         Named(kind, folder)
@@ -284,7 +284,7 @@ def find_item(name: str, storage: Path | None) -> Named:
             return item
     where = storage or home()
     if not known:
-        raise UserError(f"nothing called {name}: nothing was run yet under {where}")
+        raise UserError(f"nothing called {name}: nothing has been run yet under {where}")
     hint = did_you_mean(name, [item.name for item in known])
     raise UserError(f"nothing called {name} under {where}; {hint}")
 
@@ -292,7 +292,7 @@ def find_item(name: str, storage: Path | None) -> Named:
 def changed(record: RunRecord, keys: list[str]) -> dict[str, object]:
     """Return the values of dotted settings in a record's configuration.
 
-    Those that the run's method does not look at are ``None``.
+    Those that the run's method does not use are ``None``.
     """
     values: dict[str, object] = {}
     for key in keys:

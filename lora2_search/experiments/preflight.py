@@ -1,4 +1,4 @@
-"""Check that the model and the sentences of a run are there, before anything is written."""
+"""Check a run's model and data before anything is written."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_inputs(
         judged_by: What a study maximises or a suite compares, by the key that names it; None is
             the task's own metric. Which metrics fit a file's labels is known once it is read.
         variants: Runs on the same sentences whose models and budget schedules are checked too,
-            each with the key that its mistakes are told under (``arms.deep``).
+            each with the key under which its problems are reported (``arms.deep``).
         judged_on: The splits on which that metric is needed.
 
     Returns:
@@ -55,8 +55,8 @@ def check_inputs(
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
             does not fit them or is undefined on a split that it judges, a model whose files are
             damaged or do not fit its ``config.json``, its tokenizer or the sentences, more layers
-            than it has, target modules that it has not, and a budget schedule that does not fit
-            the steps; all of them.
+            than it has, target modules that it lacks, and a budget schedule that does not fit
+            the steps; all are reported together.
         UserError: The hub or the package index cannot be reached, or a launcher started several
             processes for one run.
     """
@@ -86,7 +86,7 @@ def check_inputs(
 def _new_problems(
     variant: RunConfig, config: RunConfig, data: Data | None, say: Callable[[str], None]
 ) -> Iterator[Problem]:
-    """Yield what only the variant has wrong: what it shares with the run was told there."""
+    """Yield the problems of the variant alone: those of the run are reported there."""
     checks: list[Callable[[], None]] = []
     if _model_settings(variant) != _model_settings(config):
         checks.append(lambda: _check_model(variant, data, say))
@@ -105,7 +105,7 @@ def _model_settings(config: RunConfig) -> tuple[Any, ...]:
 
 
 def _named_modules(config: RunConfig) -> dict[str, Any]:
-    """Return what the adapter's settings say about the model's modules, where they say anything."""
+    """Return those of the adapter's settings about the model's modules that are set."""
     names = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
     told = {name: getattr(config.adapter, name) for name in names}
     return {name: value for name, value in told.items() if value is not None}
@@ -127,7 +127,7 @@ def _check_data(
     found = {key: unmeasured(metric, told) for key, metric in judged_by.items()}
     labels = "numbers" if data.kind == "regression" else "classes"
     wrong = [
-        Problem(key, f"{problem}; its labels are taken for {labels}, data.kind says otherwise")
+        Problem(key, f"{problem}; its labels are read as {labels}; data.kind can change that")
         for key, problem in found.items()
         if problem is not None
     ]
@@ -140,7 +140,7 @@ def _check_data(
 def _undefined(
     data: Data, config: RunConfig, judged_by: Mapping[str, str | None], judged_on: Sequence[str]
 ) -> Iterator[Problem]:
-    """Yield that a metric which decides has no value on a split; of equal splits once."""
+    """Yield a problem for each deciding metric that is undefined on a split; equal splits once."""
     from ..training import undefined_problem
 
     splits = {id(data.splits[split]): split for split in reversed(judged_on)}
@@ -185,13 +185,13 @@ def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Proble
 
 
 def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
-    """Yield that no module of the model has a named target's name; the defaults always match."""
+    """Yield a problem for target names that no module has; the defaults always match."""
     named = _named_modules(config)
     if not named or config.method in ("full", "head-only"):
         return
     if config.model.trust_remote_code:  # its code runs where it trains, not for a check
         return
-    # Only here is torch needed: the model is laid out without weights, as PEFT will see it.
+    # Only this check needs torch: the model is laid out without weights, as PEFT will see it.
     from ..training import adapter_sizes
 
     try:
@@ -214,7 +214,7 @@ def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: No
     if not location.is_dir():
         return _ask_hub(model)
     if not (location / CONFIG_FILE).is_file():
-        message = f"{location} holds no {CONFIG_FILE}: it is no folder with a transformers model"
+        message = f"{location} holds no {CONFIG_FILE}: not a transformers model folder"
         raise ConfigError([Problem("model.name_or_path", message)])
     return location / CONFIG_FILE
 

@@ -1,4 +1,4 @@
-"""How far a study or a suite has come, and whether somebody runs it."""
+"""Progress of a study or a suite, and whether a process is running it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..store import Progress, progress_of
 
 
 def study_progress(folder: Path) -> Progress:
-    """Return how far a study has come.
+    """Return a study's progress.
 
     Raises:
         UserError: Its ``space.yaml`` is missing or broken.
@@ -23,7 +23,7 @@ def study_progress(folder: Path) -> Progress:
     beside = reference_records(folder)
     # Whatever stops a driver early leaves a trial under way, except before the first one.
     whole = 0 < done == len(trials) and all(item.status != "running" for item in beside.values())
-    # A resume makes those anew whose record is damaged.
+    # A resume trains those with a damaged record again.
     whole &= len(beside) == len(started_references(folder))
     total = space.trials
     enough = total is None or space.hours is not None or done >= total

@@ -1,4 +1,4 @@
-"""What a use case is asked for, and what that means: a new study or suite, or one to resume."""
+"""What a use case is asked for, and what it means: a new study or suite, or one to resume."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RunOptions:
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
         reuse: Take over runs that other suites and studies of the storage have completed.
-        observers: Told what happens, in this process.
+        observers: Notified of what happens, in this process.
         say: Takes a line for people.
     """
 
@@ -84,20 +84,20 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
-class Taken:
+class NameTaken:
     """A name that is in use, so that another one was chosen.
 
     Attributes:
         name: The name.
-        file: What the one of that name was begun from.
-        progress: How far it has come; ``None`` where its file is broken.
+        file: What the holder of the name was started from.
+        progress: Its progress; ``None`` where its file is broken.
     """
 
     name: str
     file: str
     progress: Progress | None
 
-    def told(self, again: str) -> str:
+    def message(self, again: str) -> str:
         """Return a sentence about it; ``again`` says how to resume it."""
         if self.progress is None:
             return f"{self.name} exists, but its {self.file} is broken"
@@ -120,7 +120,7 @@ class Resolved(Generic[Plan]):
     plan: Plan
     source: Source
     resumed: bool = False
-    taken: Taken | None = None
+    taken: NameTaken | None = None
     archive: Path | None = None
 
     def say_name_taken(
@@ -130,16 +130,16 @@ class Resolved(Generic[Plan]):
 
         Args:
             say: Takes the line.
-            again: Returns what resumes the one of a name; by default the Python argument.
+            again: Returns what resumes the holder of a name; by default the Python argument.
         """
         if self.taken is not None:
             name = self.taken.name
             how = f" resume={name!r}" if again is None else f": {again(name)}"
-            say(f"{self.taken.told(how)}; this one is {self.plan.name}")
+            say(f"{self.taken.message(how)}; this one is {self.plan.name}")
 
     @contextmanager
     def locating_errors(self) -> Iterator[None]:
-        """Give the mistakes that are found in the block, after the reading, their places."""
+        """Give problems found in the block, after reading, their places in the file."""
         try:
             yield
         except ConfigError as error:
@@ -150,7 +150,7 @@ class Resolved(Generic[Plan]):
 
 
 @dataclass(frozen=True)
-class Kind(Generic[Shelved]):
+class StoredKind(Generic[Shelved]):
     """Where spaces, or suites, are kept and how they are read; ``missing`` says what to name."""
 
     shelf: Shelf
@@ -162,7 +162,7 @@ class Kind(Generic[Shelved]):
 
 
 def resolve(
-    kind: Kind[Shelved], request: Request[Shelved], storage: Path | None
+    kind: StoredKind[Shelved], request: Request[Shelved], storage: Path | None
 ) -> Resolved[Shelved]:
     """Return what a request means, checked, under a name that is free unless it was asked for.
 
@@ -205,7 +205,7 @@ def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
     """
     if file is not None or name is not None:
         raise RequestError(
-            f"a {kind} keeps its own settings and name when it is resumed: say ",
+            f"a {kind} resumes with its own settings and name: use ",
             Argument("resume", resume),
             f" without {'a file' if file is not None else name}",
         )
@@ -214,8 +214,8 @@ def refuse_both(kind: str, resume: str, file: object, name: str | None) -> None:
 def with_location(source: Source) -> Source:
     """Return a run, space or suite whose paths no longer depend on the working folder.
 
-    Those of sentences and of models that are there (else it is a name on the hub), wherever they
-    are written: as settings, in an arm, a task, a level, a grid or a list of choices.
+    Paths of data, and of models that exist (any other name is on the hub), wherever they are
+    written: as settings, in an arm, a task, a level, a grid or a list of choices.
     """
     return replace(source, data=_located(source.data, ""))
 
@@ -242,9 +242,9 @@ def _free_name(shelf: Shelf, name: str, storage: Path | None) -> str:
     return free
 
 
-def _taken(kind: Kind[Shelved], name: str, storage: Path | None) -> Taken:
+def _taken(kind: StoredKind[Shelved], name: str, storage: Path | None) -> NameTaken:
     try:
         progress = kind.progress(kind.shelf.folder(name, storage))
     except ConfigError:
-        return Taken(name, kind.shelf.file, None)
-    return Taken(name, kind.shelf.file, progress)
+        return NameTaken(name, kind.shelf.file, None)
+    return NameTaken(name, kind.shelf.file, progress)

@@ -21,7 +21,7 @@ from ..store import (
     readable_record,
 )
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
-from ..training import Beginning, Observer, check_kept
+from ..training import Beginning, Observer, check_inputs_unchanged
 from .preflight import check_inputs
 from .request import Request, Resolved, RunOptions, refuse_both, with_location
 
@@ -34,7 +34,7 @@ RUNS_FOLDER = "runs"
 def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
     """Return the run that ``train`` makes.
 
-    Without a name it is called by task, method and fingerprint: the same settings go on with the
+    Without a name it is named after task, method and fingerprint: the same settings resume the
     same run.
 
     Raises:
@@ -65,7 +65,7 @@ def resolve_run(request: Request[RunConfig]) -> Resolved[RunInfo]:
 
 
 def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
-    """Make a run that was resolved, or resume it, and track it in MLflow.
+    """Train a resolved run, or resume it, tracked in MLflow.
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.
@@ -83,7 +83,7 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
     tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
     with resolved.locating_errors():
         told = check_inputs(run.config, say)
-        check_kept([run.folder])
+        check_inputs_unchanged([run.folder])
         check_loading(run.config)
     if resolved.resumed and (line := _lost_checkpoint(run)):
         say(line)
@@ -98,14 +98,16 @@ def run_folder(name: str) -> Path:
     """Return where the single run of that name is, or would be.
 
     Raises:
-        UserError: It is no name but a path.
+        UserError: It is a path, not a name.
     """
     if not re.fullmatch(NAME_PATTERN, name):
-        raise UserError(f"a name is letters, digits, dots and dashes, no path, but got {name!r}")
+        raise UserError(
+            f"a name may hold letters, digits, dots and dashes and is not a path, but got {name!r}"
+        )
     return home() / RUNS_FOLDER / name
 
 
-def trial_run(study: Study, number: int | None = None) -> RunInfo | None:
+def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     """Return a trial of a study as a run, by default the best; ``None`` where none is complete.
 
     Raises:
@@ -149,7 +151,7 @@ def _stored_run(name: str) -> Source:
 
 
 def _lost_checkpoint(run: RunInfo) -> str | None:
-    """Say that a run which was measured before begins anew; ``None`` where it goes on."""
+    """Say that a run with a history starts over; ``None`` where it resumes."""
     from ..training import has_checkpoint
 
     record = read_record(run.folder)
@@ -157,7 +159,7 @@ def _lost_checkpoint(run: RunInfo) -> str | None:
         return None
     if has_checkpoint(run.folder):
         return None
-    return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run begins anew"
+    return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run starts over"
 
 
 def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:

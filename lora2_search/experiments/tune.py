@@ -12,10 +12,10 @@ from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs
 from .progress import study_progress
-from .request import Kind, Request, Resolved, RunOptions, resolve
-from .train import trial_run
+from .request import Request, Resolved, RunOptions, StoredKind, resolve
+from .train import run_of_trial
 
-_SPACES = Kind(
+_SPACES = StoredKind(
     STUDIES,
     space_source,
     validate_space,
@@ -39,7 +39,7 @@ def resolve_space(request: Request[Space], storage: Path | None = None) -> Resol
 
 
 def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
-    """Search a space that was resolved, or resume its study.
+    """Run the search of a resolved space, or resume its study.
 
     The study is tracked in MLflow, and its page is written when it ends.
 
@@ -82,7 +82,7 @@ def _finish(study: Study, tracked: Tracked) -> None:
         tracked.close("STOPPED", reason="interrupted", artifacts=[space])
         return
     page = write_study_page(study.folder)
-    winner = trial_run(study)
+    winner = run_of_trial(study)
     tracked.close(
         "COMPLETE" if winner else "FAIL",
         reason="" if winner else "no trial was completed",

@@ -24,7 +24,7 @@ def verification_folder(plan: Plan, out: Path | None = None) -> Path:
 def verify_plan(
     plan: Plan, options: RunOptions, workers: int = 2, out: Path | None = None
 ) -> Verification:
-    """Measure what is asked for, or what its folder lacks of it.
+    """Measure what is asked for, or what its folder still lacks.
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.

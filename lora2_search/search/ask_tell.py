@@ -66,7 +66,7 @@ class AskTell:
         self._spent, self._begun = seconds_spent(study), time.monotonic()
 
     @property
-    def hopeless(self) -> str | None:
+    def common_failure(self) -> str | None:
         """Why every trial seems to fail: the reason that the first three of them share.
 
         ``None`` where a trial of the study is complete, or one under way has a score: then it is
@@ -86,7 +86,7 @@ class AskTell:
         if self._orphans:
             return self._taken_up(self._orphans.pop(0))
         while self._asked < (self._space.trials or self._asked + 1):
-            if self._over() or self.hopeless:
+            if self._over() or self.common_failure:
                 return None
             run = self._proposed()
             if run is not None:

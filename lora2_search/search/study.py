@@ -133,7 +133,7 @@ def run_study(
             reached; or the first trials all fail for the same reason.
     """
     from ..execution import TrialTrainable, execute, run_session
-    from ..training import check_kept
+    from ..training import check_inputs_unchanged
 
     folder = study_folder(space.name, storage)
     if resume:
@@ -141,7 +141,9 @@ def run_study(
         STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
-        check_kept([*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")])
+        check_inputs_unchanged(
+            [*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")]
+        )
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
@@ -164,10 +166,10 @@ def run_study(
             interruption=interruption,
             trainable=trainable or TrialTrainable,
         )
-        if source.hopeless:
+        if source.common_failure:
             raise RequestError(
                 "the first trials all failed for the same reason, so the study was stopped: "
-                f"{source.hopeless}; if its settings are at fault, start another study with "
+                f"{source.common_failure}; if its settings are at fault, start another study with "
                 "different ones (a resume keeps them); if this machine is, fix it and resume with ",
                 Argument("resume", space.name),
             )

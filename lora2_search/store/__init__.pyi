@@ -1,3 +1,5 @@
+from .attempt import Attempt as Attempt
+from .attempt import Superseded as Superseded
 from .command import command_line as command_line
 from .command import invocation as invocation
 from .database import PATIENCE_SECONDS as PATIENCE_SECONDS
@@ -23,11 +25,6 @@ from .layout import STUDY_FILE as STUDY_FILE
 from .layout import SUITE_FILE as SUITE_FILE
 from .layout import TRIALS_FOLDER as TRIALS_FOLDER
 from .layout import TUNING_FOLDER as TUNING_FOLDER
-from .lease import Attempt as Attempt
-from .lease import Superseded as Superseded
-from .lease import leave_word as leave_word
-from .lease import take_overdue as take_overdue
-from .lease import time_limit as time_limit
 from .lock import LOCK_FILE as LOCK_FILE
 from .lock import OWNER_FILE as OWNER_FILE
 from .lock import is_owned as is_owned

@@ -97,7 +97,7 @@ class Tracked:
         if state == "STOPPED":
             with signals.unheard():
                 spool.close(state, reason=reason, winner=winner)
-                outcome = self._syncer.leave(_SECONDS_WHEN_STOPPED)
+                outcome = self._syncer.leave(signals.patience(_SECONDS_WHEN_STOPPED))
         else:
             spool.close(state, reason=reason, winner=winner)
             outcome = self._syncer.finish()

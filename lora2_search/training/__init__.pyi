@@ -6,7 +6,7 @@ from .data.assets import damaged_files as damaged_files
 from .data.inputs import Inputs as Inputs
 from .data.inputs import InputsOnce as InputsOnce
 from .data.inputs import changes_between as changes_between
-from .data.inputs import check_kept as check_kept
+from .data.inputs import check_inputs_unchanged as check_inputs_unchanged
 from .data.inputs import reading as reading
 from .data.inspect import Inspection as Inspection
 from .data.inspect import inspect as inspect

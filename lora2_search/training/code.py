@@ -25,8 +25,8 @@ DECIDING = (
 )
 
 
-# Of these folders, what only counts beforehand, looks at a user's file, words a card, or cuts an
-# adapter that a run has left.
+# Files in these folders that decide no result: they estimate costs, inspect a user's file, write
+# a card, or cut a finished run's adapter.
 NOT_DECIDING = (
     "training/data/inspect.py",
     "training/events.py",
@@ -41,7 +41,7 @@ def code_hash(package: Path = PACKAGE) -> str:
     """Return the sha256 over the source files that decide a result.
 
     It depends on their names and text alone: neither on where the package lies, nor on line
-    endings, nor on what git knows. A scoring that another package brings is not in it.
+    endings, nor on what git knows. A scoring that another package provides is not in it.
 
     Args:
         package: The folder ``lora2_search``.

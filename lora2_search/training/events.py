@@ -1,4 +1,4 @@
-"""What a run tells while it trains, to its own process and to the observers of a study."""
+"""What a run reports while it trains, to its own process and to a study's observers."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Report:
         kept_rank: Singular values still alive in all matrices; ``None`` for methods without them.
         points: The points of this interval; the whole history in the first report after a resume.
         done: Whether the run is complete.
-        standard_error: Of the metric that the run is judged by, over the validation sentences; see
-            ``noise``. NaN where it is not known.
+        standard_error: Of the metric that the run is judged by, over the validation examples; see
+            ``evaluate``. NaN where it is not known.
     """
 
     interval: int
@@ -62,7 +62,7 @@ State = Literal["COMPLETE", "PRUNED", "FAIL"]
 class Beginning:
     """An observer that says lines, then calls ``then``, at the first run.
 
-    Not before: what is refused (its name is in use, no cluster answers) has not begun.
+    Not before: a request that is refused (its name is in use, no cluster answers) has not begun.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ from .probes.planes import PlanesProbe
 from .probes.score import ScoreProbe
 from .probes.shadows import Shadows
 from .probes.start import measure_start
-from .probes.watch import Probe, Watch, Watched
+from .probes.watch import Probe, ProbedMethod, Watch
 
 _ALONE: dict[str, Callable[[Watch], Probe]] = {
     "planes": PlanesProbe,
@@ -43,7 +43,7 @@ def measure(plan: Plan, part: Part) -> Measurements:
     watch = Watch(plan, part.seed, prepare(config))
     trainer = watch.prepared.trainer
     probes = _probes(watch, part)
-    trainer.progress.adaptive = Watched(trainer.progress.adaptive, list(probes.values()))
+    trainer.progress.adaptive = ProbedMethod(trainer.progress.adaptive, list(probes.values()))
     for probe in probes.values():
         probe.step(0)
     try:

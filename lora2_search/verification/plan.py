@@ -160,7 +160,7 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change with whatever changes a number; checks do not."""
-        settings = asdict(self) | {"config": self.config.identity()}
+        settings = asdict(self) | {"config": self.config.identifying_settings()}
         settings = {key: value for key, value in settings.items() if key not in ("checks", "seeds")}
         text = json.dumps(settings, sort_keys=True, ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -192,7 +192,7 @@ def parts_of(checks: Sequence[str], seeds: Sequence[int]) -> list[Part]:
     return [Part(arm, seed, tuple(probes[arm])) for arm in arms for seed in seeds]
 
 
-def chosen_plan(
+def make_plan(
     *,
     model: str | None = None,
     data: str | None = None,

@@ -232,8 +232,8 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"what": "quick"}, "name one of the three"),
     ({"resume": "tiny"}, "name one of the three"),
     ({"from_study": "x"}, "name one of the three"),
-    ({"add_seeds": 2}, "say resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
-    ({"until_decided": True}, "was begun with a fixed number of seeds"),
+    ({"add_seeds": 2}, "use resume NAME with add_seeds N; .* overrides=\\['seeds=N'\\]"),
+    ({"until_decided": True}, "was started with a fixed number of seeds"),
 ]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.ablation.more_seeds import until_decided, with_first_seeds
 from lora2_search.ablation.runner import SuiteResult
+from lora2_search.ablation.sequential import run_until_decided, with_first_seeds
 from lora2_search.config.suite.schema import Suite
 from lora2_search.errors import UserError
 from tests.ablation.test_runner import suite
@@ -40,7 +40,7 @@ def test_seeds_are_added_until_all_is_decided_or_none_are_left(
     decided: int, looks: list[int]
 ) -> None:
     runner = Runner()
-    result = until_decided(
+    result = run_until_decided(
         with_first_seeds(suite(seeds=[10, 11, 12], sequential=PLAN)),
         runner.run,
         decided_at(decided),
@@ -51,7 +51,7 @@ def test_seeds_are_added_until_all_is_decided_or_none_are_left(
 
 def test_what_was_interrupted_is_not_looked_at() -> None:
     runner = Runner(interrupted_at=5)
-    result = until_decided(
+    result = run_until_decided(
         with_first_seeds(suite(sequential=PLAN)),
         runner.run,
         lambda result: pytest.fail("it looked") if result.interrupted else {"a": "undecided"},
@@ -69,7 +69,7 @@ def test_later_looks_run_the_arms_as_they_were_tuned() -> None:
         return SuiteResult(plan.name, Path(), settled, ())
 
     plan = suite(sequential=PLAN, tuning={"arms": {"narrow": grid}, "seeds": 2})
-    until_decided(with_first_seeds(plan), run, decided_at(5))
+    run_until_decided(with_first_seeds(plan), run, decided_at(5))
     assert [item.tuned for item in asked] == [None, {"narrow": {"training.lr": 0.2}}]
     assert asked[1].arms["narrow"]["training.lr"] == 0.2
 
@@ -77,7 +77,7 @@ def test_later_looks_run_the_arms_as_they_were_tuned() -> None:
 def test_a_suite_that_goes_on_begins_where_it_was() -> None:
     runner = Runner()
     stored = suite(seeds=5, sequential=PLAN, until_decided=True)
-    until_decided(stored, runner.run, decided_at(99))
+    run_until_decided(stored, runner.run, decided_at(99))
     assert [len(seeds) for seeds in runner.asked] == [5, 7]
 
 

@@ -210,7 +210,7 @@ def test_a_seed_that_failed_is_left_out_of_its_look_and_no_other_moves_up(tmp_pa
 def test_before_the_first_look_nothing_is_tested(tmp_path: Path) -> None:
     draw = draws(RATES, 60)
     analysis = until_decided(tmp_path, 4, lambda arm, seed: draw(arm, seed) if seed else None)
-    assert analysis.looks == () and analysis.trained is None and not analysis.told
+    assert analysis.looks == () and analysis.trained is None and not analysis.gives_verdicts
     for item in (*analysis.family, analysis.floor):
         assert (
             item is not None

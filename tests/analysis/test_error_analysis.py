@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix
 
 from lora2_search.analysis.examples import disagreements, example_texts
 from lora2_search.analysis.records import read_suite
-from lora2_search.analysis.scores import test_scores as scores_of
+from lora2_search.analysis.scores import scores_on_test as scores_of
 from lora2_search.report.tables.examples import confusion_rows, disagreement_rows
 from lora2_search.training.data.load import load_data
 from tests.support.suites import suite, write_run, write_suite

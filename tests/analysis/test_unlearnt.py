@@ -131,4 +131,4 @@ def test_a_suite_with_runs_to_come_is_to_go_on(tmp_path: Path) -> None:
     )
     answers = lambda arm, seed: None if (arm, seed) == ("base", 5) else draw(arm, seed)  # noqa: E731
     verdict = headline(analyse(read_suite(write_suite(folder, suite(), answers))))
-    assert "resume the suite by `lora2-search ablate --resume small --storage" in verdict
+    assert "resume it with `lora2-search ablate --resume small --storage" in verdict

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora2_search.ablation.more_seeds import with_first_seeds
+from lora2_search.ablation.sequential import with_first_seeds
 from lora2_search.cli.commands.ablate_dry_run import (
     difference_lines,
     forecast,

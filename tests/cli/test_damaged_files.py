@@ -18,10 +18,11 @@ from lora2_search.config.run import RunConfig
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.schema import load_space
 from lora2_search.errors import UserError
+from lora2_search.execution.watchdog import pop_failure_marker
 from lora2_search.report.archive.archive import write_archive
 from lora2_search.store import files as stored
+from lora2_search.store.attempt import Attempt
 from lora2_search.store.files import Damaged
-from lora2_search.store.lease import Attempt, take_overdue
 from lora2_search.store.lock import is_owned, lock_folder
 from lora2_search.store.paths import HOME_VARIABLE
 from lora2_search.tracking.delivery.cursor import Cursor, Position, cursor_path, load, pending, save
@@ -267,7 +268,7 @@ def test_a_damaged_claim_on_a_run_is_made_anew(how: str, tmp_path: Path) -> None
     again = Attempt(tmp_path)
     again.check()
     (tmp_path / "overdue").write_bytes(b"\xff late")
-    assert "late" in str(take_overdue(tmp_path))
+    assert "late" in str(pop_failure_marker(tmp_path))
 
 
 @pytest.mark.parametrize("how", DAMAGES)

@@ -37,7 +37,20 @@ CASES = [
     ("SIGINT", "driver", 1),
     ("SIGINT", "group", 2),
 ]
+# To begin on Ray takes long, so one study, and one suite, is sent them all: each command goes on
+# with what the one before left.
+IN_A_ROW = [
+    ("SIGINT", "driver", 1),
+    ("SIGINT", "group", 2),
+    ("SIGTERM", "driver", 1),
+    ("SIGTERM", "group", 1),
+    ("SIGUSR1", "driver", 1),
+    ("SIGUSR1", "group", 1),
+    ("SIGHUP", "driver", 1),
+    ("SIGHUP", "group", 1),
+]
 CODES = {"SIGINT": 130, "SIGHUP": 129, "SIGTERM": 85, "SIGUSR1": 85, "SIGUSR2": 85}
+BY_FORCE = "something hangs: left without waiting for it"
 SYNCER = "lora2_search.tracking.delivery.syncer"
 HANGS = """
 import os
@@ -50,8 +63,8 @@ main()
 """
 LENGTHS = {
     "train": {"steps": 240, "evaluations": 12},
-    "tune": {"steps": 1200, "evaluations": 40},
-    "ablate": {"steps": 720, "evaluations": 24},
+    "tune": {"steps": 960, "evaluations": 32},
+    "ablate": {"steps": 1200, "evaluations": 40},
 }
 PLACES = {"train": "runs", "tune": "studies", "ablate": "suites"}
 OPTIONS = {"train": "--config", "tune": "--space", "ablate": "--suite"}
@@ -94,6 +107,8 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # Under nohup it would be ignored, and rightly so.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         self.family: list[psutil.Process] = []
         self.syncers: list[psutil.Process] = []
@@ -113,8 +128,9 @@ class Command:
 
     def leave(self, number: Signals, target: str, times: int) -> str:
         """Send a signal and return what was said; the code and the time are checked here."""
-        for _ in range(times):
+        for more in reversed(range(times)):
             self._send(number, target)
+            time.sleep(0.3 if more else 0)  # as fast as people press Ctrl-C
         begun = time.monotonic()
         said = self.process.communicate(timeout=10 * BUSY)[1]
         print(f"{number.name} to {target}: gone after {time.monotonic() - begun:.1f} s")
@@ -216,3 +232,28 @@ def test_a_command_whose_main_thread_does_not_return_from_c_tells_mlflow_and_end
     _wait_for_the_end(command.syncers, 60 * BUSY)
     stored = Stored(f"sqlite:///{home_with_store / DATABASE}", "mine")
     assert {run.info.status for run in stored.all()} == {"KILLED"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["tune", "ablate"])
+def test_a_verb_on_ray_leaves_at_every_signal_and_each_time_goes_on(
+    verb: str, settings: dict[str, Any], home_with_store: Path
+) -> None:
+    folder, uri = home_with_store / PLACES[verb] / "mine", f"sqlite:///{home_with_store / DATABASE}"
+    command, before, by_force = begin(verb, settings, home_with_store), 0, 0
+    for name, target, times in IN_A_ROW:
+        command.wait_for_a_score(folder, before)
+        said = command.leave(Signals[name], target, times)
+        by_force += said.startswith(BY_FORCE)
+        assert said.removeprefix(f"{BY_FORCE}\n").strip() == last_line(verb, Signals[name])
+        command.assert_all_gone()
+        stored = Stored(uri, "mine")
+        assert stored.parent().info.status == "KILLED"
+        assert {run.info.status for run in stored.runs().values()} <= {"KILLED", "FINISHED"}
+        before = points(folder)
+        command = Command(verb, "--resume", "mine")
+    said = command.process.communicate(timeout=120 * BUSY)[1]
+    assert (command.process.returncode, said) == (0, "")
+    # That it ends in time so is right now and then, on a busy machine.
+    assert by_force < len(IN_A_ROW) / 2
+    assert_every_point_once(folder, uri)

@@ -4,7 +4,7 @@ import pytest
 
 from lora2_search.config.space.schema import Resources
 from lora2_search.errors import ConfigError
-from lora2_search.execution.cluster import at_once
+from lora2_search.execution.cluster import max_concurrent_runs
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from lora2_search.execution.cluster import at_once
 def test_runs_are_counted_node_by_node(
     resources: dict[str, float], nodes: list[tuple[float, float]], expected: int
 ) -> None:
-    assert at_once(Resources.model_validate(resources), nodes) == expected
+    assert max_concurrent_runs(Resources.model_validate(resources), nodes) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_run_that_fits_nowhere_is_refused_by_the_keys_at_fault(
     resources: dict[str, float], nodes: list[tuple[float, float]], problems: dict[str, str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        at_once(Resources.model_validate(resources), nodes)
+        max_concurrent_runs(Resources.model_validate(resources), nodes)
     found = {problem.key: problem.message for problem in caught.value.problems}
     assert found.keys() == problems.keys()
     assert all(words in found[key] for key, words in problems.items())

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import UserError, is_disk_full
 from lora2_search.execution.result import of_failure, of_report
-from lora2_search.execution.run_queue import RunQueue, Terms
+from lora2_search.execution.run_queue import RunLimits, RunQueue
 from lora2_search.execution.searcher import Leaving, TruthfulSearcher
 from lora2_search.search.ask_tell import AskTell
 from lora2_search.search.storage import open_study
@@ -29,7 +29,7 @@ class Desk:
         self.seen = Recorder()
         over = space.pop("over", lambda: False)
         source = AskTell(self.study, storage, space_of(**space), folder, (), over)
-        terms = Terms(threads=1, gpu=False, interval_seconds=None)
+        terms = RunLimits(threads=1, gpu=False, interval_seconds=None)
         self.ledger = RunQueue(source, [self.seen], terms, lambda at: f"stopped at {at}")
         self.searcher = TruthfulSearcher(self.ledger)
         self.source = source
@@ -231,10 +231,10 @@ def test_a_proposal_cut_short_keeps_what_it_has_and_is_completed(
 def test_three_first_trials_that_fail_alike_end_the_study(tmp_path: Path, database: Any) -> None:
     desk = Desk(tmp_path, database, trials=9)
     for name in "abc":
-        assert desk.source.hopeless is None
+        assert desk.source.common_failure is None
         desk.begin(name)
         desk.searcher.on_trial_complete(name, of_failure("no model there", 1))
-    assert desk.source.hopeless == "no model there"
+    assert desk.source.common_failure == "no model there"
     assert desk.searcher.suggest("d") == "FINISHED"
 
 
@@ -244,7 +244,7 @@ def test_three_later_trials_that_fail_alike_do_not(tmp_path: Path, database: Any
     for name in "bcd":
         desk.begin(name)
         desk.searcher.on_trial_complete(name, of_failure("unlucky", 1))
-    assert desk.source.hopeless is None
+    assert desk.source.common_failure is None
     desk.begin("e")
 
 
@@ -257,7 +257,7 @@ def test_a_streak_of_divergence_does_not_end_a_study_that_has_complete_trials(
     for name in "bcd":
         resumed.begin(name)
         resumed.searcher.on_trial_complete(name, of_failure("Diverged: the loss is NaN", 1))
-    assert resumed.source.hopeless is None
+    assert resumed.source.common_failure is None
     resumed.begin("e")
 
 
@@ -271,10 +271,10 @@ def test_a_trial_under_way_that_has_a_score_is_waited_for(
     for name in "abc":
         desk.begin(name)
         desk.searcher.on_trial_complete(name, of_failure("Diverged: the loss is NaN", 1))
-    assert desk.source.hopeless is None
+    assert desk.source.common_failure is None
     last = desk.run("good", good) if end == "COMPLETE" else of_failure("Diverged: also", 2)
     desk.searcher.on_trial_complete("good", last)
-    assert (desk.source.hopeless is None) == (end == "COMPLETE")
+    assert (desk.source.common_failure is None) == (end == "COMPLETE")
 
 
 def test_a_folder_with_another_run_is_refused(tmp_path: Path, database: Any) -> None:

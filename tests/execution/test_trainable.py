@@ -10,7 +10,8 @@ import pytest
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.execution import result as results
 from lora2_search.execution.trainable import Run, Task
-from lora2_search.store.lease import ATTEMPT_FILE, OVERDUE_FILE, Superseded
+from lora2_search.execution.watchdog import OVERDUE_FILE
+from lora2_search.store.attempt import ATTEMPT_FILE, Superseded
 from lora2_search.store.record import read_record
 from tests.support.stand_in import STEPS, StandIn, score_at
 

@@ -143,9 +143,9 @@ def test_a_space_from_python_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("changes", "asked", "words"),
     [
-        ([], {"until_decided": True}, "was begun with a fixed number of seeds"),
-        (["until_decided=true"], {"add_seeds": 2}, "gets its seeds by its own plan"),
-        (["until_decided=true"], {"overrides": ["seeds=40"]}, "gets its seeds by its own plan"),
+        ([], {"until_decided": True}, "was started with a fixed number of seeds"),
+        (["until_decided=true"], {"add_seeds": 2}, "adds seeds by its own plan"),
+        (["until_decided=true"], {"overrides": ["seeds=40"]}, "adds seeds by its own plan"),
         ([], {"add_seeds": 0}, "must be 1 or more"),
     ],
 )
@@ -266,7 +266,7 @@ def test_a_run_of_an_asked_for_name_that_exists_is_refused(own_home: Path) -> No
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", ".."])
 def test_a_run_is_never_written_outside_its_place(name: str) -> None:
-    with pytest.raises(UserError, match="no path"):
+    with pytest.raises(UserError, match="is not a path"):
         run_folder(name)
 
 

@@ -100,7 +100,7 @@ def test_killed_archived_and_gone_on_with_elsewhere_says_the_same_as_in_one_go(
     # What was taken has no adapter, and says where it has gone.
     name = sorted(taken)[0]
     told = second.run("export", second.suite() / "runs" / name, "--out", tmp_path / "x", code=2)
-    assert f"taken from the archive {archive}, which keeps no adapters" in told
+    assert f"taken from the archive {archive}, which holds no adapters" in told
     # The archive grows: written again from the second home it is whole, and a third may show it.
     told = second.run("report", "tiny", "--archive", archive)
     assert told.strip() == str(archive / "report.md")

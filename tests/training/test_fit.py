@@ -209,7 +209,7 @@ HEADERS: dict[str, tuple[Damage, str]] = {
     "more layers said": (told(num_hidden_layers=4), "hold no weights of layer 2"),
     "fewer layers said": (
         told(num_hidden_layers=1),
-        "says 1 layer, but its files hold 2; the two are of different models (to use only the "
+        "says 1 layer, but its files hold 2; they belong to different models (to use only the "
         "first 1, set model.layers to 1)",
     ),
     "fewer layers said of a pickle": (
@@ -372,8 +372,8 @@ def test_a_head_for_other_classes_is_drawn_anew_and_said(
     chosen = config(three_classes, reviews_csv)
     check_inputs(chosen, said.append)
     assert said == [
-        f"{three_classes} has a head for 3 classes, the labels ask for 2: "
-        "its last layer is drawn anew"
+        f"{three_classes} has a head for 3 classes, but the labels have 2: "
+        "its last layer is initialised anew"
     ]
     check_loading(chosen)
     base = load_base(ModelConfig(name_or_path=str(three_classes)), 2, False)
@@ -388,7 +388,9 @@ def test_a_head_that_fits_is_kept_and_said(three_classes: Path, tmp_path: Path) 
     said: list[str] = []
     check_inputs(config(three_classes, path), said.append)
     (line,) = said
-    assert "has a head for 3 outputs (LABEL_0, LABEL_1, LABEL_2), which training continues" in line
+    assert (
+        "has a head for 3 outputs (LABEL_0, LABEL_1, LABEL_2), from which training starts" in line
+    )
     assert load_base(ModelConfig(name_or_path=str(three_classes)), 3, False).fresh == ()
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lora2_search.config.run import RunConfig, setting_names
 from lora2_search.store.record import Flag
-from lora2_search.training.loop.health import Health, Watched
+from lora2_search.training.loop.health import Health, HealthState
 
 norms_of_runs = st.lists(
     st.one_of(st.floats(0, 1e3, width=32), st.sampled_from([1.0, 50.0])), min_size=1, max_size=160
@@ -170,7 +170,7 @@ def test_a_watch_saved_and_taken_up_goes_on_as_if_it_had_never_stopped(
                 health.evaluated(step, 0.9, 48, lambda: 0.01)
         health.look()
     after = Health()
-    after.load_state(Watched(**json.loads(json.dumps(asdict(before.state())))))
+    after.load_state(HealthState(**json.loads(json.dumps(asdict(before.state())))))
     for step, norm in enumerate(norms[cut:], start=cut + 1):
         note(after, step, excess=norm - 1, norm=norm)
     after.look()

@@ -16,7 +16,12 @@ from lora2_search.api import train
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import ConfigError
 from lora2_search.store.record import RunRecord, read_record
-from lora2_search.training.data.inputs import changes_between, check_kept, inputs_of, inputs_with
+from lora2_search.training.data.inputs import (
+    changes_between,
+    check_inputs_unchanged,
+    inputs_of,
+    inputs_with,
+)
 from lora2_search.training.data.load import load_data
 from lora2_search.training.data.stamps import stamp
 from lora2_search.training.loop.run import iterate, run
@@ -80,7 +85,7 @@ def test_a_run_does_not_go_on_with_other_data_or_another_model_and_does_with_the
     stop_after(config, folder, 2)
     change(own)
     for _ in range(2):  # that it was refused once changes nothing
-        with pytest.raises(ConfigError, match=f"{words}.* this run began; put it back"):
+        with pytest.raises(ConfigError, match=f"{words}.* this run began; restore it"):
             run(config, folder)
     record = read_record(folder)
     assert record is not None and record.status == "failed"
@@ -149,12 +154,12 @@ def test_all_that_changed_is_told_together_with_the_run_that_read_it(
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "record.json").write_text("{")
     folders = [tmp_path / name for name in ("nothing", "broken", "a", "b")]
-    check_kept(folders)
+    check_inputs_unchanged(folders)
     _rewrite(own[1], _swap_labels)
     _turn(own[0] / "model.safetensors")
     _turn(own[0] / "config.json")
     with pytest.raises(ConfigError) as caught:
-        check_kept(folders)
+        check_inputs_unchanged(folders)
     data, model = caught.value.problems
     assert "its labels changed since a began" in data.message
     assert "config.json, model.safetensors changed since a began" in model.message

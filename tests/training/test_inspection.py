@@ -125,7 +125,11 @@ def test_whole_numbers_with_a_gap_are_named_as_written(tmp_path: Path) -> None:
         ({"a": BINARY, "b": BINARY}, {}, "no column holds sentences; name one of a, b"),
         ({"text": SENTENCES, "label": BINARY}, {"label": "labl"}, 'did you mean "label"?'),
         ({"text": SENTENCES, "label": BINARY}, {"text": ["txt"]}, 'did you mean "text"?'),
-        ({"text": SENTENCES, "label": BINARY}, {"label": "text", "text": ["text"]}, "is the text"),
+        (
+            {"text": SENTENCES, "label": BINARY},
+            {"label": "text", "text": ["text"]},
+            "is also the text",
+        ),
         ({"text": SENTENCES, "label": ["a", "b"] * 20}, {"kind": "regression"}, "holds words"),
         ({"text": SENTENCES[:5], "label": BINARY[:5]}, {}, "5 complete rows; at least 10"),
         (

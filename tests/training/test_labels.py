@@ -178,9 +178,9 @@ def test_texts_stay_as_written_and_blank_ones_are_left_out(suffix: str, tmp_path
 @pytest.mark.parametrize(
     ("text", "label", "says"),
     [
-        (["text"], "text", "data.label: column 'text' is the text too"),
+        (["text"], "text", "data.label: column 'text' is also the text"),
         (["text", "text"], "label", "data.text: names column 'text' twice"),
-        (["text"], "gone", "data.label: no row of d.csv has something in each"),
+        (["text"], "gone", "data.label: no row of d.csv has a value in each"),
     ],
 )
 def test_columns_that_cannot_be_learnt_are_refused(

@@ -35,7 +35,7 @@ def said(folder: Path, labels: list[Any], model: Path | None = None, **more: Any
         (["a", "b", "c"] * 10, ["3 classes: a 33%, b 33%, c 33%."]),
         ([0.5, 1.5, 2.5] * 10, ["numbers from 0.5 to 2.5, mean 1.5: regression."]),
         (list(range(28)) * 2, ["28 different whole numbers", "data.kind to classification"]),
-        (["Good", "good", "bad"] * 10, ["'Good' and 'good' differ in case or blanks alone"]),
+        (["Good", "good", "bad"] * 10, ["'Good' and 'good' differ only in case or blanks"]),
     ],
 )
 def test_what_is_learnt_is_said(labels: list[Any], words: list[str], tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_pairs_are_the_same_where_both_texts_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "labels", "words"),
     [
-        ([*map(str, range(29)), "0"], ["a"] * 14 + ["b"] * 16, "1 text stands with different"),
-        (["x", "y"] * 15, ["a", "b", "b"] * 10, "2 texts stand with different labels"),
+        ([*map(str, range(29)), "0"], ["a"] * 14 + ["b"] * 16, "1 text appears with different"),
+        (["x", "y"] * 15, ["a", "b", "b"] * 10, "2 texts appear with different labels"),
         (["x", "y"] * 15, ["a", "b"] * 15, None),
         (["x", "y"] * 15, [0.5, 0.25, 0.1] * 10, None),
     ],
@@ -126,7 +126,7 @@ def test_texts_with_different_labels_are_counted(
 
 def test_a_class_that_training_lacks_is_named(tmp_path: Path) -> None:
     told = said(tmp_path, ["a", "b", "c"] * 10, **{"data.train_size": 2})
-    assert "Classes without a training sentence, never learnt: " in told
+    assert "Classes without a training example, never learnt: " in told
 
 
 def test_the_positive_class_is_the_one_that_is_named(tmp_path: Path) -> None:

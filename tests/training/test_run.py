@@ -233,7 +233,7 @@ def test_a_folder_of_another_run_is_refused(
         ({"adapter.t_init": 50, "adapter.t_final": 50}, "t_init"),
         ({"data.test_size": 240}, "leaves nothing to train on"),
         ({"data.kind": "regression"}, "must hold numbers"),
-        ({"data.label": "review"}, "is the text too"),
+        ({"data.label": "review"}, "is also the text"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_words(

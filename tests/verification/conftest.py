@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.verification.plan import Plan, chosen_plan
+from lora2_search.verification.plan import Plan, make_plan
 
 
 def settings(folder: Path, data: Path) -> dict[str, object]:
@@ -28,4 +28,4 @@ def settings(folder: Path, data: Path) -> dict[str, object]:
 
 @pytest.fixture
 def plan(tiny_bert: Path, reviews_csv: Path) -> Plan:
-    return chosen_plan(**settings(tiny_bert, reviews_csv), quick=True)  # type: ignore[arg-type]
+    return make_plan(**settings(tiny_bert, reviews_csv), quick=True)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from lora2_search.training.loop.prepare import prepare
 from lora2_search.verification.measurements import Measurements
 from lora2_search.verification.measuring import measure
 from lora2_search.verification.plan import CHECKS, Part, Plan
-from lora2_search.verification.probes.watch import Watch, Watched, evenly
+from lora2_search.verification.probes.watch import ProbedMethod, Watch, evenly
 
 
 class Kept:
@@ -66,7 +66,7 @@ def test_shadow_reduced_scoring_draws_the_runs_own_masks(plan: Plan) -> None:
 
     trainer = watch.prepared.trainer
     inner = trainer.progress.adaptive
-    trainer.progress.adaptive = Watched(inner, [Compare()])
+    trainer.progress.adaptive = ProbedMethod(inner, [Compare()])
     for step in range(1, watch.total + 1):
         list(trainer.advance(step - 1, step))
         if schedule.masks_at(step):

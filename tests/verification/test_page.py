@@ -9,7 +9,7 @@ import pytest
 from lora2_search.errors import UserError
 from lora2_search.verification import run as module
 from lora2_search.verification.measuring import measure
-from lora2_search.verification.plan import CHECKS, Plan, chosen_plan
+from lora2_search.verification.plan import CHECKS, Plan, make_plan
 from lora2_search.verification.run import verify
 from tests.verification.conftest import settings
 
@@ -27,7 +27,7 @@ def measured(
     tiny_bert: Path, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[module.Verification]:
     """Measured once, in a home of its own: every test of this file only looks."""
-    plan = chosen_plan(**settings(tiny_bert, reviews_csv), quick=True)  # type: ignore[arg-type]
+    plan = make_plan(**settings(tiny_bert, reviews_csv), quick=True)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LORA2_SEARCH_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setattr(module, "measure_parts", in_this_process)
@@ -65,7 +65,7 @@ def test_the_page_holds_table_and_figures_and_asks_nobody(measured: module.Verif
 def test_a_folder_of_another_verification_is_refused(
     measured: module.Verification, plan: Plan
 ) -> None:
-    other = chosen_plan(
+    other = make_plan(
         model=plan.config.model.name_or_path,
         data=plan.config.data.path,
         overrides=("data.text=[review]", "data.label=verdict"),

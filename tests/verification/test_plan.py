@@ -8,12 +8,12 @@ import pytest
 
 from lora2_search.errors import UserError
 from lora2_search.verification.measurements import Measurements, ScoreResult
-from lora2_search.verification.plan import CHECKS, Part, Plan, chosen_plan
+from lora2_search.verification.plan import CHECKS, Part, Plan, make_plan
 from tests.support.measured import MERGED
 
 
 def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> None:
-    plan = chosen_plan()
+    plan = make_plan()
     assert (plan.config.task, plan.config.model.name_or_path) == ("sentiment", "minilm")
     assert (len(plan.seeds), plan.checks) == (6, tuple(CHECKS))
     arms = {"start", "pruned", "unpruned", "head-only", "no-regulariser", "cross"}
@@ -22,7 +22,7 @@ def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> 
 
 
 def test_only_what_a_check_needs_is_run_and_each_run_once() -> None:
-    parts = chosen_plan(only=("merge", "ranking", "scoring"), seeds=1).parts()
+    parts = make_plan(only=("merge", "ranking", "scoring"), seeds=1).parts()
     assert [(p.arm, set(p.probes)) for p in parts] == [
         ("pruned", {"agreement", "merge"}),
         ("unpruned", {"agreement"}),
@@ -30,11 +30,11 @@ def test_only_what_a_check_needs_is_run_and_each_run_once() -> None:
 
 
 def test_more_seeds_or_other_checks_go_on_with_the_same_verification() -> None:
-    plan = chosen_plan()
-    assert chosen_plan(only=("merge",), seeds=2).name == plan.name
-    assert chosen_plan(margin=0.01).name != plan.name
-    assert chosen_plan(overrides=("adapter.k=4",)).name != plan.name
-    assert chosen_plan(quick=True).name != plan.name
+    plan = make_plan()
+    assert make_plan(only=("merge",), seeds=2).name == plan.name
+    assert make_plan(margin=0.01).name != plan.name
+    assert make_plan(overrides=("adapter.k=4",)).name != plan.name
+    assert make_plan(quick=True).name != plan.name
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_more_seeds_or_other_checks_go_on_with_the_same_verification() -> None:
 )
 def test_mistakes_are_told_before_anything_runs(arguments: dict, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
-        chosen_plan(**arguments)
+        make_plan(**arguments)
 
 
 def test_a_part_is_read_back_only_when_it_holds_all_that_is_asked_for(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_part_is_read_back_only_when_it_holds_all_that_is_asked_for(tmp_path: 
 
 
 def test_quick_is_smaller_and_says_so() -> None:
-    quick, whole = chosen_plan(quick=True), chosen_plan()
+    quick, whole = make_plan(quick=True), make_plan()
     assert quick.quick and "quick" in quick.name
     assert len(quick.seeds) < len(whole.seeds)
     assert quick.truth_sentences < whole.truth_sentences

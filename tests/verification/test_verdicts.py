@@ -24,12 +24,12 @@ from lora2_search.verification.measurements import (
     Within,
 )
 from lora2_search.verification.page.rows import Row
-from lora2_search.verification.plan import Plan, chosen_plan
+from lora2_search.verification.plan import Plan, make_plan
 from lora2_search.verification.results import Results
 from lora2_search.verification.verdicts import pruning, ranking, scoring, start, truth
 from lora2_search.verification.verdicts.planes import rows as planes_rows
 
-PLAN = chosen_plan(seeds=6)
+PLAN = make_plan(seeds=6)
 LEARNT = paired([0.10, 0.11, 0.09, 0.10, 0.12, 0.10])
 
 

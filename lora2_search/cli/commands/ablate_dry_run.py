@@ -19,7 +19,7 @@ from ...store import readable_record
 from ...training import Estimate
 from ..console.rows import duration, print_json
 from ..console.say import narrator
-from .tune_dry_run import forecast_at_once, free_mb, here_are, measured
+from .tune_dry_run import forecast_at_once, free_mb, local_cpus_and_gpus, measured
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def suite_dry_run(
     say = narrator(as_json)
     for line in check_suite_inputs(suite, say):
         say(line)
-    cpus, gpus = here_are()
+    cpus, gpus = local_cpus_and_gpus()
     resources = suite.resources.with_gpus(suite.training.device, bool(gpus))
     at_a_time = forecast_at_once(resources, cpus, gpus, here=here)
     circumstances = Circumstances.here(resources) if reuse else None

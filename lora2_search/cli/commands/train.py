@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...config import RunConfig, RunInfo, named_metric
 from ...errors import UserError
-from ...experiments import Request, RunOptions, resolve_run, train_run, trial_run
+from ...experiments import Request, RunOptions, resolve_run, run_of_trial, train_run
 from ...report import always
 from ...search import load_study
 from ...store import ADAPTER_FOLDER, RECORD_FILE, Flag, RunRecord
@@ -71,7 +71,7 @@ def _source(
         return config
     if config is not None:
         raise UserError("--config and --from-study exclude each other; --set changes settings")
-    run = trial_run(load_study(from_study, storage), trial)
+    run = run_of_trial(load_study(from_study, storage), trial)
     if run is None:
         raise UserError(f"study {from_study} has no completed trial yet; name one with --trial")
     return run.config

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...config import RunConfig, with_settings
 from ...config.space import Resources, Space, Value
-from ...execution import at_once as fitting_at_once
+from ...execution import max_concurrent_runs as fitting_at_once
 from ...experiments import check_inputs
 from ...search import make_sampler, study_folder
 from ...training import Estimate, measure
@@ -70,7 +70,7 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     say = narrator(as_json)
     judged_by = {"objective.metric": space.objective.metric}
     notes = check_inputs(space.run_config(), say, judged_by, space.other_models())
-    cpus, gpus = here_are()
+    cpus, gpus = local_cpus_and_gpus()
     resources = space.resources.with_gpus(space.training.device, bool(gpus))
     trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
     for line in notes:
@@ -167,7 +167,7 @@ def measured(config: RunConfig, resources: Resources) -> Estimate:
     return measure(config)
 
 
-def here_are() -> tuple[int, int]:
+def local_cpus_and_gpus() -> tuple[int, int]:
     """Return how many cores and GPUs this machine has."""
     import torch
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ...experiments import RunOptions, verify_plan
 from ...signals import Interrupted, signal_of
 from ...tracking import resolve_uri
-from ...verification import Plan, Verification, chosen_plan
+from ...verification import Plan, Verification, make_plan
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json, print_rows
 from ..console.say import narrator
@@ -39,7 +39,7 @@ def run_verify(
         Interrupted: It was; says how to go on.
     """
     uri, begun = resolve_uri(tracking_uri), time.monotonic()
-    plan = chosen_plan(
+    plan = make_plan(
         model=model,
         data=data,
         task=task,

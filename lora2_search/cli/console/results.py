@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ...analysis import caveats, edges
 from ...config import named_metric
-from ...experiments import trial_run
+from ...experiments import run_of_trial
 from ...report import always
 from ...search import Study
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
@@ -111,7 +111,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
 
 
 def _winner(study: Study, record: RunRecord | None, storage: Path | None) -> Winner | None:
-    run = trial_run(study)
+    run = run_of_trial(study)
     if run is None or study.best is None:
         return None
     # What Optuna knows stands where the record is damaged.

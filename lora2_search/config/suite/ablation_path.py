@@ -11,7 +11,7 @@ from ..run import RunConfig, with_settings
 from ..settings import Settings
 from ..space import Space, in_order
 from ..yaml import Data
-from .canonical import difference, identity
+from .canonical import canonical_key, difference
 from .terms import BASE, FLOOR
 
 
@@ -59,7 +59,7 @@ def path_suite(space: RunConfig, winner: RunConfig, name: str, seeds: int | Sequ
     names = [BASE, *(step.arm for step in steps)]
     pairs = [[after, before] for before, after in itertools.pairwise(names)]
     arms = {step.arm: step.settings for step in steps}
-    known = {identity(base): BASE, **{step.identity: step.arm for step in steps}}
+    known = {canonical_key(base): BASE, **{step.identity: step.arm for step in steps}}
     for back in _ways_back(base, changes):
         arm = known.setdefault(back.identity, back.arm)
         if arm == back.arm:
@@ -90,13 +90,13 @@ def _changes(base: RunConfig, winner: RunConfig, order: Sequence[str]) -> Settin
 def _steps(base: RunConfig, changes: Settings) -> Iterator[_Run]:
     done: Settings = {}
     waiting = dict(changes)
-    here = identity(base)
+    here = canonical_key(base)
     for number in itertools.count(1):
         taken = _next(base, done, waiting, here)
         if taken is None:
             return
         done |= {setting: waiting.pop(setting) for setting in taken}
-        here = identity(with_settings(base, done))
+        here = canonical_key(with_settings(base, done))
         yield _Run(f"step-{number}-{'-and-'.join(taken)}", dict(done), here)
 
 
@@ -114,7 +114,7 @@ def _next(base: RunConfig, done: Settings, waiting: Settings, here: str) -> tupl
 
 def _ways_back(base: RunConfig, changes: Settings) -> Iterator[_Run]:
     """Yield the winner with one setting put back, wherever that makes a run of its own."""
-    winner = identity(with_settings(base, changes))
+    winner = canonical_key(with_settings(base, changes))
     for setting in changes:
         kept = {name: value for name, value in changes.items() if name != setting}
         after = _identity(base, kept)
@@ -124,6 +124,6 @@ def _ways_back(base: RunConfig, changes: Settings) -> Iterator[_Run]:
 
 def _identity(base: RunConfig, changes: Settings) -> str | None:
     try:
-        return identity(with_settings(base, changes))
+        return canonical_key(with_settings(base, changes))
     except ConfigError:
         return None

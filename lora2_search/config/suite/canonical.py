@@ -27,7 +27,7 @@ _NO_AVERAGES = ("beta1", "beta2", "score_loss")
 _UNSCORED = {"random": _NO_AVERAGES, "magnitude": _NO_AVERAGES, "sensitivity": ("beta2",)}
 
 
-def decisive(config: RunConfig) -> Data:
+def canonical_settings(config: RunConfig) -> Data:
     """Return the settings of ``config`` with those that it never looks at at their defaults.
 
     Full and head-only training have no adapter, head-only one learning rate; LoRA and DoRA have
@@ -100,9 +100,9 @@ def _training(config: RunConfig) -> Data:
 _PRUNING_SETTINGS = {"adapter.scoring", "adapter.t_init", "adapter.t_final", "adapter.delta_t"}
 
 
-def identity(config: RunConfig) -> str:
+def canonical_key(config: RunConfig) -> str:
     """Return a text that two runs share if, and only if, nothing that decides them differs."""
-    return repr(sorted(decisive(config).items()))
+    return repr(sorted(canonical_settings(config).items()))
 
 
 def why_equal(twin: str, changed: Iterable[str], config: RunConfig) -> str:

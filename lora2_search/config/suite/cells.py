@@ -13,7 +13,7 @@ from ..run import RunConfig, mistyped, with_settings
 from ..settings import Settings, dotted
 from ..yaml import KeyPath
 from .allowed import arm_problem
-from .canonical import identity, why_equal
+from .canonical import canonical_key, why_equal
 from .terms import BASE
 
 Cell = tuple[str, ...]
@@ -293,12 +293,12 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
         except ConfigError as error:
             wrong.append((place, _impossible(cell, error)))
             continue
-        same = seen.setdefault(identity(config), cell)
+        same = seen.setdefault(canonical_key(config), cell)
         if same != cell:
             apart = _apart(block, cell, same)
             wrong.append((place, _doubled(cell, same, apart, config)))
             continue
-        name = twins.get(identity(config))
+        name = twins.get(canonical_key(config))
         if name is None:
             name = prefix + ".".join(_changed(levels, cell)) if made else block.name
             if name in arms or name in new:
@@ -363,7 +363,7 @@ def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:
                 place = block.level_path(factor, level)
                 found += [(place, f"breaks the base: {item.message}") for item in error.problems]
                 continue
-            if identity(config) == identity(inside):
+            if canonical_key(config) == canonical_key(inside):
                 own.append(level)
         if len(own) == 1:
             ordered[factor] = [own[0], *(level for level in levels if level != own[0])]

@@ -13,7 +13,7 @@ from ..settings import Settings
 from ..space import uncompared
 from ..yaml import KeyPath, Source
 from .allowed import Found, arm_problem, broken, task_problem
-from .canonical import identity, why_equal
+from .canonical import canonical_key, why_equal
 from .partial import Parts
 from .terms import BASE, Tuning, listed
 
@@ -112,7 +112,7 @@ def _twins(parts: Parts, tuning: Tuning) -> Found:
     """Yield the arms that become another one if tuning chooses so: then nothing could be run."""
     arms = {BASE: {}, **parts.arms}
     plain = [_tried(parts, {}, changes) for changes in arms.values()]
-    names = [identity(config) for config in plain if config is not None]
+    names = [canonical_key(config) for config in plain if config is not None]
     if len(set(names)) < len(names):  # said already
         return
     told = set()
@@ -121,7 +121,7 @@ def _twins(parts: Parts, tuning: Tuning) -> Found:
         for arm, changes in arms.items():
             for trial in [{}] if arm == BASE else _trials(tuning, arm):
                 config = _tried(parts, own, {**changes, **trial})
-                twin = arm if config is None else seen.setdefault(identity(config), arm)
+                twin = arm if config is None else seen.setdefault(canonical_key(config), arm)
                 if twin != arm and arm not in told:
                     told.add(arm)
                     path = ("tuning", "arms", arm if arm in tuning.arms else twin)
@@ -155,7 +155,7 @@ def _grid(parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[Se
         except ConfigError as error:
             yield from broken(path, grid, error, f"trial {trial} cannot run: ")
             continue
-        twin = seen.setdefault(identity(config), trial)
+        twin = seen.setdefault(canonical_key(config), trial)
         if twin is not trial:
             yield path, f"trial {trial} {why_equal(f'trial {twin}', trial, config)}"
 
@@ -203,7 +203,7 @@ def _names(parts: Parts) -> Found:
 def _arms(parts: Parts) -> Found:
     twins: dict[str, str] = {}
     if parts.base is not None:
-        twins[identity(parts.base)] = BASE
+        twins[canonical_key(parts.base)] = BASE
     for name, settings in parts.arms.items():
         if name == BASE:
             continue
@@ -218,7 +218,7 @@ def _arms(parts: Parts) -> Found:
                 key = (problem.key,) if problem.key in settings else ()
                 yield ("arms", name, *key), problem.message
             continue
-        twin = twins.setdefault(identity(config), name)
+        twin = twins.setdefault(canonical_key(config), name)
         if twin != name:
             yield ("arms", name), why_equal(twin, settings, config)
 
@@ -237,7 +237,7 @@ def _tasks(parts: Parts) -> Found:
         except ConfigError as error:
             yield from broken(("tasks", task), settings, error)
             continue
-        twin = seen.setdefault(identity(config), task)
+        twin = seen.setdefault(canonical_key(config), task)
         if twin != task:
             yield ("tasks", task), f"equals task {twin} by construction; leave one out"
         yield from _arms_on(parts, task, config)
@@ -253,7 +253,7 @@ def _tasks(parts: Parts) -> Found:
 
 def _arms_on(parts: Parts, task: str, config: RunConfig) -> Found:
     """Yield the arms that another task makes impossible, or one with another."""
-    twins = {identity(config): BASE}
+    twins = {canonical_key(config): BASE}
     for name, changes in parts.arms.items():
         if name == BASE or any(arm_problem(key) for key in changes):
             continue
@@ -262,7 +262,7 @@ def _arms_on(parts: Parts, task: str, config: RunConfig) -> Found:
         except ConfigError as error:
             yield from broken(("tasks", task), {}, error, f"arm {name} cannot run on it: ")
             continue
-        twin = twins.setdefault(identity(run), name)
+        twin = twins.setdefault(canonical_key(run), name)
         if twin != name:
             yield ("tasks", task), f"on it, arm {name} {why_equal(twin, changes, run)}"
 

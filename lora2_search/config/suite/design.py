@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import ConfigError, Problem
 from ..run import RunConfig, with_settings
 from ..yaml import KeyPath, Source
-from .canonical import identity
+from .canonical import canonical_key
 from .cells import (
     MAIN,
     Arms,
@@ -115,7 +115,7 @@ def _twins(arms: Mapping[str, Any], base: RunConfig) -> Iterator[tuple[str, str]
         if not isinstance(settings, dict):
             continue
         try:
-            yield identity(with_settings(base, settings)), name
+            yield canonical_key(with_settings(base, settings)), name
         except ConfigError:
             continue
 

@@ -84,7 +84,7 @@ def _forest(evidence: Evidence) -> Panel:
     )
     if any(item.margin is not None for item in found):
         text += " Green bands: the margins within which two arms were to count as equal."
-    if not evidence.analysis.told:
+    if not evidence.analysis.gives_verdicts:
         text += " The base is not shown to be trained enough, so no effect here is a verdict."
     return Panel(title, text, draw_forest(found, evidence.analysis.suite.metric))
 

@@ -49,7 +49,7 @@ def suite_page(evidence: Mapping[str, Evidence]) -> str:
 
 def _verdict(task: str, item: Evidence) -> str:
     named = f"<b>{escape(task)}.</b> " if task else ""
-    told = "verdict" if item.analysis.told else "note"
+    told = "verdict" if item.analysis.gives_verdicts else "note"
     return f"<p class='{told}'>{named}{prose(headline(item.analysis))}</p>"
 
 

@@ -167,7 +167,7 @@ def _better(analysis: Analysis) -> set[str]:
 
 def _stands(analysis: Analysis, item: Comparison) -> bool:
     low, high = item.paired.low, item.paired.high
-    if not analysis.told or low is None or high is None:
+    if not analysis.gives_verdicts or low is None or high is None:
         return False
     return item.differs and not low <= 0 <= high
 

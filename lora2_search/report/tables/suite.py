@@ -151,8 +151,12 @@ def equality_rows(analysis: Analysis) -> list[Row]:
     rows = []
     for item in analysis.equivalence:
         here, new = item.on_this_set, item.on_new_sentences
-        told = analysis.told and not item.unlearnt
-        why = _no_better(item.unlearnt) if analysis.told else "not shown to be trained enough"
+        told = analysis.gives_verdicts and not item.unlearnt
+        why = (
+            _no_better(item.unlearnt)
+            if analysis.gives_verdicts
+            else "not shown to be trained enough"
+        )
         rows.append(
             {
                 "claim": f"{item.claim.arm} equals {item.claim.reference}",

@@ -33,7 +33,7 @@ def next_step(analysis: Analysis) -> str:
     suite = analysis.suite
     decisive = [arm for arm in analysis.arms if arm.name in (BASE, suite.floor)]
     if any(arm.unfinished or arm.failed for arm in decisive):
-        return f"Runs of it are missing or failed: resume the suite{_resumed(suite)}."
+        return f"Runs of it are missing or failed: resume it{_resumed(suite)}."
     if (missing := _missing_seeds(analysis)) is not None:
         why, count = missing
         return f"Too few seeds, it seems: {why}. Add them{_resumed(suite, '--add-seeds', count)}."
@@ -86,7 +86,7 @@ def _by(suite: SuiteRuns, words: list[str]) -> str:
     # An archive has no runs that a command could resume.
     if not (suite.folder / RUNS_FOLDER).is_dir():
         return ""
-    return f" by `{shlex.join(words)}`"
+    return f" with `{shlex.join(words)}`"
 
 
 def headline(analysis: Analysis) -> str:
@@ -105,7 +105,7 @@ def _interim(analysis: Analysis) -> str:
 def _verdict(analysis: Analysis) -> str:
     if not any(arm.scores for arm in analysis.arms if arm.name == BASE):
         return "Nothing can be said: no run of the base has finished."
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         sure = analysis.trained is False or BASE in analysis.unlearnt
         known = "Not" if sure else "Not known to be"
         why = f"{known} trained enough to tell: {_floor(analysis)}"
@@ -172,7 +172,7 @@ def details(analysis: Analysis) -> list[str]:
 
     None when the suite is not known to be trained enough: then nothing is told of any part.
     """
-    if not analysis.told:
+    if not analysis.gives_verdicts:
         return []
     return [
         *(paragraph(item, analysis) for item in analysis.family),

@@ -159,7 +159,9 @@ class Delivery:
     def _send(self, client: Client, key: str, stem: str, position: Position, batch: Batch) -> int:
         """Send a batch and return how many of its pieces were refused."""
         try:
-            created = position.run_id is None and self._found(client, key, stem, position, batch)
+            created = position.run_id is None and self._find_or_create(
+                client, key, stem, position, batch
+            )
             run_id = str(position.run_id)
             if batch.resumed and not created:
                 client.reopen(run_id)
@@ -175,7 +177,9 @@ class Delivery:
             self._in_doubt.discard(key)
         return refused
 
-    def _found(self, client: Client, key: str, stem: str, position: Position, batch: Batch) -> bool:
+    def _find_or_create(
+        self, client: Client, key: str, stem: str, position: Position, batch: Batch
+    ) -> bool:
         """Find the run or create it; return whether it was created."""
         experiment_id, tag = str(self.cursor.experiment_id), self._tag(key, stem)
         position.run_id = client.find_run(experiment_id, tag)

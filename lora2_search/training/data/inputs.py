@@ -1,4 +1,4 @@
-"""What a run reads, by contents: its sentences, their labels and split, its model's files."""
+"""What a run reads, by contents: examples, labels, split and the model's files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Inputs:
         record.model_hash, record.model_files = self.model_hash, dict(self.model_files)
 
     def check_same(self, record: RunRecord) -> None:
-        """Make sure that a run which goes on reads what it read when it began.
+        """Make sure that a resumed run reads what it read when it started.
 
         Raises:
             ConfigError: It does not; says what has changed.
@@ -63,7 +63,7 @@ class Inputs:
 
 
 def changes_between(before: RunRecord, after: RunRecord) -> Iterator[tuple[str, str]]:
-    """Yield what two runs whose settings make them read the same have read otherwise.
+    """Yield what two runs have read differently though their settings name the same inputs.
 
     What a record does not know (nothing was read yet, or an earlier version of this package wrote
     it) does not differ.
@@ -97,7 +97,7 @@ def inputs_of(config: RunConfig) -> Inputs:
 
 
 class InputsOnce:
-    """What several runs read, each data set and model looked at once."""
+    """What several runs read; each data set and model is read once."""
 
     def __init__(self) -> None:
         self._known: dict[str, Inputs] = {}
@@ -110,8 +110,8 @@ class InputsOnce:
         return self._known[key]
 
 
-def check_kept(folders: Iterable[Path]) -> None:
-    """Make sure that runs which were begun would read the same today: data, split, model.
+def check_inputs_unchanged(folders: Iterable[Path]) -> None:
+    """Make sure that started runs would read the same today: data, split, model.
 
     Args:
         folders: Of the runs; those without a readable record are passed over.
@@ -135,19 +135,19 @@ def check_kept(folders: Iterable[Path]) -> None:
 
 
 def reading(config: RunConfig) -> str:
-    """Return a text that runs share whose settings make them read the same."""
+    """Return a text that is the same for runs whose settings make them read the same."""
     return RunConfig(
         task=config.task, data=config.data, model=config.model, protocol=config.protocol
     ).fingerprint()
 
 
 def inputs_with(data: Data, config: RunConfig) -> Inputs:
-    """Return what a run reads, whose sentences were read already."""
+    """Return what a run reads, given its data."""
     return Inputs(data.hash, _parts(data), model_files(config.model))
 
 
 def _problem(setting: str, words: str, run: str) -> Problem:
-    remedy = "put it back as it was, or begin anew under another name"
+    remedy = "restore it, or start again under another name"
     return Problem(setting, f"{words} since {run} began; {remedy}")
 
 

@@ -1,4 +1,4 @@
-"""A user's file, looked at to propose a space for it."""
+"""Inspect a user's file, to propose a space for it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _may_be_label(column: Column) -> bool:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file of sentences was taken for.
+    """What was recognised in a user's file.
 
     Attributes:
         path: The file.
@@ -133,11 +133,11 @@ class Inspection:
         kind: Classes or numbers.
         classes: Rows of each class, the commonest first; empty for numbers.
         span: Smallest and largest label; ``None`` for classes.
-        words: Median, 95th percentile and maximum of words a row, both columns together.
+        words: Median, 95th percentile and maximum of words per row, both columns together.
         missing: Rows dropped because text or label is missing.
         repeated: Rows whose text occurred before.
-        contradicting: Texts that stand with different labels.
-        max_length: Tokens that hold 95 % of the rows, by experience 1.5 a word.
+        contradicting: Texts that appear with different labels.
+        max_length: Tokens that hold 95 % of the rows, estimated at 1.5 per word.
         said: What was recognised when the file was read.
         settings: The settings of ``data`` that say how to read it.
     """
@@ -160,7 +160,7 @@ class Inspection:
 
     @property
     def metric(self) -> str | None:
-        """A metric that sees a rare class; ``None`` where accuracy does."""
+        """A metric that reflects a rare class; ``None`` where accuracy does."""
         if not self.classes or self.classes[self.rarest] * len(self.classes) * 2 >= self.rows:
             return None
         return "f1" if len(self.classes) == 2 else "macro_f1"
@@ -188,7 +188,7 @@ class Inspection:
             lines.append(f"The labels are {len(self.classes)} classes: {listed}.")
         median, most, longest = self.words
         lines.append(
-            f"Words a row: median {median}, 95 % have at most {most}, longest {longest}; "
+            f"Words per row: median {median}, 95 % have at most {most}, longest {longest}; "
             f"inputs are cut at {self.max_length} tokens."
         )
         return lines
@@ -203,19 +203,19 @@ class Inspection:
                 "on and tested on, which flatters the score; remove them if you can."
             )
         if self.contradicting:
-            lines.append(f"{self.contradicting:,} texts stand with different labels.")
+            lines.append(f"{self.contradicting:,} texts appear with different labels.")
         if self.metric:
             common, count = next(iter(self.classes.items()))
             of = f"f1 of {self.rarest!r} (data.positive)" if self.metric == "f1" else self.metric
             lines.append(
-                f"Always {common!r} would score an accuracy of {count / self.rows:.0%}, so that "
-                f"tells little: the space searches by {of}."
+                f"Always {common!r} would score an accuracy of {count / self.rows:.0%}, so "
+                f"accuracy tells little: the space searches by {of}."
             )
         rare = [name for name, count in self.classes.items() if count < 10]
         if rare:
-            lines.append(f"Fewer than 10 rows: {', '.join(rare[:8])}; these are hardly learnt.")
+            lines.append(f"Fewer than 10 rows: {', '.join(rare[:8])}; too few to learn from.")
         if self.rows < 200:
-            lines.append("So few rows make scores jump by chance; read differences with care.")
+            lines.append("With so few rows, scores vary by chance: read differences with care.")
         return lines
 
 
@@ -233,14 +233,14 @@ def inspect(
         text: Text columns; guessed when not given: the columns of sentences, two at most.
         label: Label column; guessed when not given: by name, else the last fitting column.
         kind: Classes or numbers; guessed when not given.
-        data: How to read it, where it is not told from the file.
+        data: How to read it, where the file does not show it.
 
     Raises:
         ConfigError: The file cannot be read, a named column is absent, none was found, the labels
             hold one class only, or too few rows are left.
     """
     if text and len(text) > 2:
-        raise _bad("--text", f"names {len(text)} columns; one text, or two for pairs")
+        raise _bad("--text", f"names {len(text)} columns; name one, or two for pairs")
     reading = (data or DataConfig()).model_copy(update={"text": text, "label": label})
     table = read_file(path, "--data", reading)
     named = {f"--text {name}": name for name in text or ()}
@@ -318,7 +318,7 @@ def _classes(labels: Labels) -> dict[str, int]:
 
 def _span(labels: Labels) -> tuple[float, float]:
     if not any(map(is_number, labels.cells)):
-        message = f"column {labels.column!r} holds words, not numbers; say --kind classification"
+        message = f"column {labels.column!r} holds words, not numbers; use --kind classification"
         raise _bad("--kind", message)
     values = numbers(labels)
     low, high = min(values), max(values)

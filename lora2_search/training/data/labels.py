@@ -46,7 +46,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _FRACTION = re.compile(r"\.([0-9]*)")
 
 
-# Decimal commas, separated thousands, per cents and currencies: numbers to a reader, text to us.
+# Decimal commas, thousands separators, percentages and currencies: numbers to a reader, text here.
 _GROUPED = r"[0-9]{1,3}([,.'\u00a0\u202f ][0-9]{3})+([.,][0-9]+)?"
 
 
@@ -57,7 +57,7 @@ _MOST_DIGITS = 40
 
 
 class Mistaken(ValueError):
-    """The labels cannot be taken for what is asked; the message says which row and the remedy."""
+    """The labels cannot be read as asked; the message names the row and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ def together(parts: Sequence[Labels]) -> Labels:
 
 
 def kind_of(labels: Labels) -> Kind:
-    """Tell classes from numbers.
+    """Decide between classes and numbers.
 
     Raises:
-        Mistaken: The column seems to hold numbers, but some cells are none or not finite, or its
-            numbers are written like codes; says where, and that ``data.kind`` decides.
+        Mistaken: The column seems to hold numbers, but some cells are not numbers or not finite,
+            or its numbers are written like codes; says where, and that ``data.kind`` decides.
     """
     if labels.boolean:
         return "classification"
@@ -169,7 +169,7 @@ def is_number(cell: str) -> bool:
 
 
 def _refuse_almost_numbers(labels: Labels) -> None:
-    """Raise where so many cells are numbers that the others are a mistake."""
+    """Raise where so many cells are numbers that the others must be mistakes."""
     others = [item for item in labels.items if not is_number(item.cell)]
     if all(_CODE.fullmatch(item.cell) for item in others):
         return
@@ -278,7 +278,7 @@ def numbers(labels: Labels) -> list[float]:
     """Return the labels as numbers.
 
     Raises:
-        Mistaken: A label is none, or is not finite; with its place.
+        Mistaken: A label is not a number, or not finite; names its place.
     """
     wrong = [item for item in labels.items if not is_number(item.cell)]
     if wrong:
@@ -293,7 +293,7 @@ def numbers(labels: Labels) -> list[float]:
 
 
 def unseen(train: Labels, test: Labels, names: Callable[[str], str]) -> str | None:
-    """Say which classes of a test file training never shows; ``None`` where it shows all."""
+    """Say which classes of a test file the training file lacks; ``None`` where it has all."""
     known = {names(cell) for cell in train.cells}
     others = Counter(names(cell) for cell in test.cells if names(cell) not in known)
     if not others:
@@ -302,6 +302,6 @@ def unseen(train: Labels, test: Labels, names: Callable[[str], str]) -> str | No
     listed = ", ".join(f"{shown(name)} ({n:,} rows)" for name, n in others.most_common(5))
     more = f" and {len(others) - 5} more" if len(others) > 5 else ""
     return (
-        f"holds classes that the training file never shows: {listed}{more}, first in "
+        f"holds classes that are not in the training file: {listed}{more}, first in "
         f"{first.place}; {did_you_mean(first.cell, known)}"
     )

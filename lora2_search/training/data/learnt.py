@@ -19,11 +19,11 @@ from .undefined import undefined
 TOKENIZER_FILE = "tokenizer.json"
 
 
-# Texts that are counted one by one; of more a sample tells the share.
+# So many texts are counted one by one; of more, a sample gives the share.
 _COUNTED = 10_000
 
 
-# A token is a byte at least; a model adds a few of its own to each text.
+# A token takes at least one byte; a model adds a few special tokens to each text.
 _ADDED = 8
 
 
@@ -86,7 +86,7 @@ def _seen(data: Data) -> Iterator[str]:
                     torn.add(row)
         if torn:
             yield (
-                f"{len(torn):,} text{'s stand' if len(torn) > 1 else ' stands'} with different "
+                f"{len(torn):,} text{'s appear' if len(torn) > 1 else ' appears'} with different "
                 "labels: no model gets all of these rows right."
             )
 
@@ -96,7 +96,7 @@ def _again(name: str, split: Split, known: set[tuple[str, ...]], also: str) -> I
     if count:
         yield (
             f"{count:,} of {len(split):,} {name} examples are also {also} (the same text): their "
-            "score is no held-out score."
+            "score is not a held-out score."
         )
 
 
@@ -137,18 +137,21 @@ def _doubts(data: Data) -> Iterator[str]:
     for names in alike.values():
         if len({_printed(name) for name in names}) < len(names):
             both = " and ".join(map(ascii, names))
-            yield f"Classes {both} look alike (blanks, signs without width, accents): are they one?"
+            yield (
+                f"Classes {both} look alike (blanks, zero-width characters, accents): are they "
+                "one class?"
+            )
         elif len(names) > 1:
             both = " and ".join(map(shown, names))
-            yield f"Classes {both} differ in case or blanks alone: are they one?"
+            yield f"Classes {both} differ only in case or blanks: are they one class?"
     seen = set(np.unique(data.splits["train"].labels).astype(int))
     unseen = [name for index, name in enumerate(data.classes) if index not in seen]
     if unseen:
-        yield f"Classes without a training sentence, never learnt: {listed(unseen)}."
+        yield f"Classes without a training example, never learnt: {listed(unseen)}."
 
 
 def _printed(name: str) -> str:
-    """Return a name as it looks: no signs without width, accents on their letters."""
+    """Return a name as it looks: without zero-width characters, accents on their letters."""
     seen = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
     return unicodedata.normalize("NFC", " ".join(seen.split()))
 
@@ -173,9 +176,9 @@ def cut_sentence(data: Data, config: RunConfig) -> str | None:
 
 
 def _lengths(texts: list[tuple[str, ...]], config: RunConfig) -> tuple[np.ndarray, bool]:
-    """Return tokens a text, of a sample where there are many, and whether they were counted.
+    """Return the tokens of each text (of a sample where there are many); were they counted?
 
-    Without a tokenizer that the light library reads, words stand for tokens: never too many.
+    Without a tokenizer that ``tokenizers`` reads, words are counted: never more than tokens.
     """
     if len(texts) > _COUNTED:
         rows = np.random.default_rng(0).choice(len(texts), _COUNTED, replace=False)

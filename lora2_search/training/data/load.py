@@ -165,18 +165,18 @@ def _task(config: RunConfig, tables: dict[str, Table]) -> _Wanted:
 
 
 def check_distinct(text: Sequence[str], label: str, keys: tuple[str, str]) -> None:
-    """Raise ``ConfigError`` where one column is to be text twice, or text and label."""
+    """Raise ``ConfigError`` where a column is named as both texts, or as text and label."""
     problems = []
     if len(set(text)) < len(text):
         problems.append(Problem(keys[0], f"names column {text[0]!r} twice; name another column"))
     if label in text:
-        problems.append(Problem(keys[1], f"column {label!r} is the text too; name another column"))
+        problems.append(Problem(keys[1], f"column {label!r} is also the text; name another column"))
     if problems:
         raise ConfigError(problems)
 
 
 def _complete(table: Table, task: _Wanted, own: bool) -> list[int]:
-    """Return the rows that have text and label; in a file of one's own blanks are neither."""
+    """Return the rows that have text and label; in a user's own file, blanks are missing."""
     columns = [table.columns[name].cells for name in (*task.text, task.label)]
     there = str.strip if own else lambda cell: "there"
     rows = [
@@ -186,20 +186,20 @@ def _complete(table: Table, task: _Wanted, own: bool) -> list[int]:
     ]
     if not rows:
         names = ", ".join(map(repr, (*task.text, task.label)))
-        message = f"no row of {table.source} has something in each of {names}"
+        message = f"no row of {table.source} has a value in each of {names}"
         raise ConfigError([Problem("data.label", message)])
     return rows
 
 
 def _kind(labels: dict[str, Labels]) -> Kind:
-    """Tell classes from numbers over all files together."""
+    """Decide between classes and numbers, over all files together."""
     kind = kind_of(together(list(labels.values())))
     first = kind_of(next(iter(labels.values())))
     if first != kind:
         words = {"classification": "classes", "regression": "numbers"}
         raise Mistaken(
-            f"the training file's labels are {words[first]}, but with those of the test file they "
-            f"are {words[kind]}: write them alike, or set {KIND}"
+            f"the training file's labels are {words[first]}, but together with the test file's "
+            f"they are {words[kind]}: write them the same way, or set {KIND}"
         )
     return kind
 

@@ -111,7 +111,7 @@ def _glue_split(folder: Path, task: str, split: str) -> pd.DataFrame:
     folder = folder.expanduser()
     if not folder.is_dir():
         raise _bad(
-            "data.path", f"no folder {folder}; task {task} wants one laid out like {GLUE_ID}"
+            "data.path", f"no folder {folder}; task {task} needs one laid out like {GLUE_ID}"
         )
     found = sorted((folder / task).glob(f"{split}-*.parquet"))
     if not found:

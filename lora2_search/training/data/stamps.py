@@ -11,10 +11,10 @@ Stamp = tuple[str, int, int, int, int]
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what a file cannot keep when its contents change.
+    """Return what changes whenever a file's contents do.
 
     Its place, size and number on the disk, and the times of the last change of its contents and of
-    anything about it. The last one nobody can set back, as ``touch`` and ``cp -p`` set the other.
+    anything about it. The last of these cannot be set back; ``touch`` and ``cp -p`` set the other.
 
     Raises:
         OSError: There is no such file.
@@ -32,7 +32,7 @@ def stamps(paths: Iterable[Path]) -> tuple[Stamp, ...]:
 def data_files(config: RunConfig) -> list[Path]:
     """Return the files that are read; none for packaged sentences, nor for those of the hub.
 
-    Both are what their sha256 or their revision names.
+    Both are fixed by their sha256 or revision.
     """
     data = config.data
     if data.path is not None and config.task in GLUE_TASKS:

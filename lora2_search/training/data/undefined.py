@@ -20,13 +20,13 @@ def undefined(data: Data) -> Iterator[str]:
         same = name == "validation" and split is data.splits["test"]
         if metrics and name != "train" and not same:
             has = "has" if len(metrics) == 1 else "have"
-            yield f"{listed(metrics)} {has} no score on {name}: {_labels(data, name)}."
+            yield f"{_labels(data, name)}: {listed(metrics)} {has} no score there."
 
 
 def undefined_problem(
     data: Data, config: RunConfig, split: str, key: str | None = None, metric: str | None = None
 ) -> Problem | None:
-    """Return that runs cannot be judged by a metric on a split; ``None`` where they can.
+    """Return why runs cannot be judged by a metric on a split; ``None`` where they can.
 
     Args:
         data: The splits.

@@ -43,7 +43,7 @@ model = PeftModel.from_pretrained(model, ".")
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export came to.
+    """The result of an export.
 
     Attributes:
         folder: Where it lies.
@@ -62,7 +62,7 @@ class Exported:
 
 
 def save_adapter(model: Any, folder: Path) -> None:
-    """Save what was trained, by what it is.
+    """Save what was trained, in the form that fits it.
 
     A PEFT adapter folder; the whole model, where all of it was trained; or ``head.safetensors``
     for the head alone.

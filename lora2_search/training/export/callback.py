@@ -37,7 +37,7 @@ class Lora2Callback(TrainerCallback):
       ``state.log_history``, as ``lora2/outer`` and so on.
     * After the optimiser's step and before the gradients are cleared the importance is averaged
       and singular values are masked; a step that the gradient scaler skipped is left out.
-    * Into every checkpoint it writes ``lora2_allocator.safetensors``, and takes it up on resuming.
+    * Into every checkpoint it writes ``lora2_allocator.safetensors``, and restores it on resuming.
 
     In a loop of your own, where ``lora2`` is ``get_peft_model(...).base_model``, three lines do::
 
@@ -72,7 +72,7 @@ class Lora2Callback(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Tell the schedule its number of steps; when resuming, take up averages and masks."""
+        """Tell the schedule its number of steps; when resuming, restore averages and masks."""
         self._lora2 = _tuner_in(kwargs["model"])
         self._check(args)
         self._lora2.set_total_steps(state.max_steps)

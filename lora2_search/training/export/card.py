@@ -45,7 +45,7 @@ _PEFT = "from peft import PeftModel"
 _ADAPTER = 'model = PeftModel.from_pretrained(model, ".")'
 
 
-# By what lies in the folder: what is imported, and how the model comes to be.
+# By what the folder holds: the imports, and the code that builds the model.
 _FORMS = {
     "lora2": ([_REGISTER, _PEFT], [_BASE, _ADAPTER]),
     "peft": ([_PEFT], [_BASE, _ADAPTER]),
@@ -90,7 +90,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         "",
     ]
     if form != "full":
-        said = "transformers says that the head is newly initialised: the line after it loads it."
+        said = "transformers reports the head as newly initialised; the next line loads it."
         lines += [said, ""]
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ from .adapter import (
 )
 
 
-def check_cut(after: AfterConfig, model: nn.Module) -> None:
+def check_truncation(after: AfterConfig, model: nn.Module) -> None:
     """Make sure, before anything is trained, that the cut will leave a rank somewhere.
 
     Raises:
@@ -37,8 +37,10 @@ def check_cut(after: AfterConfig, model: nn.Module) -> None:
         raise ConfigError([Problem("after.svd_rank", message)])
 
 
-def cut_model(model: nn.Module, after: AfterConfig, record: RunRecord, accelerator: Any) -> Any:
-    """Return the trained model with its adapter cut, ready to predict, and tell the record.
+def truncate_model(
+    model: nn.Module, after: AfterConfig, record: RunRecord, accelerator: Any
+) -> Any:
+    """Return the trained model with its adapter cut, ready to predict, and update the record.
 
     The record gets the kept ranks, the share of the norm that is left, and the sizes of what is
     served; what was trained and scored stays as it was counted.
@@ -53,7 +55,7 @@ def cut_model(model: nn.Module, after: AfterConfig, record: RunRecord, accelerat
 
 @dataclass(frozen=True)
 class CutAdapter:
-    """What cutting a saved adapter came to.
+    """The result of cutting a saved adapter.
 
     Attributes:
         folder: Where the plain LoRA lies.
@@ -61,7 +63,7 @@ class CutAdapter:
         kept_norm: Share of the squared Frobenius norm of all increments that is left.
         parameters_before: Of the adapter, without what is trained beside it.
         parameters_after: The same of the plain LoRA.
-        head: Parameters of what is trained beside it and comes along.
+        head: Parameters of what is trained beside it and copied along.
         bytes_before: Size of the adapter's weights file.
         bytes_after: The same of the plain LoRA.
     """

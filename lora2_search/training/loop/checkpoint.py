@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from ...errors import UserError
 from ...store import CHECKPOINT_FOLDER, Damaged, Point
 from ..models.methods import Adaptive
-from .health import Watched
+from .health import HealthState
 
 _KEEP = 2
 
 
 @dataclass
 class Progress:
-    """Everything that decides how a run goes on.
+    """Everything that decides how a run continues.
 
     Attributes:
         model: Trained weights live here (read and written in place).
@@ -55,7 +55,7 @@ class Kept:
     step: int
     history: list[Point]
     timings: dict[str, float]
-    health: Watched
+    health: HealthState
     code_hash: str | None
 
 
@@ -132,7 +132,7 @@ def remove_checkpoints(folder: Path) -> None:
 
 def _steps(root: Path) -> list[Path]:
     if root.exists() and not root.is_dir():
-        raise Damaged(root, "it is no folder", "delete it to start the run over")
+        raise Damaged(root, "it is not a folder", "delete it to start the run over")
     return sorted(root.glob("[0-9]*"))
 
 
@@ -143,7 +143,7 @@ def _kept(plain: Mapping[str, Any]) -> Kept:
         step=plain["step"],
         history=[Point.model_validate(point) for point in plain["history"]],
         timings=plain["timings"],
-        health=Watched(**plain["health"]),
+        health=HealthState(**plain["health"]),
         code_hash=plain.get("code_hash"),
     )
 

@@ -44,13 +44,13 @@ def geometry(matrices: list[Factors], outer_norm: float = 1.0) -> dict[str, floa
 
     Args:
         matrices: The factors of the adapted matrices, on one device; at least one.
-        outer_norm: What the outermost factors' columns are held at.
+        outer_norm: The norm at which the outermost factors' columns are held.
     """
     errors = orthogonality_errors(matrices, outer_norm)
     values = {f"geometry/{name}": error for name, error in errors.items()}
     if len(errors) > 1:
         values["geometry/overlap"] = overlap(matrices).nanmean()
-    # One wait for the device, not one a value.
+    # One wait for the device, not one per value.
     return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))
 
 
@@ -63,8 +63,8 @@ def entropy(scores: Tensor) -> float:
         scores: ``[n]``.
 
     Returns:
-        1 where all matter alike, 0 where one has it all; NaN where it is not defined: fewer than
-        two scores, a negative or infinite one, or only zeros (no step was scored yet).
+        1 where all scores are equal, 0 where one holds everything; NaN where it is not defined:
+        fewer than two scores, a negative or infinite one, or only zeros (no step was scored yet).
     """
     if len(scores) < 2:
         return math.nan

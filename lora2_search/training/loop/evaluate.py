@@ -18,7 +18,7 @@ from ..data.tokens import Encoded, eval_batches
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of a split.
+    """A model's predictions for a split.
 
     Attributes:
         labels: ``[n]`` float64.
@@ -58,7 +58,7 @@ def predict(
 ) -> Predictions:
     """Return the predictions for a split, in its own order, dropout off.
 
-    The model is left in the mode (training or evaluation) in which it was.
+    The model stays in the mode (training or evaluation) that it was in.
     """
     training = model.training
     model.eval()

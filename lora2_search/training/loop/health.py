@@ -31,7 +31,7 @@ _FEWEST = 20  # norms before it counts
 
 
 @dataclass
-class Watched:
+class HealthState:
     """What has been seen so far; it lies in the checkpoint, so all of it is plain values."""
 
     steps: int = 0
@@ -51,13 +51,13 @@ class Watched:
 class Health:
     """Watches one run without waiting for the device in between.
 
-    Every step leaves two numbers where they are, on the device; ``look``, called where the loop
+    Every step leaves two numbers on the device; ``look``, called where the loop
     reads its losses anyway, fetches them all at once.
     """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[int, Tensor, Tensor | None]] = []
-        self._seen = Watched()
+        self._seen = HealthState()
 
     def stepped(self, step: int, excess: Tensor, norm: Tensor | None) -> None:
         """Note one optimiser step.
@@ -105,7 +105,7 @@ class Health:
         seen.evaluated, seen.score, seen.kept = step, score, kept
 
     def flags(self, *, clipped: bool, peak_mb: float, memory_mb: float) -> list[Flag]:
-        """Return what is amiss so far, at most one flag a signature.
+        """Return what is wrong so far, at most one flag per signature.
 
         Args:
             clipped: Whether gradients are clipped: decides which setting is named.
@@ -120,12 +120,12 @@ class Health:
         ]
         return [flag for flag in found if flag is not None]
 
-    def state(self) -> Watched:
+    def state(self) -> HealthState:
         """Return what has been seen; nothing may be waiting for a look."""
         assert not self._waiting
         return self._seen
 
-    def load_state(self, state: Watched) -> None:
+    def load_state(self, state: HealthState) -> None:
         """Take over what ``state`` gave."""
         self._seen = state
 

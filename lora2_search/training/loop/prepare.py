@@ -11,7 +11,7 @@ from ..data.inputs import reading
 from ..data.load import Data, load_data
 from ..data.stamps import data_files, stamps
 from ..data.tokens import Encoded, encode
-from ..export.compress import check_cut
+from ..export.compress import check_truncation
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
 from ..models.load import load_base, load_tokenizer
@@ -68,7 +68,7 @@ def prepare(config: RunConfig) -> Prepared:
     steps = plan(config.training, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
     _name_classes(model, data.classes)
-    check_cut(config.after, model)
+    check_truncation(config.after, model)
     adaptive.set_total_steps(steps.total)
     optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -93,7 +93,7 @@ def check_loading(config: RunConfig) -> None:
     What was loaded stays in memory, so that the run does not wait for it again.
 
     Raises:
-        ConfigError: They cannot be loaded, or do not go together.
+        ConfigError: They cannot be loaded, or do not fit each other.
         UserError: The hub cannot be reached.
     """
     data, encoded, collate = load_inputs(config)
@@ -108,16 +108,16 @@ def check_loading(config: RunConfig) -> None:
 
 
 def _name_classes(model: Any, classes: tuple[str, ...]) -> None:
-    """Tell the model's configuration what its logits are called; numbers have no classes."""
+    """Write the class names into the model's configuration; numbers have no classes."""
     if classes:
         model.config.id2label = dict(enumerate(classes))
         model.config.label2id = {name: index for index, name in enumerate(classes)}
 
 
 def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
-    """Return the sentences of a run, the same tokenised, and what makes batches of them.
+    """Return a run's examples, the same tokenised, and the collator that makes batches.
 
-    From memory, unless a file of the data or of the model has other contents than when it was read.
+    From memory, unless a file of the data or the model has changed since it was read.
 
     Raises:
         ConfigError: Data, columns or model are missing.

@@ -28,7 +28,7 @@ from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
-from ..export.compress import cut_model
+from ..export.compress import truncate_model
 from ..models.files import model_location
 from ..models.load import check_base
 from .checkpoint import Kept, load_checkpoint, remove_checkpoints, save_checkpoint
@@ -50,9 +50,8 @@ from .trainer import Diverged, now_ms
 def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> RunRecord:
     """Train one configuration and return its record.
 
-    A folder that holds a checkpoint of the same configuration is taken up where it stopped and
-    ends, on CPU, bit for bit as if it had never stopped; one that holds the complete run is
-    returned as it is.
+    A run with a checkpoint of the same configuration resumes there and, on CPU, ends bit for
+    bit as if it had never stopped; the record of a complete run is returned as it is.
 
     Args:
         config: Everything that decides the result.
@@ -81,9 +80,9 @@ def iterate(
 ) -> Generator[Report, None, RunRecord]:
     """Train one configuration, yielding after every evaluation interval; see :func:`run`.
 
-    ``record.json`` is rewritten at every interval, so whoever stops early leaves a true record.
-    ``metric`` is what the run is judged by, the task's primary one by default: the reports tell
-    its standard error.
+    ``record.json`` is rewritten at every interval, so a run that is stopped early leaves a true
+    record. ``metric`` is what the run is judged by, the task's primary one by default: the reports
+    carry its standard error.
     """
     record = _begin(config, folder)
     if record.status == "completed":
@@ -132,7 +131,7 @@ def _begin(config: RunConfig, folder: Path) -> RunRecord:
     if earlier is not None and earlier.fingerprint != config.fingerprint():
         raise UserError(
             f"{folder} holds run {earlier.fingerprint}, but this is {config.fingerprint()}: "
-            "its settings differ; take another name or folder"
+            "its settings differ; use another name or folder"
         )
     if earlier is not None and earlier.status == "completed":
         return earlier
@@ -221,7 +220,7 @@ class _Run:
             with Timer(record, "train"):
                 points = list(self.trainer.advance(self.done, stop))
         finally:
-            # A run that diverges here tells in its record what went before.
+            # A run that diverges here has in its record what went before.
             self._note_health()
         self.done = stop
         with Timer(record, "evaluation"):
@@ -303,13 +302,13 @@ class _Run:
         )
 
     def _cut(self) -> None:
-        """Go on with the cut adapter, where one is asked for: it is what is scored and saved."""
+        """Continue with the cut adapter, if one is asked for: it is what is scored and saved."""
         after, progress = RunConfig.model_validate(self.record.config).after, self.trainer.progress
         if after.svd_rank is None:
             return
         with Timer(self.record, "evaluation"):
             accelerator = self.trainer.accelerator
-            progress.model = cut_model(progress.model, after, self.record, accelerator)
+            progress.model = truncate_model(progress.model, after, self.record, accelerator)
             self.said = {"validation": self.prepared.predict("validation")}
 
     def _finish(self) -> None:
@@ -326,6 +325,6 @@ class _Run:
             save_adapter(self.trainer.progress.model, self.folder / ADAPTER_FOLDER)
         base = model_location(RunConfig.model_validate(record.config).model)
         card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
-        # PEFT leaves an empty form there.
+        # PEFT writes an empty template there.
         write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
         record.status, record.ended_ms = "completed", now_ms()

@@ -200,7 +200,7 @@ class Trainer:
 
 
 def named_dropout(seed: int) -> None:
-    """Start the generator that dropout draws from, by the run's seed and this one purpose."""
+    """Seed the generator that dropout draws from, by the run's seed and this one purpose."""
     torch.manual_seed(named_seed(seed, "dropout"))
 
 

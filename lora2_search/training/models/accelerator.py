@@ -21,7 +21,7 @@ _PROBE_SECONDS = 2.0
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
-# What torch and Accelerate look at: each makes them wait for processes that nobody started.
+# What torch and Accelerate read: each makes them wait for processes that nobody started.
 _READ = (
     *_SIZES,
     *("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK"),
@@ -86,7 +86,7 @@ def new_accelerator(training: TrainingConfig) -> Any:
     way, which is why this is the only place that does it.
 
     Raises:
-        UserError: The precision is not to be had on this device, or several processes were
+        UserError: The precision is not supported on this device, or several processes were
             launched for one run.
     """
     from accelerate import Accelerator

@@ -48,7 +48,7 @@ class AdaLora:
         ]
 
     def set_total_steps(self, total_steps: int) -> None:
-        """Check that the schedule which PEFT was given at its making is for so many steps.
+        """Check that PEFT's schedule was made for this number of steps.
 
         Raises:
             ValueError: It is for another number of steps.

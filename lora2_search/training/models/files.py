@@ -45,7 +45,7 @@ def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line
     return name
 
 
-# The first of these that is there is what transformers loads.
+# transformers loads the first of these that exists.
 _WEIGHTS = (
     ("model.safetensors",),
     ("model.safetensors.index.json", "model-*.safetensors"),
@@ -72,10 +72,10 @@ def model_files(config: ModelConfig) -> dict[str, str]:
 
     These are its configuration, its weights and its tokenizer; with ``trust_remote_code`` its
     Python files too. Other files of the folder (a README, weights in a format that is not used)
-    change nothing. A file is read once in a process while its ``stamp`` stays.
+    change nothing. A file is read once per process as long as its ``stamp`` stays.
 
     Returns:
-        Empty for a model of the hub of which nothing is in the cache.
+        Empty for a hub model that is not in the cache.
 
     Raises:
         ConfigError: A path was named and there is no such folder.
@@ -93,7 +93,7 @@ def model_hash(files: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-# Their heads read the last place of a batch, whatever stands there: padding must come before.
+# Their heads read the last position, whatever it holds: padding must come first.
 _READS_LAST = ("xlnet",)
 
 
@@ -148,7 +148,7 @@ def _word(path: Path, key: str) -> str | None:
 
 
 def model_folder(config: ModelConfig) -> Path | None:
-    """Return where a model's files are; ``None`` for one of the hub that has not come yet."""
+    """Return where a model's files are; ``None`` for a hub model that is not downloaded yet."""
     location = model_location(config)
     if Path(location).is_dir():
         return Path(location)

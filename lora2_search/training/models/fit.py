@@ -1,4 +1,4 @@
-"""Whether a model's files fit the run and its sentences, told without torch from their headers."""
+"""Whether a model's files fit the run and its data, found without torch from their headers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def files_problems(config: RunConfig, model: Architecture, folder: Path) -> Iter
     Args:
         config: The run.
         model: What its ``config.json`` says.
-        folder: Where the files are; what a part of the hub's cache does not hold is not missed.
+        folder: Where the files are; a part of the hub's cache may lack some.
     """
     complete = folder.parent.name != "snapshots"
     shapes: Shapes = {}
@@ -93,7 +93,7 @@ def length_problem(
     if limit is None or config.data.max_length <= limit:
         return None
     rows = [row for split in data.splits.values() for row in zip(*split.texts, strict=True)]
-    # A token is a byte at least: most texts need no look. Pairs are joined by three at most.
+    # A token takes at least one byte, so most texts need no count. A pair adds three at most.
     long = [row for row in dict.fromkeys(rows) if sum(map(_bytes, row)) + 4 > limit]
     lengths = _lengths(config, folder, long)
     over = sum(length > limit for length in lengths)
@@ -117,11 +117,11 @@ def head_remark(config: RunConfig, model: Architecture, folder: Path, data: Data
     where = config.model.name_or_path
     if have != data.outputs:
         return (
-            f"{where} has a head for {have} classes, the labels ask for {data.outputs}: "
-            "its last layer is drawn anew"
+            f"{where} has a head for {have} classes, but the labels have {data.outputs}: "
+            "its last layer is initialised anew"
         )
     was = f" ({', '.join(model.classes)})" if len(model.classes) == have else ""
-    return f"{where} has a head for {have} outputs{was}, which training continues from"
+    return f"{where} has a head for {have} outputs{was}, from which training starts"
 
 
 def _misnamed(model: Architecture, shapes: Shapes, folder: Path) -> Problem | None:
@@ -133,7 +133,7 @@ def _misnamed(model: Architecture, shapes: Shapes, folder: Path) -> Problem | No
     return _model(
         f"the weights in {folder} would not load: a {model.model_type} has "
         f"{names.embedding} (or {names.prefix}.{names.embedding}), but {held}; "
-        "save them by save_pretrained of the model itself"
+        "save them with the model's own save_pretrained"
     )
 
 
@@ -161,7 +161,7 @@ def _misshaped(
         if said is not None and held is not None and said != held:
             yield _model(
                 f"{folder}: config.json says {what} {said}, but the embeddings in its files have "
-                f"{held}; the two are of different models"
+                f"{held}; they belong to different models"
             )
     pattern = re.compile(re.escape(stem + names.layers) + r"\.(\d+)\.")
     indices = {int(match[1]) for name in shapes if (match := pattern.match(name))}
@@ -169,14 +169,14 @@ def _misshaped(
     if said is not None and held > said and config.model.layers is None:
         yield _model(
             f"{folder}: config.json says {said} layer{'s' if said > 1 else ''}, but its files hold "
-            f"{held}; the two are of different models (to use only the first {said}, set "
+            f"{held}; they belong to different models (to use only the first {said}, set "
             f"model.layers to {said})"
         )
     wanted = config.model.layers or said or 0
     if missing := set(range(wanted)) - indices:
         yield _model(
             f"{folder}: its files hold no weights of layer {min(missing)} ({wanted} layers are "
-            f"asked for, {len(indices)} are there)"
+            f"requested, {len(indices)} are there)"
         )
 
 

@@ -31,7 +31,7 @@ _WEIGHTS = (
 _TOKENIZERS = ("*vocab*", "*.model", "*.spm", "*.codes", "*.tiktoken")
 
 
-# These number the positions of a text from behind the padding token's own.
+# These count the positions of a text from after the padding token's index.
 _BEHIND_PADDING = (
     "roberta",
     "xlm-roberta",
@@ -116,7 +116,7 @@ def _first_count(told: Mapping[str, object], *names: str) -> int | None:
 
 
 def weight_shapes(folder: Path) -> Shapes | None:
-    """Return the shape of every weight in a model's files by name; ``None`` as a shape: not told.
+    """Return the shape of every weight in a model's files by name; ``None`` as a shape: not known.
 
     The headers are read, not the weights. ``None`` for a folder that holds no weights: the hub's
     cache has them only once they were needed.
@@ -142,7 +142,7 @@ def weight_shapes(folder: Path) -> Shapes | None:
 
 
 def highest_token(folder: Path) -> int | None:
-    """Return the highest token number of a model's tokenizer; ``None`` where it is not told.
+    """Return the highest token number of a model's tokenizer; ``None`` where it is not known.
 
     Raises:
         ConfigError: The folder holds no tokenizer, or its ``tokenizer.json`` is damaged.
@@ -231,7 +231,7 @@ def _shards(index: Path) -> dict[str, str]:
 
 def _shapes(path: Path) -> dict[str, tuple[int, ...] | None]:
     if not path.is_file():
-        raise _damaged(path, "it is no file")
+        raise _damaged(path, "it is not a file")
     return _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
 
 

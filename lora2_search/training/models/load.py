@@ -24,8 +24,8 @@ _BLOCK = 1 << 16
 def checksums(model: nn.Module) -> dict[str, int]:
     """Return a checksum of every parameter and buffer of a model, by name.
 
-    Of its bits, where it lies: a value that is written back changes nothing, one that moves to
-    another place does. The same on every device.
+    Of bits and their places: writing a value back changes nothing, moving it does. The same on
+    every device.
     """
     named = [*model.named_parameters(), *model.named_buffers()]
     return {name: checksum(tensor) for name, tensor in named}
@@ -110,8 +110,8 @@ def check_base() -> None:
     """Make sure that the model in memory is the one that was loaded, to the bit.
 
     Raises:
-        BaseChanged: It is not. It is thrown away, but the process may hold more that has changed:
-            it should run nothing else.
+        BaseChanged: It is not. It is discarded, but more may have changed in the process, which
+            should run nothing else.
     """
     for base in _bases.values():
         now = checksums(base.model)
@@ -121,7 +121,7 @@ def check_base() -> None:
             what = changed[0] if changed else "a weight that is gone"
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise BaseChanged(
-                "this run wrote into the pretrained model that it shares with the next ones: "
+                "this run changed the pretrained model that it shares with later runs: "
                 f"{what}{more} changed since it was loaded; its result cannot be trusted"
             )
 
@@ -129,8 +129,8 @@ def check_base() -> None:
 def load_tokenizer(config: ModelConfig) -> Any:
     """Return the tokenizer of the model, from memory if it is there.
 
-    One without a padding token, as decoders have it, pads with its end-of-sequence token. It pads
-    on the right, whatever its files say (`padding_side`).
+    Without a padding token, which many decoders lack, it pads with its end-of-sequence token. It
+    pads on the right, whatever its files say (`padding_side`).
 
     Raises:
         ConfigError: The folder is missing or holds no tokenizer, or one that cannot pad.
@@ -172,7 +172,7 @@ def fresh_copy(base: Base, trained: list[str], seed: int) -> Any:
 
 
 def _contents(config: ModelConfig) -> tuple[str, str | None, str]:
-    # Of the hub's model before it has come: nothing. It is then loaded once more than it need be.
+    # Nothing for a hub model before its download: it is then loaded once more than necessary.
     return config.name_or_path, config.revision, model_hash(model_files(config))
 
 
@@ -215,7 +215,7 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
 
 
 def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) -> None:
-    """Refuse a model that trains, but on weights that are not those of its files."""
+    """Refuse a model that would train on weights other than those of its files."""
     where, problems = model_location(config), []
     if lost := [name for name in base.fresh if not _inside(name, base.heads)]:
         held = sorted(name for name in unexpected if not _inside(name, base.heads))
@@ -284,7 +284,7 @@ def _padded(tokenizer: Any, config: ModelConfig) -> Any:
         if tokenizer.eos_token is None:
             message = (
                 f"{config.name_or_path}: its tokenizer has neither a padding nor an "
-                "end-of-sequence token, so sentences cannot be batched; name a `pad_token` in its "
+                "end-of-sequence token, so sentences cannot be batched; set a `pad_token` in its "
                 "tokenizer_config.json"
             )
             raise ConfigError([Problem("model.name_or_path", message)])
@@ -305,7 +305,7 @@ def _from_pretrained(loader: Any, source: ModelConfig, **settings: Any) -> Any:
     except MemoryError:
         raise
     except Exception as error:
-        # Of damaged files transformers says whatever comes: EOFError, SafetensorError, TypeError.
+        # On damaged files transformers raises anything: EOFError, SafetensorError, TypeError.
         text = (str(error).strip() or type(error).__name__).splitlines()[0]
         if Path(location).is_dir():
             message = f"{location} cannot be loaded: {text}"

@@ -101,7 +101,7 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
             parameter.requires_grad_(any(part in heads for part in name.split(".")))
         return model, Fixed()
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-        # peft 0.21 asks transformers 5.23 for a name that is on its way out.
+        # peft 0.21 asks transformers 5.23 for a deprecated name.
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
         # PEFT's own methods draw their start from the global generator.
         torch.manual_seed(named_seed(config.seed, "factors"))

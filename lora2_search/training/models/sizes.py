@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _CONFIGS = Path(__file__).parent / "model_configs"
 
 
-# What these say on the hub; with them the counts of the paper's models need no network.
+# Their configurations on the hub; with these the paper's models are counted without network.
 SHIPPED = {
     "microsoft/deberta-v3-base": _CONFIGS / "deberta-v3-base.json",
     "FacebookAI/roberta-large": _CONFIGS / "roberta-large.json",
@@ -54,7 +54,7 @@ class KindSize:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Numbers of parameters of an adapter that was not pruned yet.
+    """Parameter counts of an adapter before pruning.
 
     Attributes:
         model: Parameters of the model with its classification head, frozen or not.
@@ -120,7 +120,7 @@ def adapter_sizes(
     from ...config import default_targets
 
     try:
-        # A wrong k is told before any model is.
+        # A wrong k is reported before a wrong model is.
         config = Lora2Config(task_type="SEQ_CLS", k=k, r=r, **placed)
         base, model_type = _empty_model(model, labels)
         _check_excluded(base, config.exclude_modules)
@@ -130,7 +130,7 @@ def adapter_sizes(
         config.target_modules = set(targets) if isinstance(targets, list) else targets
         config.modules_to_save = list(heads)  # PEFT adds names of its own to it
         with warnings.catch_warnings(), torch.device("meta"):
-            # peft 0.21 asks transformers 5.23 for a name that is on its way out.
+            # peft 0.21 asks transformers 5.23 for a deprecated name.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
             adapted = get_peft_model(base, config)
     except UserError:
@@ -178,7 +178,7 @@ def _empty_model(name: str, labels: int) -> tuple[Any, str]:
 
 
 def _check_excluded(base: Any, excluded: Collection[str] | str | None) -> None:
-    """Refuse exclusions that exclude nothing, which PEFT does not tell where a head is trained."""
+    """Refuse exclusions that exclude nothing: PEFT does not report them where a head is trained."""
     names = [name for name, _ in base.named_modules()]
     if isinstance(excluded, str):
         idle = [] if any(re.fullmatch(excluded, name) for name in names) else [excluded]

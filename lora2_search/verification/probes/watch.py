@@ -77,7 +77,7 @@ class Watch:
         return schedule_for(self.config, ranks, self.total)
 
 
-class Watched:
+class ProbedMethod:
     """A method that lets probes look before it scores and masks; all else is the method's own."""
 
     def __init__(self, adaptive: Adaptive, probes: Sequence[Probe]) -> None:

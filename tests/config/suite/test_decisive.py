@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lora2_search.config.run import RunConfig, with_settings
-from lora2_search.config.suite.canonical import decisive
+from lora2_search.config.suite.canonical import canonical_settings
 
 BASE = with_settings(RunConfig(task="sentiment"), {"adapter.target_rank": 4})
 
@@ -49,7 +49,7 @@ def test_a_setting_that_no_run_looks_at_makes_no_other_run(
 ) -> None:
     one = with_settings(BASE, given)
     other = with_settings(one, changed)
-    assert one != other and decisive(one) == decisive(other)
+    assert one != other and canonical_settings(one) == canonical_settings(other)
 
 
 @pytest.mark.parametrize(
@@ -87,4 +87,4 @@ def test_a_setting_that_can_matter_makes_another_run(
     given: dict[str, Any], changed: dict[str, Any]
 ) -> None:
     one = with_settings(BASE, given)
-    assert decisive(one) != decisive(with_settings(one, changed))
+    assert canonical_settings(one) != canonical_settings(with_settings(one, changed))

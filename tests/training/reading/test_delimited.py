@@ -53,7 +53,7 @@ def test_rows_that_do_not_fit_are_refused_with_their_line(
 def test_a_separator_that_every_row_ends_in_is_dropped_and_said(tmp_path: Path) -> None:
     table = read(tmp_path, "review,verdict\na,x,\nb,y,\n")
     assert rows(table) == [("a", "x"), ("b", "y")]
-    assert "every row ends in 1 empty fields more" in table.said[0]
+    assert "every row ends in 1 more empty field than" in table.said[0]
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|"])
@@ -106,7 +106,9 @@ def test_a_file_that_reads_in_two_ways_is_refused_whatever_its_separator(
 def test_a_stray_quote_in_a_hundred_rows_loses_none_of_them_in_silence(tmp_path: Path) -> None:
     lines = [f"text {i},{i % 2}" for i in range(100)]
     lines[20], lines[50] = f'"{lines[20]}', 'text 50",0'
-    with pytest.raises(ConfigError, match="71 rows .* 101 if they are letters; set data.quotes"):
+    with pytest.raises(
+        ConfigError, match="71 rows .* 101 if they are ordinary characters; set data.quotes"
+    ):
         read(tmp_path, "text,label\n" + "\n".join(lines))
 
 

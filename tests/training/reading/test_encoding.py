@@ -41,8 +41,12 @@ def test_an_encoding_that_is_named_is_taken(encoding: str, tmp_path: Path) -> No
             ["line 3 is not UTF-8", "save", "data.encoding=cp1252", "café"],
         ),
         (TEXT.encode("utf-16-le"), {}, ["line 1", "data.encoding=utf-16-le"]),
-        (b"a,b\nx\0,y\n", {}, ["line 2 holds a zero character"]),
-        (TEXT.encode("cp1252"), {"encoding": "ascii"}, ["line 3 is not ascii", "data.encoding"]),
+        (b"a,b\nx\0,y\n", {}, ["line 2 holds a NUL character"]),
+        (
+            TEXT.encode("cp1252"),
+            {"encoding": "ascii"},
+            ["line 3 is not valid ascii", "data.encoding"],
+        ),
         (TEXT.encode("utf-16")[:-1], {}, ["is not UTF-16"]),
     ],
 )

@@ -58,7 +58,7 @@ def test_an_unnamed_index_of_pandas_is_no_column_and_a_named_one_is(tmp_path: Pa
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        (pa.Table.from_arrays([pa.array(["x"])] * 2, ["a", "a"]), "more than once: 'a'"),
+        (pa.Table.from_arrays([pa.array(["x"])] * 2, ["a", "a"]), "duplicate column names: 'a'"),
         (pa.table({"a": pa.array([b"x", b"\xff\xfe"])}), "row 2: column 'a' holds bytes"),
         (pa.table({"a": pa.array([], pa.string())}), "holds no rows"),
     ],

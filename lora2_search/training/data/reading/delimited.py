@@ -1,4 +1,4 @@
-"""csv and tsv: which separator, which quotes, whether there is a header; recognised where sure."""
+"""csv and tsv: which separator, which quotes, whether there is a header; recognised if certain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FRACTION = re.compile(r"[+-]?\d*\.\d+")
 
 
 class TwoWays(Unreadable):
-    """All rows fit each other with and without quotes, and are other rows."""
+    """With and without quotes all rows have equal length, but they are different rows."""
 
 
 def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Table:
@@ -34,10 +34,10 @@ def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Tabl
         text: The file.
         source: Its name.
         usual: The separator that its suffix promises.
-        data: What the user says of separator, quotes and header, and which columns are wanted.
+        data: What the user sets for separator, quotes and header, and the wanted columns.
 
     Raises:
-        Unreadable: The rows do not fit each other, or a column name stands twice.
+        Unreadable: The rows differ in length, or a column name appears twice.
     """
     said: list[str] = []
     settings: dict[str, str | bool] = {}
@@ -51,16 +51,19 @@ def read_delimited(text: str, source: str, usual: str, data: DataConfig) -> Tabl
             settings["separator"] = separator
     cut = _cut(text, separator, data.quotes)
     if cut.dropped:
-        said.append(f"{source}: every row ends in {cut.dropped} empty fields more than the header.")
+        fields = "field" if cut.dropped == 1 else "fields"
+        said.append(
+            f"{source}: every row ends in {cut.dropped} more empty {fields} than the header."
+        )
     if data.quotes is not False and (spans := _swallowed(cut, separator)):
         said.append(_stray(spans, source))
     wanted = {*(data.text or ()), *([data.label] if data.label else ())}
     names, first = _names(cut, data.header, wanted)
     if first == 0 and data.header is None:
         said.append(
-            f"{source}: the first line is a row like the others, not column names (no header): the "
+            f"{source}: the first line looks like data, not column names (no header): the "
             f"columns are called {', '.join(names[:4])}{' …' if len(names) > 4 else ''}; "
-            "data.header: true takes it for names."
+            "set data.header to true to read it as names."
         )
         settings["header"] = False
     columns = {
@@ -74,7 +77,7 @@ def _declared_separator(text: str) -> tuple[str | None, str]:
     """Return the separator that Excel's own first line ``sep=;`` names, and the text."""
     first = text.partition("\n")[0].rstrip("\r")
     if re.fullmatch(r"sep=[,;\t|]", first):
-        # The line stays as a blank one, which is skipped, so that lines count right.
+        # The line stays as a blank one, which is skipped, so that line numbers are right.
         return first[4], text[len(first) :]
     return None, text
 
@@ -92,13 +95,13 @@ def _separator(text: str, usual: str, quotes: bool | None) -> str:
     fitting = [s for s in others if _fits(text, s, quotes)]
     if fits and fitting:
         raise Unreadable(
-            f"all rows have equal length by more than one separator: {_named([usual, *fitting])}"
+            f"more than one separator gives rows of equal length: {_named([usual, *fitting])}"
         )
     if fits:
         return usual
     if usual in first:
         assert problem is not None
-        hint = f"; by {_named(fitting)} all rows have equal length" if fitting else ""
+        hint = f"; with {_named(fitting)} all rows have equal length" if fitting else ""
         raise Unreadable(f"{problem}{hint}")
     if len(fitting) == 1:
         return fitting[0]
@@ -131,7 +134,7 @@ def _why_not(text: str, separator: str, quotes: bool | None) -> str:
         _cut(text, separator, quotes)
     except Unreadable as error:
         return f"with it {error}"
-    return "with it there is one column"
+    return "with it there is only one column"
 
 
 def _cut(text: str, separator: str, quotes: bool | None) -> Grid:
@@ -158,7 +161,8 @@ def _cut(text: str, separator: str, quotes: bool | None) -> Grid:
     if len(quoted.rows) != len(letters.rows):
         raise TwoWays(
             f"it can be read in two ways: {len(quoted.rows):,} rows if its quotes enclose fields, "
-            f"{len(letters.rows):,} if they are letters; set data.quotes to true or false"
+            f"{len(letters.rows):,} if they are ordinary characters; set data.quotes to true or "
+            "false"
         )
     return quoted
 
@@ -166,7 +170,7 @@ def _cut(text: str, separator: str, quotes: bool | None) -> Grid:
 def _swallowed(cut: Grid, separator: str) -> list[tuple[int, int]]:
     """Return first and last line of each text whose lines would each be a row of the file.
 
-    So looks what lies between a stray quote that opens a field and one that closes it. A text of
+    That is what lies between a stray opening quote and the next one. A text of
     two or three lines may look so by chance: one of them must hold a value that its column has
     elsewhere.
     """

@@ -34,7 +34,7 @@ def decode(raw: bytes, encoding: str | None) -> tuple[str, str]:
     if chosen == "utf-8" and b"\0" in raw:
         line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
         raise Unreadable(
-            f"line {line} holds a zero character, which no text has: save the file as UTF-8, or "
+            f"line {line} holds a NUL character, which text never does: save the file as UTF-8, or "
             "name its encoding, for example --set data.encoding=utf-16-le"
         )
     try:
@@ -49,7 +49,7 @@ def _wrong(raw: bytes, chosen: str, named: bool, error: UnicodeError) -> str:
     line = raw.count(b"\n", 0, at) + 1
     if named:
         return (
-            f"line {line} is not {chosen}, which data.encoding names: name the right one, or save "
+            f"line {line} is not valid {chosen} (data.encoding): name the right encoding, or save "
             "the file as UTF-8"
         )
     begin = max(raw.rfind(b"\n", 0, at) + 1, at - 20)

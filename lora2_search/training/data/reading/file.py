@@ -1,4 +1,4 @@
-"""One door for files of rows, whatever their format."""
+"""One reader for files of rows, whatever their format."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def read_file(path: Path, key: str = "data.path", data: DataConfig | None = None
 
     Args:
         path: The file.
-        key: What its mistakes are told under.
-        data: Separator, quotes, encoding and header where the user says them, and the columns that
-            are wanted.
+        key: The key under which its problems are reported.
+        data: Separator, quotes, encoding and header where the user sets them, and the wanted
+            columns.
 
     Raises:
         ConfigError: It is missing, of another kind, broken, ambiguous or empty; with the line.

@@ -1,4 +1,4 @@
-"""A csv's text to rows of equal length: Python's csv module, strict, and no row repaired."""
+"""Cut a csv's text into rows of equal length: Python's csv module, strict; no row is repaired."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Grid:
     Attributes:
         rows: The first is the first line of the file, header or not.
         lines: Where each row begins, from 1.
-        dropped: Empty fields that every row has behind the header's last name.
+        dropped: Empty fields that every row has after the header's last name.
     """
 
     rows: list[list[str]]
@@ -60,7 +60,7 @@ def _rows(text: str, separator: str, quoted: bool) -> tuple[list[list[str]], lis
         strict=True,
     )
     rows, lines, line = [], [], 1
-    # A field may be as long as its file; the module knows one limit for the whole process.
+    # A field may be as long as its file; the module has one limit for the whole process.
     limit = csv.field_size_limit(sys.maxsize)
     try:
         for row in reader:

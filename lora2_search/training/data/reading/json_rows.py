@@ -1,4 +1,4 @@
-"""JSON: one object a line, or one list of objects. Numbers keep the digits that are written."""
+"""JSON: one object per line, or one list of objects. Numbers keep the digits as written."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def read_json(text: str, source: str) -> Table:
     """Return the table of a JSON file; an absent key and null are missing cells.
 
     Raises:
-        Unreadable: A line or row is no object, is broken, or holds a key twice.
+        Unreadable: A line or row is not an object, is broken, or holds a key twice.
     """
     unit, rows = _rows(text)
-    said = (f"{source}: a JSON list of objects, not one a line.",) if unit == "row" else ()
+    said = (f"{source}: a JSON list of objects, not one per line.",) if unit == "row" else ()
     if not rows:
         raise Unreadable("it holds no rows")
     names = dict.fromkeys(name for _, row in rows for name in row)
@@ -86,7 +86,7 @@ def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _object(row: object, place: str) -> dict[str, object]:
     if not isinstance(row, dict):
         raise Unreadable(
-            f'{place} is no object with column names: write {{"text": ..., "label": ...}}, '
+            f'{place} is not an object with column names: write {{"text": ..., "label": ...}}, '
             f"not {shown(json.dumps(row))}"
         )
     return row

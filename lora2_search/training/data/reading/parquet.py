@@ -1,4 +1,4 @@
-"""Parquet: the columns' types are told by the file; each cell becomes the text that says it."""
+"""Parquet: the file declares the columns' types; each cell becomes its text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_parquet(path: Path) -> Table:
     """Return the table of one parquet file.
 
     Raises:
-        Unreadable: A column name stands twice, or bytes are no UTF-8.
+        Unreadable: A column name appears twice, or bytes are not UTF-8.
         OSError: The file cannot be read.
     """
     import pyarrow
@@ -62,7 +62,7 @@ def _cells(name: str, array: Any) -> tuple[str | None, ...]:
 
     kind = array.type
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
-        # The shortest digits that say it: a float32 of 0.1 is "0.1", as in a csv.
+        # The shortest digits that identify it: a float32 of 0.1 is "0.1", as in a csv.
         single = np.float16 if pa.types.is_float16(kind) else np.float32
         return tuple(_number(v) if v is None else _number(single(v)) for v in array.to_pylist())
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -87,5 +87,5 @@ def _text(name: str, row: int, value: bytes | None) -> str | None:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         raise Unreadable(
-            f"row {row}: column {shown(name)} holds bytes that are no UTF-8; store text"
+            f"row {row}: column {shown(name)} holds bytes that are not UTF-8; store text"
         ) from None

@@ -23,7 +23,7 @@ class Column:
 
     Attributes:
         cells: Each cell as written, ``[n]``; ``None`` where it is empty, null or absent.
-        declared: What the file says that the cells are; ``nested`` where one is a list or object.
+        declared: What the file declares the cells to be; ``nested`` where one is a list or object.
     """
 
     cells: tuple[str | None, ...]
@@ -32,7 +32,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """What a file of rows says.
+    """The rows of a file.
 
     Attributes:
         source: The file's name.
@@ -40,7 +40,7 @@ class Table:
         places: Line (csv, jsonl) or row (json, parquet) of each row, ``[n]``, from 1.
         unit: ``line`` or ``row``: what ``places`` counts.
         said: What was recognised, in plain sentences.
-        settings: The settings of ``data`` that would say the same: ``{"separator": ";"}``.
+        settings: The settings of ``data`` that would do the same: ``{"separator": ";"}``.
     """
 
     source: str
@@ -62,7 +62,7 @@ def checked(table: Table) -> Table:
     """Return the table.
 
     Raises:
-        Unreadable: It holds no rows, or a cell that is no valid Unicode.
+        Unreadable: It holds no rows, or a cell that is not valid Unicode.
     """
     if not len(table):
         raise Unreadable("it holds no rows")
@@ -79,7 +79,7 @@ def checked(table: Table) -> Table:
 
 
 def named_twice(names: Sequence[str]) -> str | None:
-    """Say which column names stand more than once; ``None`` where none does."""
+    """Say which column names appear more than once; ``None`` where none does."""
     counts: dict[str, int] = {}
     for name in names:
         counts[name] = counts.get(name, 0) + 1
@@ -87,7 +87,7 @@ def named_twice(names: Sequence[str]) -> str | None:
     if not twice:
         return None
     more = f" and {len(twice) - 5} more" if len(twice) > 5 else ""
-    return f"column names that stand more than once: {', '.join(twice[:5])}{more}; rename them"
+    return f"duplicate column names: {', '.join(twice[:5])}{more}; rename them"
 
 
 def shown(text: str) -> str:

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from .files import set_aside, stored_json, write_json, write_text
+from .files import set_aside, stored_json, write_json
 
 ATTEMPT_FILE = "attempt.json"
-
-
-OVERDUE_FILE = "overdue"
-
-
-OVERDUE_EXIT_CODE = 75
 
 
 class Superseded(Exception):
@@ -55,48 +46,6 @@ class Attempt:
                 f"attempt {self.number} of {self._path.parent.name} stops: attempt "
                 f"{latest.get('number')} runs on {latest.get('host')} (pid {latest.get('pid')})"
             )
-
-
-@contextmanager
-def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
-    """End this process when the block takes longer, leaving a marker for whoever resumes.
-
-    A hung training step cannot be interrupted from within Python, and Tune waits for ever.
-    """
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, _give_up, (folder, seconds))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def take_overdue(folder: Path) -> str | None:
-    """Return what an earlier process of this run left when it gave up, and forget it."""
-    marker = folder / OVERDUE_FILE
-    if not marker.is_file():
-        return None
-    text = marker.read_text(encoding="utf-8", errors="replace")
-    marker.unlink()
-    return text
-
-
-def leave_word(folder: Path, reason: str) -> None:
-    """Tell the process that takes the run up after this one why the run has failed.
-
-    For a process that must not go on to other runs: it ends, Tune starts another one in its place
-    and gives it the same run, which then fails with this reason.
-    """
-    write_text(folder / OVERDUE_FILE, reason)
-
-
-def _give_up(folder: Path, seconds: float) -> None:
-    leave_word(folder, f"an evaluation interval took longer than {seconds / 60:g} minutes")
-    os._exit(OVERDUE_EXIT_CODE)
 
 
 def _last(path: Path) -> int:

@@ -25,7 +25,7 @@ def with_first_seeds(suite: Suite) -> Suite:
     return _with_seeds(suite, suite.sequential.first).model_copy(update={"until_decided": True})
 
 
-def until_decided(
+def run_until_decided(
     suite: Suite,
     run: Callable[[Suite], SuiteResult],
     decide: Callable[[SuiteResult], Mapping[str, str]],
