@@ -109,27 +109,27 @@ def figure_links(evidence: Mapping[str, Evidence], end: str = "svg") -> dict[str
 
 def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
     suite, metric = item.analysis.suite, item.analysis.suite.metric
-    found: dict[str, tuple[tuple[float, float], Draw]] = {}
+    drawings: dict[str, tuple[tuple[float, float], Draw]] = {}
     if shown := effects(item.analysis):
-        found["Effects"] = (6.5, 0.8 + 0.32 * len(shown)), lambda f: _forest(f, shown, metric)
+        drawings["Effects"] = (6.5, 0.8 + 0.32 * len(shown)), lambda f: _forest(f, shown, metric)
     if cells := interactions(item.analysis):
         size = (3.2 * min(3, len(cells)), 2.8 * -(-len(cells) // 3))
-        found["Interactions"] = size, lambda f: _interactions(f, cells, metric)
+        drawings["Interactions"] = size, lambda f: _interactions(f, cells, metric)
     validation = f"validation/{metric}"
     if curves := bands(suite, validation):
-        found["Learning curves"] = (5.5, 3.4), lambda f: _bands(f, {validation: curves})
+        drawings["Learning curves"] = (5.5, 3.4), lambda f: _bands(f, {validation: curves})
     if geometry := {key: bands(suite, key) for key in geometry_keys(suite)}:
         size = (3.4 * len(geometry), 3.0)
-        found["Planes through training"] = size, lambda f: _bands(f, geometry)
+        drawings["Planes through training"] = size, lambda f: _bands(f, geometry)
     patterns, highest = pattern_of_arms(suite)
     if patterns:
         size = (2.6 * len(patterns), 2.8)
-        found["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
+        drawings["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
     if points := costs(item.analysis):
-        found["Score against parameters"] = (4.8, 3.2), lambda f: _costs(f, points, metric)
+        drawings["Score against parameters"] = (4.8, 3.2), lambda f: _costs(f, points, metric)
     if trials := trials_of_arms(item):
-        found["Expected best score"] = (4.8, 3.2), lambda f: _trials(f, trials, metric)
-    return found
+        drawings["Expected best score"] = (4.8, 3.2), lambda f: _trials(f, trials, metric)
+    return drawings
 
 
 def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
@@ -178,10 +178,10 @@ def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> 
 def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]]) -> None:
     axes = figure.subplots(1, len(by_key), squeeze=False)[0]
     # One legend for all: an arm looks the same where others have no such metric.
-    arms = list(dict.fromkeys(band.arm for found in by_key.values() for band in found))
+    arms = list(dict.fromkeys(band.arm for own in by_key.values() for band in own))
     lines: dict[str, Line2D] = {}
-    for axis, (key, found) in zip(axes, by_key.items(), strict=True):
-        for band in found:
+    for axis, (key, own) in zip(axes, by_key.items(), strict=True):
+        for band in own:
             style = _style(arms.index(band.arm))
             (lines[band.arm],) = axis.plot(
                 band.steps, band.mean, label=band.arm, markersize=3, **style

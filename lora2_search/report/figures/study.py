@@ -35,20 +35,20 @@ def write_study_figures(table: StudyTable, folder: Path) -> list[Path]:
 
 
 def _drawings(table: StudyTable) -> Mapping[str, tuple[tuple[float, float], Draw]]:
-    found: dict[str, tuple[tuple[float, float], Draw]] = {}
+    drawings: dict[str, tuple[tuple[float, float], Draw]] = {}
     records = {number: run.record for number, run in table.runs.trials.items()}
     best = table.winner.number if table.winner else None
     if curves := learning_curves(records, table.states, table.metric):
-        found["learning-curves"] = (5.5, 3.4), lambda f: _curves(f, curves, table.metric, best)
+        drawings["learning-curves"] = (5.5, 3.4), lambda f: _curves(f, curves, table.metric, best)
     scores = [t.value for t in table.trials if t.state.name == "COMPLETE" and t.value is not None]
     if len(scores) > 1:
         expected = expected_best(scores)
-        found["expected-best-score"] = (4.8, 3.2), lambda f: _expected(f, expected, table.metric)
+        drawings["expected-best-score"] = (4.8, 3.2), lambda f: _expected(f, expected, table.metric)
     winner = table.winner_run.record if table.winner_run else None
     if winner is not None and winner.rank_pattern:
         pattern = rank_grid(winner.rank_pattern)
-        found["rank-pattern"] = (3.6, 2.8), lambda f: _ranks(f, pattern)
-    return found
+        drawings["rank-pattern"] = (3.6, 2.8), lambda f: _ranks(f, pattern)
+    return drawings
 
 
 def _curves(figure: Figure, curves: Sequence[Curve], metric: str, winner: int | None) -> None:
