@@ -283,7 +283,7 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
     _check_count(block, levels)
     made: dict[Cell, str] = {}
     new: Arms = {}
-    seen: dict[str, Cell] = {}
+    cell_by_key: dict[str, Cell] = {}
     wrong: Found = []
     prefix, place = "", (*block.path, "factors")
     for cell in _combinations(block, levels):
@@ -293,7 +293,7 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
         except ConfigError as error:
             wrong.append((place, _impossible(cell, error)))
             continue
-        same = seen.setdefault(canonical_key(config), cell)
+        same = cell_by_key.setdefault(canonical_key(config), cell)
         if same != cell:
             apart = _apart(block, cell, same)
             wrong.append((place, _doubled(cell, same, apart, config)))
@@ -320,22 +320,22 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
 
 
 def _check_settings(block: Block) -> None:
-    found: Found = []
+    problems: Found = []
     owner: dict[str, str] = dict.fromkeys(block.within, "within")
     for key in block.within:
         if (problem := arm_problem(key)) is not None:
-            found.append(((*block.path, "within", key), problem))
+            problems.append(((*block.path, "within", key), problem))
     for factor, levels in block.factors.items():
         for level, settings in levels.items():
             for key in settings:
                 place = (*block.level_path(factor, level), key)
                 if (problem := arm_problem(key)) is not None:
-                    found.append((place, problem))
+                    problems.append((place, problem))
                 elif owner.setdefault(key, factor) != factor:
                     what = "`within`" if owner[key] == "within" else f"factor {owner[key]!r}"
-                    found.append((place, f"{what} sets it too, but a cell can set it only once"))
-    if found:
-        raise Refused(found)
+                    problems.append((place, f"{what} sets it too, but a cell can set it only once"))
+    if problems:
+        raise Refused(problems)
 
 
 def _check_count(block: Block, levels: Mapping[str, list[str]]) -> None:
@@ -347,13 +347,13 @@ def _check_count(block: Block, levels: Mapping[str, list[str]]) -> None:
 
 def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:
     """Return the levels of each factor, the base's first."""
-    found: Found = []
+    problems: Found = []
     ordered: dict[str, list[str]] = {}
     try:
         inside = with_settings(base, dict(block.within))
     except ConfigError as error:
-        said = [((*block.path, "within"), problem.message) for problem in error.problems]
-        raise Refused(said) from None
+        within_problems = [((*block.path, "within"), problem.message) for problem in error.problems]
+        raise Refused(within_problems) from None
     for factor, levels in block.factors.items():
         own: list[str] = []
         for level, settings in levels.items():
@@ -361,16 +361,16 @@ def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:
                 config = with_settings(inside, dict(settings))
             except ConfigError as error:
                 place = block.level_path(factor, level)
-                found += [(place, f"breaks the base: {item.message}") for item in error.problems]
+                problems += [(place, f"breaks the base: {item.message}") for item in error.problems]
                 continue
             if canonical_key(config) == canonical_key(inside):
                 own.append(level)
         if len(own) == 1:
             ordered[factor] = [own[0], *(level for level in levels if level != own[0])]
-        elif not any(path[:-1] == block.level_path(factor, "")[:-1] for path, _ in found):
-            found.append(((*block.path, "factors", factor), _no_base(factor, own, block)))
-    if found:
-        raise Refused(found)
+        elif not any(path[:-1] == block.level_path(factor, "")[:-1] for path, _ in problems):
+            problems.append(((*block.path, "factors", factor), _no_base(factor, own, block)))
+    if problems:
+        raise Refused(problems)
     return ordered
 
 
