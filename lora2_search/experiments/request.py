@@ -71,7 +71,7 @@ class RunOptions:
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home.
         reuse: Take over runs that other suites and studies of the storage have completed.
-        observers: Told what happens, in this process.
+        observers: Notified of what happens, in this process.
         say: Takes a line for people.
     """
 
