@@ -119,8 +119,8 @@ class Adoption:
 def _completed(runs: Sequence[RunInfo], *files: str) -> Iterator[_Run]:
     for run in runs:
         record = readable_record(run.folder)
-        whole = all((run.folder / name).is_file() for name in files)
-        if record is not None and record.status == "completed" and whole:
+        complete = all((run.folder / name).is_file() for name in files)
+        if record is not None and record.status == "completed" and complete:
             yield _Run(f"{run.folder.parent.name}/{run.folder.name}", record, run.config)
 
 

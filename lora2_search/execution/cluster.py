@@ -137,26 +137,26 @@ def check_nodes(folder: Path) -> None:
     # Local, so that it travels by value: the other node may not have this module.
     def look(path: str) -> tuple[bool, str | None]:
         try:
-            found = importlib.metadata.version("lora2_search")
+            version_there = importlib.metadata.version("lora2_search")
         except importlib.metadata.PackageNotFoundError:
-            found = None
-        return os.path.isdir(path), found
+            version_there = None
+        return os.path.isdir(path), version_there
 
     version = importlib.metadata.version("lora2_search")
     probe = ray.remote(num_cpus=0, max_retries=0)(look)
-    asked = {}
+    answers = {}
     for node in ray.nodes():
         if node["Alive"]:
             strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked[node["NodeManagerAddress"]] = probe.options(scheduling_strategy=strategy).remote(
-                str(folder.absolute())
-            )
-    for host, answer in asked.items():
-        sees, found = ray.get(answer)
-        if found != version:
+            answers[node["NodeManagerAddress"]] = probe.options(
+                scheduling_strategy=strategy
+            ).remote(str(folder.absolute()))
+    for host, answer in answers.items():
+        sees, installed = ray.get(answer)
+        if installed != version:
             raise UserError(
-                f"node {host} has lora2_search {found or 'not installed'}, but this is {version}; "
-                "install the same version on every node"
+                f"node {host} has lora2_search {installed or 'not installed'}, but this is "
+                f"{version}; install the same version on every node"
             )
         if not sees:
             raise RequestError(
