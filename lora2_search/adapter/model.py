@@ -50,7 +50,7 @@ class BudgetWatch:
         """
         if self._applied or all(map(torch.equal, self._start, _copied(values))):
             return
-        self._applied = True  # said once
+        self._applied = True  # warned once
         kept = sum(int(item.count_nonzero()) for item in values)
         warnings.warn(
             f"This LoRA² adapter was trained, but its rank budget was never applied: it keeps "
@@ -238,7 +238,7 @@ class Lora2Model(WatchedTuner):
     def rank_pattern(self) -> dict[str, int]:
         """Kept singular values by module name.
 
-        Told by the latest mask, or by λ itself where this process has not pruned (a loaded
+        Taken from the latest mask, or from λ itself where this process has not pruned (a loaded
         adapter): zeros are cut, unless all are 0.
         """
         name, _ = self._active()

@@ -103,11 +103,11 @@ def factors_in(state: State) -> dict[str, Factors]:
             parts.setdefault(module, {})[part, int(plane or 0)] = tensor
     return {
         module: Factors(
-            tuple(found["u", plane] for plane in range(len(found) // 2)),
-            found["lambda", 0],
-            tuple(found["v", plane] for plane in range(len(found) // 2)),
+            tuple(tensors["u", plane] for plane in range(len(tensors) // 2)),
+            tensors["lambda", 0],
+            tuple(tensors["v", plane] for plane in range(len(tensors) // 2)),
         )
-        for module, found in parts.items()
+        for module, tensors in parts.items()
     }
 
 
