@@ -181,7 +181,7 @@ def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
     scores: dict[str, dict[int, list[float | None]]] = {}
     for arm, number, score in _validation_scores(suite, folder):
         scores.setdefault(arm, {}).setdefault(number, []).append(score)
-    return {arm: _Grid(suite.tuning, arm, found) for arm, found in scores.items()}
+    return {arm: _Grid(suite.tuning, arm, trials) for arm, trials in scores.items()}
 
 
 def _validation_scores(suite: Suite, folder: Path) -> Iterator[tuple[str, int, float | None]]:

@@ -297,10 +297,10 @@ class Lora2Model(WatchedTuner):
     def delete_adapter(self, adapter_name: str) -> None:
         """Delete an adapter together with its averages and mask."""
         super().delete_adapter(adapter_name)
-        known = (self._layers, self._factors, self._allocators, self._penalties, self._watches)
-        for kept in known:
-            if kept:
-                kept.pop(adapter_name, None)
+        by_adapter = (self._layers, self._factors, self._allocators, self._penalties, self._watches)
+        for store in by_adapter:
+            if store:
+                store.pop(adapter_name, None)
 
     def inject_adapter(self, model: nn.Module, *args: Any, **kwargs: Any) -> None:
         """Put an adapter's layers in, as PEFT does; where none matches, name the nearest modules.

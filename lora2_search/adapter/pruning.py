@@ -70,10 +70,10 @@ def prune_state(state: State, config: Lora2Config) -> State:
         The tensors of the cut adapter, under the same keys.
     """
     matrices = factors_in(state)
-    kept = alive(matrices.values())
+    alive_values = alive(matrices.values())
     small = {
         module: strip_pruned(matrix, keep)
-        for (module, matrix), keep in zip(matrices.items(), kept, strict=True)
+        for (module, matrix), keep in zip(matrices.items(), alive_values, strict=True)
     }
     config.rank_pattern = pattern_of({module: len(m.values) for module, m in small.items()})
     pruned = {}

@@ -91,10 +91,10 @@ def increments_in(state: State, config: PeftConfig) -> dict[str, Increment]:
         return _of_adalora(parts, config)
     return {
         name: Increment(
-            Factors((found["B"],), found["A"].new_ones(len(found["A"])), (found["A"],)),
-            _lora_scale(name, len(found["A"]), config),
+            Factors((tensors["B"],), tensors["A"].new_ones(len(tensors["A"])), (tensors["A"],)),
+            _lora_scale(name, len(tensors["A"]), config),
         )
-        for name, found in parts.items()
+        for name, tensors in parts.items()
     }
 
 

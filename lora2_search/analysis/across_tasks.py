@@ -101,5 +101,5 @@ def overall(analyses: Mapping[str, Analysis]) -> Overall:
     return Overall(_known(arms), _known(differences), _known(improvements), metrics, left_out)
 
 
-def _known(found: Mapping[str, OverTasks | None]) -> dict[str, OverTasks]:
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
+def _known(estimates: Mapping[str, OverTasks | None]) -> dict[str, OverTasks]:
+    return {name: estimate for name, estimate in estimates.items() if estimate is not None}

@@ -104,13 +104,13 @@ def disagreements(
         mine, other = (-np.abs(values - labels).mean(axis=0) for values in (ours, theirs))
     else:
         mine, other = ((values == labels).sum(axis=0).astype(float) for values in (ours, theirs))
-    apart = mine - other  # [E]
+    difference = mine - other  # [E]
     # Values are never quite the same: what is less than 2 % of the labels' spread is no difference.
     least = 0.02 * float(labels.std()) if suite.metric in CORRELATIONS else 0.0
     indices = []
     for sign in (1, -1):
-        order = np.argsort(-sign * apart, kind="stable")[:shown]
-        indices += [int(index) for index in order if sign * apart[index] > least]
+        order = np.argsort(-sign * difference, kind="stable")[:shown]
+        indices += [int(index) for index in order if sign * difference[index] > least]
     return [
         Disagreement(
             int(common.examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds

@@ -43,13 +43,14 @@ def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
     problems = [
         Problem(
             f"resources.{key}",
-            f"a run asks for {asked:g} {what}, but no node has more than {most:g}; request less",
+            f"a run asks for {requested:g} {what}, but no node has more than {most:g}; "
+            "request less",
         )
-        for key, asked, most, what in (
+        for key, requested, most, what in (
             ("cpus_per_trial", cpus, most_cpus, "CPUs"),
             ("gpus_per_trial", gpus, most_gpus, "GPUs"),
         )
-        if asked > most
+        if requested > most
     ]
     message = f"no single node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial); request less"
     return problems or [Problem("resources.gpus_per_trial", message)]

@@ -263,8 +263,8 @@ def suite_parent(suite: Suite) -> ParentInfo:
 
 def _groups(suite: Suite) -> tuple[str, ...]:
     # A mean over tasks, or one that tuning runs are part of, means nothing.
-    apart = {"task": suite.tasks, "phase": suite.tuning}
-    return (*(tag for tag, present in apart.items() if present), "arm")
+    present_by_tag = {"task": suite.tasks, "phase": suite.tuning}
+    return (*(tag for tag, present in present_by_tag.items() if present), "arm")
 
 
 def _run_sequentially(

@@ -155,10 +155,10 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
     path = check_model(config.model, say)
     architecture = read_architecture(path)
     problems = [*_wrong_targets(config, architecture.model_type)]
-    requested, have = config.model.layers, architecture.layers
-    if requested is not None and have is not None and requested > have:
+    requested, most = config.model.layers, architecture.layers
+    if requested is not None and most is not None and requested > most:
         message = (
-            f"must be at most {have}, the layers of {config.model.name_or_path}, got {requested}"
+            f"must be at most {most}, the layers of {config.model.name_or_path}, got {requested}"
         )
         problems.append(Problem("model.layers", message))
     if not problems:

@@ -149,7 +149,7 @@ def _unclaimed(folder: Path, texts: Mapping[str, str], written: set[str]) -> Ite
 def _without_code(page: Path) -> str:
     # Line numbers stay right.
     text = page.read_text(encoding="utf-8")
-    return _CODE.sub(lambda found: "\n" * found[0].count("\n"), text)
+    return _CODE.sub(lambda match: "\n" * match[0].count("\n"), text)
 
 
 def _claims(folder: Path, texts: Mapping[str, str]) -> tuple[set[tuple[str, str]], list[str]]:

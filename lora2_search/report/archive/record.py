@@ -55,8 +55,8 @@ def without_shared(record: JsonObject, common: JsonObject) -> JsonObject:
         ``own``: values that differ or are new, nested as they were; ``lacks``: the paths of keys
         that the shared one has and this one has not.
     """
-    own, lacks = _apart(record, common, ())
-    return {"own": own, "lacks": lacks} if lacks else {"own": own}
+    own, missing = _apart(record, common, ())
+    return {"own": own, "lacks": missing} if missing else {"own": own}
 
 
 def rebuilt(line: JsonObject, common: JsonObject) -> RunRecord:

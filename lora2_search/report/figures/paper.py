@@ -101,9 +101,9 @@ def save_figure(
 def figure_links(evidence: Mapping[str, Evidence], end: str = "svg") -> dict[str, dict[str, str]]:
     """Return how a report names the figures that ``write_figures`` writes, by task and title."""
     return {
-        task: {title: f"{FIGURES_FOLDER}/{_file_name(task, title)}.{end}" for title in found}
+        task: {title: f"{FIGURES_FOLDER}/{_file_name(task, title)}.{end}" for title in drawings}
         for task, item in evidence.items()
-        if (found := _drawings(item))
+        if (drawings := _drawings(item))
     }
 
 
@@ -133,12 +133,12 @@ def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
 
 
 def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     for row, item in enumerate(shown):
         colour = COLOURS[1] if item.differs else COLOURS[0]
-        reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
+        reach = [[factor * (item.mean - item.low)], [factor * (item.high - item.mean)]]
         axis.errorbar(
-            by * item.mean,
+            factor * item.mean,
             row,
             xerr=reach,
             fmt="s" if item.differs else "o",
@@ -146,7 +146,7 @@ def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
             capsize=3,
         )
         if item.margin is not None:
-            width = 2 * by * item.margin
+            width = 2 * factor * item.margin
             axis.barh(row, width, left=-width / 2, height=0.7, color=COLOURS[2], alpha=0.25)
     axis.axvline(0, color="0.5", linestyle=":", linewidth=1)
     axis.set_yticks(range(len(shown)), [item.name for item in shown])
@@ -155,17 +155,17 @@ def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
 
 
 def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> None:
-    rows, by = -(-len(cells) // 3), scale(metric)
+    rows, factor = -(-len(cells) // 3), scale(metric)
     axes = figure.subplots(rows, min(3, len(cells)), squeeze=False).ravel()
     for axis, item in zip(axes, cells, strict=False):
         firsts = item.levels(0)
         for place, other in enumerate(item.levels(1)):
             levels = [level for level in firsts if (level, other) in item.cells]
             tests = [item.cells[level, other] for level in levels]
-            means = [by * (test.estimate or 0.0) for test in tests]
+            means = [factor * (test.estimate or 0.0) for test in tests]
             # Side by side, so that no interval hides another.
             where = [firsts.index(level) + 0.04 * place for level in levels]
-            reach = [[by * end for end in reaches(test)] for test in tests]
+            reach = [[factor * end for end in reaches(test)] for test in tests]
             style = _style(place)
             axis.errorbar(where, means, yerr=np.transpose(reach), label=other, capsize=2, **style)
         axis.set_xticks(range(len(firsts)), firsts)
@@ -205,14 +205,14 @@ def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> N
 
 
 def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     for place, item in enumerate(points):
         reach = None
         if item.low is not None and item.high is not None:
-            reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
+            reach = [[factor * (item.mean - item.low)], [factor * (item.high - item.mean)]]
         style: _Style = {**_style(place), "linestyle": "none"}
         axis.errorbar(
-            item.parameters, by * item.mean, yerr=reach, label=item.arm, capsize=3, **style
+            item.parameters, factor * item.mean, yerr=reach, label=item.arm, capsize=3, **style
         )
     axis.set(xlabel="adapter parameters, compressed", ylabel=score_title(metric))
     axis.legend(fontsize=7)
@@ -221,10 +221,10 @@ def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
 def _trials(figure: Figure, curves: Mapping[str, Sequence[float]], metric: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     for place, (arm, values) in enumerate(curves.items()):
         trials = range(1, len(values) + 1)
-        axis.plot(trials, [by * value for value in values], label=arm, **_style(place))
+        axis.plot(trials, [factor * value for value in values], label=arm, **_style(place))
     axis.set(xlabel="trials", ylabel="expected best validation score")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(fontsize=7)

@@ -52,13 +52,13 @@ def _drawings(table: StudyTable) -> Mapping[str, tuple[tuple[float, float], Draw
 
 
 def _curves(figure: Figure, curves: Sequence[Curve], metric: str, winner: int | None) -> None:
-    axis, by, named = figure.subplots(), scale(metric), set()
+    axis, factor, named = figure.subplots(), scale(metric), set()
     for curve in sorted(curves, key=lambda item: item.number == winner):
         won = curve.number == winner
         name = f"winner (trial {winner})" if won else STATES[curve.state]
         axis.plot(
             curve.steps,
-            [by * score for score in curve.scores],
+            [factor * score for score in curve.scores],
             label=None if name in named else name,
             color=COLOURS[1] if won else COLOURS[0],
             linestyle=_DASHES[curve.state],
@@ -72,9 +72,9 @@ def _curves(figure: Figure, curves: Sequence[Curve], metric: str, winner: int | 
 
 
 def _expected(figure: Figure, expected: Sequence[float], metric: str) -> None:
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     trials = range(1, len(expected) + 1)
-    axis.plot(trials, [by * value for value in expected], marker="o", markersize=3)
+    axis.plot(trials, [factor * value for value in expected], marker="o", markersize=3)
     axis.set(xlabel="trials", ylabel=f"expected best {_validation(metric)}")
 
 

@@ -156,7 +156,7 @@ def equality_rows(analysis: Analysis) -> list[Row]:
     metric = analysis.suite.metric
     rows = []
     for item in analysis.equivalence:
-        here, new = item.on_this_set, item.on_new_sentences
+        same_set, new = item.on_this_set, item.on_new_sentences
         tested = analysis.gives_verdicts and not item.unlearnt
         why = (
             _no_better(item.unlearnt)
@@ -168,12 +168,12 @@ def equality_rows(analysis: Analysis) -> list[Row]:
                 "claim": f"{item.claim.arm} equals {item.claim.reference}",
                 "margin": f"± {signed(item.claim.margin, metric).removeprefix('+')}",
                 "difference": signed(item.paired.estimate, metric),
-                "90 % interval": interval(here.low, here.high, metric),
+                "90 % interval": interval(same_set.low, same_set.high, metric),
                 "p (Holm)": p_value(item.on_this_set_holm) if tested else NONE,
                 "on this test set": _shown(item.on_this_set_holm) if tested else NONE,
                 "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if tested else NONE,
                 "on new sentences": _shown(item.on_new_sentences_holm) if tested else NONE,
-                "remarks": (here.note or new.note or NONE) if tested else why,
+                "remarks": (same_set.note or new.note or NONE) if tested else why,
             }
         )
     return rows
