@@ -75,15 +75,17 @@ class Adoption:
         from ..training import InputsOnce
 
         circumstances, inputs = Circumstances.here(terms), InputsOnce()
-        found: dict[tuple[str, str], list[str]] = {}
+        runs_by_difference: dict[tuple[str, str], list[str]] = {}
         for run in self._taken:
             differing = list(circumstances.differences(run.record))
             # Other code may read settings and data otherwise: that comes when the code is equal.
             differing = differing or list(_other_run(run.config, run.record, inputs))
             for item in differing:
-                found.setdefault(item, []).append(run.place)
-        if found:
-            raise ConfigError([self._problem(*item, where) for item, where in found.items()])
+                runs_by_difference.setdefault(item, []).append(run.place)
+        if runs_by_difference:
+            raise ConfigError(
+                [self._problem(*item, where) for item, where in runs_by_difference.items()]
+            )
 
     def take(self, folder: Path) -> str:
         """Put the runs into the folder of the suite and return what was taken, for people.
@@ -119,8 +121,8 @@ class Adoption:
 def _completed(runs: Sequence[RunInfo], *files: str) -> Iterator[_Run]:
     for run in runs:
         record = readable_record(run.folder)
-        whole = all((run.folder / name).is_file() for name in files)
-        if record is not None and record.status == "completed" and whole:
+        complete = all((run.folder / name).is_file() for name in files)
+        if record is not None and record.status == "completed" and complete:
             yield _Run(f"{run.folder.parent.name}/{run.folder.name}", record, run.config)
 
 
@@ -142,8 +144,8 @@ def _other_run(
 ) -> Iterator[tuple[str, str]]:
     theirs = _moved(RunConfig.model_validate(record.config), config)
     if canonical_key(theirs) != canonical_key(config):
-        for setting, (there, here) in difference(theirs, config).items():
-            yield setting, f"the runs had {there!r}, this suite says {here!r}"
+        for setting, (in_runs, in_suite) in difference(theirs, config).items():
+            yield setting, f"the runs had {in_runs!r}, this suite says {in_suite!r}"
     else:
         yield from inputs.of(config).changes(record)
 

@@ -109,19 +109,19 @@ def reusable(
             missing.setdefault(canonical_key(run.config), []).append(run)
     if not missing:
         return {}
-    found: dict[str, Path] = {}
+    reused: dict[str, Path] = {}
     ours = {run.folder.resolve() for run in runs}
     from ..training import InputsOnce
 
     inputs = InputsOnce()
     for folder, found_identity in _candidates(storage):
-        wanted = [run for run in missing.get(found_identity, []) if run.key not in found]
-        if wanted and folder.resolve() not in ours:
+        candidates = [run for run in missing.get(found_identity, []) if run.key not in reused]
+        if candidates and folder.resolve() not in ours:
             record = readable_record(folder)
             if record is not None and _is_whole(folder, record) and circumstances.made(record):
-                same = [run for run in wanted if _same_inputs(inputs.of(run.config), record)]
-                found |= {run.key: folder for run in same}
-    return found
+                same = [run for run in candidates if _same_inputs(inputs.of(run.config), record)]
+                reused |= {run.key: folder for run in same}
+    return reused
 
 
 def take_over(run: RunInfo, source: Path, storage: Path) -> RunRecord:
@@ -139,10 +139,10 @@ def take_over(run: RunInfo, source: Path, storage: Path) -> RunRecord:
     origin = record.reused_from or str(_inside(source, storage))
     config = run.config.model_dump(mode="json")
     own = {"fingerprint": run.config.fingerprint(), "config": config, "reused_from": origin}
-    taken = record.model_copy(update=own)
+    copy = record.model_copy(update=own)
     write_json(run.folder / CONFIG_FILE, config)
-    taken.write(run.folder)
-    return taken
+    copy.write(run.folder)
+    return copy
 
 
 def take_over_all(
@@ -152,18 +152,18 @@ def take_over_all(
     say: Callable[[str], None],
 ) -> None:
     """Take over every run that is ``reusable``, and say how many from where."""
-    found = reusable(runs, storage, circumstances)
+    reused = reusable(runs, storage, circumstances)
     for run in runs:
-        if run.key in found:
-            take_over(run, found[run.key], storage)
-    if found:
-        homes = Counter("/".join(_inside(path, storage).parts[:2]) for path in found.values())
-        told = ", ".join(f"{count} from {place}" for place, count in homes.items())
-        say(f"{len(found)} of {len(runs)} runs are reused, not trained again: {told}")
+        if run.key in reused:
+            take_over(run, reused[run.key], storage)
+    if reused:
+        homes = Counter("/".join(_inside(path, storage).parts[:2]) for path in reused.values())
+        sources = ", ".join(f"{count} from {place}" for place, count in homes.items())
+        say(f"{len(reused)} of {len(runs)} runs are reused, not trained again: {sources}")
 
 
 def _same_inputs(ours: Inputs, record: RunRecord) -> bool:
-    """Whether a run would see the sentences and the model that the record's run has seen."""
+    """Whether a run would use the sentences and the model that the record's run used."""
     theirs = (record.data_hash, record.model_hash)
     return bool(record.model_hash) and theirs == (ours.data_hash, ours.model_hash)
 

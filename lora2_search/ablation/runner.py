@@ -130,7 +130,7 @@ def run_suite(
         resume: Go on with the suite of that name; it may have more seeds than before.
         storage: Where ``suites/`` is; by default the home folder. On a cluster, a shared folder.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
-        observers: Told in this process what happens.
+        observers: Notified in this process of what happens.
         trainable: The class that runs one run.
         reuse: Take over runs that other suites and studies of the same storage have completed.
         say: Takes a line about what begins, what is taken over, and what was tuned.

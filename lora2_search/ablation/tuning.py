@@ -53,14 +53,14 @@ def further_trials(suite: Suite, folder: Path) -> dict[str, Settings]:
         suite: A suite that is not tuned yet.
         folder: The suite's folder, where its tuning runs have ended.
     """
-    found = {}
+    settings = {}
     for arm, grid in _grids(suite, folder).items():
         for setting in grid.tuning.extend:
             trial = grid.beyond(setting)
             if trial is not None and _can_run(suite, arm, trial):
-                found[arm] = trial
+                settings[arm] = trial
                 break
-    return found
+    return settings
 
 
 def open_ends(suite: Suite, folder: Path) -> dict[str, list[str]]:
@@ -79,9 +79,9 @@ def tuning_lines(chosen: Mapping[str, Settings], ends: Mapping[str, Sequence[str
     """Return a line for people about each choice, with a remark where its grid's end counts."""
     lines = []
     for arm, settings in chosen.items():
-        told = ", ".join(f"{key}={json.dumps(value)}" for key, value in settings.items())
+        settings_text = ", ".join(f"{key}={json.dumps(value)}" for key, value in settings.items())
         end = f" (the end of its grid for {', '.join(ends[arm])}: a wider one may do better)"
-        lines.append(f"tuned {arm}: {told}{end if ends[arm] else ''}")
+        lines.append(f"tuned {arm}: {settings_text}{end if ends[arm] else ''}")
     return lines
 
 
@@ -172,8 +172,8 @@ def _next(end: float, inner: float) -> float:
     # 0.008 · 0.008 / 0.004 is 0.016 for people, and so it is in the file.
     value = float(f"{end * end / inner:.6g}")
     # A setting that takes whole numbers alone takes no 16.0.
-    whole = isinstance(end, int) and isinstance(inner, int) and value.is_integer()
-    return int(value) if whole else value
+    integral = isinstance(end, int) and isinstance(inner, int) and value.is_integer()
+    return int(value) if integral else value
 
 
 def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
@@ -181,7 +181,7 @@ def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:
     scores: dict[str, dict[int, list[float | None]]] = {}
     for arm, number, score in _validation_scores(suite, folder):
         scores.setdefault(arm, {}).setdefault(number, []).append(score)
-    return {arm: _Grid(suite.tuning, arm, found) for arm, found in scores.items()}
+    return {arm: _Grid(suite.tuning, arm, trials) for arm, trials in scores.items()}
 
 
 def _validation_scores(suite: Suite, folder: Path) -> Iterator[tuple[str, int, float | None]]:

@@ -165,20 +165,20 @@ def shares(budget: int, ranks: Sequence[int]) -> list[int]:
     differ by at most 1, the earlier has more, none shrinks when the budget grows, and they sum
     to the budget (to all ranks where that is less).
     """
-    level = 0
-    while level < max(ranks) and sum(min(rank, level + 1) for rank in ranks) <= budget:
-        level += 1
-    dealt = [min(rank, level) for rank in ranks]
-    left = budget - sum(dealt)
+    rounds = 0
+    while rounds < max(ranks) and sum(min(rank, rounds + 1) for rank in ranks) <= budget:
+        rounds += 1
+    dealt = [min(rank, rounds) for rank in ranks]
+    remaining = budget - sum(dealt)
     for index, rank in enumerate(ranks):
-        if rank > level and left > 0:
+        if rank > rounds and remaining > 0:
             dealt[index] += 1
-            left -= 1
+            remaining -= 1
     return dealt
 
 
 def kept_in_values(values: Sequence[Tensor]) -> list[int]:
-    """Kept singular values per matrix, told from λ alone: those that are not 0.
+    """Kept singular values per matrix, read from λ alone: those that are not 0.
 
     All count as kept where λ tells nothing: every one is still 0 (an untrained adapter) or on
     the meta device.

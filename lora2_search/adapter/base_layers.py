@@ -26,10 +26,10 @@ def nearest_modules(model: nn.Module, targets: str | Iterable[str]) -> str:
     endings = sorted({n.removesuffix(".base_layer").rpartition(".")[2] for n in linear} - {""})
     if not endings:
         return "The model has no linear layers."
-    wanted = [targets] if isinstance(targets, str) else sorted(targets)
+    requested = [targets] if isinstance(targets, str) else sorted(targets)
     near = [
         name
-        for target in wanted
+        for target in requested
         for name in difflib.get_close_matches(target.rpartition(".")[2], endings)
     ]
     if near:
@@ -41,7 +41,7 @@ def nearest_modules(model: nn.Module, targets: str | Iterable[str]) -> str:
 def is_quantized(module: nn.Module) -> bool:
     """Whether the layer's weight is packed in 4 or 8 bits.
 
-    An 8-bit layer that was told to keep its weights (`has_fp16_weights`) is not, nor is a 4-bit
+    An 8-bit layer that was set to keep its weights (`has_fp16_weights`) is not, nor is a 4-bit
     one that has not been moved to its device yet.
     """
     weight: Any = module.weight

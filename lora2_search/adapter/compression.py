@@ -88,19 +88,19 @@ def compress_model(
     layers = _layers(tuner, name)
     refuse_merged(layers, "compress")
     increments, others = _read(model, tuner, name, layers)
-    told = _as_lora(increments, others, tuner.peft_config[name], rank, allocation)
+    result = _as_lora(increments, others, tuner.peft_config[name], rank, allocation)
     kinds_of_layer = {type(layer.get_base_layer()).__name__ for layer in layers.values()}
-    told.config.fan_in_fan_out = kinds_of_layer == {"Conv1D"}
+    result.config.fan_in_fan_out = kinds_of_layer == {"Conv1D"}
     dtype = next(iter(increments.values())).factors.values.dtype
     with torch.random.fork_rng(devices=[]):  # the start of a LoRA is drawn, and overwritten here
         compressed = get_peft_model(
-            _bare_copy(tuner.model), told.config, autocast_adapter_dtype=dtype == torch.float32
+            _bare_copy(tuner.model), result.config, autocast_adapter_dtype=dtype == torch.float32
         )
-    loaded = set_peft_model_state_dict(compressed, told.state)
+    loaded = set_peft_model_state_dict(compressed, result.state)
     foreign = [key for key in loaded.missing_keys if "lora_" in key] + loaded.unexpected_keys
     if foreign:
         raise RuntimeError(f"PEFT adapted modules other than those requested: {foreign}.")
-    return compressed.train(model.training), told
+    return compressed.train(model.training), result
 
 
 def compress_state(
@@ -121,8 +121,8 @@ def compress_state(
         ValueError: the adapter is more than low-rank increments of linear layers on the untouched
             base model, or no rank is left in any matrix.
     """
-    told = compress_saved(state, config, rank, allocation)
-    return told.state, told.config
+    result = compress_saved(state, config, rank, allocation)
+    return result.state, result.config
 
 
 def compress_saved(
@@ -199,8 +199,8 @@ def _lora_config(config: Any, ranks: Mapping[str, int]) -> LoraConfig:
     widths = {module: rank for module, rank in ranks.items() if rank}
     widest = max(widths.values())
     # PEFT takes names by their ends, so a cut module may end like one that is left.
-    gone = ranks.keys() - widths.keys()
-    shadowed = sorted(g for g in gone if any(g.endswith(f".{name}") for name in widths))
+    cut = ranks.keys() - widths.keys()
+    shadowed = sorted(g for g in cut if any(g.endswith(f".{name}") for name in widths))
     return LoraConfig(
         task_type=config.task_type,
         base_model_name_or_path=config.base_model_name_or_path,

@@ -102,7 +102,7 @@ def initial_factor(
 
 
 def _normal(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    # Device and dtype said outright: the caller may build its model under other defaults.
+    # Device and dtype named outright: the caller may build its model under other defaults.
     return torch.randn(shape, generator=generator, device="cpu", dtype=torch.float32)
 
 

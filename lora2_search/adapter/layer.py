@@ -163,7 +163,7 @@ class Lora2Layer(BaseTunerLayer):
         """
         shapes = factor_shapes(self.out_features, self.in_features, config.widths, rank)
         self.lora2_u[adapter_name], self.lora2_v[adapter_name] = map(_to_be_filled, shapes)
-        # Device and dtype said outright: the caller may build its model under other defaults.
+        # Device and dtype named outright: the caller may build its model under other defaults.
         self.lora2_lambda[adapter_name] = nn.Parameter(
             torch.zeros(rank, device="cpu", dtype=torch.float32)
         )

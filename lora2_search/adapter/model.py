@@ -50,7 +50,7 @@ class BudgetWatch:
         """
         if self._applied or all(map(torch.equal, self._start, _copied(values))):
             return
-        self._applied = True  # said once
+        self._applied = True  # warned once
         kept = sum(int(item.count_nonzero()) for item in values)
         warnings.warn(
             f"This LoRA² adapter was trained, but its rank budget was never applied: it keeps "
@@ -238,7 +238,7 @@ class Lora2Model(WatchedTuner):
     def rank_pattern(self) -> dict[str, int]:
         """Kept singular values by module name.
 
-        Told by the latest mask, or by λ itself where this process has not pruned (a loaded
+        Taken from the latest mask, or from λ itself where this process has not pruned (a loaded
         adapter): zeros are cut, unless all are 0.
         """
         name, _ = self._active()
@@ -297,10 +297,10 @@ class Lora2Model(WatchedTuner):
     def delete_adapter(self, adapter_name: str) -> None:
         """Delete an adapter together with its averages and mask."""
         super().delete_adapter(adapter_name)
-        known = (self._layers, self._factors, self._allocators, self._penalties, self._watches)
-        for kept in known:
-            if kept:
-                kept.pop(adapter_name, None)
+        by_adapter = (self._layers, self._factors, self._allocators, self._penalties, self._watches)
+        for store in by_adapter:
+            if store:
+                store.pop(adapter_name, None)
 
     def inject_adapter(self, model: nn.Module, *args: Any, **kwargs: Any) -> None:
         """Put an adapter's layers in, as PEFT does; where none matches, name the nearest modules.

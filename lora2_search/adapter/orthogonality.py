@@ -84,10 +84,10 @@ def mean_overlap(matrices: Sequence[Factors], weights: Tensor | None = None) -> 
     Returns:
         A differentiable scalar; 0 where no pair is defined.
     """
-    found = overlap(matrices)
-    counted = found.isfinite()
+    overlaps = overlap(matrices)
+    counted = overlaps.isfinite()
     pairs = counted.sum(dim=1)
-    per_matrix = torch.where(counted, found, 0).sum(dim=1) / pairs.clamp(min=1)  # [n]
+    per_matrix = torch.where(counted, overlaps, 0).sum(dim=1) / pairs.clamp(min=1)  # [n]
     if weights is not None:
         per_matrix = per_matrix * weights
     return per_matrix.sum() / pairs.count_nonzero().clamp(min=1)

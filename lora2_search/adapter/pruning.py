@@ -70,10 +70,10 @@ def prune_state(state: State, config: Lora2Config) -> State:
         The tensors of the cut adapter, under the same keys.
     """
     matrices = factors_in(state)
-    kept = alive(matrices.values())
+    alive_values = alive(matrices.values())
     small = {
         module: strip_pruned(matrix, keep)
-        for (module, matrix), keep in zip(matrices.items(), kept, strict=True)
+        for (module, matrix), keep in zip(matrices.items(), alive_values, strict=True)
     }
     config.rank_pattern = pattern_of({module: len(m.values) for module, m in small.items()})
     pruned = {}
@@ -103,11 +103,11 @@ def factors_in(state: State) -> dict[str, Factors]:
             parts.setdefault(module, {})[part, int(plane or 0)] = tensor
     return {
         module: Factors(
-            tuple(found["u", plane] for plane in range(len(found) // 2)),
-            found["lambda", 0],
-            tuple(found["v", plane] for plane in range(len(found) // 2)),
+            tuple(tensors["u", plane] for plane in range(len(tensors) // 2)),
+            tensors["lambda", 0],
+            tuple(tensors["v", plane] for plane in range(len(tensors) // 2)),
         )
-        for module, found in parts.items()
+        for module, tensors in parts.items()
     }
 
 

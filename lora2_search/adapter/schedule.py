@@ -65,9 +65,9 @@ class BudgetSchedule:
             return self.full
         if step >= self.last_mask or self.descent == "constant":
             return self.target
-        left, span = self.last_mask - step, self.last_mask - self.t_init
+        remaining, span = self.last_mask - step, self.last_mask - self.t_init
         power = _POWERS[self.descent]
-        return self.target + (self.full - self.target) * left**power // span**power
+        return self.target + (self.full - self.target) * remaining**power // span**power
 
     def masks_at(self, step: int) -> bool:
         """Whether a new mask is drawn: every `delta_t` between the edges, always at the last."""

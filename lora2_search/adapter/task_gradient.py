@@ -32,8 +32,8 @@ def penalty_gradients(
         return None
     factors = _factors(matrices)
     trained = [factor for factor in factors if factor.requires_grad]
-    found = iter(torch.autograd.grad(total, trained, retain_graph=True, allow_unused=True))
-    return [next(found) if factor.requires_grad else None for factor in factors]
+    gradients = iter(torch.autograd.grad(total, trained, retain_graph=True, allow_unused=True))
+    return [next(gradients) if factor.requires_grad else None for factor in factors]
 
 
 @torch.no_grad()

@@ -91,10 +91,10 @@ def increments_in(state: State, config: PeftConfig) -> dict[str, Increment]:
         return _of_adalora(parts, config)
     return {
         name: Increment(
-            Factors((found["B"],), found["A"].new_ones(len(found["A"])), (found["A"],)),
-            _lora_scale(name, len(found["A"]), config),
+            Factors((tensors["B"],), tensors["A"].new_ones(len(tensors["A"])), (tensors["A"],)),
+            _lora_scale(name, len(tensors["A"]), config),
         )
-        for name, found in parts.items()
+        for name, tensors in parts.items()
     }
 
 
@@ -142,15 +142,15 @@ def _parts(state: State) -> dict[str, dict[str, Tensor]]:
     for key, tensor in state.items():
         if ".lora_" not in key:
             continue
-        found = _KEY.fullmatch(key)
-        part = found[2].removeprefix("lora_") if found else ""
-        if found is None or part not in ("A", "B", "E") or tensor.ndim != 2:
+        match = _KEY.fullmatch(key)
+        part = match[2].removeprefix("lora_") if match else ""
+        if match is None or part not in ("A", "B", "E") or tensor.ndim != 2:
             raise ValueError(
                 f"{key} belongs to no linear layer: embeddings, convolutions and other layers "
                 "cannot be cut. Leave them out of `target_modules`, or merge the adapter."
             )
-        parts.setdefault(found[1], {})[part] = tensor
-    if not parts or any({"A", "B"} - found.keys() for found in parts.values()):
+        parts.setdefault(match[1], {})[part] = tensor
+    if not parts or any({"A", "B"} - tensors.keys() for tensors in parts.values()):
         raise ValueError("The adapter's tensors hold no complete LoRA: there is nothing to cut.")
     return parts
 
@@ -229,9 +229,9 @@ def truncate(pairs: Sequence[Pair], rank: float, allocation: str = "global") -> 
         for pair, spectrum, kept, width in zip(pairs, spectra, ranks, widths, strict=True)
     ]
     squares = [values.square() for _, values, _ in spectra]
-    left = sum(float(part[:kept].sum()) for part, kept in zip(squares, ranks, strict=True))
-    whole = sum(float(part.sum()) for part in squares)
-    return Truncation(cut, left / whole if whole else 1.0)
+    remaining = sum(float(part[:kept].sum()) for part, kept in zip(squares, ranks, strict=True))
+    total = sum(float(part.sum()) for part in squares)
+    return Truncation(cut, remaining / total if total else 1.0)
 
 
 def ranks_in_all(rank: float, matrices: int) -> int:

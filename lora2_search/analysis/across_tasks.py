@@ -39,13 +39,13 @@ class Cost:
 
 def costs(analysis: Analysis) -> list[Cost]:
     """Return one point an arm that has a score and an adapter; head-only has none to compress."""
-    found = []
+    points = []
     for arm in analysis.arms:
         parameters = arm.counts.get("compressed_adapter")
         if arm.mean is not None and parameters:
             over_seeds = paired(list(arm.scores.values()))
-            found.append(Cost(arm.name, parameters, arm.mean, over_seeds.low, over_seeds.high))
-    return found
+            points.append(Cost(arm.name, parameters, arm.mean, over_seeds.low, over_seeds.high))
+    return points
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Overall:
         differences: Difference of interquartile means by named pair, seeds paired.
         improvements: Probability of improvement by named pair; ties count half.
         metrics: Metric of each task that counts: means over different ones have no unit.
-        left_out: Tasks on which the base is not shown to beat head-only, so nothing can be told.
+        left_out: Tasks whose base is not shown to beat head-only, so nothing can be concluded.
     """
 
     arms: Mapping[str, OverTasks]
@@ -76,12 +76,12 @@ def overall(analyses: Mapping[str, Analysis]) -> Overall:
 
     def of(arm: str, other: str | None = None) -> ByTask:
         """Return the scores of an arm by task, of the seeds that ``other`` has too."""
-        found = []
+        scores_by_task = []
         for task in analyses:
             ours = scores[task, arm]
             seeds = [seed for seed in ours if other is None or seed in scores[task, other]]
-            found.append(np.array([ours[seed] for seed in seeds], dtype=float))
-        return found
+            scores_by_task.append(np.array([ours[seed] for seed in seeds], dtype=float))
+        return scores_by_task
 
     arms = {name: interquartile_mean(of(name)) for name in names}
     pairs = {
@@ -101,5 +101,5 @@ def overall(analyses: Mapping[str, Analysis]) -> Overall:
     return Overall(_known(arms), _known(differences), _known(improvements), metrics, left_out)
 
 
-def _known(found: Mapping[str, OverTasks | None]) -> dict[str, OverTasks]:
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
+def _known(estimates: Mapping[str, OverTasks | None]) -> dict[str, OverTasks]:
+    return {name: estimate for name, estimate in estimates.items() if estimate is not None}

@@ -70,7 +70,7 @@ class Arm:
 
 
 def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
-    """Return an arm of a suite, its runs that went wrong told apart."""
+    """Return an arm of a suite, its runs that went wrong kept apart."""
     counted = {seed: scores[name, seed] for seed in suite.seeds if (name, seed) in scores}
     runs = {seed: suite.runs[name, seed] for seed in suite.seeds if (name, seed) in suite.runs}
     failed = {
@@ -104,13 +104,13 @@ def arm_of(suite: SuiteRuns, name: str, scores: Scores) -> Arm:
 
 def _constant_score(suite: SuiteRuns, runs: Iterable[Run]) -> float | None:
     """Return the mean score of the constant answer, ``None`` where no record tells it."""
-    found = []
+    scores = []
     for record in (run.record for run in runs):
         # Older records tell the primary metric's alone.
         older = record.majority if record.metric == suite.metric else None
         score = record.constant.get(f"test/{suite.metric}", older)
-        found += [] if score is None else [score]
-    return float(np.mean(found)) if found else None
+        scores += [] if score is None else [score]
+    return float(np.mean(scores)) if scores else None
 
 
 def _noise(suite: SuiteRuns, share: float | None, scored: Iterable[Scored]) -> float:

@@ -109,7 +109,7 @@ class Analysis:
 
     @property
     def gives_verdicts(self) -> bool:
-        """Whether verdicts are told: the base beats head-only, or the suite goes without that.
+        """Whether verdicts are given: the base beats head-only, or the suite goes without that.
 
         Never where the base does no better than the constant answer.
         """
@@ -204,12 +204,12 @@ def _corrected(analyses: Sequence[Analysis]) -> list[Analysis]:
     suite, total = analyses[0].suite, len(family)
     tested = iter(_family_corrected(family, _sign_flip_seeds(suite, total)))
     claimed = iter(claims_corrected(claims))
-    alone = _sign_flip_seeds(suite, 1)
+    single = _sign_flip_seeds(suite, 1)
     return [
         replace(
             analysis,
             family=tuple(next(tested) for _ in analysis.family),
-            floor=_family_corrected([analysis.floor], alone)[0] if analysis.floor else None,
+            floor=_family_corrected([analysis.floor], single)[0] if analysis.floor else None,
             equivalence=tuple(next(claimed) for _ in analysis.equivalence),
             tests=total,
             claims=len(claims),

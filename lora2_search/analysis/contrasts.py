@@ -115,18 +115,18 @@ def common_predictions(scores: Scores, arms: Iterable[str], seeds: Iterable[int]
     seeds = [seed for seed in seeds if all((arm, seed) in scores for arm in arms)]
     if not seeds:
         return _NO_SEED if len(arms) == 2 else "no seed has a finished run of every arm in it"
-    said = {(arm, seed): scores[arm, seed].predictions for arm in arms for seed in seeds}
-    missing = [seed for (_, seed), predictions in said.items() if predictions is None]
+    predictions_of = {(arm, seed): scores[arm, seed].predictions for arm in arms for seed in seeds}
+    missing = [seed for (_, seed), predictions in predictions_of.items() if predictions is None]
     if missing:
         return f"the predictions of seed {missing[0]} are missing"
-    found = {key: item for key, item in said.items() if item is not None}
-    first = next(iter(found.values()))
-    for other in found.values():
+    known = {key: item for key, item in predictions_of.items() if item is not None}
+    first = next(iter(known.values()))
+    for other in known.values():
         if not np.array_equal(first.examples, other.examples) or not np.array_equal(
             first.labels, other.labels
         ):
             return "the runs were not tested on the same sentences"
-    answers = {arm: np.stack([found[arm, seed].predictions for seed in seeds]) for arm in arms}
+    answers = {arm: np.stack([known[arm, seed].predictions for seed in seeds]) for arm in arms}
     return Common(first.labels, answers, first.examples)
 
 
@@ -146,11 +146,11 @@ def score_contrast(common: Common, weights: Weights, metric: str, classes: int |
     def contrast(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
         # A seed that was drawn twice is scored once.
         seeds, times = np.unique(rows, return_counts=True)
-        found = [
+        scores = [
             sum(weight * scorers[arm](seed, columns) for arm, weight in weights.items())
             for seed in seeds
         ]
-        return float(np.average(found, weights=times))
+        return float(np.average(scores, weights=times))
 
     return contrast
 

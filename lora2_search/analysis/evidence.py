@@ -30,19 +30,19 @@ def flag_counts(records: Iterable[RunRecord]) -> str:
 
 
 def health_lines(suite: SuiteRuns) -> list[str]:
-    """Return one line an arm and flag: in which runs it was seen, the first one's numbers."""
+    """Return one line an arm and flag: in which runs it was raised, the first one's numbers."""
     lines = []
     for arm in suite.arms:
         runs = {seed: suite.runs[arm, seed] for seed in suite.seeds if (arm, seed) in suite.runs}
-        seen: dict[str, list[tuple[int, Flag]]] = {}
+        by_flag: dict[str, list[tuple[int, Flag]]] = {}
         for seed, run in runs.items():
             for flag in run.record.flags:
-                seen.setdefault(flag.name, []).append((seed, flag))
-        for name, found in seen.items():
-            first, flag = found[0]
-            seeds = ", ".join(str(seed) for seed, _ in found)
+                by_flag.setdefault(flag.name, []).append((seed, flag))
+        for name, raised in by_flag.items():
+            first, flag = raised[0]
+            seeds = ", ".join(str(seed) for seed, _ in raised)
             lines.append(
-                f"{arm}: {name} in {len(found)} of {len(runs)} runs (seed {seeds}). With seed "
+                f"{arm}: {name} in {len(raised)} of {len(runs)} runs (seed {seeds}). With seed "
                 f"{first} {flag.detail}. The setting to turn: `{flag.setting}`."
             )
     return lines
@@ -72,15 +72,15 @@ class Tuning:
         A trial counts as it does for the choice: only with every seed completed.
         """
         seeds = {seed for _, _, seed in self.runs}
-        found: dict[str, dict[int, list[float]]] = {}
+        by_arm: dict[str, dict[int, list[float]]] = {}
         for (arm, trial, _), record in sorted(self.runs.items()):
             score = record.score("validation", metric) if record.status == "completed" else None
-            trials = found.setdefault(arm, {})
+            trials = by_arm.setdefault(arm, {})
             if score is not None and math.isfinite(score):
                 trials.setdefault(trial, []).append(score)
         means = {
             arm: [mean(scores) for _, scores in sorted(trials.items()) if len(scores) == len(seeds)]
-            for arm, trials in found.items()
+            for arm, trials in by_arm.items()
         }
         return {arm: scores for arm, scores in means.items() if scores}
 

@@ -24,18 +24,18 @@ def mistake_counts(
     suite: SuiteRuns, scores: Mapping[tuple[str, int], Scored], arm: str
 ) -> tuple[Mistakes, int]:
     """Return the mistakes of an arm over its runs, and how many runs there are."""
-    found: Mistakes = Counter()
+    mistakes: Mistakes = Counter()
     runs = 0
     for seed in suite.seeds:
         scored = scores.get((arm, seed))
         if scored is None or scored.predictions is None or scored.diverged:
             continue
         runs += 1
-        told = scored.predictions
-        wrong = (told.labels != told.predictions) & np.isfinite(told.predictions)
-        pairs = zip(told.labels[wrong], told.predictions[wrong], strict=True)
-        found.update((int(label), int(said)) for label, said in pairs)
-    return found, runs
+        answers = scored.predictions
+        wrong = (answers.labels != answers.predictions) & np.isfinite(answers.predictions)
+        pairs = zip(answers.labels[wrong], answers.predictions[wrong], strict=True)
+        mistakes.update((int(label), int(predicted)) for label, predicted in pairs)
+    return mistakes, runs
 
 
 def class_names(suite: SuiteRuns) -> list[str]:
@@ -104,18 +104,18 @@ def disagreements(
         mine, other = (-np.abs(values - labels).mean(axis=0) for values in (ours, theirs))
     else:
         mine, other = ((values == labels).sum(axis=0).astype(float) for values in (ours, theirs))
-    apart = mine - other  # [E]
+    difference = mine - other  # [E]
     # Values are never quite the same: what is less than 2 % of the labels' spread is no difference.
     least = 0.02 * float(labels.std()) if suite.metric in CORRELATIONS else 0.0
-    found = []
+    indices = []
     for sign in (1, -1):
-        order = np.argsort(-sign * apart, kind="stable")[:shown]
-        found += [int(index) for index in order if sign * apart[index] > least]
+        order = np.argsort(-sign * difference, kind="stable")[:shown]
+        indices += [int(index) for index in order if sign * difference[index] > least]
     return [
         Disagreement(
             int(common.examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds
         )
-        for i in found
+        for i in indices
     ]
 
 
@@ -149,8 +149,8 @@ def stored_texts(path: Path) -> Mapping[str, Texts]:
     Raises:
         Damaged: It holds something else.
     """
-    told = stored_json(path, _REMEDY) or {}
-    for task, texts in told.items():
+    by_task = stored_json(path, _REMEDY) or {}
+    for task, texts in by_task.items():
         of = f"of task {task!r} " if task else ""
         if not isinstance(texts, dict):
             raise Damaged(path, f"{of}it must hold texts by number, but got {texts!r:.80}", _REMEDY)
@@ -158,7 +158,9 @@ def stored_texts(path: Path) -> Mapping[str, Texts]:
             if not (number.isascii() and number.isdecimal() and isinstance(text, str)):
                 what = f"{of}it must hold texts by number, but got {number!r:.80}: {text!r:.80}"
                 raise Damaged(path, what, _REMEDY)
-    return {task: {int(number): text for number, text in of.items()} for task, of in told.items()}
+    return {
+        task: {int(number): text for number, text in of.items()} for task, of in by_task.items()
+    }
 
 
 def _is_here(config: Mapping[str, object]) -> bool:

@@ -50,12 +50,12 @@ def _weights(effect: FactorEffect, cells: Cells) -> Weights:
     """Return ±1 over the cells of the other factors for a level, the base's with the other sign."""
     remaining = math.prod(len({cell[other] for cell in cells.values()}) for other in effect.others)
     compared = list(zip(effect.factors, effect.levels, effect.bases, strict=True))
-    found = {}
+    weights = {}
     for arm, cell in cells.items():
         signs = [(cell[name] == level) - (cell[name] == base) for name, level, base in compared]
         if math.prod(signs):
-            found[arm] = math.prod(signs) / remaining
-    return found
+            weights[arm] = math.prod(signs) / remaining
+    return weights
 
 
 def _same(one: Weights, other: Weights) -> bool:
@@ -73,10 +73,10 @@ def _effects(cells: Cells) -> Iterator[FactorEffect]:
     for size in (1, 2):
         for factors in itertools.combinations(bases, size):
             others = tuple(factor for factor in bases if factor not in factors)
-            for found in itertools.product(*(levels[factor] for factor in factors)):
+            for changed in itertools.product(*(levels[factor] for factor in factors)):
                 own = tuple(bases[factor] for factor in factors)
-                if not set(zip(factors, found, strict=True)) & set(bases.items()):
-                    yield FactorEffect(factors, found, own, others)
+                if not set(zip(factors, changed, strict=True)) & set(bases.items()):
+                    yield FactorEffect(factors, changed, own, others)
 
 
 Kind = Literal["named", "equality", "floor"]
@@ -114,17 +114,17 @@ def effects(analysis: Analysis) -> list[Effect]:
     What has no interval (one seed, no variation, nothing finished) is left out.
     """
     margins = {item.name: item.claim.margin for item in analysis.equivalence}
-    found: dict[str, Effect] = {}
+    shown: dict[str, Effect] = {}
     for item in analysis.family:
         p = item.paired_holm if analysis.gives_verdicts and not item.unlearnt else None
-        found |= _effect(item.name, "named", item.paired, p, margins)
+        shown |= _effect(item.name, "named", item.paired, p, margins)
     for claim in analysis.equivalence:
-        if claim.name not in found:
-            found |= _effect(claim.name, "equality", claim.paired, None, margins)
+        if claim.name not in shown:
+            shown |= _effect(claim.name, "equality", claim.paired, None, margins)
     floor = analysis.floor
     if floor is not None:
-        found |= _effect(floor.name, "floor", floor.paired, floor.paired.p, {})
-    return list(found.values())
+        shown |= _effect(floor.name, "floor", floor.paired, floor.paired.p, {})
+    return list(shown.values())
 
 
 def _effect(
@@ -148,7 +148,7 @@ class Interaction:
     Attributes:
         block: The block of the design.
         first: The factor along the axis.
-        second: The factor told apart by lines.
+        second: The factor that each line is a level of.
         cells: Mean score by (level of ``first``, level of ``second``); its interval is over
             seeds, of the score itself and not of a difference. A cell in which no seed has every
             run is left out.
@@ -166,15 +166,15 @@ class Interaction:
 
 def interactions(analysis: Analysis) -> list[Interaction]:
     """Return one table of cells for every two factors of every block that has two or more."""
-    found = []
+    tables = []
     for block, arms in analysis.suite.plan.cells.items():
         cells = {arm: {str(k): str(v) for k, v in levels.items()} for arm, levels in arms.items()}
         factors = list(dict.fromkeys(name for levels in cells.values() for name in levels))
         for first, second in combinations(factors, 2):
             means = _means(analysis, cells, first, second)
             if means:
-                found.append(Interaction(block, first, second, means))
-    return found
+                tables.append(Interaction(block, first, second, means))
+    return tables
 
 
 def reaches(test: Paired) -> tuple[float, float]:

@@ -53,14 +53,14 @@ def looks_of(suite: SuiteRuns) -> Looks | None:
         return None
     plan = suite.plan.sequential
     ended = {key for key, run in suite.runs.items() if run.record.status in _ENDED}
-    taken = []
+    looks = []
     for count in plan.looks:
         seeds = suite.seeds[:count]
         if len(seeds) == count and all(
             (arm, seed) in ended for arm in suite.arms for seed in seeds
         ):
-            taken.append(seeds)
-    return Looks(tuple(taken), plan.most)
+            looks.append(seeds)
+    return Looks(tuple(looks), plan.most)
 
 
 def levels_at(plan: Sequential, tests: int, sides: int = 2) -> list[float]:
@@ -87,10 +87,10 @@ def paired_at(looks: Looks, test: Callable[[Sequence[int]], Paired]) -> Paired:
         looks: The looks.
         test: The test of the seeds that a look had.
     """
-    found = [test(seeds) for seeds in looks.seeds]
-    if not found:
+    tests = [test(seeds) for seeds in looks.seeds]
+    if not tests:
         return Paired(note=_NO_LOOK)
-    last, counts = found[-1], [item.n for item in found]
+    last, counts = tests[-1], [item.n for item in tests]
     if last.p is None:
         return last
     low, high = last.low, last.high
@@ -101,8 +101,8 @@ def paired_at(looks: Looks, test: Callable[[Sequence[int]], Paired]) -> Paired:
         last,
         low=low,
         high=high,
-        p=repeated_p([item.p for item in found], counts, looks.most),
-        sign_flip=repeated_p([item.sign_flip for item in found], counts, looks.most),
+        p=repeated_p([item.p for item in tests], counts, looks.most),
+        sign_flip=repeated_p([item.sign_flip for item in tests], counts, looks.most),
         method=f"{REPEATED} t",
     )
 
@@ -114,11 +114,11 @@ def crossed_at(looks: Looks, test: Callable[[Sequence[int]], Crossed]) -> Crosse
     seeds alone: the same nominal levels are on the safe side. The two-way bootstrap has no
     interval that holds for several looks, so its interval is that of the last look alone.
     """
-    found = [test(seeds) for seeds in looks.seeds]
-    if not found:
+    tests = [test(seeds) for seeds in looks.seeds]
+    if not tests:
         return Crossed(note=_NO_LOOK)
-    last, counts = found[-1], [item.n for item in found]
-    p = None if last.p is None else repeated_p([item.p for item in found], counts, looks.most)
+    last, counts = tests[-1], [item.n for item in tests]
+    p = None if last.p is None else repeated_p([item.p for item in tests], counts, looks.most)
     if last.estimate is None or last.error is None or last.df is None:
         return replace(last, p=p)
     half = _reach(counts, looks.most, last.df, 2) * last.error
@@ -130,13 +130,13 @@ def equivalence_at(looks: Looks, test: Callable[[Sequence[int]], Equivalence]) -
 
     No interval goes with it: the 90 % interval of the last look alone says too much.
     """
-    found = [test(seeds) for seeds in looks.seeds]
-    if not found:
+    tests = [test(seeds) for seeds in looks.seeds]
+    if not tests:
         return Equivalence(note=_NO_LOOK)
-    last = found[-1]
+    last = tests[-1]
     if last.p is None:
         return last
-    p_values, counts = [item.p for item in found], [item.n for item in found]
+    p_values, counts = [item.p for item in tests], [item.n for item in tests]
     return replace(last, p=repeated_p(p_values, counts, looks.most, sides=1), low=None, high=None)
 
 
@@ -177,26 +177,26 @@ class InterimAnalysis:
 
     Attributes:
         seeds: How many they are.
-        seen: By comparison, those of every task.
+        by_comparison: Its decision, of the comparisons of every task.
     """
 
     seeds: int
-    seen: Mapping[str, Decision]
+    by_comparison: Mapping[str, Decision]
 
     @property
     def decisions(self) -> dict[str, str]:
         """The decision by comparison."""
-        return {name: item.decision for name, item in self.seen.items()}
+        return {name: item.decision for name, item in self.by_comparison.items()}
 
     def lines(self) -> list[str]:
         """Return the interim analysis as text: one line per comparison."""
-        told = [f"  {name}: {item}" for name, item in self.seen.items()]
-        return [f"interim analysis at {self.seeds} seeds:", *told]
+        details = [f"  {name}: {item}" for name, item in self.by_comparison.items()]
+        return [f"interim analysis at {self.seeds} seeds:", *details]
 
     def metrics(self) -> dict[str, float]:
         """Return the look as numbers for a chart: seeds, and p by comparison."""
-        decided = sum(item.decision != "undecided" for item in self.seen.values())
-        p_values = {f"look/p {name}": item.p for name, item in self.seen.items()}
+        decided = sum(item.decision != "undecided" for item in self.by_comparison.values())
+        p_values = {f"look/p {name}": item.p for name, item in self.by_comparison.items()}
         values = {"look/seeds": self.seeds, "look/decided": decided} | p_values
         return {key: float(value) for key, value in values.items() if value is not None}
 
@@ -210,11 +210,11 @@ def interim_analysis(folder: Path) -> InterimAnalysis:
     from .comparison import analyse_tasks
 
     analyses = analyse_tasks(folder)
-    seen: dict[str, Decision] = {}
+    by_comparison: dict[str, Decision] = {}
     for task, analysis in analyses.items():
         prefix = f"{task}: " if task else ""
-        seen |= {prefix + name: item for name, item in _decisions(analysis)}
-    return InterimAnalysis(len(next(iter(analyses.values())).suite.seeds), seen)
+        by_comparison |= {prefix + name: item for name, item in _decisions(analysis)}
+    return InterimAnalysis(len(next(iter(analyses.values())).suite.seeds), by_comparison)
 
 
 def _decisions(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
@@ -223,15 +223,15 @@ def _decisions(analysis: Analysis) -> Iterator[tuple[str, Decision]]:
         frozenset((item.claim.arm, item.claim.reference)): item for item in analysis.equivalence
     }
     # Arms that have learnt nothing are alike; more seeds may show yet that the base has learnt.
-    told = analysis.gives_verdicts
+    gives_verdicts = analysis.gives_verdicts
     for item in analysis.family:
         claim = equal.pop(frozenset(item.weights), None)
         decision = "undecided"
-        if told and item.differs:
+        if gives_verdicts and item.differs:
             decision = "different"
-        elif told and claim is not None and claim.shown:
+        elif gives_verdicts and claim is not None and claim.shown:
             decision = "equivalent"
         yield item.name, Decision(decision, item.paired.estimate, item.paired_holm)
     for claim in equal.values():
-        decision = "equivalent" if told and claim.shown else "undecided"
+        decision = "equivalent" if gives_verdicts and claim.shown else "undecided"
         yield claim.name, Decision(decision, claim.paired.estimate, claim.on_this_set_holm)

@@ -41,7 +41,7 @@ def bands(suite: SuiteRuns, key: str) -> list[Band]:
     Runs of one arm that were evaluated at different steps share only the steps they have in
     common: a mean over other runs at every step would jump where none of them does.
     """
-    found = []
+    result = []
     for arm in suite.arms:
         curves = [curve for curve in (_curve(r, key) for r in ended(suite, arm)) if curve]
         if not curves:
@@ -50,7 +50,7 @@ def bands(suite: SuiteRuns, key: str) -> list[Band]:
         if not steps:
             continue
         values = np.array([[curve[step] for step in steps] for curve in curves])  # [runs, n]
-        found.append(
+        result.append(
             Band(
                 arm,
                 len(curves),
@@ -60,7 +60,7 @@ def bands(suite: SuiteRuns, key: str) -> list[Band]:
                 tuple(values.max(axis=0).tolist()),
             )
         )
-    return found
+    return result
 
 
 def geometry_keys(suite: SuiteRuns) -> list[str]:

@@ -61,7 +61,7 @@ def read_published(
         raise UserError(
             f"{path} needs the columns {', '.join(COLUMNS)} but lacks {', '.join(missing)}"
         )
-    found = {}
+    numbers = {}
     for row in reader:
         value = (row["published"] or "").strip()
         if not value:
@@ -79,17 +79,17 @@ def read_published(
         ):
             if name not in known:
                 raise UserError(f"{line}: no {kind} {name!r}; {did_you_mean(name, known)}")
-        found[task, arm, metric] = Published(value, source)
-    return found
+        numbers[task, arm, metric] = Published(value, source)
+    return numbers
 
 
 def published_on(
-    found: Mapping[tuple[str, str, str], Published], task: str
+    published: Mapping[tuple[str, str, str], Published], task: str
 ) -> dict[tuple[str, str], Published]:
     """Return the numbers for a task by (arm, metric); its own go before those for all tasks."""
     return {
-        (arm, metric): found.get((task, arm, metric), number)
-        for (of, arm, metric), number in found.items()
+        (arm, metric): published.get((task, arm, metric), number)
+        for (of, arm, metric), number in published.items()
         if of in ("", task)
     }
 

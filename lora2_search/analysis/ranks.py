@@ -45,7 +45,7 @@ def mean_ranks(records: Sequence[RunRecord]) -> MeanRanks | None:
 
 def pruned_arms(suite: SuiteRuns) -> dict[str, list[RunRecord]]:
     """Return the complete records of each arm that was pruned, by arm."""
-    found = {}
+    pruned = {}
     for arm in suite.arms:
         records = [
             run.record
@@ -53,8 +53,8 @@ def pruned_arms(suite: SuiteRuns) -> dict[str, list[RunRecord]]:
             if name == arm and run.record.status == "completed"
         ]
         if any(_pruned(record) for record in records):
-            found[arm] = records
-    return found
+            pruned[arm] = records
+    return pruned
 
 
 def _pruned(record: RunRecord) -> bool:

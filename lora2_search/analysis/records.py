@@ -247,16 +247,16 @@ def read_study(folder: Path) -> StudyRuns:
         for name in (HEAD_ONLY, *space.references)
     }
     reference = outside.pop(HEAD_ONLY)
-    found = {name: run for name, run in outside.items() if run is not None}
+    readable = {name: run for name, run in outside.items() if run is not None}
     names = tuple(damage.path.parent.name for damage in unreadable)
     troubles = tuple(map(str, unreadable))
-    return StudyRuns(folder, space, trials, reference, names, troubles, found)
+    return StudyRuns(folder, space, trials, reference, names, troubles, readable)
 
 
 def read_predictions(run: Run, split: str) -> Predictions | None:
     """Return the predictions of a run on a split, ``None`` when it left none that can be read.
 
-    What is damaged is told by `damaged_predictions`.
+    What is damaged is reported by `damaged_predictions`.
     """
     try:
         return _predictions(run, split)
@@ -289,10 +289,10 @@ def damaged_predictions(runs: Iterable[Run]) -> Iterator[Damaged]:
     for run in runs:
         path = run.folder / PREDICTIONS_FILE
         try:
-            found = _predictions(run, TEST)
-            if found is not None and not len(found.examples):
+            predictions = _predictions(run, TEST)
+            if predictions is not None and not len(predictions.examples):
                 yield Damaged(path, f"it holds no predictions of {TEST}")
-            if found is None and run.record.status == "completed":
+            if predictions is None and run.record.status == "completed":
                 yield Damaged(path, "it is missing")
         except Damaged as damage:
             yield damage

@@ -50,8 +50,8 @@ def score_of(trial: FrozenTrial) -> float | None:
 
 def highest(trials: Iterable[Trial], score: Callable[[Trial], float | None]) -> Trial | None:
     """Return the trial with the highest score, the first of equals; ``None`` where none has one."""
-    found = [(value, trial) for trial in trials if (value := score(trial)) is not None]
-    return max(found, key=lambda pair: pair[0], default=(0.0, None))[1]
+    scored = [(value, trial) for trial in trials if (value := score(trial)) is not None]
+    return max(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
 
 
 def searched(study: Study) -> list[str]:
@@ -86,7 +86,7 @@ def caveats(
     metric: str | None,
     references: Mapping[str, RunRecord] | None = None,
 ) -> list[str]:
-    """Return what must be said beside a winner, one plain sentence each; empty when all is well.
+    """Return what must be stated beside a winner, one sentence each; empty when all is well.
 
     Args:
         scores: What the trials scored on the validation split, by number; ``None`` for those that
@@ -99,16 +99,16 @@ def caveats(
     if not complete:
         return []
     best = max(complete.values())
-    beside = {"head-only": head_only, **(references or {})}
-    said = [
+    others = {"head-only": head_only, **(references or {})}
+    sentences = [
         f"The winner is no better than {name} on the validation split."
-        for name, record in beside.items()
+        for name, record in others.items()
         if (floor := _reached(record, metric)) is not None and best <= floor
     ]
     tied = sorted(number for number, score in complete.items() if score == best)
     if len(tied) > 1:
-        said.append(f"Trials {_listed(tied)} tie; the first is shown.")
-    return said
+        sentences.append(f"Trials {_listed(tied)} tie; the first is shown.")
+    return sentences
 
 
 def _reached(record: RunRecord | None, metric: str | None) -> float | None:
@@ -138,9 +138,9 @@ def edges(space: Space, params: Mapping[str, Any]) -> list[str]:
         params: The winner's searched settings.
     """
     return [
-        said
+        sentence
         for name, item in space.search.items()
-        if name in params and (said := _edge(space, params, name, item)) is not None
+        if name in params and (sentence := _edge(space, params, name, item)) is not None
     ]
 
 

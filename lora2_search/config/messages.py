@@ -23,24 +23,24 @@ _PATTERNS = {
 
 def problems_of(error: ValidationError, kind: type[BaseModel], source: Source) -> list[Problem]:
     """Return each mistake once, with its key and place, in the order of the fields."""
-    # pydantic names one mistake per member of a union: said together here.
-    found: dict[tuple[str, str], Problem] = {}
+    # pydantic names one mistake per member of a union: reported together here.
+    by_place: dict[tuple[str, str], Problem] = {}
     for item in _causes(error.errors()):
         problem = _problem(item, kind, source)
-        same = found.get((problem.key, problem.where))
+        same = by_place.get((problem.key, problem.where))
         if same and problem.message not in same.message:
             problem = replace(same, message=f"{same.message}; or {problem.message}")
-        found[problem.key, problem.where] = problem
-    return list(found.values())
+        by_place[problem.key, problem.where] = problem
+    return list(by_place.values())
 
 
 def _causes(errors: Sequence[Any]) -> list[Any]:
-    """Leave out that a key is missing where it is there, misspelt: one mistake is said once."""
+    """Leave out that a key is missing where it is there, misspelt: one mistake is reported once."""
     unknown = [item["loc"] for item in errors if item["type"] == "extra_forbidden"]
 
     def misspelt(path: tuple[Any, ...]) -> bool:
-        beside = [str(other[-1]) for other in unknown if other[:-1] == path[:-1]]
-        return nearest(str(path[-1]), beside) is not None
+        keys = [str(other[-1]) for other in unknown if other[:-1] == path[:-1]]
+        return nearest(str(path[-1]), keys) is not None
 
     return [item for item in errors if item["type"] != "missing" or not misspelt(item["loc"])]
 

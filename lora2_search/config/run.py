@@ -117,7 +117,7 @@ class RunConfig(Section):
         """Whether ranks are cut while it trains; AdaLoRA always cuts."""
         return self.method == "adalora" or (self.method == "lora2" and self.adapter.prunes)
 
-    def plain(self) -> RunConfig:
+    def as_run_config(self) -> RunConfig:
         """Return the run's settings alone, without what a space or a suite adds to them."""
         return RunConfig(**{name: getattr(self, name) for name in RunConfig.model_fields})
 

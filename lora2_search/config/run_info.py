@@ -54,10 +54,10 @@ class RunInfo:
     @property
     def tags(self) -> dict[str, str]:
         """What a tracker groups and filters runs by, beside what is in ``config``."""
-        found = {"arm": self.arm, "task": self.task}
-        found |= {f"factor.{factor}": level for factor, level in self.factors.items()}
+        values = {"arm": self.arm, "task": self.task}
+        values |= {f"factor.{factor}": level for factor, level in self.factors.items()}
         if self.trial is not None:
-            found |= {"trial": str(self.trial), "phase": self.phase}
+            values |= {"trial": str(self.trial), "phase": self.phase}
         if self.is_reference:
-            found["role"] = "reference"
-        return {name: value for name, value in found.items() if value}
+            values["role"] = "reference"
+        return {name: value for name, value in values.items() if value}

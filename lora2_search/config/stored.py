@@ -40,13 +40,13 @@ def stored_plan(kind: type[Config], plan: Data) -> Config:
 
 def _values(kind: type[BaseModel], data: Data) -> Data:
     """Return the fields of a model that the data hold, the sections below it as models too."""
-    found: Data = {}
+    fields: Data = {}
     for name, field in kind.model_fields.items():
         if name in data:
-            found[name] = _value(field.annotation, data[name])
+            fields[name] = _value(field.annotation, data[name])
         elif field.is_required():
             raise KeyError(name)
-    return found
+    return fields
 
 
 def _value(annotation: Any, value: Any) -> Any:

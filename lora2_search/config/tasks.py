@@ -101,7 +101,7 @@ def score(
         metric: ``accuracy``, ``f1`` (of class 1 when there are two classes, else the mean over
             classes), ``macro_f1`` (that mean), ``balanced_accuracy`` (the mean recall over
             classes), ``matthews``, ``pearson`` or ``spearman``.
-        classes: Number of classes of the task; told from labels and predictions when ``None``.
+        classes: Number of classes of the task; taken from labels and predictions when ``None``.
         labels: Class numbers or target values, ``[n]``.
         predictions: Predicted class numbers or values, ``[n]``.
 
@@ -117,7 +117,7 @@ def score(
     if not finite:
         return float("nan")
     if metric == "f1" and classes != 2:
-        # Told by the task and not by the split: a rare class may be missing from one of them.
+        # Decided by the task and not by the split: a rare class may be missing from one of them.
         metric = "macro_f1"
     return float(METRICS[metric](labels, predictions))
 
@@ -217,21 +217,21 @@ def constant_scores(
     """
     if classes is None:
         answers = np.full_like(labels, train.mean())
-        found = {name: score(name, labels, answers) for name in metrics}
+        scores = {name: score(name, labels, answers) for name in metrics}
     else:
         shares = np.bincount(train.astype(np.int64), minlength=classes) / len(train)
         answers = np.full_like(labels, shares.argmax())
         # It says of every sentence how common each class is.
         logits = np.tile(np.log(np.maximum(shares, np.finfo(float).tiny)), (len(labels), 1))
-        seen = shares[labels.astype(np.int64)].all()
-        found = {
+        all_in_train = shares[labels.astype(np.int64)].all()
+        scores = {
             name: score_logits(name, labels, logits)
             if name in OF_LOGITS
             else score(name, labels, answers, classes)
             for name in metrics
-            if seen or name != "log_loss"
+            if all_in_train or name != "log_loss"
         }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in scores.items() if value is not None}
 
 
 def named_metric(metric: str, classes: Sequence[str]) -> str:

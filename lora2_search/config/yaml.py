@@ -117,11 +117,11 @@ def parse(text: str, place: Place) -> tuple[Any, dict[KeyPath, str]]:
         loader, node = _composed(text, place)
         if node is None:
             return None, {}
-        found = _Found(loader, place)
-        found.visit(node, (), ())  # before construction, which unfolds `<<`
-        if found.problems:
-            raise ConfigError(found.problems)
-        return loader.construct_document(node), found.where
+        visitor = _Visitor(loader, place)
+        visitor.visit(node, (), ())  # before construction, which unfolds `<<`
+        if visitor.problems:
+            raise ConfigError(visitor.problems)
+        return loader.construct_document(node), visitor.where
     except yaml.YAMLError as error:
         raise ConfigError([_broken(text, error, place)]) from None
 
@@ -136,7 +136,7 @@ def _composed(text: str, place: Place) -> tuple[_Loader, yaml.Node | None]:
         raise ConfigError([Problem("", message, place(loader.get_mark().line))]) from None
 
 
-class _Found:
+class _Visitor:
     """Where each key stands, and what is wrong with keys and values.
 
     An alias is a node met before: visited once, or a few lines explode.
@@ -146,14 +146,14 @@ class _Found:
         self.where: dict[KeyPath, str] = {}
         self.problems: list[Problem] = []
         self._loader, self._place = loader, place
-        self._seen: set[int] = set()
+        self._visited: set[int] = set()
 
     def visit(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> None:
         if node in above:
             self._add(path, node, "contains itself through an alias")
-        if id(node) in self._seen:
+        if id(node) in self._visited:
             return
-        self._seen.add(id(node))
+        self._visited.add(id(node))
         if node.tag not in _PLAIN:
             kind = node.tag.removeprefix(_TAG)
             self._add(path, node, f"tag {kind!r}: only plain values are read here, never code")
@@ -298,8 +298,8 @@ class Source:
     def error(self, problems: Iterable[Problem]) -> ConfigError:
         """Return the mistakes, each once; one that an assignment brought stands at it.
 
-        A rule between settings is told under their group. Where its message gives the value of a
-        setting that was assigned (``target_rank=9``), the assignment is what broke it.
+        A rule between settings is reported under their group. Where its message gives the value of
+        a setting that was assigned (``target_rank=9``), the assignment is what broke it.
         """
         assigned = {
             path[-1]: place for path, place in self.where.items() if place.startswith(_ASSIGNED)
@@ -346,7 +346,7 @@ def _blamed(problem: Problem, assigned: Mapping[str, str]) -> Problem:
     return replace(problem, where=", ".join(places)) if places else problem
 
 
-def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
+def read_yaml(path: Path, _chain: tuple[Path, ...] = ()) -> Source:
     """Read a YAML mapping with its ``extends:`` chain resolved.
 
     ``extends`` names a file from the folder of the one that says so, else a shipped space or suite.
@@ -357,8 +357,8 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
             itself, or holds what ``parse`` refuses.
     """
     path = path.absolute()
-    if path in _seen:
-        chain = " -> ".join(item.name for item in (*_seen, path))
+    if path in _chain:
+        chain = " -> ".join(item.name for item in (*_chain, path))
         raise ConfigError([Problem("extends", f"the files extend each other: {chain}", str(path))])
     own = _read(path)
     if "extends" not in own.data:
@@ -375,10 +375,10 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
             f"file beside {path.name}, or a shipped one such as quickstart.yaml"
         )
         raise ConfigError([Problem("extends", message, place)])
-    if len(_seen) >= _MOST_EXTENDED:
+    if len(_chain) >= _MOST_EXTENDED:
         message = f"more than {_MOST_EXTENDED} files extend each other in a row; write them as one"
         raise ConfigError([Problem("extends", message, place)])
-    base = read_yaml(target, (*_seen, path))
+    base = read_yaml(target, (*_chain, path))
     own.check_size()
     base.check_size()
     data = merge(base.data, own.data)
@@ -387,12 +387,12 @@ def read_yaml(path: Path, _seen: tuple[Path, ...] = ()) -> Source:
 
 def _extended(path: Path, name: str) -> Path | None:
     """Return the file that ``path`` extends, ``None`` where there is none."""
-    beside = path.parent / name
-    there = [beside] if os.path.isfile(beside) else []  # unlike Path.is_file, never fails
+    sibling = path.parent / name
+    siblings = [sibling] if os.path.isfile(sibling) else []  # unlike Path.is_file, never fails
     # A bare name alone: a path says where to look.
     bare = os.path.basename(name) == name
     also = [shipped(kind) / name for kind in _SHIPPED] if bare else []
-    candidates = there + [item for item in also if os.path.isfile(item)]
+    candidates = siblings + [item for item in also if os.path.isfile(item)]
     others = [item for item in candidates if item != path]
     return next(iter(others or candidates), None)
 
@@ -453,8 +453,8 @@ def _assigned(source: Source, text: str) -> Source:
         value, inner = parse(raw, lambda line: place)
     except ConfigError as error:
         keys = [".".join(filter(None, (key, problem.key))) for problem in error.problems]
-        found = [replace(p, key=key) for p, key in zip(error.problems, keys, strict=True)]
-        raise ConfigError(found) from None
+        problems = [replace(p, key=key) for p, key in zip(error.problems, keys, strict=True)]
+        raise ConfigError(problems) from None
     nested: Any = value
     for part in reversed(path):
         nested = {part: nested}

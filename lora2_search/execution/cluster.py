@@ -43,13 +43,14 @@ def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
     problems = [
         Problem(
             f"resources.{key}",
-            f"a run asks for {asked:g} {what}, but no node has more than {most:g}; request less",
+            f"a run asks for {requested:g} {what}, but no node has more than {most:g}; "
+            "request less",
         )
-        for key, asked, most, what in (
+        for key, requested, most, what in (
             ("cpus_per_trial", cpus, most_cpus, "CPUs"),
             ("gpus_per_trial", gpus, most_gpus, "GPUs"),
         )
-        if asked > most
+        if requested > most
     ]
     message = f"no single node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial); request less"
     return problems or [Problem("resources.gpus_per_trial", message)]
@@ -137,26 +138,26 @@ def check_nodes(folder: Path) -> None:
     # Local, so that it travels by value: the other node may not have this module.
     def look(path: str) -> tuple[bool, str | None]:
         try:
-            found = importlib.metadata.version("lora2_search")
+            version_there = importlib.metadata.version("lora2_search")
         except importlib.metadata.PackageNotFoundError:
-            found = None
-        return os.path.isdir(path), found
+            version_there = None
+        return os.path.isdir(path), version_there
 
     version = importlib.metadata.version("lora2_search")
     probe = ray.remote(num_cpus=0, max_retries=0)(look)
-    asked = {}
+    answers = {}
     for node in ray.nodes():
         if node["Alive"]:
             strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked[node["NodeManagerAddress"]] = probe.options(scheduling_strategy=strategy).remote(
-                str(folder.absolute())
-            )
-    for host, answer in asked.items():
-        sees, found = ray.get(answer)
-        if found != version:
+            answers[node["NodeManagerAddress"]] = probe.options(
+                scheduling_strategy=strategy
+            ).remote(str(folder.absolute()))
+    for host, answer in answers.items():
+        sees, installed = ray.get(answer)
+        if installed != version:
             raise UserError(
-                f"node {host} has lora2_search {found or 'not installed'}, but this is {version}; "
-                "install the same version on every node"
+                f"node {host} has lora2_search {installed or 'not installed'}, but this is "
+                f"{version}; install the same version on every node"
             )
         if not sees:
             raise RequestError(

@@ -83,7 +83,7 @@ def execute(
         source: Hands out runs and keeps what became of them.
         folder: Where Tune may put its own files; on a cluster every node must see it.
         resources: What one run takes, ``resolve_gpus``.
-        observers: Told in this process, in order.
+        observers: Notified in this process, in order.
         scheduler: Stops weak runs early; ``None`` stops none.
         interruption: Ends the execution early; by default only a signal does.
         trainable: The class that runs one run.

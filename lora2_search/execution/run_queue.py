@@ -1,4 +1,4 @@
-"""The driver's book of runs: what each one came to, told once to its source and to observers."""
+"""The driver's book of runs: what each one came to, reported once to source and observers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RunQueue:
 
     Args:
         source: Where runs come from.
-        observers: Who is told.
+        observers: Who is notified.
         terms: What holds for every run.
         stopped: Returns why a run that neither completed nor failed was stopped.
     """
@@ -92,7 +92,7 @@ class RunQueue:
     def next(self, trial_id: str) -> Task | None:
         """Return the task of a new trial, ``None`` when there are no more runs.
 
-        A run whose record is final already (the driver died before it was told) is told now.
+        A run whose record is final already (the driver died before it reported it) is reported now.
         """
         while (run := self._source.next()) is not None:
             record = _sound_record(run.folder)
@@ -113,7 +113,7 @@ class RunQueue:
             observer.started(self._live[trial_id].run)
 
     def reported(self, trial_id: str, result: Result) -> None:
-        """A result came; a failure is told when the run ends.
+        """A result came; a failure is reported when the run ends.
 
         Raises:
             OSError: The run's process says that its disk is full; the run is not over.
@@ -182,8 +182,8 @@ class RunQueue:
         from ..training import changes_between, reading
 
         first = self._read.setdefault(reading(run.config), record)
-        told = [f"{setting}: {words}" for setting, words in changes_between(first, record)]
-        return f"{'; '.join(told)} since the runs before" if told else ""
+        changes = [f"{setting}: {words}" for setting, words in changes_between(first, record)]
+        return f"{'; '.join(changes)} since the runs before" if changes else ""
 
     def _tell(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         record = _mark(run, state, reason)

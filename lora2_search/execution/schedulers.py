@@ -14,10 +14,10 @@ from .result import FAILED, INTERVAL, SCORE, STANDARD_ERROR, Result
 
 def rungs(last: int, grace: int, reduction_factor: int) -> list[int]:
     """Return the evaluations at which trials are compared, the first one being ``grace``."""
-    found = [grace]
-    while found[-1] * reduction_factor <= last:
-        found.append(found[-1] * reduction_factor)
-    return found
+    evaluations = [grace]
+    while evaluations[-1] * reduction_factor <= last:
+        evaluations.append(evaluations[-1] * reduction_factor)
+    return evaluations
 
 
 def promoted(

@@ -65,7 +65,7 @@ class TruthfulSearcher(Searcher):
 
 
 class Listener(Callback):
-    """Tells the ledger what the searcher is not told: starts, each result, lost processes.
+    """Reports to the ledger what the searcher does not get: starts, each result, lost processes.
 
     Tune keeps the result that stops a trial from its searcher, but not from its callbacks.
     """
@@ -103,7 +103,7 @@ class InterruptionStopper(Stopper):
     """Lets Tune look at an `Interruption`.
 
     A signal ends everything at once and leaves the runs unfinished, to be taken up again. When the
-    time is up, each run is stopped at its next evaluation and told as pruned.
+    time is up, each run is stopped at its next evaluation and reported as pruned.
     """
 
     def __init__(self, interruption: Interruption) -> None:

@@ -100,8 +100,8 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
     plan, say = resolved.plan, options.say
     folder = suite_folder(plan.name, options.storage)
     tracked = Tracked(folder, suite_parent(plan), resolve_uri(options.tracking_uri), say)
-    told: list[str] = []
-    observers: list[Observer] = [tracked, Beginning(told, say), *options.observers]
+    data_lines: list[str] = []
+    observers: list[Observer] = [tracked, Beginning(data_lines, say), *options.observers]
 
     def run(suite: Suite, resumed: bool) -> SuiteResult:
         return run_suite(
@@ -120,7 +120,7 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
         failed_on_error(tracked),
         _adoption(plan, resolved.archive) as adoption,
     ):
-        told += check_suite_inputs(plan, say)
+        data_lines += check_suite_inputs(plan, say)
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; its run will be trained again")
         if plan.until_decided:
@@ -226,21 +226,21 @@ def check_suite_inputs(suite: Suite, say: Callable[[str], None] = say_nothing) -
     """
     seed, trials = suite.seed_list[0], suite.tuning_runs(Path())
     tuned = [(f"tuning.arms.{run.arm}", run.config) for run in trials]
-    told = []
+    data_lines = []
     for task in suite.task_names:
         arms = [(f"arms.{arm}", suite.run_config(arm, seed, task)) for arm in suite.arms]
         base = suite.run_config(BASE, seed, task)
         judged_by, on = {"metric": suite.metric}, ("validation", "test")
         lines = check_inputs(base, say, judged_by, [*arms, *tuned], on)
-        told += [f"{task}: {line}" if task else line for line in lines]
-    return told
+        data_lines += [f"{task}: {line}" if task else line for line in lines]
+    return data_lines
 
 
 def suite_parent(suite: Suite) -> ParentInfo:
     """Return what MLflow shows for a suite as a whole."""
     grids = suite.tuning.arms.values() if suite.tuning else ()
     varied = [*suite.arms.values(), *suite.tasks.values(), *grids]
-    told = {
+    params = {
         "arms": ", ".join(suite.arms),
         "comparisons": len(suite.pairs) + len(suite.contrasts),
         "tasks": ", ".join(suite.tasks),
@@ -254,7 +254,7 @@ def suite_parent(suite: Suite) -> ParentInfo:
         kind="suite",
         name=suite.name,
         config=suite.base,
-        params=told,
+        params=params,
         groups=_groups(suite),
         columns=tuple(dict.fromkeys(key for settings in varied for key in settings)),
         description=f"`lora2-search ablate`: {suite.task}, {len(suite.arms)} arms",
@@ -263,8 +263,8 @@ def suite_parent(suite: Suite) -> ParentInfo:
 
 def _groups(suite: Suite) -> tuple[str, ...]:
     # A mean over tasks, or one that tuning runs are part of, means nothing.
-    apart = {"task": suite.tasks, "phase": suite.tuning}
-    return (*(tag for tag, present in apart.items() if present), "arm")
+    present_by_tag = {"task": suite.tasks, "phase": suite.tuning}
+    return (*(tag for tag, present in present_by_tag.items() if present), "arm")
 
 
 def _run_sequentially(
@@ -283,11 +283,11 @@ def _run_sequentially(
         return result
 
     def decide(result: SuiteResult) -> Mapping[str, str]:
-        found = interim_analysis(result.folder)
-        for line in found.lines():
+        analysis = interim_analysis(result.folder)
+        for line in analysis.lines():
             say(line)
-        tracked.measured(found.metrics())
-        return found.decisions
+        tracked.measured(analysis.metrics())
+        return analysis.decisions
 
     return run_until_decided(plan, run_more, decide)
 

@@ -211,7 +211,10 @@ class Named:
         if self.kind == "suite":
             tasks = self._tasks
             names = {name: task.troubles for task in tasks for name in task.unreadable}
-            return [Lost(name, "damaged", None, _about(name, told)) for name, told in names.items()]
+            return [
+                Lost(name, "damaged", None, _about(name, troubles))
+                for name, troubles in names.items()
+            ]
         return []
 
     def troubles(self, predictions: bool = True) -> list[str]:
@@ -225,19 +228,19 @@ class Named:
         """
         from ..analysis import damaged_predictions, read_study
 
-        told = [lost.why for lost in self.lost()]
+        sentences = [lost.why for lost in self.lost()]
         if self.kind == "study":
-            told += read_study(self.folder).troubles
+            sentences += read_study(self.folder).troubles
         elif self.kind == "suite":
             for task in self._tasks:
-                told += task.troubles
+                sentences += task.troubles
                 runs = task.runs.values() if predictions else ()
-                told += map(str, damaged_predictions(runs))
+                sentences += map(str, damaged_predictions(runs))
         elif self.kind == "verification":
             from ..verification import damaged_parts
 
-            told += damaged_parts(self.folder)
-        return list(dict.fromkeys(told))
+            sentences += damaged_parts(self.folder)
+        return list(dict.fromkeys(sentences))
 
     @cached_property
     def _tasks(self) -> list[SuiteRuns]:
@@ -310,8 +313,8 @@ def _is_one(kind: Kind, folder: Path) -> bool:
     if not folder.is_dir() or folder.name.startswith("."):
         return False
     # One that was refused, or has only just begun, holds a lock and nothing else.
-    beside = any(path.name not in (LOCK_FILE, OWNER_FILE) for path in folder.iterdir())
-    return (folder / PLANS[kind]).exists() or (beside and not is_owned(folder))
+    has_files = any(path.name not in (LOCK_FILE, OWNER_FILE) for path in folder.iterdir())
+    return (folder / PLANS[kind]).exists() or (has_files and not is_owned(folder))
 
 
 def _base(kind: Kind, storage: Path | None) -> Path:

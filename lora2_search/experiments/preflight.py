@@ -49,7 +49,7 @@ def check_inputs(
         judged_on: The splits on which that metric is needed.
 
     Returns:
-        What is learnt from which labels, and what is cut: to be said when the run begins.
+        What is learnt from which labels, and what is cut: to be printed when the run begins.
 
     Raises:
         ConfigError: Missing files, folders or columns, labels of the wrong kind, a metric that
@@ -74,8 +74,8 @@ def check_inputs(
     except ConfigError as error:
         problems = error.problems + problems
     for name, variant in variants:
-        found = _new_problems(variant, config, data, say)
-        problems += [replace(problem, key=f"{name}.{problem.key}") for problem in found]
+        of_variant = _new_problems(variant, config, data, say)
+        problems += [replace(problem, key=f"{name}.{problem.key}") for problem in of_variant]
     if problems or data is None:
         raise ConfigError(list(dict.fromkeys(problems)))
     from ..training import learnt
@@ -107,8 +107,8 @@ def _model_settings(config: RunConfig) -> tuple[Any, ...]:
 def _named_modules(config: RunConfig) -> dict[str, Any]:
     """Return those of the adapter's settings about the model's modules that are set."""
     names = ("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern")
-    told = {name: getattr(config.adapter, name) for name in names}
-    return {name: value for name, value in told.items() if value is not None}
+    settings = {name: getattr(config.adapter, name) for name in names}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _check_data(
@@ -123,12 +123,12 @@ def _check_data(
     if data.left_out:
         say(f"{data.left_out:,} rows lack text or label and are left out")
     check_schedule(config, len(data.splits["train"]))
-    told = with_settings(config, {"data.kind": data.kind})
-    found = {key: unmeasured(metric, told) for key, metric in judged_by.items()}
+    completed = with_settings(config, {"data.kind": data.kind})
+    by_key = {key: unmeasured(metric, completed) for key, metric in judged_by.items()}
     labels = "numbers" if data.kind == "regression" else "classes"
     wrong = [
         Problem(key, f"{problem}; its labels are read as {labels}; data.kind can change that")
-        for key, problem in found.items()
+        for key, problem in by_key.items()
         if problem is not None
     ]
     wrong = wrong or [*_undefined(data, config, judged_by, judged_on)]
@@ -155,9 +155,11 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
     path = check_model(config.model, say)
     architecture = read_architecture(path)
     problems = [*_wrong_targets(config, architecture.model_type)]
-    wanted, have = config.model.layers, architecture.layers
-    if wanted is not None and have is not None and wanted > have:
-        message = f"must be at most {have}, the layers of {config.model.name_or_path}, got {wanted}"
+    requested, most = config.model.layers, architecture.layers
+    if requested is not None and most is not None and requested > most:
+        message = (
+            f"must be at most {most}, the layers of {config.model.name_or_path}, got {requested}"
+        )
         problems.append(Problem("model.layers", message))
     if not problems:
         problems += _unmatched_targets(config)
@@ -174,8 +176,8 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 
 def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
-    whole = config.method in ("full", "head-only")
-    adapts = not whole and config.adapter.target_modules is None
+    unadapted = config.method in ("full", "head-only")
+    adapts = not unadapted and config.adapter.target_modules is None
     if adapts and model_type not in TARGETS:
         yield Problem(
             "adapter.target_modules",

@@ -20,11 +20,13 @@ def study_progress(folder: Path) -> Progress:
     space = read_plan(folder, Space)
     trials = stored_trials(folder, folder.name)
     done = sum(trial.state.is_finished() for trial in trials)
-    beside = reference_records(folder)
+    references = reference_records(folder)
     # Whatever stops a driver early leaves a trial under way, except before the first one.
-    whole = 0 < done == len(trials) and all(item.status != "running" for item in beside.values())
+    ended = 0 < done == len(trials) and all(
+        item.status != "running" for item in references.values()
+    )
     # A resume trains those with a damaged record again.
-    whole &= len(beside) == len(started_references(folder))
+    ended &= len(references) == len(started_references(folder))
     total = space.trials
     enough = total is None or space.hours is not None or done >= total
-    return progress_of(folder, "trials", done, total, whole and enough)
+    return progress_of(folder, "trials", done, total, ended and enough)

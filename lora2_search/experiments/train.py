@@ -82,14 +82,14 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
     )
     tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
     with resolved.locating_errors():
-        told = check_inputs(run.config, say)
+        data_lines = check_inputs(run.config, say)
         check_inputs_unchanged([run.folder])
         check_loading(run.config)
     if resolved.resumed and (line := _lost_checkpoint(run)):
         say(line)
     run.folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(run.folder), failed_on_error(tracked):
-        record = _trained(run, [tracked, Beginning(told, say), *options.observers])
+        record = _trained(run, [tracked, Beginning(data_lines, say), *options.observers])
         tracked.close("COMPLETE", winner=run)
     return record
 
@@ -117,8 +117,8 @@ def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     if number is not None:
         trial = next((item for item in study.trials if item.number == number), None)
         if trial is None:
-            have = f"it has 0 to {len(study.trials) - 1}" if study.trials else "it has none yet"
-            raise UserError(f"{study.name} has no trial {number}; {have}")
+            numbers = f"it has 0 to {len(study.trials) - 1}" if study.trials else "it has none yet"
+            raise UserError(f"{study.name} has no trial {number}; {numbers}")
     if trial is None:
         return None
     params = dict(trial.params)
@@ -168,7 +168,7 @@ def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:
     for observer in observers:
         observer.started(run)
     try:
-        record = run_to_the_end(run.config, run.folder, _Told(run, observers))
+        record = run_to_the_end(run.config, run.folder, _ObserversReporter(run, observers))
     except Exception as error:
         for observer in observers:
             observer.ended(run, "FAIL", readable_record(run.folder), str(error))
@@ -178,8 +178,8 @@ def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:
     return record
 
 
-class _Told:
-    """A reporter that tells observers."""
+class _ObserversReporter:
+    """A reporter that passes reports to observers."""
 
     def __init__(self, run: RunInfo, observers: Sequence[Observer]) -> None:
         self._run, self._observers = run, observers

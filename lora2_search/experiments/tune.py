@@ -61,13 +61,13 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study continues without it")
         judged_by = {"objective.metric": plan.objective.metric}
-        told = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
+        data_lines = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
         study = run_study(
             plan,
             resume=resolved.resumed,
             storage=options.storage,
             address=options.address,
-            observers=[tracked, Beginning(told, say), *options.observers],
+            observers=[tracked, Beginning(data_lines, say), *options.observers],
             say=say,
         )
         _finish(study, tracked)

@@ -43,10 +43,10 @@ def verify_plan(
     say(f"verification {plan.name}: {', '.join(plan.checks)}; {len(plan.parts())} runs in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(folder), _tracked(Tracked(folder, _parent(plan), uri, say)) as tracked:
-        found = verify(plan, folder, workers=workers, say=say)
-        tracked.measured(found.numbers())
-        tracked.close("COMPLETE", artifacts=[found.table, found.page])
-    return found
+        outcome = verify(plan, folder, workers=workers, say=say)
+        tracked.measured(outcome.numbers())
+        tracked.close("COMPLETE", artifacts=[outcome.table, outcome.page])
+    return outcome
 
 
 def _parent(plan: Plan) -> ParentInfo:

@@ -1,4 +1,4 @@
-"""Studies: what Optuna proposes, is told, and stores."""
+"""Studies: what Optuna proposes, is given back, and stores."""
 
 import lazy_loader as lazy
 

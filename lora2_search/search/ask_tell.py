@@ -1,4 +1,4 @@
-"""The runs of a study: proposed by Optuna, and Optuna told what became of them."""
+"""The runs of a study: proposed by Optuna, which is notified of what became of them."""
 
 from __future__ import annotations
 

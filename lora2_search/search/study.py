@@ -87,8 +87,8 @@ class Study:
         """What its early stopping could not do; empty when all is well."""
         if self.space.scheduler.name == "none":
             return []
-        wanted = self.space.scheduler.grace
-        return early_stopping_notes(self.space.run_config(), self.space.search, wanted)
+        requested = self.space.scheduler.grace
+        return early_stopping_notes(self.space.run_config(), self.space.search, requested)
 
     def frame(self) -> pandas.DataFrame:
         """Return one row per trial: number, state, scores, settings, sizes, seconds.
@@ -120,7 +120,7 @@ def run_study(
             numbers and go on from their checkpoints.
         storage: Where ``studies/`` is; by default the home folder. On a cluster, a shared folder.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
-        observers: Told in this process what happens.
+        observers: Notified in this process of what happens.
         reference: Also train the head alone and the space's ``references``, outside the search,
             to compare with.
         trainable: The class that runs one run.

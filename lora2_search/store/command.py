@@ -17,8 +17,8 @@ def invocation() -> list[str]:
     ``python -m lora2_search`` with the Python that runs now.
     """
     python = Path(sys.executable)
-    found = shutil.which(SCRIPT)
-    if found and Path(found).absolute().parent == python.parent:
+    script = shutil.which(SCRIPT)
+    if script and Path(script).absolute().parent == python.parent:
         return [SCRIPT]
     return [_shown(python), "-m", "lora2_search"]
 
@@ -29,8 +29,8 @@ def command_line(*words: str) -> str:
 
 
 def _shown(python: Path) -> str:
-    found = shutil.which("python")
-    if found and Path(found).absolute() == python:
+    first = shutil.which("python")
+    if first and Path(first).absolute() == python:
         return "python"
     here = Path.cwd()
     return str(python.relative_to(here)) if python.is_relative_to(here) else str(python)

@@ -77,12 +77,12 @@ def stored_json(path: Path, remedy: str = "", kind: type = dict) -> Any:
     if text is None:
         return None
     try:
-        told = json.loads(text)
+        data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Damaged(path, f"it is not JSON ({error})", remedy) from None
-    if not isinstance(told, kind):
+    if not isinstance(data, kind):
         raise Damaged(path, f"it holds no JSON {kind.__name__}", remedy)
-    return told
+    return data
 
 
 @contextmanager

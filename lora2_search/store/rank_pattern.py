@@ -38,8 +38,8 @@ def block_and_kind(module: str) -> tuple[str, str]:
 
     A module outside any block is of the block ``–``, and its kind is its whole name.
     """
-    found = _BLOCK.search(module)
-    return (found[1], module[found.end() :]) if found else (OUTSIDE, module)
+    match = _BLOCK.search(module)
+    return (match[1], module[match.end() :]) if match else (OUTSIDE, module)
 
 
 def rank_grid(pattern: Mapping[str, int]) -> RankGrid:
@@ -60,9 +60,9 @@ def write_rank_pattern(folder: Path, pattern: Mapping[str, int], highest: int) -
     (columns), ``ranks`` (``null`` where a block has no such module).
     """
     grid = rank_grid(pattern)
-    told = {"layers": grid.layers, "kinds": grid.kinds, "ranks": grid.ranks}
+    heat_map = {"layers": grid.layers, "kinds": grid.kinds, "ranks": grid.ranks}
     path = folder / RANK_PATTERN_FILE
-    write_json(path, {"r": highest, "modules": dict(pattern), **told})
+    write_json(path, {"r": highest, "modules": dict(pattern), **heat_map})
     return path
 
 

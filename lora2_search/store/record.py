@@ -48,11 +48,11 @@ class Point(BaseModel):
 
 
 class Flag(BaseModel):
-    """A failure signature that was seen in a run; see ``health``.
+    """A failure signature that was found in a run; see ``health``.
 
     Attributes:
         name: ``score-drop``, ``regulariser``, ``gradient`` or ``memory``.
-        detail: What was seen, with its numbers.
+        detail: What was found, with its numbers.
         setting: The setting to turn.
     """
 
@@ -100,7 +100,7 @@ class RunRecord(BaseModel):
             (``after.svd_rank``), ``None`` where nothing was to be cut. Scores, predictions, ranks,
             and the counts of what is kept and compressed, are then those of the cut adapter; the
             history keeps the scores before it.
-        flags: Failure signatures that were seen so far.
+        flags: Failure signatures that were found so far.
         timings: Seconds: ``train``, ``evaluation``, ``diagnostics``, ``setup``, and ``total``, all
             that processes spent on the run, between those parts too, but for pauses. What is shown
             as a run's time is ``seconds``.
@@ -216,10 +216,10 @@ def readable_record(folder: Path) -> RunRecord | None:
 
 def damaged_records(folder: Path) -> list[Damaged]:
     """Return what is wrong with the records of the runs of a study or suite, one error each."""
-    found = []
+    damages = []
     for run in sorted(path for path in folder.glob("*/*") if path.is_dir()):
         try:
             read_record(run)
         except Damaged as damage:
-            found.append(damage)
-    return found
+            damages.append(damage)
+    return damages

@@ -1,4 +1,4 @@
-"""What is told to MLflow about a study, a suite or a run, from its first run to its end."""
+"""What MLflow records about a study, a suite or a run, from its first run to its end."""
 
 from __future__ import annotations
 

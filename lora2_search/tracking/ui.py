@@ -207,7 +207,7 @@ def serve(
 ) -> None:
     """Serve MLflow until Ctrl-C or SIGTERM, then end all its processes.
 
-    Where ``uri`` is a server already, only its address is told.
+    Where ``uri`` is a server already, only its address is printed.
 
     Args:
         uri: The tracking store.

@@ -83,15 +83,15 @@ def resolve_uri(given: str | None = None) -> str:
 
 
 def origin(uri: str) -> Origin:
-    """Return what must be said for ``resolve`` to find a resolved URI again.
+    """Return what must be set for ``resolve`` to find a resolved URI again.
 
     ``environment``: the variable, as it is set now. ``default``: nothing. ``option``: the URI.
     """
     try:
-        found = resolve_uri()
+        default = resolve_uri()
     except UserError:
         return "option"
-    if found != uri:
+    if default != uri:
         return "option"
     return "environment" if os.environ.get(VARIABLE) else "default"
 
@@ -119,8 +119,8 @@ def redacted(text: str, uri: str = "") -> str:
     """
     if uri:
         text = text.replace(uri, display_uri(uri))
-        found = [*_PASSWORD.findall(uri), *_SECRET_OPTION.findall(uri)]
-        for secret in {part for match in found for part in (match[1], unquote(match[1]))}:
+        secrets = [*_PASSWORD.findall(uri), *_SECRET_OPTION.findall(uri)]
+        for secret in {part for match in secrets for part in (match[1], unquote(match[1]))}:
             if len(secret) >= _SHORTEST_SECRET:
                 text = text.replace(secret, "***")
     return _URI.sub(lambda match: display_uri(match[0]), text)

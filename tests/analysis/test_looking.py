@@ -99,4 +99,4 @@ def test_nothing_is_decided_while_the_base_has_not_beaten_its_head(tmp_path: Pat
     plan = suite(arms=ARMS, until_decided=True, seeds=6, equivalence=claims)
     found = interim_analysis(write_suite(tmp_path, plan, untrained))
     assert set(found.decisions.values()) == {"undecided"}
-    assert found.seen["worse − base"].p < 0.05
+    assert found.by_comparison["worse − base"].p < 0.05

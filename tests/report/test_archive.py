@@ -356,10 +356,10 @@ def test_a_record_comes_back_as_it_was_but_for_its_history(
     common = shared([lean(first), lean(second)])
     for one in (first, second):
         back = rebuilt(without_shared(lean(one), common), common)
-        assert _plain(back) == _plain(one)
+        assert _without_history(back) == _without_history(one)
 
 
-def _plain(one: RunRecord) -> str:
+def _without_history(one: RunRecord) -> str:
     return json.dumps(one.model_dump(exclude={"history"}), sort_keys=True)
 
 

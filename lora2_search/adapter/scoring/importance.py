@@ -117,15 +117,15 @@ class ImportanceScoring:
 
 def _gradients(weights: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
     """The weights' gradients, zeros for a missing one."""
-    found = [[weight.grad for weight in part] for part in weights]
-    if all(gradient is None for part in found for gradient in part):
+    gradients = [[weight.grad for weight in part] for part in weights]
+    if all(gradient is None for part in gradients for gradient in part):
         raise RuntimeError(
             "No gradient to score: call `update_and_allocate(step)` after "
             "`optimizer.step()` and before `optimizer.zero_grad()`."
         )
     return [
         [torch.zeros_like(w) if g is None else g for g, w in zip(*part, strict=True)]
-        for part in zip(found, weights, strict=True)
+        for part in zip(gradients, weights, strict=True)
     ]
 
 

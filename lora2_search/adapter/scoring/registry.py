@@ -24,10 +24,10 @@ def new_scoring(name: str, context: ScoringContext) -> Scoring:
     """
     if name in _OURS:
         return _OURS[name](context)
-    found = sorted(entry_points(group=SCORING_GROUP, name=name), key=lambda entry: entry.value)
-    if not found:
+    entries = sorted(entry_points(group=SCORING_GROUP, name=name), key=lambda entry: entry.value)
+    if not entries:
         raise ScoringError(f"No scoring is named {name!r}; {did_you_mean(name, scorings())}")
-    return _brought(found[0], context)
+    return _brought(entries[0], context)
 
 
 def _brought(entry: EntryPoint, context: ScoringContext) -> Scoring:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def measured(config: RunConfig) -> tuple[str, ...]:
     """Return the metrics that a run measures, the primary one first.
 
-    Those of both kinds where a file of one's own does not say its ``kind``: it is told only when
+    Those of both kinds where a file of one's own does not say its ``kind``: it is known only when
     the file is read.
     """
     task, kind = TASKS.get(config.task), config.data.kind
@@ -97,8 +97,8 @@ class Parts:
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a space, each with its place in ``source``."""
     if misplaced(source, "search") is not None:
-        return []  # already said, and all else follows from it
-    found = [*_budget(parts, source.data), *_names(parts.names)]
+        return []  # already reported, and all else follows from it
+    mistakes = [*_budget(parts, source.data), *_names(parts.names)]
     known = {name: d for name, d in parts.search.items() if name in setting_names(RunConfig)}
     wrong = [*_conditions(known, parts.names)]
     if parts.base is not None:
@@ -110,8 +110,8 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
         wrong += [(f"search.{key}", why) for key, why in corner_problems(parts.base, sound)]
         wrong += _grace(parts.base, sound, parts.scheduler)
         wrong += reference_problems(parts.references, parts.base, _FIXED)
-    found += wrong
-    return [Problem(key, message, _place(source, key)) for key, message in found]
+    mistakes += wrong
+    return [Problem(key, message, _place(source, key)) for key, message in mistakes]
 
 
 def _place(source: Source, key: str) -> str:

@@ -27,14 +27,14 @@ Value = str | int | float | bool | None
 METHOD = "method"
 
 
-def _plain(value: Any) -> Any:
+def _scalar(value: Any) -> Any:
     if value is not None and not isinstance(value, str | int | float | bool):
         raise ValueError(f"must be a string, a number, true, false or null, but got {short(value)}")
     return value
 
 
 # Not the union itself: pydantic would report a wrong value once for each of its members.
-_Plain = Annotated[Any, AfterValidator(_plain)]
+_Scalar = Annotated[Any, AfterValidator(_scalar)]
 
 
 class Distribution(Section):
@@ -50,8 +50,8 @@ class Distribution(Section):
     high: int | float | None = None
     step: int | float | None = None
     log: bool = False
-    choices: list[_Plain] | None = None
-    when: dict[str, list[_Plain]] | None = Field(None, description="one other setting: its values")
+    choices: list[_Scalar] | None = None
+    when: dict[str, list[_Scalar]] | None = Field(None, description="one other setting: its values")
 
     @model_validator(mode="before")
     @classmethod
@@ -71,49 +71,49 @@ class Distribution(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Distribution:
-        found = self._choice_problems() if self.type == "categorical" else self._range_problems()
+        problems = self._choice_problems() if self.type == "categorical" else self._range_problems()
         if self.when is not None and (len(self.when) != 1 or not all(self.when.values())):
-            found.append("`when` must name one other setting and at least one of its values")
-        if found:
-            raise ValueError("; ".join(found))
+            problems.append("`when` must name one other setting and at least one of its values")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     def _choice_problems(self) -> list[str]:
-        found = []
+        problems = []
         if not self.choices:
-            found.append(f"`choices` must list at least one value, but got {self.choices}")
+            problems.append(f"`choices` must list at least one value, but got {self.choices}")
         elif len({(type(choice), choice) for choice in self.choices}) < len(self.choices):
-            found.append(f"`choices` must differ from each other, but got {short(self.choices)}")
+            problems.append(f"`choices` must differ from each other, but got {short(self.choices)}")
         for name in ("low", "high", "step"):
             if getattr(self, name) is not None:
-                found.append(f"`{name}` is for int and float; a categorical has only `choices`")
+                problems.append(f"`{name}` is for int and float; a categorical has only `choices`")
         if self.log:
-            found.append("`log` is for int and float; a categorical has only `choices`")
-        return found
+            problems.append("`log` is for int and float; a categorical has only `choices`")
+        return problems
 
     def _range_problems(self) -> list[str]:
         low, high, step = self.low, self.high, self.step
         if low is None or high is None:
             return [f"`low` and `high` are needed, but got low={low}, high={high}"]
-        found = []
+        problems = []
         if low >= high:
-            found.append(f"`low` must be less than `high`, but got low={low}, high={high}")
+            problems.append(f"`low` must be less than `high`, but got low={low}, high={high}")
         if self.log and low <= 0:
-            found.append(f"`low` must be above 0 when `log` is true, but got low={low}")
+            problems.append(f"`low` must be above 0 when `log` is true, but got low={low}")
         if step is not None and self.log:
-            found.append(f"`step` and `log` exclude each other, but got step={step}, log=true")
+            problems.append(f"`step` and `log` exclude each other, but got step={step}, log=true")
         if step is not None and step <= 0:
-            found.append(f"`step` must be above 0, but got step={step}")
+            problems.append(f"`step` must be above 0, but got step={step}")
         elif low < high and (step is not None or self.type == "int"):
-            found += self._step_problems(low, high, step or 1)
+            problems += self._step_problems(low, high, step or 1)
         if self.choices is not None:
-            found.append("`choices` is for type categorical; a range has `low` and `high`")
+            problems.append("`choices` is for type categorical; a range has `low` and `high`")
         if self.type == "int":
             written = {"low": low, "high": high, "step": step}
             fractions = [f"{name}={v}" for name, v in written.items() if isinstance(v, float)]
             if fractions:
-                found.append(f"type int needs whole numbers, but got {', '.join(fractions)}")
-        return found
+                problems.append(f"type int needs whole numbers, but got {', '.join(fractions)}")
+        return problems
 
     def _step_problems(self, low: float, high: float, step: float) -> list[str]:
         # Exact, and without the 28 digits at which decimals give up.

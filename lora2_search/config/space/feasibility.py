@@ -28,7 +28,7 @@ def corner_problems(
     """
     first = {name: item.endpoints()[0] for name, item in in_order(search)}
     pairs = list(combinations(search, 2)) or [(name, name) for name in search]
-    seen: set[str] = set()
+    reported: set[str] = set()
     most = max(_FEWEST_TRIED, math.isqrt(_MOST_CORNERS // max(len(pairs), 1)))
     edges = {name: _spread(item.endpoints(), most) for name, item in search.items()}
     for left, right in pairs:
@@ -39,8 +39,8 @@ def corner_problems(
                 continue
             for problem in problems_with(base, corner):
                 rule = problem.message.partition(", but got")[0]
-                if rule not in seen:
-                    seen.add(rule)
+                if rule not in reported:
+                    reported.add(rule)
                     yield _clash(base, search, corner, right, problem.message)
 
 

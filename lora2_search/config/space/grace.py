@@ -89,15 +89,15 @@ def _extremes(item: Distribution) -> list[Value]:
     return others + sorted({min(numbers), max(numbers)} if numbers else ())
 
 
-def grace_period(base: RunConfig, search: Mapping[str, Distribution], wanted: int | None) -> int:
+def grace_period(base: RunConfig, search: Mapping[str, Distribution], requested: int | None) -> int:
     """Return the grace period in evaluations: the wanted one, or the shortest that is fair."""
-    return shortest_grace(base, search) if wanted is None else wanted
+    return shortest_grace(base, search) if requested is None else requested
 
 
-def notes(base: RunConfig, search: Mapping[str, Distribution], wanted: int | None) -> list[str]:
+def notes(base: RunConfig, search: Mapping[str, Distribution], requested: int | None) -> list[str]:
     """Return what a user of ASHA should know about this space; empty when all is well."""
     last = base.training.evaluations
-    grace = grace_period(base, search, wanted)
+    grace = grace_period(base, search, requested)
     if grace < last:
         return []
     return [

@@ -137,7 +137,7 @@ class Space(RunConfig):
         Raises:
             ConfigError: The settings do not go together.
         """
-        return with_settings(self.plain(), dict(params or {}))
+        return with_settings(self.as_run_config(), dict(params or {}))
 
     def other_models(self) -> list[tuple[str, RunConfig]]:
         """Return runs for every searched model and what must fit one, for `check_inputs`."""

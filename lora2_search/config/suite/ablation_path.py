@@ -48,7 +48,7 @@ def path_suite(space: RunConfig, winner: RunConfig, name: str, seeds: int | Sequ
         UserError: The winner is what the study started from.
         ConfigError: The space's own settings cannot run.
     """
-    base = space.plain()
+    base = space.as_run_config()
     order = [setting for setting, _ in in_order(space.search)] if isinstance(space, Space) else []
     changes = _changes(base, winner, order)
     steps = list(_steps(base, changes))
@@ -67,47 +67,51 @@ def path_suite(space: RunConfig, winner: RunConfig, name: str, seeds: int | Sequ
         # A path of one step is its own way back.
         if arm != names[-1] and [names[-1], arm] not in pairs:
             pairs.append([arm, names[-1]])
-    told: Data = {
+    suite_fields: Data = {
         "name": name,
         "arms": {**arms, FLOOR: {"method": FLOOR}},
         "comparisons": pairs,
     }
-    told |= {"seeds": seeds if isinstance(seeds, int) else list(seeds), "floor": FLOOR}
+    suite_fields |= {"seeds": seeds if isinstance(seeds, int) else list(seeds), "floor": FLOOR}
     if isinstance(space, Space):
-        told |= {"metric": space.objective.metric}
-        told |= {"resources": space.resources.model_dump(mode="json")}
+        suite_fields |= {"metric": space.objective.metric}
+        suite_fields |= {"resources": space.resources.model_dump(mode="json")}
     left_out = set() if isinstance(seeds, int) else {"seed"}
-    return base.model_dump(mode="json", exclude=left_out) | told
+    return base.model_dump(mode="json", exclude=left_out) | suite_fields
 
 
 def _changes(base: RunConfig, winner: RunConfig, order: Sequence[str]) -> Settings:
     """Return the winner's settings that are not the base's, those of ``order`` first."""
-    found = difference(base, winner)
-    names = [name for name in dict.fromkeys([*order, *found]) if name in found and name != "seed"]
-    return {name: found[name][1] for name in names}
+    differing = difference(base, winner)
+    names = [
+        name for name in dict.fromkeys([*order, *differing]) if name in differing and name != "seed"
+    ]
+    return {name: differing[name][1] for name in names}
 
 
 def _steps(base: RunConfig, changes: Settings) -> Iterator[_Run]:
     done: Settings = {}
     waiting = dict(changes)
-    here = canonical_key(base)
+    current = canonical_key(base)
     for number in itertools.count(1):
-        taken = _next(base, done, waiting, here)
+        taken = _next(base, done, waiting, current)
         if taken is None:
             return
         done |= {setting: waiting.pop(setting) for setting in taken}
-        here = canonical_key(with_settings(base, done))
-        yield _Run(f"step-{number}-{'-and-'.join(taken)}", dict(done), here)
+        current = canonical_key(with_settings(base, done))
+        yield _Run(f"step-{number}-{'-and-'.join(taken)}", dict(done), current)
 
 
-def _next(base: RunConfig, done: Settings, waiting: Settings, here: str) -> tuple[str, ...] | None:
+def _next(
+    base: RunConfig, done: Settings, waiting: Settings, current: str
+) -> tuple[str, ...] | None:
     """Return the fewest settings, the first in order, that can be changed now and change a run."""
-    if _identity(base, done | waiting) == here:
+    if _identity(base, done | waiting) == current:
         return None
     for count in range(1, len(waiting) + 1):
         for taken in itertools.combinations(waiting, count):
             after = _identity(base, done | {setting: waiting[setting] for setting in taken})
-            if after not in (None, here):
+            if after not in (None, current):
                 return taken
     return None
 
@@ -116,10 +120,10 @@ def _ways_back(base: RunConfig, changes: Settings) -> Iterator[_Run]:
     """Yield the winner with one setting put back, wherever that makes a run of its own."""
     winner = canonical_key(with_settings(base, changes))
     for setting in changes:
-        kept = {name: value for name, value in changes.items() if name != setting}
-        after = _identity(base, kept)
+        remaining = {name: value for name, value in changes.items() if name != setting}
+        after = _identity(base, remaining)
         if after not in (None, winner):
-            yield _Run(f"without-{setting}", kept, str(after))
+            yield _Run(f"without-{setting}", remaining, str(after))
 
 
 def _identity(base: RunConfig, changes: Settings) -> str | None:

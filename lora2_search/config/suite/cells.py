@@ -36,19 +36,19 @@ def factorial_contrasts(
         factors: The levels of each factor, the base's first.
         arms: The arm of every cell, a level of each factor in their order.
     """
-    found: dict[str, Weights] = {}
+    contrasts: dict[str, Weights] = {}
     for factor, levels in factors.items():
         for level in levels[1:]:
             signs = {factor: {level: 1, levels[0]: -1}}
-            found[f"{factor}: {level}"] = _weights(factors, arms, signs)
+            contrasts[f"{factor}: {level}"] = _weights(factors, arms, signs)
     for one, other in itertools.combinations(factors, 2):
         for first, second in itertools.product(factors[one][1:], factors[other][1:]):
             signs = {
                 one: {first: 1, factors[one][0]: -1},
                 other: {second: 1, factors[other][0]: -1},
             }
-            found[f"{one} × {other}: {first}, {second}"] = _weights(factors, arms, signs)
-    return found
+            contrasts[f"{one} × {other}: {first}, {second}"] = _weights(factors, arms, signs)
+    return contrasts
 
 
 def _weights(
@@ -116,13 +116,13 @@ def written_blocks(data: Mapping[str, Any]) -> Iterator[tuple[str, KeyPath, Any]
             yield str(name), ("designs", str(name)), block
 
 
-def form_problems(path: KeyPath, block: Any, beside: Mapping[str, Any]) -> Mistakes:
+def form_problems(path: KeyPath, block: Any, parent: Mapping[str, Any]) -> Mistakes:
     """Yield what is wrong with the form of a block: its keys, design, factors and levels.
 
     Args:
         path: Where the block stands in the file.
         block: What is written there.
-        beside: The mapping in which its keys stand: a key that is there misspelt is not missing.
+        parent: The mapping in which its keys stand: a key that is there misspelt is not missing.
     """
     if not isinstance(block, dict):
         yield path, f"must be {{design, factors}}, but got {block!r}"
@@ -131,7 +131,7 @@ def form_problems(path: KeyPath, block: Any, beside: Mapping[str, Any]) -> Mista
         if key not in ("design", "factors", "within"):
             known = ("design", "factors", "within")
             yield (*path, str(key)), f"unknown key; {did_you_mean(str(key), known)}"
-    if "design" not in block and not mistyped(beside, "design"):
+    if "design" not in block and not mistyped(parent, "design"):
         yield (*path, "design"), f"say how to combine the factors: {', '.join(DESIGNS)}"
     if block.get("design", DESIGNS[0]) not in DESIGNS:
         hint = did_you_mean(str(block["design"]), DESIGNS)
@@ -140,7 +140,7 @@ def form_problems(path: KeyPath, block: Any, beside: Mapping[str, Any]) -> Mista
     if within is not None and not isinstance(within, dict):
         yield (*path, "within"), f"must be {{setting: value}}, but got {within!r}"
     factors = block.get("factors")
-    if factors is None and mistyped(beside, "factors"):
+    if factors is None and mistyped(parent, "factors"):
         return
     if not isinstance(factors, dict) or not factors:
         yield (
@@ -283,7 +283,7 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
     _check_count(block, levels)
     made: dict[Cell, str] = {}
     new: Arms = {}
-    seen: dict[str, Cell] = {}
+    cell_by_key: dict[str, Cell] = {}
     wrong: Found = []
     prefix, place = "", (*block.path, "factors")
     for cell in _combinations(block, levels):
@@ -293,10 +293,10 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
         except ConfigError as error:
             wrong.append((place, _impossible(cell, error)))
             continue
-        same = seen.setdefault(canonical_key(config), cell)
+        same = cell_by_key.setdefault(canonical_key(config), cell)
         if same != cell:
-            apart = _apart(block, cell, same)
-            wrong.append((place, _doubled(cell, same, apart, config)))
+            differing = _apart(block, cell, same)
+            wrong.append((place, _doubled(cell, same, differing, config)))
             continue
         name = twins.get(canonical_key(config))
         if name is None:
@@ -320,22 +320,22 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
 
 
 def _check_settings(block: Block) -> None:
-    found: Found = []
+    problems: Found = []
     owner: dict[str, str] = dict.fromkeys(block.within, "within")
     for key in block.within:
         if (problem := arm_problem(key)) is not None:
-            found.append(((*block.path, "within", key), problem))
+            problems.append(((*block.path, "within", key), problem))
     for factor, levels in block.factors.items():
         for level, settings in levels.items():
             for key in settings:
                 place = (*block.level_path(factor, level), key)
                 if (problem := arm_problem(key)) is not None:
-                    found.append((place, problem))
+                    problems.append((place, problem))
                 elif owner.setdefault(key, factor) != factor:
                     what = "`within`" if owner[key] == "within" else f"factor {owner[key]!r}"
-                    found.append((place, f"{what} sets it too, but a cell can set it only once"))
-    if found:
-        raise Refused(found)
+                    problems.append((place, f"{what} sets it too, but a cell can set it only once"))
+    if problems:
+        raise Refused(problems)
 
 
 def _check_count(block: Block, levels: Mapping[str, list[str]]) -> None:
@@ -347,13 +347,13 @@ def _check_count(block: Block, levels: Mapping[str, list[str]]) -> None:
 
 def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:
     """Return the levels of each factor, the base's first."""
-    found: Found = []
+    problems: Found = []
     ordered: dict[str, list[str]] = {}
     try:
         inside = with_settings(base, dict(block.within))
     except ConfigError as error:
-        said = [((*block.path, "within"), problem.message) for problem in error.problems]
-        raise Refused(said) from None
+        within_problems = [((*block.path, "within"), problem.message) for problem in error.problems]
+        raise Refused(within_problems) from None
     for factor, levels in block.factors.items():
         own: list[str] = []
         for level, settings in levels.items():
@@ -361,16 +361,16 @@ def _levels(block: Block, base: RunConfig) -> dict[str, list[str]]:
                 config = with_settings(inside, dict(settings))
             except ConfigError as error:
                 place = block.level_path(factor, level)
-                found += [(place, f"breaks the base: {item.message}") for item in error.problems]
+                problems += [(place, f"breaks the base: {item.message}") for item in error.problems]
                 continue
             if canonical_key(config) == canonical_key(inside):
                 own.append(level)
         if len(own) == 1:
             ordered[factor] = [own[0], *(level for level in levels if level != own[0])]
-        elif not any(path[:-1] == block.level_path(factor, "")[:-1] for path, _ in found):
-            found.append(((*block.path, "factors", factor), _no_base(factor, own, block)))
-    if found:
-        raise Refused(found)
+        elif not any(path[:-1] == block.level_path(factor, "")[:-1] for path, _ in problems):
+            problems.append(((*block.path, "factors", factor), _no_base(factor, own, block)))
+    if problems:
+        raise Refused(problems)
     return ordered
 
 
@@ -432,9 +432,9 @@ def _impossible(cell: Cell, error: ConfigError) -> str:
     )
 
 
-def _doubled(cell: Cell, same: Cell, apart: list[str], config: RunConfig) -> str:
+def _doubled(cell: Cell, same: Cell, settings: list[str], config: RunConfig) -> str:
     return (
-        f"the cell {_spoken(cell)} {why_equal(f'the cell {_spoken(same)}', apart, config)}; "
+        f"the cell {_spoken(cell)} {why_equal(f'the cell {_spoken(same)}', settings, config)}; "
         "cross only factors that make a difference in every cell, and give the others their "
         "own nested design in `designs`"
     )

@@ -32,22 +32,22 @@ def _unknown(parts: Parts, path: KeyPath, names: Iterable[str]) -> Found:
 
 
 def _comparisons(parts: Parts) -> Found:
-    seen: set[frozenset[str]] = set()
+    earlier: set[frozenset[str]] = set()
     for index, pair in parts.pairs.items():
         path = ("comparisons", str(index))
         yield from _unknown(parts, path, pair)
         if len(set(pair)) < 2:
             yield path, f"compares {pair[0]!r} with itself; name two arms"
-        elif frozenset(pair) in seen:
+        elif frozenset(pair) in earlier:
             yield (
                 path,
                 f"{pair} is named twice, and would count twice in the correction; drop one",
             )
-        seen.add(frozenset(pair))
+        earlier.add(frozenset(pair))
 
 
 def _contrasts(parts: Parts) -> Found:
-    seen: dict[frozenset[tuple[str, float]], str] = {
+    by_direction: dict[frozenset[tuple[str, float]], str] = {
         _direction({arm: 1.0, reference: -1.0}): f"the comparison of {arm} with {reference}"
         for arm, reference in parts.pairs.values()
         if arm != reference
@@ -61,7 +61,7 @@ def _contrasts(parts: Parts) -> Found:
         elif abs(total) > 1e-9 * max(map(abs, weights.values())):
             yield path, f"weights must sum to 0, but they sum to {total:g}: {weights}"
         else:
-            same = seen.setdefault(_direction(weights), f"contrast {name!r}")
+            same = by_direction.setdefault(_direction(weights), f"contrast {name!r}")
             if same != f"contrast {name!r}":
                 why = "would count twice in the correction; leave one of them out"
                 yield path, f"tests the same as {same}, and {why}"
@@ -69,22 +69,22 @@ def _contrasts(parts: Parts) -> Found:
 
 def _direction(weights: Mapping[str, float]) -> frozenset[tuple[str, float]]:
     """Return the same for contrasts that differ by a factor, which no test looks at."""
-    kept = {arm: weight for arm, weight in sorted(weights.items()) if weight}
-    scale = next(iter(kept.values()), 1.0)
-    return frozenset((arm, round(weight / scale, 9)) for arm, weight in kept.items())
+    nonzero = {arm: weight for arm, weight in sorted(weights.items()) if weight}
+    scale = next(iter(nonzero.values()), 1.0)
+    return frozenset((arm, round(weight / scale, 9)) for arm, weight in nonzero.items())
 
 
 def _equivalence(parts: Parts) -> Found:
-    seen: set[frozenset[str]] = set()
+    earlier: set[frozenset[str]] = set()
     for index, item in parts.equivalence.items():
         path = ("equivalence", str(index))
         pair = frozenset((item.arm, item.reference))
         yield from _unknown(parts, path, (item.arm, item.reference))
         if len(pair) < 2:
             yield path, f"compares {item.arm!r} with itself; name two arms"
-        elif pair in seen:
+        elif pair in earlier:
             yield path, f"{sorted(pair)} is named twice; choose one margin before the run"
-        seen.add(pair)
+        earlier.add(pair)
 
 
 def tuning_problems(parts: Parts) -> Found:
@@ -111,19 +111,19 @@ def tuning_problems(parts: Parts) -> Found:
 def _twins(parts: Parts, tuning: Tuning) -> Found:
     """Yield the arms that become another one if tuning chooses so: then nothing could be run."""
     arms = {BASE: {}, **parts.arms}
-    plain = [_tried(parts, {}, changes) for changes in arms.values()]
-    names = [canonical_key(config) for config in plain if config is not None]
-    if len(set(names)) < len(names):  # said already
+    configs = [_tried(parts, {}, changes) for changes in arms.values()]
+    names = [canonical_key(config) for config in configs if config is not None]
+    if len(set(names)) < len(names):  # reported already
         return
-    told = set()
+    reported = set()
     for own in _trials(tuning, BASE):
-        seen: dict[str, str] = {}
+        arm_by_key: dict[str, str] = {}
         for arm, changes in arms.items():
             for trial in [{}] if arm == BASE else _trials(tuning, arm):
                 config = _tried(parts, own, {**changes, **trial})
-                twin = arm if config is None else seen.setdefault(canonical_key(config), arm)
-                if twin != arm and arm not in told:
-                    told.add(arm)
+                twin = arm if config is None else arm_by_key.setdefault(canonical_key(config), arm)
+                if twin != arm and arm not in reported:
+                    reported.add(arm)
                     path = ("tuning", "arms", arm if arm in tuning.arms else twin)
                     chosen = {**own, **trial}
                     yield path, f"if tuning chooses {chosen}, arm {arm} equals {twin}; leave it out"
@@ -148,14 +148,14 @@ def _grid(parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[Se
     yield from (((*path, key), why) for key, why in wrong)
     if wrong or parts.base is None or any(arm_problem(key) for key in parts.arms[arm]):
         return
-    seen: dict[str, Settings] = {}
+    trial_by_key: dict[str, Settings] = {}
     for trial in trials:
         try:
             config = with_settings(parts.base, {**parts.arms[arm], **trial})
         except ConfigError as error:
             yield from broken(path, grid, error, f"trial {trial} cannot run: ")
             continue
-        twin = seen.setdefault(canonical_key(config), trial)
+        twin = trial_by_key.setdefault(canonical_key(config), trial)
         if twin is not trial:
             yield path, f"trial {trial} {why_equal(f'trial {twin}', trial, config)}"
 
@@ -169,10 +169,10 @@ _TASK_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a suite, each with its place in ``source``."""
-    found = [*_names(parts), *_arms(parts), *_tasks(parts), *_floor(parts)]
-    found += [*family_problems(parts), *_cells(parts), *_seeds(parts), *tuning_problems(parts)]
-    found += _metric(parts)
-    return [Problem(".".join(path), message, _place(source, path)) for path, message in found]
+    mistakes = [*_names(parts), *_arms(parts), *_tasks(parts), *_floor(parts)]
+    mistakes += [*family_problems(parts), *_cells(parts), *_seeds(parts), *tuning_problems(parts)]
+    mistakes += _metric(parts)
+    return [Problem(".".join(path), message, _place(source, path)) for path, message in mistakes]
 
 
 def _place(source: Source, path: KeyPath) -> str:
@@ -224,7 +224,7 @@ def _arms(parts: Parts) -> Found:
 
 
 def _tasks(parts: Parts) -> Found:
-    seen: dict[str, str] = {}
+    task_by_key: dict[str, str] = {}
     for task, settings in parts.tasks.items():
         if not _TASK_NAME.match(task):
             yield ("tasks", task), "a task names folders: use letters, digits, '_' and '-'"
@@ -237,7 +237,7 @@ def _tasks(parts: Parts) -> Found:
         except ConfigError as error:
             yield from broken(("tasks", task), settings, error)
             continue
-        twin = seen.setdefault(canonical_key(config), task)
+        twin = task_by_key.setdefault(canonical_key(config), task)
         if twin != task:
             yield ("tasks", task), f"equals task {twin} by construction; leave one out"
         yield from _arms_on(parts, task, config)

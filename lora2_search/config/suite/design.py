@@ -65,18 +65,18 @@ def expand(source: Source, base: RunConfig | None) -> tuple[Source, list[Problem
     made = _begun(source.data, base)
     problems = _shape(source)
     for name, path, written in written_blocks(source.data):
-        found = list(form_problems(path, written, written if path else source.data))
-        if not found and {"design", "factors"} <= written.keys():
+        mistakes = list(form_problems(path, written, written if path else source.data))
+        if not mistakes and {"design", "factors"} <= written.keys():
             block = block_of(name, path, written)
             if name in made.cells:
-                found = [(path, f"two designs are named {name!r}; `factors` is called {MAIN}")]
+                mistakes = [(path, f"two designs are named {name!r}; `factors` is called {MAIN}")]
             elif base is not None:
                 try:
                     cells = cells_of(block, base, made.arms, made.twins)
                     _add(made, block, cells, base, source.place((*path, "factors")))
                 except Refused as refused:
-                    found = refused.found
-        problems += [Problem(".".join(at), message, _place(source, at)) for at, message in found]
+                    mistakes = refused.found
+        problems += [Problem(".".join(at), message, _place(source, at)) for at, message in mistakes]
     problems += _named_twice(source, made)
     return _expanded(source, made), problems
 
@@ -110,7 +110,7 @@ def _begun(data: Mapping[str, Any], base: RunConfig | None) -> _Made:
 
 
 def _twins(arms: Mapping[str, Any], base: RunConfig) -> Iterator[tuple[str, str]]:
-    """Yield the identity of every arm that can run; what is wrong with others is said elsewhere."""
+    """Yield the identity of every arm that can run; others are reported elsewhere."""
     for name, settings in reversed(list(arms.items())):  # the first of two equal arms wins
         if not isinstance(settings, dict):
             continue
@@ -143,7 +143,7 @@ def _add(made: _Made, block: Block, cells: Cells, base: RunConfig, place: str) -
 def _expanded(source: Source, made: _Made) -> Source:
     data = {key: value for key, value in source.data.items() if key not in KEYS}
     arms, contrasts = data.get("arms", {}), data.get("contrasts", {})
-    if not isinstance(arms, dict):  # what is wrong with it is said of the data as they are
+    if not isinstance(arms, dict):  # what is wrong with it is reported of the data as they are
         return Source(data, source.where, source.name)
     cells = {name: value for name, value in made.arms.items() if name not in arms}
     data |= {"arms": {BASE: {}, **cells, **arms}, "cells": made.cells}
@@ -154,10 +154,10 @@ def _expanded(source: Source, made: _Made) -> Source:
         left_out = made.contrasted | {BASE} | ({floor} if isinstance(floor, str) else set())
         pairs = [*made.pairs, *([arm, BASE] for arm in arms if arm not in left_out)]
         # A contrast of two arms is their comparison already.
-        told = list(made.contrasts.values())
+        contrast_weights = list(made.contrasts.values())
         data["comparisons"] = [
             [arm, reference]
             for arm, reference in dict.fromkeys(map(tuple, pairs))
-            if {arm: 1.0, reference: -1.0} not in told
+            if {arm: 1.0, reference: -1.0} not in contrast_weights
         ]
     return Source(data, {**made.where, **source.where}, source.name)

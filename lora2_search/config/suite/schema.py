@@ -91,7 +91,7 @@ class Suite(RunConfig):
     @property
     def base(self) -> RunConfig:
         """The run that every arm starts from."""
-        return self.plain()
+        return self.as_run_config()
 
     @property
     def task_names(self) -> list[str]:
@@ -386,8 +386,8 @@ def without_history(suite: Suite) -> Suite:
 
 
 def _refusal(remedy: str) -> str:
-    told = f"; {remedy}" if remedy else ""
-    return f"is written by the suite itself while it runs; leave it out{told}"
+    advice = f"; {remedy}" if remedy else ""
+    return f"is written by the suite itself while it runs; leave it out{advice}"
 
 
 def _value(data: Any, path: KeyPath) -> Any:

@@ -140,9 +140,9 @@ class Tuning(Section):
                 f"a grid has at most {_MOST_TRIALS} trials, but got {max(counts.values()):,}"
             )
         if len(set(counts.values())) > 1 and not self.unequal:
-            told = ", ".join(f"{arm} {count}" for arm, count in counts.items())
+            given = ", ".join(f"{arm} {count}" for arm, count in counts.items())
             raise ValueError(
-                f"every arm must get the same number of trials, but got {told}; set "
+                f"every arm must get the same number of trials, but got {given}; set "
                 "`unequal: true` beside `arms` if that is intended"
             )
         for setting in self.extend:

@@ -38,7 +38,7 @@ from ...store import (
 )
 from ..figures.paper import FIGURES_FOLDER
 from ..pages.suite_files import TABLES_FOLDER, write_texts
-from .record import Told, lean, rebuilt, shared, without_shared
+from .record import JsonObject, lean, rebuilt, shared, without_shared
 from .state import STATE_FILE, read_state, state_of
 
 if TYPE_CHECKING:
@@ -188,12 +188,12 @@ def _refuse_foreign(out: Path) -> None:
     Raises:
         UserError: It holds other files, which an archive would overwrite or lie among.
     """
-    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    found -= {name for name in found if name.startswith(".") and name.endswith(".tmp")}
-    ours = found & _FILES
-    begun = EXAMPLES_FILE in found and ours == found
-    if found and not is_archive(out) and not begun and len(ours) < _MOST_OF_AN_ARCHIVE:
-        named = ", ".join(sorted(found)[:3]) + (" ..." if len(found) > 3 else "")
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    names -= {name for name in names if name.startswith(".") and name.endswith(".tmp")}
+    ours = names & _FILES
+    begun = EXAMPLES_FILE in names and ours == names
+    if names and not is_archive(out) and not begun and len(ours) < _MOST_OF_AN_ARCHIVE:
+        named = ", ".join(sorted(names)[:3]) + (" ..." if len(names) > 3 else "")
         raise UserError(
             f"{out} is not an archive, and not empty (it holds {named}): an archive would mix with "
             "other files, and overwrite some; name a new folder"
@@ -208,13 +208,15 @@ def _clear(archive: Path) -> None:
 
 
 def _shown(item: Evidence) -> dict[str, str]:
-    examples = {one.example for found in item.disagreements.values() for one in found}
+    examples = {
+        one.example for examples_of_pair in item.disagreements.values() for one in examples_of_pair
+    }
     return {str(number): item.texts[number] for number in sorted(examples & set(item.texts))}
 
 
 def _records(folder: Path) -> dict[str, RunRecord]:
     """Return every readable record below a suite's folder, by ``runs/base-seed0``."""
-    found = {}
+    records = {}
     for kind in _FOLDERS:
         for path in sorted((folder / kind).glob("*")):
             try:
@@ -222,15 +224,15 @@ def _records(folder: Path) -> dict[str, RunRecord]:
             except ValueError:
                 continue
             if record is not None:
-                found[f"{kind}/{path.name}"] = record
-    return found
+                records[f"{kind}/{path.name}"] = record
+    return records
 
 
 def _write_records(records: Mapping[str, RunRecord], out: Path) -> None:
     leaned = {name: lean(record) for name, record in records.items()}
     common = shared(list(leaned.values()))
     lines: list[Mapping[str, Any]] = [{"shared": common}]
-    lines += [{"run": name, **without_shared(told, common)} for name, told in leaned.items()]
+    lines += [{"run": name, **without_shared(values, common)} for name, values in leaned.items()]
     text = "\n".join(json.dumps(line, separators=(",", ":")) for line in lines)
     write_text(out / RECORDS_FILE, text + "\n")
 
@@ -267,8 +269,8 @@ def _write_predictions(folder: Path, records: Mapping[str, RunRecord], out: Path
 def _small(values: Any) -> Any:
     """Return a column in the smallest type that holds each of its numbers exactly."""
     for kind in ("int8", "int16", "float32"):
-        whole = not kind.startswith("int") or bool((values.notna() & (values % 1 == 0)).all())
-        if whole and bool(((values.astype(kind) == values) | values.isna()).all()):
+        fits = not kind.startswith("int") or bool((values.notna() & (values % 1 == 0)).all())
+        if fits and bool(((values.astype(kind) == values) | values.isna()).all()):
             return values.astype(kind)
     return values
 
@@ -294,21 +296,21 @@ def _stored_records(path: Path) -> dict[str, RunRecord]:
     Raises:
         UserError: A line holds no record of a run.
     """
-    found: dict[str, RunRecord] = {}
-    common: Told = {}
+    records: dict[str, RunRecord] = {}
+    common: JsonObject = {}
     with reading(path, _REMEDY):
         lines = path.read_bytes().splitlines()
     for number, line in enumerate(lines or [b""], start=1):
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
             if number == 1:
-                common = told["shared"]
+                common = entry["shared"]
             else:
-                found[_place(told["run"])] = rebuilt(told, common)
+                records[_place(entry["run"])] = rebuilt(entry, common)
         # Whatever a file holds that was cut short, merged by git or written by hand.
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise _damaged(path, f"line {number} is not a record of a run") from error
-    return found
+    return records
 
 
 def _place(name: str) -> str:

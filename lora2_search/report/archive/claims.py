@@ -43,7 +43,7 @@ _NUMBER = re.compile(
 )
 
 
-# Told in fewer digits than the record has, a number still says something with two of them.
+# Given in fewer digits than the record has, a number still says something with two of them.
 _FEWEST_DIGITS = 2
 
 
@@ -55,18 +55,18 @@ def unrecorded(results: Path, elsewhere: Iterable[str] = ()) -> list[str]:
         elsewhere: Names of pages right in it that another command writes and checks.
     """
     folders = [path for path in (results, *sorted(results.glob("*"))) if is_archive(path)]
-    found: list[str] = []
+    problems: list[str] = []
     every: dict[str, str] = {}
     for folder in folders:
         with archive_suite(folder) as evidence:
             texts = report_texts(evidence)
-            found += _unlike_predictions(folder, evidence)
-        found += _outdated(folder, texts)
+            problems += _unlike_predictions(folder, evidence)
+        problems += _outdated(folder, texts)
         every |= {f"{folder.name}/{name}": text for name, text in texts.items()}
-        found += _unclaimed(folder, texts, {REPORT_FILE})
+        problems += _unclaimed(folder, texts, {REPORT_FILE})
     if results not in folders:
-        found += _unclaimed(results, every, set(elsewhere))
-    return found
+        problems += _unclaimed(results, every, set(elsewhere))
+    return problems
 
 
 def numbers_in(text: str) -> list[tuple[str, str]]:
@@ -81,10 +81,10 @@ def _unlike_predictions(folder: Path, evidence: Mapping[str, Evidence]) -> Itera
     for item in evidence.values():
         suite = item.analysis.suite
         for (arm, seed), run in item.analysis.scores.items():
-            told = run.predictions
-            if told is None:
+            predictions = run.predictions
+            if predictions is None:
                 continue
-            value = score(suite.metric, told.labels, told.predictions, suite.classes)
+            value = score(suite.metric, predictions.labels, predictions.predictions, suite.classes)
             if value is None or not math.isclose(value, run.value, rel_tol=1e-6, abs_tol=1e-6):
                 yield (
                     f"{folder}: {suite.runs[arm, seed].name} scores {run.value} by its record, "
@@ -95,24 +95,24 @@ def _unlike_predictions(folder: Path, evidence: Mapping[str, Evidence]) -> Itera
 def _outdated(folder: Path, texts: Mapping[str, str]) -> Iterator[str]:
     for name, text in texts.items():
         path = folder / name
-        told = path.read_text(encoding="utf-8") if path.is_file() else None
-        if told is None:
+        stored = path.read_text(encoding="utf-8") if path.is_file() else None
+        if stored is None:
             yield f"{path} is missing; `lora2-search report {folder}` writes it"
-        elif not (_same_csv(told, text) if name.endswith(".csv") else told == text):
+        elif not (_same_csv(stored, text) if name.endswith(".csv") else stored == text):
             yield (
-                f"{path}{_first_difference(told, text)} is not what the archive gives; "
+                f"{path}{_first_difference(stored, text)} is not what the archive gives; "
                 f"`lora2-search report {folder}` writes it anew"
             )
 
 
-def _first_difference(told: str, text: str) -> str:
-    lines = zip(told.splitlines(), text.splitlines(), strict=False)
+def _first_difference(stored: str, text: str) -> str:
+    lines = zip(stored.splitlines(), text.splitlines(), strict=False)
     return next((f", line {n}," for n, (a, b) in enumerate(lines, 1) if a != b), "")
 
 
-def _same_csv(told: str, text: str) -> bool:
+def _same_csv(stored: str, text: str) -> bool:
     """Whether two CSVs hold the same, numbers within what other machines round otherwise."""
-    ours, theirs = (list(csv.reader(io.StringIO(one))) for one in (told, text))
+    ours, theirs = (list(csv.reader(io.StringIO(one))) for one in (stored, text))
     if [len(row) for row in ours] != [len(row) for row in theirs]:
         return False
     cells = [[cell for row in rows for cell in row] for rows in (ours, theirs)]
@@ -139,7 +139,7 @@ def _unclaimed(folder: Path, texts: Mapping[str, str], written: set[str]) -> Ite
         for line, text in enumerate(_without_code(page).splitlines(), 1):
             for number in numbers_in(text):
                 claimed = (name, "".join(number)) in claims
-                if not claimed and not any(_tells(number, other) for other in known):
+                if not claimed and not any(_agrees(number, other) for other in known):
                     yield (
                         f"{page}, line {line}: no record of {''.join(number)}; it stands in no "
                         f"report here and not in {CLAIMS_FILE} ({', '.join(COLUMNS)})"
@@ -149,7 +149,7 @@ def _unclaimed(folder: Path, texts: Mapping[str, str], written: set[str]) -> Ite
 def _without_code(page: Path) -> str:
     # Line numbers stay right.
     text = page.read_text(encoding="utf-8")
-    return _CODE.sub(lambda found: "\n" * found[0].count("\n"), text)
+    return _CODE.sub(lambda match: "\n" * match[0].count("\n"), text)
 
 
 def _claims(folder: Path, texts: Mapping[str, str]) -> tuple[set[tuple[str, str]], list[str]]:
@@ -179,38 +179,38 @@ def _problem(row: Mapping[str, str], folder: Path, texts: Mapping[str, str]) -> 
     if source is None:
         known = ", ".join(name for name in texts if name.endswith(".csv"))
         return f"no file {row['file']!r} comes from the records; name one of {known}"
-    wanted = [part.partition("=")[::2] for part in row["row"].split(";")]
+    conditions = [part.partition("=")[::2] for part in row["row"].split(";")]
     cells = [
         one
         for one in csv.DictReader(io.StringIO(source))
-        if all(one.get(key.strip()) == value.strip() for key, value in wanted)
+        if all(one.get(key.strip()) == value.strip() for key, value in conditions)
     ]
     if len(cells) != 1:
         return f"{len(cells)} rows of {row['file']} have {row['row']!r}; it must be one"
     cell = cells[0].get(row["column"])
-    said, stands = numbers_in(row["number"]), numbers_in(cell or "")
-    if len(said) != 1 or len(stands) != 1 or not _of_cell(said[0], stands[0]):
+    claimed, in_cell = numbers_in(row["number"]), numbers_in(cell or "")
+    if len(claimed) != 1 or len(in_cell) != 1 or not _of_cell(claimed[0], in_cell[0]):
         return f"{row['number']} is not what the cell says: {cell!r}"
     return None
 
 
-def _of_cell(said: tuple[str, str], stands: tuple[str, str]) -> bool:
+def _of_cell(claimed: tuple[str, str], in_cell: tuple[str, str]) -> bool:
     """Whether a number is a cell's, as it is or in per cent."""
-    # A cell without a sign is above zero; in a report it may be told as "10.8 points lower".
-    sign, digits = stands[0] or "+", stands[1]
+    # A cell without a sign is above zero; in a report it may be given as "10.8 points lower".
+    sign, digits = in_cell[0] or "+", in_cell[1]
     hundred = f"{Decimal(digits.replace(',', '')) * 100:f}"
-    return _tells(said, (sign, digits)) or _tells(said, (sign, hundred))
+    return _agrees(claimed, (sign, digits)) or _agrees(claimed, (sign, hundred))
 
 
-def _tells(said: tuple[str, str], known: tuple[str, str]) -> bool:
+def _agrees(claimed: tuple[str, str], known: tuple[str, str]) -> bool:
     """Whether a number is another, or the same in fewer digits; a sign that is given must agree."""
-    if said[0] and said[0] != known[0]:
+    if claimed[0] and claimed[0] != known[0]:
         return False
-    ours, theirs = (Decimal(one[1].replace(",", "")) for one in (said, known))
+    ours, theirs = (Decimal(one[1].replace(",", "")) for one in (claimed, known))
     if ours == theirs:
         return True
-    shown = said[1].replace(",", "").partition("e")[0]
-    if len(shown.replace(".", "").lstrip("0")) < _FEWEST_DIGITS or "e" in said[1]:
+    shown = claimed[1].replace(",", "").partition("e")[0]
+    if len(shown.replace(".", "").lstrip("0")) < _FEWEST_DIGITS or "e" in claimed[1]:
         return False
     step = Decimal(1).scaleb(-len(shown.partition(".")[2]))
     return ours in {theirs.quantize(step, rounding=way) for way in (ROUND_HALF_UP, ROUND_HALF_DOWN)}

@@ -9,7 +9,7 @@ from typing import Any
 from ...store import RunRecord
 
 # A record, or a part of one, as JSON values.
-Told = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 # What figures show through training; the training loss of every step is left out.
@@ -22,60 +22,60 @@ _MARKS = ("validation/", "geometry/")
 _DIGITS = 6
 
 
-def lean(record: RunRecord) -> Told:
+def lean(record: RunRecord) -> JsonObject:
     """Return a record as plain values, its history cut to its evaluations and laid in columns.
 
     Metrics of the history keep six digits and lose their times; all else is kept as it is.
     """
-    told = record.model_dump(mode="json")
+    values = record.model_dump(mode="json")
     points = [p for p in record.history if any(k.startswith(_MARKS) for k in p.metrics)]
     names = dict.fromkeys(k for p in points for k in p.metrics if k.startswith(_KEPT))
-    told["history"] = {
+    values["history"] = {
         "step": [point.step for point in points],
         "metrics": {
             name: [_rounded(point.metrics.get(name)) for point in points] for name in names
         },
     }
-    told["rank_pattern"] = {
+    values["rank_pattern"] = {
         "modules": list(record.rank_pattern),
         "ranks": list(record.rank_pattern.values()),
     }
-    return told
+    return values
 
 
-def shared(records: Sequence[Told]) -> Told:
-    """Return what the others are told against: the first record, or nothing of no records."""
+def shared(records: Sequence[JsonObject]) -> JsonObject:
+    """Return what the others are compared with: the first record, or nothing of no records."""
     return copy.deepcopy(records[0]) if records else {}
 
 
-def without_shared(told: Told, common: Told) -> Told:
+def without_shared(record: JsonObject, common: JsonObject) -> JsonObject:
     """Return what a record has of its own.
 
     Returns:
         ``own``: values that differ or are new, nested as they were; ``lacks``: the paths of keys
         that the shared one has and this one has not.
     """
-    own, lacks = _apart(told, common, ())
-    return {"own": own, "lacks": lacks} if lacks else {"own": own}
+    own, missing = _apart(record, common, ())
+    return {"own": own, "lacks": missing} if missing else {"own": own}
 
 
-def rebuilt(line: Told, common: Told) -> RunRecord:
+def rebuilt(line: JsonObject, common: JsonObject) -> RunRecord:
     """Return the record that a line of ``without_shared`` was made from, its history cut.
 
     What is left of the history has the time at which the run ended.
     """
-    told = copy.deepcopy(common)
+    fields = copy.deepcopy(common)
     for *path, last in line.get("lacks", []):
-        place = told
+        place = fields
         for key in path:
             place = place[key]
         del place[last]
-    _lay_over(told, line["own"])
-    history, pattern = told["history"], told["rank_pattern"]
-    told["history"] = [
+    _lay_over(fields, line["own"])
+    history, pattern = fields["history"], fields["rank_pattern"]
+    fields["history"] = [
         {
             "step": step,
-            "time_ms": told.get("ended_ms") or told.get("started_ms") or 0,
+            "time_ms": fields.get("ended_ms") or fields.get("started_ms") or 0,
             "metrics": {
                 name: values[place]
                 for name, values in history["metrics"].items()
@@ -84,14 +84,16 @@ def rebuilt(line: Told, common: Told) -> RunRecord:
         }
         for place, step in enumerate(history["step"])
     ]
-    told["rank_pattern"] = dict(zip(pattern["modules"], pattern["ranks"], strict=True))
-    return RunRecord.model_validate(told)
+    fields["rank_pattern"] = dict(zip(pattern["modules"], pattern["ranks"], strict=True))
+    return RunRecord.model_validate(fields)
 
 
-def _apart(told: Told, common: Told, path: tuple[str, ...]) -> tuple[Told, list[list[str]]]:
-    own: Told = {}
-    lacks = [[*path, key] for key in common if key not in told]
-    for key, value in told.items():
+def _apart(
+    record: JsonObject, common: JsonObject, path: tuple[str, ...]
+) -> tuple[JsonObject, list[list[str]]]:
+    own: JsonObject = {}
+    lacks = [[*path, key] for key in common if key not in record]
+    for key, value in record.items():
         theirs = common.get(key)
         if key in common and isinstance(value, dict) and isinstance(theirs, dict):
             inner, missing = _apart(value, theirs, (*path, key))
@@ -103,12 +105,12 @@ def _apart(told: Told, common: Told, path: tuple[str, ...]) -> tuple[Told, list[
     return own, lacks
 
 
-def _lay_over(told: Told, own: Mapping[str, Any]) -> None:
+def _lay_over(values: JsonObject, own: Mapping[str, Any]) -> None:
     for key, value in own.items():
-        if isinstance(value, dict) and isinstance(told.get(key), dict):
-            _lay_over(told[key], value)
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _lay_over(values[key], value)
         else:
-            told[key] = value
+            values[key] = value
 
 
 def _rounded(value: float | None) -> float | None:

@@ -98,22 +98,22 @@ def state_of(
 def read_state(folder: Path) -> ArchiveState | None:
     """Return the state that was written with an archive; ``None`` for one of earlier versions."""
     path = folder / STATE_FILE
-    told = stored_json(path, _REMEDY)
-    if told is None:
+    state = stored_json(path, _REMEDY)
+    if state is None:
         return None
     with reading(path, _REMEDY):
-        runs, tuning = (_stored_count(told[name], name) for name in ("runs", "tuning_runs"))
-        made_by = told["made_by"]
+        runs, tuning = (_stored_count(state[name], name) for name in ("runs", "tuning_runs"))
+        made_by = state["made_by"]
         if not isinstance(made_by, list) or not all(isinstance(entry, dict) for entry in made_by):
             raise ValueError(f"made_by must list commits and code hashes, got {made_by!r:.80}")
-        return ArchiveState(str(told["suite"]), runs, tuning, tuple(made_by))
+        return ArchiveState(str(state["suite"]), runs, tuning, tuple(made_by))
 
 
-def _stored_count(told: Any, name: str) -> Count:
-    numbers = told.values() if isinstance(told, dict) else ()
+def _stored_count(counts: Any, name: str) -> Count:
+    numbers = counts.values() if isinstance(counts, dict) else ()
     if not numbers or not all(type(number) is int and number >= 0 for number in numbers):
-        raise ValueError(f"{name} must hold whole numbers of runs, got {told!r:.80}")
-    return Count(**{key: told[key] for key in ("completed", "failed", "expected")})
+        raise ValueError(f"{name} must hold whole numbers of runs, got {counts!r:.80}")
+    return Count(**{key: counts[key] for key in ("completed", "failed", "expected")})
 
 
 def _planned(tuning: Tuning) -> int:

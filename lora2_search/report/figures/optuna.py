@@ -61,7 +61,7 @@ def slice_panels(study: Study, metric: str) -> list[Panel]:
 
 
 def importance_gap(study: Study) -> str | None:
-    """Return why importances cannot be told, ``None`` when they can."""
+    """Return why importances cannot be computed, ``None`` when they can."""
     trials = complete_trials(study)
     shared = set.intersection(*(set(trial.params) for trial in trials)) if trials else set()
     varied = [name for name in shared if len({trial.params[name] for trial in trials}) > 1]

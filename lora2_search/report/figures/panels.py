@@ -39,15 +39,15 @@ def suite_panels(evidence: Evidence) -> list[Panel]:
 def interaction_panels(evidence: Evidence) -> list[Panel]:
     """Return one small figure for every two factors of a block; none without a design."""
     metric = evidence.analysis.suite.metric
-    found = interactions(evidence.analysis)
-    several = len({item.block for item in found}) > 1
+    pairs = interactions(evidence.analysis)
+    several = len({item.block for item in pairs}) > 1
     return [
         Panel(
             f"{f'{item.block}: ' if several else ''}{item.first} × {item.second}",
             "",
             draw_interaction(item, metric),
         )
-        for item in found
+        for item in pairs
     ]
 
 
@@ -60,12 +60,12 @@ def geometry_panels(evidence: Evidence) -> list[Panel]:
 def pattern_of_arms(suite: SuiteRuns) -> tuple[dict[str, MeanRanks], int]:
     """Return the mean kept ranks of every pruned arm, and the rank that they started from."""
     patterns = {arm: mean_ranks(records) for arm, records in pruned_arms(suite).items()}
-    found = {arm: ranks for arm, ranks in patterns.items() if ranks is not None}
-    highest = [rank for item in found.values() for row in item.ranks for rank in row if rank]
+    known = {arm: ranks for arm, ranks in patterns.items() if ranks is not None}
+    highest = [rank for item in known.values() for row in item.ranks for rank in row if rank]
     started = [
         int((run.record.config.get("adapter") or {}).get("r") or 0) for run in suite.runs.values()
     ]
-    return found, int(max([*started, *highest], default=1)) or 1
+    return known, int(max([*started, *highest], default=1)) or 1
 
 
 def trials_of_arms(evidence: Evidence) -> Mapping[str, list[float]]:
@@ -75,31 +75,31 @@ def trials_of_arms(evidence: Evidence) -> Mapping[str, list[float]]:
 
 
 def _forest(evidence: Evidence) -> Panel:
-    title, found = "Effects", effects(evidence.analysis)
-    if not found:
+    title, shown = "Effects", effects(evidence.analysis)
+    if not shown:
         return Panel(title, "No comparison has an interval yet: that takes two seeds of both arms.")
     text = (
         "Mean difference over seeds on this test set, 95 % interval (not corrected); orange where "
         "the test says that it differs, after Holm's correction."
     )
-    if any(item.margin is not None for item in found):
+    if any(item.margin is not None for item in shown):
         text += " Green bands: the margins within which two arms were to count as equal."
     if not evidence.analysis.gives_verdicts:
         text += " The base is not shown to be trained enough, so no effect here is a verdict."
-    return Panel(title, text, draw_forest(found, evidence.analysis.suite.metric))
+    return Panel(title, text, draw_forest(shown, evidence.analysis.suite.metric))
 
 
 def _curves(evidence: Evidence) -> Panel:
     suite = evidence.analysis.suite
-    found = bands(suite, f"validation/{suite.metric}")
+    by_arm = bands(suite, f"validation/{suite.metric}")
     title = "Learning curves"
-    if not found:
+    if not by_arm:
         return Panel(title, "No complete run was evaluated on the way.")
     text = (
         f"Validation {suite.metric}: mean over the complete runs of an arm, and the range from the "
         "lowest to the highest of them. Click a name to hide it."
     )
-    return Panel(title, text, draw_bands(found, f"validation {suite.metric}"))
+    return Panel(title, text, draw_bands(by_arm, f"validation {suite.metric}"))
 
 
 def _ranks(evidence: Evidence) -> Panel:
@@ -111,14 +111,14 @@ def _ranks(evidence: Evidence) -> Panel:
 
 
 def _costs(evidence: Evidence) -> Panel:
-    title, found = "Score against compressed parameters", costs(evidence.analysis)
-    if not found:
+    title, points = "Score against compressed parameters", costs(evidence.analysis)
+    if not points:
         return Panel(title, "No arm with an adapter has a complete run.")
     text = (
         "Compressed to a plain LoRA of the kept rank: what would be served, not what was trained. "
         "Mean test score and its 95 % interval over seeds."
     )
-    return Panel(title, text, draw_costs(found, evidence.analysis.suite.metric))
+    return Panel(title, text, draw_costs(points, evidence.analysis.suite.metric))
 
 
 def _tuning(evidence: Evidence) -> Panel:

@@ -101,44 +101,44 @@ def save_figure(
 def figure_links(evidence: Mapping[str, Evidence], end: str = "svg") -> dict[str, dict[str, str]]:
     """Return how a report names the figures that ``write_figures`` writes, by task and title."""
     return {
-        task: {title: f"{FIGURES_FOLDER}/{_file_name(task, title)}.{end}" for title in found}
+        task: {title: f"{FIGURES_FOLDER}/{_file_name(task, title)}.{end}" for title in drawings}
         for task, item in evidence.items()
-        if (found := _drawings(item))
+        if (drawings := _drawings(item))
     }
 
 
 def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
     suite, metric = item.analysis.suite, item.analysis.suite.metric
-    found: dict[str, tuple[tuple[float, float], Draw]] = {}
+    drawings: dict[str, tuple[tuple[float, float], Draw]] = {}
     if shown := effects(item.analysis):
-        found["Effects"] = (6.5, 0.8 + 0.32 * len(shown)), lambda f: _forest(f, shown, metric)
+        drawings["Effects"] = (6.5, 0.8 + 0.32 * len(shown)), lambda f: _forest(f, shown, metric)
     if cells := interactions(item.analysis):
         size = (3.2 * min(3, len(cells)), 2.8 * -(-len(cells) // 3))
-        found["Interactions"] = size, lambda f: _interactions(f, cells, metric)
+        drawings["Interactions"] = size, lambda f: _interactions(f, cells, metric)
     validation = f"validation/{metric}"
     if curves := bands(suite, validation):
-        found["Learning curves"] = (5.5, 3.4), lambda f: _bands(f, {validation: curves})
+        drawings["Learning curves"] = (5.5, 3.4), lambda f: _bands(f, {validation: curves})
     if geometry := {key: bands(suite, key) for key in geometry_keys(suite)}:
         size = (3.4 * len(geometry), 3.0)
-        found["Planes through training"] = size, lambda f: _bands(f, geometry)
+        drawings["Planes through training"] = size, lambda f: _bands(f, geometry)
     patterns, highest = pattern_of_arms(suite)
     if patterns:
         size = (2.6 * len(patterns), 2.8)
-        found["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
+        drawings["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
     if points := costs(item.analysis):
-        found["Score against parameters"] = (4.8, 3.2), lambda f: _costs(f, points, metric)
+        drawings["Score against parameters"] = (4.8, 3.2), lambda f: _costs(f, points, metric)
     if trials := trials_of_arms(item):
-        found["Expected best score"] = (4.8, 3.2), lambda f: _trials(f, trials, metric)
-    return found
+        drawings["Expected best score"] = (4.8, 3.2), lambda f: _trials(f, trials, metric)
+    return drawings
 
 
 def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     for row, item in enumerate(shown):
         colour = COLOURS[1] if item.differs else COLOURS[0]
-        reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
+        reach = [[factor * (item.mean - item.low)], [factor * (item.high - item.mean)]]
         axis.errorbar(
-            by * item.mean,
+            factor * item.mean,
             row,
             xerr=reach,
             fmt="s" if item.differs else "o",
@@ -146,7 +146,7 @@ def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
             capsize=3,
         )
         if item.margin is not None:
-            width = 2 * by * item.margin
+            width = 2 * factor * item.margin
             axis.barh(row, width, left=-width / 2, height=0.7, color=COLOURS[2], alpha=0.25)
     axis.axvline(0, color="0.5", linestyle=":", linewidth=1)
     axis.set_yticks(range(len(shown)), [item.name for item in shown])
@@ -155,17 +155,17 @@ def _forest(figure: Figure, shown: Sequence[Effect], metric: str) -> None:
 
 
 def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> None:
-    rows, by = -(-len(cells) // 3), scale(metric)
+    rows, factor = -(-len(cells) // 3), scale(metric)
     axes = figure.subplots(rows, min(3, len(cells)), squeeze=False).ravel()
     for axis, item in zip(axes, cells, strict=False):
         firsts = item.levels(0)
         for place, other in enumerate(item.levels(1)):
             levels = [level for level in firsts if (level, other) in item.cells]
             tests = [item.cells[level, other] for level in levels]
-            means = [by * (test.estimate or 0.0) for test in tests]
+            means = [factor * (test.estimate or 0.0) for test in tests]
             # Side by side, so that no interval hides another.
             where = [firsts.index(level) + 0.04 * place for level in levels]
-            reach = [[by * end for end in reaches(test)] for test in tests]
+            reach = [[factor * end for end in reaches(test)] for test in tests]
             style = _style(place)
             axis.errorbar(where, means, yerr=np.transpose(reach), label=other, capsize=2, **style)
         axis.set_xticks(range(len(firsts)), firsts)
@@ -178,10 +178,10 @@ def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> 
 def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]]) -> None:
     axes = figure.subplots(1, len(by_key), squeeze=False)[0]
     # One legend for all: an arm looks the same where others have no such metric.
-    arms = list(dict.fromkeys(band.arm for found in by_key.values() for band in found))
+    arms = list(dict.fromkeys(band.arm for own in by_key.values() for band in own))
     lines: dict[str, Line2D] = {}
-    for axis, (key, found) in zip(axes, by_key.items(), strict=True):
-        for band in found:
+    for axis, (key, own) in zip(axes, by_key.items(), strict=True):
+        for band in own:
             style = _style(arms.index(band.arm))
             (lines[band.arm],) = axis.plot(
                 band.steps, band.mean, label=band.arm, markersize=3, **style
@@ -205,14 +205,14 @@ def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> N
 
 
 def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     for place, item in enumerate(points):
         reach = None
         if item.low is not None and item.high is not None:
-            reach = [[by * (item.mean - item.low)], [by * (item.high - item.mean)]]
+            reach = [[factor * (item.mean - item.low)], [factor * (item.high - item.mean)]]
         style: _Style = {**_style(place), "linestyle": "none"}
         axis.errorbar(
-            item.parameters, by * item.mean, yerr=reach, label=item.arm, capsize=3, **style
+            item.parameters, factor * item.mean, yerr=reach, label=item.arm, capsize=3, **style
         )
     axis.set(xlabel="adapter parameters, compressed", ylabel=score_title(metric))
     axis.legend(fontsize=7)
@@ -221,10 +221,10 @@ def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
 def _trials(figure: Figure, curves: Mapping[str, Sequence[float]], metric: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     for place, (arm, values) in enumerate(curves.items()):
         trials = range(1, len(values) + 1)
-        axis.plot(trials, [by * value for value in values], label=arm, **_style(place))
+        axis.plot(trials, [factor * value for value in values], label=arm, **_style(place))
     axis.set(xlabel="trials", ylabel="expected best validation score")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(fontsize=7)

@@ -35,30 +35,30 @@ def write_study_figures(table: StudyTable, folder: Path) -> list[Path]:
 
 
 def _drawings(table: StudyTable) -> Mapping[str, tuple[tuple[float, float], Draw]]:
-    found: dict[str, tuple[tuple[float, float], Draw]] = {}
+    drawings: dict[str, tuple[tuple[float, float], Draw]] = {}
     records = {number: run.record for number, run in table.runs.trials.items()}
     best = table.winner.number if table.winner else None
     if curves := learning_curves(records, table.states, table.metric):
-        found["learning-curves"] = (5.5, 3.4), lambda f: _curves(f, curves, table.metric, best)
+        drawings["learning-curves"] = (5.5, 3.4), lambda f: _curves(f, curves, table.metric, best)
     scores = [t.value for t in table.trials if t.state.name == "COMPLETE" and t.value is not None]
     if len(scores) > 1:
         expected = expected_best(scores)
-        found["expected-best-score"] = (4.8, 3.2), lambda f: _expected(f, expected, table.metric)
+        drawings["expected-best-score"] = (4.8, 3.2), lambda f: _expected(f, expected, table.metric)
     winner = table.winner_run.record if table.winner_run else None
     if winner is not None and winner.rank_pattern:
         pattern = rank_grid(winner.rank_pattern)
-        found["rank-pattern"] = (3.6, 2.8), lambda f: _ranks(f, pattern)
-    return found
+        drawings["rank-pattern"] = (3.6, 2.8), lambda f: _ranks(f, pattern)
+    return drawings
 
 
 def _curves(figure: Figure, curves: Sequence[Curve], metric: str, winner: int | None) -> None:
-    axis, by, named = figure.subplots(), scale(metric), set()
+    axis, factor, named = figure.subplots(), scale(metric), set()
     for curve in sorted(curves, key=lambda item: item.number == winner):
         won = curve.number == winner
         name = f"winner (trial {winner})" if won else STATES[curve.state]
         axis.plot(
             curve.steps,
-            [by * score for score in curve.scores],
+            [factor * score for score in curve.scores],
             label=None if name in named else name,
             color=COLOURS[1] if won else COLOURS[0],
             linestyle=_DASHES[curve.state],
@@ -72,9 +72,9 @@ def _curves(figure: Figure, curves: Sequence[Curve], metric: str, winner: int | 
 
 
 def _expected(figure: Figure, expected: Sequence[float], metric: str) -> None:
-    axis, by = figure.subplots(), scale(metric)
+    axis, factor = figure.subplots(), scale(metric)
     trials = range(1, len(expected) + 1)
-    axis.plot(trials, [by * value for value in expected], marker="o", markersize=3)
+    axis.plot(trials, [factor * value for value in expected], marker="o", markersize=3)
     axis.set(xlabel="trials", ylabel=f"expected best {_validation(metric)}")
 
 

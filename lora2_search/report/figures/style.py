@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Okabe and Ito's: told apart by those who see no red or green, and on dark paper too.
+# Okabe and Ito's: distinguishable for those who see no red or green, and on dark paper too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#b58900")
 
 

@@ -34,31 +34,31 @@ def draw_forest(effects: Sequence[Effect], metric: str) -> Figure:
     """Draw mean differences with their intervals, and margins of equality as bands behind them."""
     import plotly.graph_objects as go
 
-    by, figure = scale(metric), go.Figure()
+    factor, figure = scale(metric), go.Figure()
     for differs, colour, name in (
         (True, COLOURS[1], "differs by the corrected test"),
         (False, COLOURS[0], "not shown to differ"),
     ):
         chosen = [item for item in effects if item.differs == differs]
         figure.add_scatter(
-            x=[by * item.mean for item in chosen],
+            x=[factor * item.mean for item in chosen],
             y=[item.name for item in chosen],
             error_x={
                 "type": "data",
-                "array": [by * (item.high - item.mean) for item in chosen],
-                "arrayminus": [by * (item.mean - item.low) for item in chosen],
+                "array": [factor * (item.high - item.mean) for item in chosen],
+                "arrayminus": [factor * (item.mean - item.low) for item in chosen],
                 "thickness": 2,
             },
             mode="markers",
             name=name,
             marker={"color": colour, "size": 10, "symbol": "square" if differs else "circle"},
-            customdata=[[by * e.low, by * e.high, e.n] for e in chosen],
+            customdata=[[factor * e.low, factor * e.high, e.n] for e in chosen],
             hovertemplate="%{y}: %{x:+.2f} (%{customdata[0]:+.2f} to %{customdata[1]:+.2f}), "
             "n = %{customdata[2]}<extra></extra>",
         )
     for row, item in enumerate(effects):
         if item.margin is not None:
-            reach = by * item.margin
+            reach = factor * item.margin
             place = {"x0": -reach, "x1": reach, "y0": row - 0.35, "y1": row + 0.35}
             colours = {"fillcolor": COLOURS[2], "opacity": 0.25, "line_width": 0}
             figure.add_shape(type="rect", layer="below", **colours, **place)
@@ -82,18 +82,18 @@ def draw_interaction(cells: Interaction, metric: str) -> Figure:
     """Draw the score against the levels of one factor, one line per level of the other."""
     import plotly.graph_objects as go
 
-    by, figure = scale(metric), go.Figure()
+    factor, figure = scale(metric), go.Figure()
     first, second = cells.levels(0), cells.levels(1)
     for place, other in enumerate(second):
         levels = [level for level in first if (level, other) in cells.cells]
         tests = [cells.cells[level, other] for level in levels]
         figure.add_scatter(
             x=levels,
-            y=[by * (test.estimate or 0.0) for test in tests],
+            y=[factor * (test.estimate or 0.0) for test in tests],
             error_y={
                 "type": "data",
-                "arrayminus": [by * reaches(test)[0] for test in tests],
-                "array": [by * reaches(test)[1] for test in tests],
+                "arrayminus": [factor * reaches(test)[0] for test in tests],
+                "array": [factor * reaches(test)[1] for test in tests],
             },
             name=other,
             **_style(place),
@@ -106,12 +106,12 @@ def draw_interaction(cells: Interaction, metric: str) -> Figure:
     return figure
 
 
-def draw_bands(found: Sequence[Band], title: str) -> Figure:
+def draw_bands(bands: Sequence[Band], title: str) -> Figure:
     """Draw a metric through training: the mean of each arm, and the range over its seeds."""
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for place, band in enumerate(found):
+    for place, band in enumerate(bands):
         style = _style(place)
         figure.add_scatter(
             x=[*band.steps, *reversed(band.steps)],
@@ -169,17 +169,17 @@ def draw_ranks(patterns: Mapping[str, MeanRanks], highest: int) -> Figure:
     return figure
 
 
-def draw_costs(found: Sequence[Cost], metric: str) -> Figure:
+def draw_costs(costs: Sequence[Cost], metric: str) -> Figure:
     """Draw mean score against compressed parameters, one point an arm."""
     import plotly.graph_objects as go
 
-    by, figure = scale(metric), go.Figure()
-    for place, item in enumerate(found):
-        low = 0.0 if item.low is None else by * (item.mean - item.low)
-        high = 0.0 if item.high is None else by * (item.high - item.mean)
+    factor, figure = scale(metric), go.Figure()
+    for place, item in enumerate(costs):
+        low = 0.0 if item.low is None else factor * (item.mean - item.low)
+        high = 0.0 if item.high is None else factor * (item.high - item.mean)
         figure.add_scatter(
             x=[item.parameters],
-            y=[by * item.mean],
+            y=[factor * item.mean],
             error_y={"type": "data", "array": [high], "arrayminus": [low]},
             mode="markers",
             name=item.arm,
@@ -196,10 +196,10 @@ def draw_expected_best(curves: Mapping[str, Sequence[float]], metric: str) -> Fi
     """Draw the expected best validation score against the number of trials."""
     import plotly.graph_objects as go
 
-    by, figure = scale(metric), go.Figure()
+    factor, figure = scale(metric), go.Figure()
     for place, (name, values) in enumerate(curves.items()):
         trials = list(range(1, len(values) + 1))
-        figure.add_scatter(x=trials, y=[by * v for v in values], name=name, **_style(place))
+        figure.add_scatter(x=trials, y=[factor * v for v in values], name=name, **_style(place))
     title = score_title(metric).replace("test", "expected best validation", 1)
     figure.update_layout(xaxis_title="trials", yaxis_title=title)
     return figure

@@ -28,15 +28,15 @@ def document(title: str, sections: Sequence[str]) -> str:
     """
     from plotly.offline import get_plotlyjs
 
-    here = Path(__file__)
+    page = Path(__file__)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title>"
-        f"<style>{here.with_name('page.css').read_text()}</style>"
+        f"<style>{page.with_name('page.css').read_text()}</style>"
         f"<script>{get_plotlyjs()}</script></head><body>"
-        f"{''.join(sections)}<script>{here.with_name('page.js').read_text()}</script>"
+        f"{''.join(sections)}<script>{page.with_name('page.js').read_text()}</script>"
         "</body></html>\n"
     )
 

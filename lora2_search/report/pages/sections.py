@@ -91,7 +91,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
     """Return the sections of one task; those that would be empty are left out."""
     analysis = evidence.analysis
     suite = analysis.suite
-    found = [
+    sections = [
         Section("", tuple(details(analysis))),
         Section("Missing, failed, diverged, added", lines=tuple(notes(analysis))),
         _seeds(analysis),
@@ -111,19 +111,19 @@ def task_sections(evidence: Evidence) -> list[Section]:
             code=by_hand(analysis, evidence.archived),
         ),
     ]
-    return [item for item in found if item.text or item.lines or item.tables]
+    return [item for item in sections if item.text or item.lines or item.tables]
 
 
 def overall_sections(evidence: Mapping[str, Evidence]) -> list[Section]:
     """Return what holds over all tasks; nothing of a suite of one."""
     if len(evidence) < 2:
         return []
-    found = overall({task: item.analysis for task, item in evidence.items()})
-    return [Section("Over all tasks", tuple(overall_words(found)))]
+    result = overall({task: item.analysis for task, item in evidence.items()})
+    return [Section("Over all tasks", tuple(overall_words(result)))]
 
 
 def common_sections(evidence: Mapping[str, Evidence]) -> list[Section]:
-    """Return what is said once for all tasks: how to run it again, what it cost, made with."""
+    """Return what stands once for all tasks: how to run it again, what it cost, made with."""
     first = next(iter(evidence.values()))
     suite, records = first.analysis.suite, all_records(evidence)
     code = f"```\n{again(suite, first.archived)}\n```"
@@ -143,10 +143,10 @@ def all_records(evidence: Mapping[str, Evidence]) -> list[RunRecord]:
 
 def _seeds(analysis: Analysis) -> Section:
     text = _ABOUT_SEEDS.format(family=analysis.tests, floor=_floor_words(analysis)).strip()
-    taken = ", ".join(map(str, analysis.looks))
+    looks = ", ".join(map(str, analysis.looks))
     texts = [text]
     if analysis.looks:
-        texts.append(_ABOUT_LOOKS.format(looks=taken, most=analysis.suite.plan.sequential.most))
+        texts.append(_ABOUT_LOOKS.format(looks=looks, most=analysis.suite.plan.sequential.most))
     table = ("", seed_rows(analysis))
     return Section("Over new seeds, on this test set", tuple(texts), tables=(table,))
 
@@ -191,9 +191,9 @@ def _exploratory(analysis: Analysis) -> Section:
 def _arms(evidence: Evidence) -> Section:
     suite = evidence.analysis.suite
     sizes = next((run.record.sizes for run in suite.runs.values() if run.record.sizes), {})
-    told = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
+    counts = ", ".join(f"{count:,} {name}" for name, count in sizes.items())
     text = (
-        f"Test score: mean ± standard deviation over seeds. Sentences: {told or 'unknown'}. "
+        f"Test score: mean ± standard deviation over seeds. Sentences: {counts or 'unknown'}. "
         "Parameters: *trained*; *kept* after pruning; *compressed* to a plain LoRA of the kept "
         "rank, which is what would be served. Seconds with set-up and evaluation."
     )
@@ -232,9 +232,9 @@ def _examples(evidence: Evidence) -> Section:
     tables = [
         (
             f"{arm} against {reference}:",
-            disagreement_rows(found, suite, arm, reference, evidence.texts),
+            disagreement_rows(disagreements, suite, arm, reference, evidence.texts),
         )
-        for (arm, reference), found in evidence.disagreements.items()
+        for (arm, reference), disagreements in evidence.disagreements.items()
     ]
     shown = _tables(tables)
     if not shown:

@@ -57,11 +57,11 @@ def study_page(page: StudyTable) -> str:
 def _head(page: StudyTable) -> str:
     space = page.runs.space
     counts = Counter(trial.state.name for trial in page.trials)
-    told = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
+    state_counts = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
     html = (
         f"<h1>{escape(space.name)}</h1><p class='soft'>Task {escape(space.task)}, model "
         f"{escape(space.model.name_or_path)}, protocol {escape(_protocol(space.protocol))}. "
-        f"{len(page.trials)} trials: {told or 'none yet'}.</p>"
+        f"{len(page.trials)} trials: {state_counts or 'none yet'}.</p>"
     )
     planned = space.trials
     if counts["RUNNING"] or (planned and len(page.trials) < planned):
@@ -145,11 +145,11 @@ def _caveats(page: StudyTable) -> str:
     scores = {t.number: t.value for t in page.trials if t.state.name == "COMPLETE"}
     reference = page.runs.reference.record if page.runs.reference else None
     others = {name: run.record for name, run in page.runs.references.items()}
-    said = caveats(scores, reference, page.metric, others)
-    said += edges(page.runs.space, page.winner.params) if page.winner else []
+    remarks = caveats(scores, reference, page.metric, others)
+    remarks += edges(page.runs.space, page.winner.params) if page.winner else []
     if page.winner_run:
-        said += [f"Health flag {flag}." for flag in page.winner_run.record.flags]
-    return "".join(f"<p class='note'>{escape(line)}</p>" for line in said)
+        remarks += [f"Health flag {flag}." for flag in page.winner_run.record.flags]
+    return "".join(f"<p class='note'>{escape(line)}</p>" for line in remarks)
 
 
 def _slices(page: StudyTable) -> str:

@@ -49,8 +49,8 @@ def suite_page(evidence: Mapping[str, Evidence]) -> str:
 
 def _verdict(task: str, item: Evidence) -> str:
     named = f"<b>{escape(task)}.</b> " if task else ""
-    told = "verdict" if item.analysis.gives_verdicts else "note"
-    return f"<p class='{told}'>{named}{prose(headline(item.analysis))}</p>"
+    css_class = "verdict" if item.analysis.gives_verdicts else "note"
+    return f"<p class='{css_class}'>{named}{prose(headline(item.analysis))}</p>"
 
 
 def _task(task: str, item: Evidence) -> list[str]:

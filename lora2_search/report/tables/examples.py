@@ -26,17 +26,17 @@ def rank_rows(records: Sequence[RunRecord]) -> list[Row]:
 
     Empty where no run has ranks.
     """
-    found = mean_ranks(records)
-    if found is None:
+    mean = mean_ranks(records)
+    if mean is None:
         return []
-    form = ".0f" if found.runs == 1 else ".1f"
+    form = ".0f" if mean.runs == 1 else ".1f"
     return [
         {"block": layer}
         | {
             kind: NONE if rank is None else format(rank, form)
-            for kind, rank in zip(found.kinds, ranks, strict=True)
+            for kind, rank in zip(mean.kinds, ranks, strict=True)
         }
-        for layer, ranks in zip(found.layers, found.ranks, strict=True)
+        for layer, ranks in zip(mean.layers, mean.ranks, strict=True)
     ]
 
 
@@ -58,29 +58,29 @@ def confusion_rows(
         Rows of text, empty for tasks whose labels are numbers and where no run left predictions.
     """
     counts = {arm: mistake_counts(suite, scores, arm) for arm in suite.arms}
-    total: Mistakes = sum((found for found, _ in counts.values()), Counter())
+    total: Mistakes = sum((mistakes for mistakes, _ in counts.values()), Counter())
     names = class_names(suite)
     if suite.metric in CORRELATIONS or not any(runs for _, runs in counts.values()):
         return []
     pairs = [pair for pair, _ in total.most_common(shown)]
     rows = []
-    for arm, (found, runs) in counts.items():
+    for arm, (mistakes, runs) in counts.items():
         row = {"arm": arm, "runs": str(runs)}
         for pair in sorted(pairs):
             heading = f"{named(names, pair[0])} taken for {named(names, pair[1])}"
-            row[heading] = f"{found[pair] / runs:.1f}" if runs else NONE
-        wrong = sum(found.values())
+            row[heading] = f"{mistakes[pair] / runs:.1f}" if runs else NONE
+        wrong = sum(mistakes.values())
         rows.append(row | {"all mistakes": f"{wrong / runs:.1f}" if runs else NONE})
     return rows
 
 
 def disagreement_rows(
-    found: list[Disagreement], suite: SuiteRuns, arm: str, reference: str, texts: Texts
+    disagreements: list[Disagreement], suite: SuiteRuns, arm: str, reference: str, texts: Texts
 ) -> list[Row]:
     """Return the examples as rows of text; without a text, the number tells the example."""
     names, numbers = class_names(suite), suite.metric in CORRELATIONS
     rows = []
-    for item in found:
+    for item in disagreements:
         label = f"{item.label:.3g}" if numbers else named(names, int(item.label))
         rows.append(
             {

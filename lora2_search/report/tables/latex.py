@@ -145,8 +145,8 @@ def mean_and_reach(scores: Sequence[float], metric: str) -> str:
     """Return a mean and the half width of its 95 % t interval; with one seed the mean alone."""
     if not scores:
         return NONE
-    by, digits = (100.0, 2) if in_points(metric) else (1.0, 4)
-    values = by * np.asarray(scores, dtype=float)
+    factor, digits = (100.0, 2) if in_points(metric) else (1.0, 4)
+    values = factor * np.asarray(scores, dtype=float)
     mean = f"{values.mean():.{digits}f}"
     if len(values) < 2:
         return mean

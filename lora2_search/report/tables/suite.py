@@ -39,13 +39,19 @@ def arm_rows(
         published: Numbers of others, by (arm, metric): a column of their own where there are any.
     """
     metric, planned = analysis.suite.metric, len(analysis.suite.seeds)
-    found = {arm: number for (arm, name), number in (published or {}).items() if name == metric}
+    published_numbers = {
+        arm: number for (arm, name), number in (published or {}).items() if name == metric
+    }
     return [
         {
             "arm": arm.name,
             "changes": changes(arm.changes),
             f"test {analysis.suite.shown_metric}": _mean_and_sd(arm, metric),
-            **({"published": _published(found.get(arm.name))} if found else {}),
+            **(
+                {"published": _published(published_numbers.get(arm.name))}
+                if published_numbers
+                else {}
+            ),
             "runs": _runs(arm, planned),
             _TRAINED: count(arm.counts.get("trained_adapter")),
             _HEAD: count(arm.counts.get("trained_head")),
@@ -61,20 +67,20 @@ def arm_rows(
 
 def arm_remarks(analysis: Analysis, arm: Arm) -> list[str]:
     """Return what must stand beside an arm's score; nothing of most arms."""
-    metric, said = analysis.suite.metric, []
+    metric, remarks = analysis.suite.metric, []
     if arm.name in analysis.unlearnt:
-        said.append(f"no better than the constant answer ({level(arm.constant, metric)})")
+        remarks.append(f"no better than the constant answer ({level(arm.constant, metric)})")
     if arm.untuned is not None:
-        said.append(f"untuned: the base's training.lr, {arm.untuned}")
-    return said
+        remarks.append(f"untuned: the base's training.lr, {arm.untuned}")
+    return remarks
 
 
 def comparison_remarks(analysis: Analysis, item: Comparison) -> list[str]:
     """Return what must stand beside a difference: that it is no verdict, that an arm is untuned."""
-    said = [f"no verdict: {_no_better(item.unlearnt)}"] if item.unlearnt else []
+    remarks = [f"no verdict: {_no_better(item.unlearnt)}"] if item.unlearnt else []
     untuned = [arm.name for arm in analysis.arms if arm.untuned is not None]
-    found = [name for name in untuned if item.weights.get(name)]
-    return [*said, *(f"{name} untuned (the base's training.lr)" for name in found)]
+    without_tuning = [name for name in untuned if item.weights.get(name)]
+    return [*remarks, *(f"{name} untuned (the base's training.lr)" for name in without_tuning)]
 
 
 def _no_better(arms: Sequence[str]) -> str:
@@ -82,9 +88,9 @@ def _no_better(arms: Sequence[str]) -> str:
     return f"{' and '.join(arms)} {verb} no better than the constant answer"
 
 
-def _remarks(said: Mapping[str, Sequence[str]], name: str) -> Row:
+def _remarks(remarks: Mapping[str, Sequence[str]], name: str) -> Row:
     """Return the column of remarks, only where there are any."""
-    return {"remarks": "; ".join(said[name]) or NONE} if any(said.values()) else {}
+    return {"remarks": "; ".join(remarks[name]) or NONE} if any(remarks.values()) else {}
 
 
 def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> list[Row]:
@@ -95,7 +101,7 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
         items: What to show; by default the family, and the floor check last.
     """
     metric, items = analysis.suite.metric, _all(analysis) if items is None else items
-    said = {item.name: comparison_remarks(analysis, item) for item in items}
+    remarks = {item.name: comparison_remarks(analysis, item) for item in items}
     rows = []
     for item in items:
         test, named = item.paired, item in analysis.family
@@ -110,7 +116,7 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
                 "p (sign-flip, Holm)": p_value(item.sign_flip_holm) if named else NONE,
                 "n": str(test.n),
                 "ties": str(test.ties),
-                **_remarks(said, item.name),
+                **_remarks(remarks, item.name),
             }
         )
     return rows
@@ -119,7 +125,7 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
 def sentence_rows(analysis: Analysis) -> list[Row]:
     """Return the crossed tests, over new seeds and new sentences; the floor check is last."""
     metric, items = analysis.suite.metric, _all(analysis)
-    said = {item.name: comparison_remarks(analysis, item) for item in items}
+    remarks = {item.name: comparison_remarks(analysis, item) for item in items}
     rows = []
     for item in items:
         test = item.crossed
@@ -136,7 +142,7 @@ def sentence_rows(analysis: Analysis) -> list[Row]:
                 "chance: seeds": shares[0] if known else NONE,
                 "sentences": shares[1] if known else NONE,
                 "both": shares[2] if known else NONE,
-                **_remarks(said, item.name),
+                **_remarks(remarks, item.name),
             }
         )
     return rows
@@ -150,8 +156,8 @@ def equality_rows(analysis: Analysis) -> list[Row]:
     metric = analysis.suite.metric
     rows = []
     for item in analysis.equivalence:
-        here, new = item.on_this_set, item.on_new_sentences
-        told = analysis.gives_verdicts and not item.unlearnt
+        same_set, new = item.on_this_set, item.on_new_sentences
+        tested = analysis.gives_verdicts and not item.unlearnt
         why = (
             _no_better(item.unlearnt)
             if analysis.gives_verdicts
@@ -162,12 +168,12 @@ def equality_rows(analysis: Analysis) -> list[Row]:
                 "claim": f"{item.claim.arm} equals {item.claim.reference}",
                 "margin": f"± {signed(item.claim.margin, metric).removeprefix('+')}",
                 "difference": signed(item.paired.estimate, metric),
-                "90 % interval": interval(here.low, here.high, metric),
-                "p (Holm)": p_value(item.on_this_set_holm) if told else NONE,
-                "on this test set": _shown(item.on_this_set_holm) if told else NONE,
-                "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if told else NONE,
-                "on new sentences": _shown(item.on_new_sentences_holm) if told else NONE,
-                "remarks": (here.note or new.note or NONE) if told else why,
+                "90 % interval": interval(same_set.low, same_set.high, metric),
+                "p (Holm)": p_value(item.on_this_set_holm) if tested else NONE,
+                "on this test set": _shown(item.on_this_set_holm) if tested else NONE,
+                "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if tested else NONE,
+                "on new sentences": _shown(item.on_new_sentences_holm) if tested else NONE,
+                "remarks": (same_set.note or new.note or NONE) if tested else why,
             }
         )
     return rows

@@ -40,7 +40,7 @@ def interval(low: float | None, high: float | None, metric: str) -> str:
 
 
 def in_points(metric: str) -> bool:
-    """Whether a metric is a share of sentences, told in per cent and points."""
+    """Whether a metric is a share of sentences, shown in per cent and points."""
     return metric == "accuracy"
 
 

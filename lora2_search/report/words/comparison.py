@@ -15,13 +15,13 @@ from ..tables.text import changes, in_points, interval, level, p_value, signed
 def no_verdict(item: Comparison, analysis: Analysis) -> str:
     """Return that a comparison carries no verdict, because an arm of it has learnt nothing."""
     metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
-    told = " and ".join(
+    unlearnt = " and ".join(
         f"{name} ({level(arms[name].mean, metric)}) does no better than the constant answer "
         f"({level(arms[name].constant, metric)})"
         for name in item.unlearnt
     )
     return (
-        f"No verdict on {item.name}: {told}, so its difference of "
+        f"No verdict on {item.name}: {unlearnt}, so its difference of "
         f"{signed(item.paired.estimate, metric)} tells of its settings, not of what it changes."
     )
 
@@ -36,10 +36,10 @@ def short(item: Comparison, analysis: Analysis) -> str:
     """Return a difference that was found, in one sentence."""
     both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
     words = _words(item, analysis)
-    found = words.sentence(_lower(item.paired.estimate, analysis))
-    if found.startswith("what "):
-        found = f"W{found[1:]}"
-    return f"{found} ({both})."
+    sentence = words.sentence(_lower(item.paired.estimate, analysis))
+    if sentence.startswith("what "):
+        sentence = f"W{sentence[1:]}"
+    return f"{sentence} ({both})."
 
 
 def paragraph(item: Comparison, analysis: Analysis) -> str:
@@ -58,13 +58,13 @@ def paragraph(item: Comparison, analysis: Analysis) -> str:
 def exploratory_paragraph(item: Comparison, analysis: Analysis) -> str:
     """Return the numbers of a comparison that nothing named: no test decides it."""
     test, metric = item.paired, analysis.suite.metric
-    told = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
+    heading = f"*Exploratory: {item.arm} against {item.reference}* ({changed(item, analysis)})."
     if test.p is None or test.estimate is None:
-        return f"{told} It cannot be told: {test.note}."
+        return f"{heading} It cannot be told: {test.note}."
     if item.unlearnt:
-        return f"{told} {no_verdict(item, analysis)}"
+        return f"{heading} {no_verdict(item, analysis)}"
     return (
-        f"{told} {signed(test.estimate, metric)} (95 % {test.method} interval "
+        f"{heading} {signed(test.estimate, metric)} (95 % {test.method} interval "
         f"{interval(test.low, test.high, metric)}, n = {test.n} seeds). No comparison named it "
         "before the run, so it is not corrected and proves nothing: name it in a new run."
     )
@@ -87,9 +87,9 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
             lines.append(f"{question}: cannot be tested: {test.note}.")
             continue
         spread = interval(test.low, test.high, metric)
-        told = "" if test.low is None else f"90 % interval {spread}; "
+        interval_words = "" if test.low is None else f"90 % interval {spread}; "
         lines.append(
-            f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({told}{how}, "
+            f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({interval_words}{how}, "
             f"{_p(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
             f"n = {test.n} seeds{_looked(analysis)})."
         )
@@ -145,10 +145,10 @@ class _Words:
 
 def _words(item: Comparison, analysis: Analysis) -> _Words:
     if item.arm:
-        told = f"({changed(item, analysis)})"
+        change = f"({changed(item, analysis)})"
         question = f"{item.arm} against {item.reference}"
         return _Words(
-            question, f" {told}", f"{item.arm} {told}", "scores", f"than {item.reference}"
+            question, f" {change}", f"{item.arm} {change}", "scores", f"than {item.reference}"
         )
     effect = effect_of(item.weights, analysis.suite)
     if effect is None:
@@ -246,24 +246,24 @@ def _chance_words(shares: tuple[float, float, float]) -> list[str]:
     if not any(shares):
         return []
     seeds, sentences, both = shares
-    told = f"Chance: {seeds:.0%} from seeds, {sentences:.0%} from sentences, {both:.0%} from both;"
+    text = f"Chance: {seeds:.0%} from seeds, {sentences:.0%} from sentences, {both:.0%} from both;"
     if sentences == max(shares):
-        return [f"{told} sentences dominate, so more test sentences would help and seeds hardly."]
+        return [f"{text} sentences dominate, so more test sentences would help and seeds hardly."]
     if seeds == max(shares):
-        return [f"{told} seeds dominate, so more seeds would help."]
-    return [f"{told} their interplay dominates, so more seeds or more sentences would help."]
+        return [f"{text} seeds dominate, so more seeds would help."]
+    return [f"{text} their interplay dominates, so more seeds or more sentences would help."]
 
 
 def _power(item: Comparison, analysis: Analysis) -> list[str]:
-    found = None if item.differs or analysis.looks else reach(item.paired, analysis.tests)
-    if found is None:
+    power = None if item.differs or analysis.looks else reach(item.paired, analysis.tests)
+    if power is None:
         return []
-    smallest = signed(found.detectable, analysis.suite.metric).removeprefix("+")
-    told = f"With this spread {item.paired.n} seeds find a true difference of {smallest} in 80 %"
-    told += " of suites"
-    if found.seeds is None:
-        return [f"{told}; one as small as the one seen would take more than 10,000 seeds."]
-    return [f"{told}; one as large as the one seen would take {found.seeds:,} seeds."]
+    smallest = signed(power.detectable, analysis.suite.metric).removeprefix("+")
+    text = f"With this spread {item.paired.n} seeds find a true difference of {smallest} in 80 %"
+    text += " of suites"
+    if power.seeds is None:
+        return [f"{text}; one as small as the one seen would take more than 10,000 seeds."]
+    return [f"{text}; one as large as the one seen would take {power.seeds:,} seeds."]
 
 
 def _seeds_for(item: Equality, analysis: Analysis) -> list[str]:
@@ -292,9 +292,9 @@ def _against_base(arm: str, analysis: Analysis) -> str:
         # Tuning may choose for an arm what the base has too.
         if value != before:
             parts.append(f"{changes({key: value})} instead of {before}")
-    found = next(item for item in analysis.arms if item.name == arm)
-    if found.untuned is not None:
-        parts.append(f"untuned: at the base's training.lr, {found.untuned}")
+    own = next(item for item in analysis.arms if item.name == arm)
+    if own.untuned is not None:
+        parts.append(f"untuned: at the base's training.lr, {own.untuned}")
     return ", ".join(parts) or "the suite's own settings"
 
 

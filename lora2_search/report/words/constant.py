@@ -30,8 +30,8 @@ def constant_line(
     if record is None:
         return None
     name = metric or record.metric
-    told = {split: record.constant.get(f"{split}/{name}") for split in splits}
-    scores = [f"{level(v, name)} on {split}" for split, v in told.items() if v is not None]
+    constants = {split: record.constant.get(f"{split}/{name}") for split in splits}
+    scores = [f"{level(v, name)} on {split}" for split, v in constants.items() if v is not None]
     if not scores:
         return None
     answer = always(record)

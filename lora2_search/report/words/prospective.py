@@ -1,4 +1,4 @@
-"""What the seeds of a suite can show and what they cannot, told before anything runs."""
+"""What the seeds of a suite can show and what they cannot, stated before anything runs."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def before_the_run(
     least = "" if plan is None else "at least "
     if comparisons:
         level = _level(plan, comparisons, sides=2)
-        found = _listed([f"{paired_power(effect, seeds, level):.0%}" for effect in _EFFECTS])
+        powers = _listed([f"{paired_power(effect, seeds, level):.0%}" for effect in _EFFECTS])
         lines.append(
             f"with {seeds} seeds the paired t test finds a true difference of "
             f"{_listed([f'{effect:g}' for effect in _EFFECTS])} sd of the paired difference in "
-            f"{least}{found} of suites ({_split(plan, comparisons, 'comparison')})"
+            f"{least}{powers} of suites ({_split(plan, comparisons, 'comparison')})"
         )
         lines += _sign_flip(seeds, comparisons, plan)
     if claims:
@@ -76,8 +76,8 @@ def _level(plan: Sequential | None, tests: int, sides: int) -> float:
 
 
 def _split(plan: Sequential | None, tests: int, what: str) -> str:
-    told = f"level {LEVEL:g}, " + (f"one {what}" if tests == 1 else f"split over {tests} {what}s")
-    return told if plan is None else f"{told} and {len(plan.looks)} look(s)"
+    text = f"level {LEVEL:g}, " + (f"one {what}" if tests == 1 else f"split over {tests} {what}s")
+    return text if plan is None else f"{text} and {len(plan.looks)} look(s)"
 
 
 def _listed(words: Sequence[str]) -> str:

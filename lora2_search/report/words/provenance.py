@@ -17,20 +17,20 @@ def compute_statement(records: Sequence[RunRecord]) -> str:
 
     Seconds are those of the runs themselves, added up whatever ran side by side: what one worker
     would have needed. Runs that were taken over from elsewhere are counted with what they cost
-    there, and said to be so.
+    there, and marked as such.
     """
     if not records:
         return "No run was made."
     reused = sum(record.reused_from is not None for record in records)
     states: Counter[str] = Counter(record.status for record in records)
-    told = ", ".join(f"{states[key]} {word}" for key, word in _WORDS.items() if states[key])
+    counts = ", ".join(f"{states[key]} {word}" for key, word in _WORDS.items() if states[key])
     seconds = sum(record.seconds or 0.0 for record in records)
     unknown = sum(record.seconds is None for record in records)
     without = f" ({unknown} without a recorded time)" if unknown else ""
     peak = max((record.peak_memory_mb or 0.0 for record in records), default=0.0)
     memory = f" Peak memory of a run: {peak:,.0f} MiB." if peak else ""
     return (
-        f"{len(records)} runs ({told}), {seconds:,.0f} seconds in all{without}, "
+        f"{len(records)} runs ({counts}), {seconds:,.0f} seconds in all{without}, "
         f"{seconds / 3600:.2f} hours, added up run by run. Device: "
         f"{distinct(_device(record) for record in records)}."
         f"{memory}{_reused(reused)} Versions: {distinct(versions(record) for record in records)}."

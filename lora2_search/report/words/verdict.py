@@ -20,15 +20,15 @@ from .comparison import (
     short,
 )
 
-# More seeds than this are no remedy: a base that learns is told from its head by far fewer.
+# More seeds than this are no remedy: far fewer tell a base that learns from its head.
 _MOST_SEEDS = 20
 
 
 def next_step(analysis: Analysis) -> str:
-    """Return whether training or seeds are short where no verdict is told, and what to call next.
+    """Return whether training or seeds are short where no verdict is given, and what to call next.
 
     Seeds, where the base scores above the head alone and at most 20 seeds would show a difference
-    as large as the one seen in 80 % of suites; else training.
+    as large as the one observed in 80 % of suites; else training.
     """
     suite = analysis.suite
     decisive = [arm for arm in analysis.arms if arm.name in (BASE, suite.floor)]
@@ -45,14 +45,14 @@ def _missing_seeds(analysis: Analysis) -> tuple[str, int] | None:
     if analysis.floor is None or BASE in analysis.unlearnt:
         return None
     test = analysis.floor.paired
-    found = reach(test, 1)
-    if found is None or found.seeds is None or (test.estimate or 0.0) <= 0:
+    power = reach(test, 1)
+    if power is None or power.seeds is None or (test.estimate or 0.0) <= 0:
         return None
-    if not test.n < found.seeds <= _MOST_SEEDS:
+    if not test.n < power.seeds <= _MOST_SEEDS:
         return None
-    seen = signed(test.estimate, analysis.suite.metric)
-    why = f"to show a difference of {seen} in 80 % of suites takes {found.seeds}, there are"
-    return f"{why} {test.n}", found.seeds - test.n
+    observed = signed(test.estimate, analysis.suite.metric)
+    why = f"to show a difference of {observed} in 80 % of suites takes {power.seeds}, there are"
+    return f"{why} {test.n}", power.seeds - test.n
 
 
 def _why(analysis: Analysis) -> str:
@@ -118,24 +118,26 @@ def _differences(analysis: Analysis) -> str:
         nothing = "nothing else was tested" if not analysis.equivalence else "none was tested"
         return f"The suite names no comparison, so {nothing}."
     family = [item for item in analysis.family if not item.unlearnt]
-    told = [no_verdict(item, analysis) for item in analysis.family if item.unlearnt]
-    return " ".join([*([_found(family, analysis)] if family else []), *told])
+    without_verdict = [no_verdict(item, analysis) for item in analysis.family if item.unlearnt]
+    return " ".join(
+        [*([_tested_differences(family, analysis)] if family else []), *without_verdict]
+    )
 
 
-def _found(family: Sequence[Comparison], analysis: Analysis) -> str:
-    found = [item for item in family if item.differs]
+def _tested_differences(family: Sequence[Comparison], analysis: Analysis) -> str:
+    differing = [item for item in family if item.differs]
     test = _test(analysis)
     untested = [item.paired.note for item in family if item.paired.p is None]
     if len(untested) == len(family):
         return f"No comparison can be tested: {'; '.join(dict.fromkeys(untested))}."
-    left = f"; {len(untested)} could not be tested" if untested else ""
-    if not found:
+    note = f"; {len(untested)} could not be tested" if untested else ""
+    if not differing:
         return (
-            f"None of {len(family)} comparison(s) shows a difference ({test}{left}). "
+            f"None of {len(family)} comparison(s) shows a difference ({test}{note}). "
             "That is no proof that the parts do nothing: read the intervals."
         )
-    told = " ".join(short(item, analysis) for item in found)
-    return f"{told} ({len(found)} of {len(family)} comparisons, {test}{left}.)"
+    sentences = " ".join(short(item, analysis) for item in differing)
+    return f"{sentences} ({len(differing)} of {len(family)} comparisons, {test}{note}.)"
 
 
 def _test(analysis: Analysis) -> str:
@@ -143,23 +145,23 @@ def _test(analysis: Analysis) -> str:
     low, high = min(counts), max(counts)
     # Not all seeds that were planned need be there.
     seeds = f"n = {low} seeds" if low == high else f"n = {low} to {high} seeds"
-    told = f"Holm-corrected paired t at {LEVEL}, {seeds}"
+    text = f"Holm-corrected paired t at {LEVEL}, {seeds}"
     if len(analysis.family) < analysis.tests:
-        told += f", corrected over {analysis.tests} comparisons on all tasks"
-    return told + analyses_taken(analysis)
+        text += f", corrected over {analysis.tests} comparisons on all tasks"
+    return text + analyses_taken(analysis)
 
 
 def _equalities(analysis: Analysis) -> list[str]:
     """Return which claims of equality are shown, and which are not."""
-    told = []
+    sentences = []
     for word, items in (
         ("The same", [item for item in analysis.equivalence if item.shown]),
         ("Not shown to be the same", [item for item in analysis.equivalence if not item.shown]),
     ):
         if items:
             claims = "; ".join(_claim(item, analysis) for item in items)
-            told.append(f"{word} on this test set: {claims} (two one-sided tests, Holm).")
-    return told
+            sentences.append(f"{word} on this test set: {claims} (two one-sided tests, Holm).")
+    return sentences
 
 
 def _claim(item: Equality, analysis: Analysis) -> str:
@@ -170,7 +172,7 @@ def _claim(item: Equality, analysis: Analysis) -> str:
 def details(analysis: Analysis) -> list[str]:
     """Return one paragraph a comparison, contrast and claim, those that nothing named last.
 
-    None when the suite is not known to be trained enough: then nothing is told of any part.
+    None when the suite is not known to be trained enough: then nothing is concluded of any part.
     """
     if not analysis.gives_verdicts:
         return []
@@ -195,20 +197,20 @@ def not_tested(analysis: Analysis) -> list[str]:
         _not_together(analysis),
     ]
     if analysis.exploratory:
-        left = ", ".join(item.arm for item in analysis.exploratory)
-        lines.append(f"Arms in no comparison, told as exploratory only: {left}.")
+        arms = ", ".join(item.arm for item in analysis.exploratory)
+        lines.append(f"Arms in no comparison, told as exploratory only: {arms}.")
     if plan.floor is None:
         lines.append("Whether the base was trained enough: the suite has no head-only arm.")
     return lines
 
 
 def _not_equal(analysis: Analysis) -> str:
-    left = "A difference that was not shown may still be there, as far as its interval reaches."
+    note = "A difference that was not shown may still be there, as far as its interval reaches."
     if not analysis.equivalence:
         return (
-            f"Equality: no margin was named before the run, so no test of equality was made. {left}"
+            f"Equality: no margin was named before the run, so no test of equality was made. {note}"
         )
-    return f"Equality of arms for which no margin was named before the run. {left}"
+    return f"Equality of arms for which no margin was named before the run. {note}"
 
 
 def _not_tuned(tuning: Tuning | None) -> str:

@@ -75,7 +75,7 @@ class Batch:
             client.end(run_id, str(self.state), self._end_ms)
 
     def _send_pieces(
-        self, client: Client, run_id: str, whole: Refused
+        self, client: Client, run_id: str, refusal: Refused
     ) -> Iterator[tuple[str, Refused]]:
         for kind, values in (("param", self._params), ("tag", self._tags)):
             for key, value in values.items():

@@ -99,10 +99,10 @@ class Client:
                     f"its experiment was deleted; restore it with "
                     f"`mlflow experiments restore -x {tagged[0].experiment_id}`"
                 )
-            found = tagged[0].experiment_id if tagged else self._named_experiment(name)
+            experiment_id = tagged[0].experiment_id if tagged else self._named_experiment(name)
             if not tagged:
-                self._client.set_experiment_tag(found, tag, "yes")
-        return str(found), bool(tagged)
+                self._client.set_experiment_tag(experiment_id, tag, "yes")
+        return str(experiment_id), bool(tagged)
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of an experiment."""
@@ -203,9 +203,9 @@ class Client:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            found = self._client.get_experiment_by_name(candidate)
-            if found is not None and found.lifecycle_stage == "active":
-                return str(found.experiment_id)
+            existing = self._client.get_experiment_by_name(candidate)
+            if existing is not None and existing.lifecycle_stage == "active":
+                return str(existing.experiment_id)
         raise Refused(f"a hundred deleted experiments are called {name}")
 
 

@@ -118,8 +118,8 @@ def damaged_spools(folder: Path, cursor: Cursor) -> list[str]:
     for key in sorted(known.keys() | cursor.runs.keys()):
         delivered = cursor.runs.get(key, Position()).offset
         files.append((known.get(key, run_path(folder, key)), delivered))
-    found = ((path, damage(path, delivered)) for path, delivered in files)
-    return [str(Damaged(path, why, _REMEDY)) for path, why in found if why]
+    damages = ((path, damage(path, delivered)) for path, delivered in files)
+    return [str(Damaged(path, why, _REMEDY)) for path, why in damages if why]
 
 
 def _short(uri: str) -> str:

@@ -86,12 +86,12 @@ class Delivery:
             Unavailable: MLflow cannot be reached. The cursor keeps what was delivered.
             ExperimentDeleted: The study's experiment lies in MLflow's bin.
         """
-        # Read before the runs: all they wrote before the parent's end is then seen below.
-        told = read(parent_path(self._folder)).records
-        studies = [record for record in told if isinstance(record, Identity)]
+        # Read before the runs: all they wrote before the parent's end is then read below.
+        parent_records = read(parent_path(self._folder)).records
+        studies = [record for record in parent_records if isinstance(record, Identity)]
         if not studies:
             return
-        marks = [record for record in told if isinstance(record, Start | End)]
+        marks = [record for record in parent_records if isinstance(record, Start | End)]
         self._waiting = False
         try:
             self._carry(studies[-1], everything)

@@ -122,20 +122,20 @@ def start_syncer(folder: Path, uri: str) -> Handle:
 
 def outcome(folder: Path, uri: str) -> Outcome:
     """Say what of the study in ``folder`` the store at ``uri`` does not hold."""
-    left = pending(folder, uri)
+    undelivered = pending(folder, uri)
     parts = []
-    if left.runs:
+    if undelivered.runs:
         trouble = load(cursor_path(folder, uri)).trouble
         parts.append(
-            f"{left.points} points of {left.runs} runs are not in MLflow at "
+            f"{undelivered.points} points of {undelivered.runs} runs are not in MLflow at "
             f"{uris.display_uri(uri)} yet"
             + (f" ({trouble})" if trouble else "")
             + f"; nothing is lost: {sync_command(folder, uri)} delivers them"
         )
-    if left.refused:
-        parts.append(f"MLflow refused {left.refused} pieces, see {folder / TRACKING_FOLDER}")
-    parts += left.damaged
-    return Outcome(left.points, left.runs, left.refused, "; ".join(parts))
+    if undelivered.refused:
+        parts.append(f"MLflow refused {undelivered.refused} pieces, see {folder / TRACKING_FOLDER}")
+    parts += undelivered.damaged
+    return Outcome(undelivered.points, undelivered.runs, undelivered.refused, "; ".join(parts))
 
 
 class _Leaving:

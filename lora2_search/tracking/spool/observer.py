@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ParentInfo:
-    """What is told of a study or suite as a whole.
+    """What is recorded of a study or suite as a whole.
 
     Attributes:
         kind: ``study``, ``suite`` or ``verification``; decides experiment and prepared view.
@@ -103,10 +103,10 @@ class SpoolObserver:
         settings = {key: value for key, value in settings.items() if key not in parent.columns}
         changeable = {key: value for key, value in settings.items() if _is_changeable(key)}
         params = {key: value for key, value in settings.items() if key not in changeable}
-        told = {key for record in earlier if isinstance(record, Start) for key in record.tags}
+        tag_names = {key for record in earlier if isinstance(record, Start) for key in record.tags}
         # A bound that a resume took away: its tag would stay.
-        gone = {key: "" for key in told if _is_changeable(key)}
-        start = _start(self._parent, parent.name, params, gone | changeable | tags)
+        removed = {key: "" for key in tag_names if _is_changeable(key)}
+        start = _start(self._parent, parent.name, params, removed | changeable | tags)
         self._parent.append(identity, start)
 
     def started(self, run: RunInfo) -> None:
@@ -140,7 +140,7 @@ class SpoolObserver:
             tags |= self._common | {"data_hash": record.data_hash or None}
             tags |= {"fingerprint": record.fingerprint, "reused_from": record.reused_from}
             tags |= {"taken_from": record.taken_from} | _judged_by(run, record)
-            tags |= {f"health.{flag.name}": _told(flag) for flag in record.flags}
+            tags |= {f"health.{flag.name}": _flag_text(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)
             if record is not None and state == "COMPLETE":
@@ -154,10 +154,10 @@ class SpoolObserver:
             self._open.pop(run.key).close()
 
     def measured(self, values: Mapping[str, float]) -> None:
-        """Note numbers of the parent itself; told again after a resume, the later ones count."""
-        told = {clean_key(key): value for key, value in values.items()}
+        """Note numbers of the parent itself; noted again after a resume, the later ones count."""
+        metrics = {clean_key(key): value for key, value in values.items()}
         with self._full_disk_said_once():
-            self._parent.points([(self._parent.records, _now_ms(), told)])
+            self._parent.points([(self._parent.records, _now_ms(), metrics)])
 
     def artifact(self, run: RunInfo | None, path: Path, to: str = "") -> None:
         """Keep a file or folder with a run, or with the parent where ``run`` is ``None``.
@@ -275,7 +275,7 @@ def _judged_by(run: RunInfo, record: RunRecord) -> dict[str, str]:
     return {"metric": named_metric(metric, record.classes)} if metric else {}
 
 
-def _told(flag: Flag) -> str:
+def _flag_text(flag: Flag) -> str:
     return f"{flag.detail}; turn {flag.setting}"
 
 

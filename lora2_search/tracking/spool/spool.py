@@ -163,16 +163,16 @@ def run_path(folder: Path, key: str) -> Path:
 
 def run_paths(folder: Path) -> list[tuple[str, Path, int]]:
     """Return key, file and size in bytes of every run that has a spool, sorted by key."""
-    found = []
+    runs = []
     try:
         with os.scandir(folder / TRACKING_FOLDER / RUNS_FOLDER) as entries:
             for entry in entries:
                 if entry.name.endswith(".jsonl"):
                     key = unquote(entry.name.removesuffix(".jsonl"))
-                    found.append((key, Path(entry.path), entry.stat().st_size))
+                    runs.append((key, Path(entry.path), entry.stat().st_size))
     except FileNotFoundError:
         return []
-    return sorted(found)
+    return sorted(runs)
 
 
 def read(path: Path, start: int = 0) -> Chunk:
@@ -193,17 +193,17 @@ def read(path: Path, start: int = 0) -> Chunk:
         return Chunk((), start)
     except IsADirectoryError:
         raise Damaged(path, "it is a folder", "delete it") from None
-    whole = data[: data.rfind(b"\n") + 1]
+    complete = data[: data.rfind(b"\n") + 1]
     records: list[Record] = []
     broken: list[bytes] = []
-    for line in whole.split(b"\n"):
+    for line in complete.split(b"\n"):
         if not line.strip():
             continue
         try:
             records.append(_RECORD.validate_json(line))
         except ValidationError:
             broken.append(line)
-    return Chunk(records, start + len(whole), broken)
+    return Chunk(records, start + len(complete), broken)
 
 
 def check_identity(folder: Path) -> None:
