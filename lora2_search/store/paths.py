@@ -10,6 +10,10 @@ from ..errors import Argument, RequestError, UserError, nearest
 HOME_VARIABLE = "LORA2_SEARCH_HOME"
 
 
+# The one place that counts folders: a module that moves must not lose the package.
+PACKAGE = Path(__file__).parents[1]
+
+
 def home() -> Path:
     """Return the home folder, ``$LORA2_SEARCH_HOME`` or ``~/.cache/lora2_search``, made if absent.
 
@@ -39,9 +43,8 @@ def writable_folder(folder: Path, *remedy: str | Argument) -> Path:
 
 def shipped(kind: str) -> Path:
     """Return the folder of shipped files, ``kind`` being ``search_spaces`` or ``ablations``."""
-    package = Path(__file__).parents[1]
-    inside = package / kind
-    return inside if inside.is_dir() else package.parent / kind
+    inside = PACKAGE / kind
+    return inside if inside.is_dir() else PACKAGE.parent / kind
 
 
 def display_path(path: str | Path) -> str:

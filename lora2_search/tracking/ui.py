@@ -18,7 +18,7 @@ from types import FrameType
 
 from .. import signals
 from ..errors import UserError
-from ..store import Damaged, home
+from ..store import PACKAGE, Damaged, home
 from . import uri as uris
 from .delivery.cursor import cursor_path, load
 from .spool.spool import Identity, parent_path, read
@@ -111,7 +111,7 @@ def start_server(uri: str, port: int, log: Path) -> Server:
             stdout=output,
             stderr=output,
             env=environment,
-            cwd=Path(__file__).parents[2],
+            cwd=PACKAGE.parent,
             start_new_session=True,
         )
     return Server(process, f"http://{HOST}:{port}", log, uri)

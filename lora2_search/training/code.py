@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1]
-
+from ..store import PACKAGE
 
 # What turns settings and data into a result, from the package's folder.
 DECIDING = (

@@ -30,6 +30,12 @@ def test_a_library_off_its_pin_is_a_warning_with_the_pin(tmp_path: Path) -> None
     assert "known to work: 0.1.0" in found.message
 
 
+def test_the_pins_of_the_checkout_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.metadata, "version", lambda name: "0.0.1")
+    found = doctor.versions()
+    assert found.state == "warn" and "torch 0.0.1 (known to work: " in found.message
+
+
 def test_a_home_that_can_be_written_says_where_and_how_much_room() -> None:
     found = doctor.home_folder()
     assert found.state == "ok"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import UserError
-from ...store import home
+from ...store import PACKAGE, home
 from ..console.say import cli_message
 
 State = Literal["ok", "warn", "fail"]
@@ -92,7 +92,7 @@ def versions(constraints: Path | None = None) -> Check:
     Args:
         constraints: A file of pins; the checkout's ``constraints.txt`` when not given.
     """
-    file = constraints or Path(__file__).parents[2] / "constraints.txt"
+    file = constraints or PACKAGE.parent / "constraints.txt"
     lines = file.read_text().splitlines() if file.is_file() else []
     pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     found, other, absent = [], [], []

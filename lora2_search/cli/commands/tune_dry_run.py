@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...config import RunConfig, with_settings
 from ...config.space import Resources, Space, Value
-from ...execution import max_concurrent_runs as fitting_at_once
+from ...execution import max_concurrent_runs
 from ...experiments import check_inputs
 from ...search import make_sampler, study_folder
 from ...training import Estimate, measure
@@ -150,7 +150,7 @@ def forecast_at_once(resources: Resources, cpus: int, gpus: int, *, here: bool =
     """
     if not here and not resources.fit(cpus, gpus):
         return 1
-    return fitting_at_once(resources, [(cpus, gpus)])
+    return max_concurrent_runs(resources, [(cpus, gpus)])
 
 
 def measured(config: RunConfig, resources: Resources) -> Estimate:

@@ -20,6 +20,7 @@ from types import FrameType
 
 from ...errors import UserError
 from ...signals import EXIT_CODES
+from ...store import PACKAGE
 from .. import uri as uris
 from ..spool.spool import TRACKING_FOLDER
 from .cursor import cursor_path, load, pending
@@ -113,7 +114,7 @@ def start_syncer(folder: Path, uri: str) -> Handle:
             stderr=log,
             env=environment,
             # -m looks here first: never in a folder that only happens to be the current one.
-            cwd=Path(__file__).parents[2],
+            cwd=PACKAGE.parent,
             # Ctrl-C is for the driver, which then lets the syncer finish.
             start_new_session=True,
         )
