@@ -15,7 +15,7 @@ def stored_plan(kind: type[Config], plan: Data) -> Config:
 
     No run is started from it, so no rule is checked: results stay readable when a bound or a
     setting changes. Keys that came later have their defaults, those that are gone are left out,
-    and settings of runs stand as they were written. To go on with one: ``typed_space``,
+    and settings of runs stand as they were written. To resume one: ``typed_space``,
     ``typed_suite``.
 
     Args:

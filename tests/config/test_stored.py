@@ -75,3 +75,8 @@ def test_a_task_lays_its_settings_over_those_of_the_suite() -> None:
     long, short = read.on_task("long"), read.on_task("short")
     assert (long.task, long.data.max_length) == ("ratings", 64)
     assert short == read == read.on_task("")
+
+
+def test_a_task_s_setting_of_a_section_that_is_gone_is_left_out() -> None:
+    read = stored_plan(Suite, plan(tasks={"short": {"gone.depth": 1, "training.lr": 0.25}}))
+    assert read.on_task("short").training.lr == 0.25

@@ -139,7 +139,7 @@ def forecast_at_once(resources: Resources, cpus: int, gpus: int, *, here: bool =
     """Return how many trials this machine would run at a time.
 
     Args:
-        resources: Those of one trial, ``resolve_gpus``.
+        resources: Those of one trial, ``with_gpus``.
         cpus: Cores here.
         gpus: GPUs here.
         here: Whether this machine alone would run them; of a cluster's nodes nothing is known, but

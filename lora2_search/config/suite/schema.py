@@ -99,10 +99,15 @@ class Suite(RunConfig):
         return list(self.tasks) or [""]
 
     def on_task(self, task: str) -> Suite:
-        """Return the suite with the settings of one of its ``task_names``, not checked again."""
+        """Return the suite with the settings of one of its ``task_names``, not checked again.
+
+        Those of a section that this version lacks are left out, as in ``stored_plan``.
+        """
         suite = self
         for key, value in (self.tasks[task] if task else {}).items():
             section, _, name = key.rpartition(".")
+            if section and section not in type(suite).model_fields:
+                continue
             if section:
                 value = getattr(suite, section).model_copy(update={name: value})
             suite = suite.model_copy(update={section or name: value})
