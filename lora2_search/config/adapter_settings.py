@@ -68,7 +68,8 @@ def steps(at_least: int) -> Rule:
     """Return the rule of a number of steps, 0 or 1 at least, or of a fraction of all steps."""
     counted = whole(at_least)
     fraction = real(
-        "a whole number of steps or a fraction below 1 of them",
+        f"a whole number of steps or a fraction {'below' if at_least == 0 else 'between 0 and'} 1 "
+        "of them",
         lambda value: 0 <= value < 1 and (value > 0 or at_least == 0),
     )
     return lambda value: (counted if isinstance(value, Integral) else fraction)(value)

@@ -31,7 +31,8 @@ def promoted(
 
     Args:
         score: Its score there, higher is better.
-        standard_error: Of that score over validation sentences; NaN where it is not known.
+        standard_error: Of that score over validation sentences; NaN where it is not known, infinite
+            where the score hangs on a few of them: the trial then goes on.
         others: The scores of the trials that came to the rung before it.
         reduction_factor: One in so many goes on.
         went_on: Those of ``others`` that went on.

@@ -355,6 +355,13 @@ def test_zeros_are_found_across_the_blocks_that_are_read(
     assert _half_zero(matrix) == damaged
 
 
+def test_a_weight_of_one_number_or_of_none_is_no_hole(tmp_path: Path) -> None:
+    weights = {"one": torch.ones(1, 1), "two": torch.full((1, 2), 2.0), "none": torch.ones(0, 4)}
+    save_file(weights, tmp_path / "model.safetensors")
+    assert zeroed_weights(tmp_path, list(weights)) == []
+    assert not any(map(_half_zero, weights.values()))
+
+
 @pytest.fixture
 def three_classes(tiny_bert: Path, tmp_path: Path) -> Path:
     from transformers import AutoModelForSequenceClassification

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import matthews_corrcoef
 
+from lora2_search.execution.schedulers import promoted
 from lora2_search.training.loop.evaluate import Predictions, standard_error
 
 
@@ -49,3 +50,11 @@ def test_nothing_is_known_from_one_example_or_from_predictions_that_are_not_fini
     logits = np.full((len(labels), 1), logit, dtype=np.float32)
     said = Predictions(np.array(labels), logits, "regression")
     assert math.isnan(standard_error(said, "pearson"))
+
+
+def test_a_score_that_hangs_on_one_example_is_not_sure_of_anything() -> None:
+    labels = np.array([1, *[0] * 39])
+    found = standard_error(classified(labels, labels), "f1")
+    assert found == math.inf
+    assert promoted(0.1, found, [0.9, 0.8, 0.7], 3)
+    assert not promoted(0.1, math.nan, [0.9, 0.8, 0.7], 3)

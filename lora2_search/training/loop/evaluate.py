@@ -107,8 +107,8 @@ def standard_error(said: Predictions, metric: str) -> float:
 
         √((g - 1) / g · Σ (θ₍ᵢ₎ - mean θ)²)
 
-    NaN below two examples, where a prediction is not finite, and where the metric is undefined
-    without one of the groups.
+    NaN below two examples and where a prediction is not finite. Infinite where the metric is
+    undefined without one of the groups: it hangs on a few examples, so no difference is sure.
     """
     count = len(said.labels)
     if count < 2:
@@ -123,4 +123,6 @@ def standard_error(said: Predictions, metric: str) -> float:
         for group in range(groups)
     ]
     values = np.array([part.scores((metric,)).get(metric, math.nan) for part in left])
+    if np.isnan(values).any():
+        return math.inf if np.isfinite(said.logits).all() else math.nan
     return float(np.sqrt((groups - 1) / groups * ((values - values.mean()) ** 2).sum()))

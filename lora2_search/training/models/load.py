@@ -270,6 +270,8 @@ def _half_zero(weight: Tensor) -> bool:
     """Whether an unbroken run of zeros fills at least half of a weight: it covers the middle."""
     flat = weight.detach().reshape(-1)
     count, middle = len(flat), len(flat) // 2
+    if not count:
+        return False
     if flat[middle] != 0 and flat[middle - 1] != 0:
         return False
     held = flat.nonzero().flatten()
