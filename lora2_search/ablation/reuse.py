@@ -94,8 +94,8 @@ def reusable(
 ) -> dict[str, Path]:
     """Return, by key, the folder of a completed run that equals one that has not begun.
 
-    Equal are: every setting that decides a result (``decisive``), the seed among them; the
-    sentences and their split, the model's files and this package's code, by hash; versions,
+    Equal are: every setting that decides a result (``canonical_settings``), the seed among them;
+    the sentences and their split, the model's files and this package's code, by hash; versions,
     device and threads. A run that was pruned, failed or interrupted is never taken.
 
     Args:

@@ -104,12 +104,12 @@ def execute(
         gpu=bool(resources.gpus_per_trial),
         interval_seconds=limit and limit * 60,
     )
-    ledger = RunQueue(source, observers, terms, _why_stopped(interruption))
+    queue = RunQueue(source, observers, terms, _why_stopped(interruption))
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
             with signals.preserve_handlers():
-                _tune(trainable, ledger, resources, scheduler, interruption, scratch)
+                _tune(trainable, queue, resources, scheduler, interruption, scratch)
         except Leaving as leaving:
             if leaving.error is not None:
                 raise leaving.error from None
@@ -120,7 +120,7 @@ def execute(
 
 def _tune(
     trainable: type[TrialTrainable],
-    ledger: RunQueue,
+    queue: RunQueue,
     resources: Resources,
     scheduler: TrialScheduler | None,
     interruption: Interruption,
@@ -131,9 +131,9 @@ def _tune(
         trainable,
         name="tune",
         stop=InterruptionStopper(interruption),
-        search_alg=TruthfulSearcher(ledger),
+        search_alg=TruthfulSearcher(queue),
         scheduler=scheduler,
-        callbacks=[Listener(ledger)],
+        callbacks=[Listener(queue)],
         num_samples=-1,
         resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
         max_concurrent_trials=capacity(resources),

@@ -1,4 +1,4 @@
-"""Between Tune and our ledger: Tune asks for trials here and tells here what became of them."""
+"""Between Tune and our queue: Tune asks for trials here and tells here what became of them."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Leaving(BaseException):
 
 
 class TruthfulSearcher(Searcher):
-    """Hands out the runs of a ledger, and tells it how each one ended.
+    """Hands out the runs of a queue, and tells it how each one ended.
 
     Ray's own `OptunaSearch` tells Optuna that a trial stopped early is complete, and leaves one
-    that ended in NaN running for ever. Here the ledger decides: see `RunQueue.ended`.
+    that ended in NaN running for ever. Here the queue decides: see `RunQueue.ended`.
     """
 
-    def __init__(self, ledger: RunQueue) -> None:
+    def __init__(self, queue: RunQueue) -> None:
         super().__init__(metric=SCORE, mode="max")
-        self._ledger = ledger
+        self._queue = queue
 
     # Tune passes these arguments partly by position, partly by name: the names are Ray's.
     def suggest(self, trial_id: str) -> Task | str:
         """Return the task of the next run, or ``FINISHED``."""
-        task = self._ledger.next(trial_id)
+        task = self._queue.next(trial_id)
         return Searcher.FINISHED if task is None else task
 
     def on_trial_complete(
@@ -54,7 +54,7 @@ class TruthfulSearcher(Searcher):
     ) -> None:
         """A trial is over."""
         with _leaving_on_error():
-            self._ledger.ended(trial_id, result, error)
+            self._queue.ended(trial_id, result, error)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: the study is the state."""
@@ -65,20 +65,20 @@ class TruthfulSearcher(Searcher):
 
 
 class Listener(Callback):
-    """Reports to the ledger what the searcher does not get: starts, each result, lost processes.
+    """Reports to the queue what the searcher does not get: starts, each result, lost processes.
 
     Tune keeps the result that stops a trial from its searcher, but not from its callbacks.
     """
 
-    def __init__(self, ledger: RunQueue) -> None:
-        self._ledger = ledger
+    def __init__(self, queue: RunQueue) -> None:
+        self._queue = queue
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """A process took the trial up."""
         with _leaving_on_error():
-            self._ledger.started(trial.trial_id)
+            self._queue.started(trial.trial_id)
 
     def on_trial_result(
         self,
@@ -90,13 +90,13 @@ class Listener(Callback):
     ) -> None:
         """An evaluation ended."""
         with _leaving_on_error():
-            self._ledger.reported(trial.trial_id, result)
+            self._queue.reported(trial.trial_id, result)
 
     def on_trial_recover(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The trial's process died, and another one will go on."""
-        self._ledger.lost(trial.trial_id, _last_line(trial.error_file))
+        self._queue.lost(trial.trial_id, _last_line(trial.error_file))
 
 
 class InterruptionStopper(Stopper):

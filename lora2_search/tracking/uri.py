@@ -83,7 +83,7 @@ def resolve_uri(given: str | None = None) -> str:
 
 
 def origin(uri: str) -> Origin:
-    """Return what must be set for ``resolve`` to find a resolved URI again.
+    """Return what must be set for ``resolve_uri`` to find a resolved URI again.
 
     ``environment``: the variable, as it is set now. ``default``: nothing. ``option``: the URI.
     """

@@ -30,14 +30,14 @@ class Desk:
         over = space.pop("over", lambda: False)
         source = AskTell(self.study, storage, space_of(**space), folder, (), over)
         terms = RunLimits(threads=1, gpu=False, interval_seconds=None)
-        self.ledger = RunQueue(source, [self.seen], terms, lambda at: f"stopped at {at}")
-        self.searcher = TruthfulSearcher(self.ledger)
+        self.queue = RunQueue(source, [self.seen], terms, lambda at: f"stopped at {at}")
+        self.searcher = TruthfulSearcher(self.queue)
         self.source = source
 
     def begin(self, trial_id: str) -> dict[str, Any]:
         task = self.searcher.suggest(trial_id)
         assert isinstance(task, dict)
-        self.ledger.started(trial_id)
+        self.queue.started(trial_id)
         return task
 
     def run(self, trial_id: str, task: dict[str, Any], intervals: int = 99) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Desk:
         config = RunConfig.model_validate_json(task["config"])
         for report in iterate(config, Path(task["folder"])):
             result = of_report(report)
-            self.ledger.reported(trial_id, result)
+            self.queue.reported(trial_id, result)
             if report.interval >= intervals:
                 break
         return result
@@ -103,7 +103,7 @@ def test_a_run_that_never_wrote_a_record_gets_one_that_says_why(
 ) -> None:
     desk = Desk(tmp_path, database)
     task = desk.begin("a")
-    desk.ledger.lost("a", "OutOfMemoryError")
+    desk.queue.lost("a", "OutOfMemoryError")
     desk.searcher.on_trial_complete("a", error=True)
     record = read_record(Path(task["folder"]))
     assert record is not None
@@ -146,7 +146,7 @@ def test_a_full_disk_of_a_run_ends_the_execution_and_not_the_run(
     task = first.begin("a")
     first.run("a", task, 2)
     with pytest.raises(OSError, match="No space left on device"):
-        first.ledger.reported("a", of_failure("OSError: [Errno 28] No space left on device", 3))
+        first.queue.reported("a", of_failure("OSError: [Errno 28] No space left on device", 3))
     assert [trial.state.name for trial in first.study.trials] == ["RUNNING"]
     second = Desk(tmp_path, database)
     second.searcher.on_trial_complete("b", second.run("b", second.begin("b")))

@@ -270,7 +270,7 @@ def cells_of(block: Block, base: RunConfig, arms: Arms, twins: Mapping[str, str]
         block: A block whose form is right.
         base: The suite's base.
         arms: The arms there are.
-        twins: Their names by ``identity``.
+        twins: Their names by ``canonical_key``.
 
     Raises:
         Refused: More cells than anybody runs, a setting that no arm may change, two factors that
