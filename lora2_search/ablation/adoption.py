@@ -25,7 +25,7 @@ from .reuse import Circumstances
 if TYPE_CHECKING:
     from ..training import InputsOnce
 
-# What others published, filled in by hand: `report.published`, of which this package knows nothing.
+# What others published, filled in by hand; `analysis/published.py` reads it.
 _PUBLISHED = "published.csv"
 
 

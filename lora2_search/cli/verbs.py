@@ -205,7 +205,8 @@ def init(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="File to write the space to; default: the data file's name.",
+            help="File to write the space to; default: the data file's name with .yaml, in the "
+            "current folder.",
             show_default=False,
         ),
     ] = None,
@@ -296,7 +297,7 @@ def doctor(
     ] = False,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Check this machine, and say how to fix what is wrong."""
+    """Check this machine, and say how to fix any problems."""
     with explain_errors("doctor"):
         from .commands.doctor import run_doctor
 
@@ -361,10 +362,10 @@ def params(
             show_default=False,
         ),
     ] = None,
-    labels: Annotated[int, typer.Option(help="Outputs of the classification head.")] = 2,
+    labels: Annotated[int, typer.Option(help="Number of outputs of the classification head.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """Count what an adapter trains and scores; load no model."""
+    """Count trained and scored parameters, without loading the model."""
     with explain_errors("params"):
         from .commands.params import run_params
 
@@ -416,8 +417,16 @@ def verify(
         float,
         typer.Option(help="Score differences below this count as no difference; 0.02 is 2 points."),
     ] = 0.02,
-    settings: Set = None,
-    workers: Annotated[int, typer.Option(help="Processes, with one thread each.")] = 2,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override a setting of the base run: adapter.k=4. Repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Number of processes, with one thread each.")] = 2,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -474,7 +483,7 @@ def compress(
         bool,
         typer.Option(
             "--per-matrix",
-            help="Keep N in each matrix; default: the largest values over all matrices.",
+            help="Keep N in each matrix; default: keep the largest values across all matrices.",
         ),
     ] = False,
     storage: Storage = None,

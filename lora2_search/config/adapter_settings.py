@@ -241,7 +241,7 @@ class AdapterSettings:
         None, "name of the list of blocks, if PEFT cannot find it", each(_pattern), _ALL
     )
     rank_pattern: dict[str, int] | None = setting(
-        None, "ranks other than r, by module name; 0 is a rank", _ranks, _LORA
+        None, "ranks other than r, by module name; 0 is allowed", _ranks, _LORA
     )
 
     @property

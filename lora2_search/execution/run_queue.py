@@ -1,4 +1,4 @@
-"""The driver's book of runs: what each one came to, reported once to source and observers."""
+"""The driver's queue of runs: what each one came to, reported once to source and observers."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_a_main_effect_is_told_as_one_level_against_the_bases(tmp_path: Path) ->
 def test_an_interaction_is_told_as_an_effect_that_depends(tmp_path: Path) -> None:
     analysis = crossed(tmp_path)
     assert re.search(
-        r"What one-plane changes against two-planes is \d+\.\d\d points lower with unregularised "
+        r"The effect of one-plane over two-planes is \d+\.\d\d points lower with unregularised "
         r"than with regularised",
         headline(analysis),
     )

@@ -110,7 +110,7 @@ def _begun(data: Mapping[str, Any], base: RunConfig | None) -> _Made:
 
 
 def _twins(arms: Mapping[str, Any], base: RunConfig) -> Iterator[tuple[str, str]]:
-    """Yield the identity of every arm that can run; others are reported elsewhere."""
+    """Yield the canonical key and name of every arm that can run; others are reported elsewhere."""
     for name, settings in reversed(list(arms.items())):  # the first of two equal arms wins
         if not isinstance(settings, dict):
             continue

@@ -37,8 +37,8 @@ def short(item: Comparison, analysis: Analysis) -> str:
     both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
     words = _words(item, analysis)
     sentence = words.sentence(_lower(item.paired.estimate, analysis))
-    if sentence.startswith("what "):
-        sentence = f"W{sentence[1:]}"
+    if sentence.startswith("the effect "):
+        sentence = f"T{sentence[1:]}"
     return f"{sentence} ({both})."
 
 
@@ -167,7 +167,7 @@ def _effect_words(name: str, effect: FactorEffect) -> _Words:
     return _Words(
         question=f"{name}: does {first} matter more, or less, with another {second}?",
         about=about,
-        subject=f"what {level} changes against {base}",
+        subject=f"the effect of {level} over {base}",
         verb="is",
         than=f"with {effect.levels[1]} than with {effect.bases[1]}{behind}",
     )
