@@ -127,7 +127,7 @@ def run_suite(
 
     Args:
         suite: What is run, as `validate_suite` returned it: nothing here checks it again.
-        resume: Go on with the suite of that name; it may have more seeds than before.
+        resume: Resume the suite of that name; it may have more seeds than before.
         storage: Where ``suites/`` is; by default the home folder. On a cluster, a shared folder.
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         observers: Notified in this process of what happens.
@@ -305,7 +305,7 @@ def _row(run: RunInfo, record: RunRecord | None) -> dict[str, Value]:
     row |= {"phase": run.phase, "seed": run.config.seed}
     row["status"] = record.status if record else "waiting"
     for split in ("validation", "test"):
-        row[split] = record.score(split) if record else None
+        row[split] = record.score(split, run.metric) if record else None
     for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):
         row[name] = record.counts.get(name) if record else None
     row["seconds"] = record.seconds if record else None

@@ -366,7 +366,7 @@ _OF_STORED = {"cells", "tuned"}
 def refuse_written(source: Source) -> None:
     """Make sure that a file does not hold what only a suite that runs writes of itself.
 
-    The copy of a suite that ran may: it begins anew (``begun_anew``).
+    The copy of a suite that ran may: it begins anew (``without_history``).
 
     Raises:
         ConfigError: It does; each such key with its place.
