@@ -45,7 +45,8 @@ def problems(data: dict) -> list[str]:
         ({"task": "rtee"}, "task: must be 'cola'"),
         (
             {"method": "lora3"},
-            "method: must be 'lora2', 'lora', 'dora', 'adalora', 'full' or 'head-only', "
+            "method: must be 'lora2', 'lora', 'rslora', 'pissa', 'lora-plus', 'dora', 'adalora', "
+            "'full' or 'head-only', "
             "but got 'lora3'",
         ),
         ({"seed": -1}, "seed: must be greater than or equal to 0, but got -1"),
