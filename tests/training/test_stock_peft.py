@@ -33,7 +33,7 @@ from lora2_search.training.loop.trainer import named_dropout, task_loss
 from lora2_search.training.models.load import Base, check_base, fresh_copy, load_base
 from lora2_search.training.models.methods import attach
 from lora2_search.training.seeds import named_seed
-from tests.training.test_run import _child, comparable, settings
+from tests.training.test_run import _child, comparable, settings, stop_after
 
 HEADS = ["pooler", "classifier"]
 SHARED: dict[str, Any] = {
@@ -245,3 +245,51 @@ def test_a_cut_of_pissa_and_a_ratio_below_one_are_refused() -> None:
         with_settings(base, {"method": "pissa", "after.svd_rank": 2})
     with pytest.raises(ConfigError, match="loraplus_lr_ratio.*greater than or equal to 1"):
         with_settings(base, {"adapter.loraplus_lr_ratio": 0.5})
+
+
+def test_adalora_by_its_name_is_the_shorthand(
+    tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    schedule = {"adapter.t_init": 1, "adapter.t_final": 1, "adapter.gamma": 0.5}
+    short = config_of(tiny_bert, reviews_csv, method="adalora", **schedule)
+    own = {"init_r": 4, "target_r": 2, "lora_alpha": 16.0, "tinit": 1, "tfinal": 1, "deltaT": 1}
+    long = config_of(tiny_bert, reviews_csv, method="peft", peft={"peft_type": "ADALORA", **own})
+    one, two = run(short, tmp_path / "short"), run(long, tmp_path / "long")
+    assert one.rank_pattern == two.rank_pattern and one.counts == two.counts
+    assert comparable(tmp_path / "short") == comparable(tmp_path / "long")
+
+
+@pytest.mark.parametrize(
+    "peft",
+    [
+        {"peft_type": "OFT", "oft_block_size": 4},
+        {"peft_type": "LORA", "r": 2, "init_lora_weights": "olora"},
+        {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4},
+        {"peft_type": "LN_TUNING", "target_modules": ["LayerNorm"]},
+    ],
+    ids=lambda peft: peft["peft_type"],
+)
+def test_a_run_of_any_method_leaves_the_base_alone_and_resumes_bit_for_bit(
+    peft: dict[str, Any], tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny_bert, reviews_csv, method="peft", peft=peft)
+    base = load_base(config.model, 2, False)
+    record = run(config, tmp_path / "whole")
+    assert record.counts["trained_adapter"] > 0
+    stop_after(config, tmp_path / "stopped", 1)
+    run(config, tmp_path / "stopped")
+    assert comparable(tmp_path / "stopped") == comparable(tmp_path / "whole")
+    assert load_base(config.model, 2, False) is base
+
+
+def test_the_section_names_a_run_of_its_method_alone() -> None:
+    loha = {"peft": {"peft_type": "LOHA", "r": 4}}
+    plain = RunConfig(task="sentiment")
+    assert with_settings(plain, loha).fingerprint() == plain.fingerprint()
+    names = {
+        with_settings(plain, {"method": "peft", **loha, **more}).fingerprint()
+        for more in ({}, {"peft.r": 8}, {"peft.alpha": 2})
+    }
+    assert len(names) == 3
+    with pytest.raises(ConfigError, match="method peft leaves to PEFT"):
+        with_settings(plain, {"method": "peft", "after.svd_rank": 2})
