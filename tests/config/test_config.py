@@ -46,8 +46,7 @@ def problems(data: dict) -> list[str]:
         (
             {"method": "lora3"},
             "method: must be 'lora2', 'lora', 'rslora', 'pissa', 'lora-plus', 'dora', 'adalora', "
-            "'full' or 'head-only', "
-            "but got 'lora3'",
+            "'peft', 'full' or 'head-only', but got 'lora3'",
         ),
         ({"seed": -1}, "seed: must be greater than or equal to 0, but got -1"),
     ],

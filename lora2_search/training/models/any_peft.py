@@ -148,6 +148,6 @@ def _misfit(config: RunConfig, total_steps: int) -> Iterator[Problem]:
         yield Problem("peft", f"PEFT's {name} does not fit: {first_line(error)}")
     else:
         head = {*heads, "modules_to_save"}
-        trained = (key for key, weight in adapted.named_parameters() if weight.requires_grad)
-        if all(head & {*key.split(".")} for key in trained):
+        weights = {k: w for k, w in adapted.named_parameters() if w.requires_grad and w.numel()}
+        if all(head & {*key.split(".")} for key in weights):
             yield Problem("peft", f"PEFT's {name} has nothing to train with these settings")
