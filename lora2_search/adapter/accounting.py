@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from peft.tuners.adalora import AdaLoraLayer
 from peft.tuners.lora import LoraLayer, LoraModel
@@ -125,7 +125,9 @@ def _rewritten_starts(model: nn.Module) -> Iterator[nn.Parameter]:
                             yield from layer.lora_B[name].parameters()
 
 
-def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+def _adapter_parameters(model: nn.Module) -> Iterable[nn.Parameter]:
+    """Those of the active adapter, each once: VB-LoRA and others share them between layers."""
+    found: dict[int, nn.Parameter] = {}
     for layer in model.modules():
         if not isinstance(layer, BaseTunerLayer):
             continue
@@ -134,7 +136,9 @@ def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
             for name in layer.active_adapters:
                 if name in per_adapter:
                     entry = per_adapter[name]
-                    yield from [entry] if isinstance(entry, nn.Parameter) else entry.parameters()
+                    own = [entry] if isinstance(entry, nn.Parameter) else entry.parameters()
+                    found |= {id(parameter): parameter for parameter in own}
+    return found.values()
 
 
 def _other_sizes(model: nn.Module) -> tuple[int, int]:

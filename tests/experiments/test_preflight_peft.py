@@ -12,6 +12,7 @@ from lora2_search.config.run import RunConfig
 from lora2_search.config.space.schema import Space
 from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
+from lora2_search.training.models import any_peft
 from tests.experiments.test_preflight import config
 
 
@@ -39,7 +40,8 @@ def of(model: Path, data: Path, **peft: Any) -> RunConfig:
             "peft.base_model_name_or_path",
             "is of the base roberta-base",
         ),
-        ({"peft_type": "TRAINABLE_TOKENS", "token_indices": []}, "peft", "nothing to train"),
+        ({"peft_type": "ADAMSS", "use_asa": True}, "peft.use_asa", "no checkpoint holds"),
+        ({"peft_type": "TRAINABLE_TOKENS"}, "peft.peft_type", "no classification head"),
         ({"peft_type": "LORA", "target_modules": ["nowhere"]}, "peft", "No modules were targeted"),
     ],
 )
@@ -96,3 +98,12 @@ def test_the_ends_of_a_searched_setting_of_peft_are_checked(
     check_inputs(good.run_config(), variants=good.other_models())
     with pytest.raises(ConfigError, match=r"search.peft.r: must be a whole number of at least 1"):
         check_inputs(bad.run_config(), variants=bad.other_models())
+
+
+def test_a_method_that_leaves_nothing_to_train_is_told(
+    tiny_bert: Path, reviews_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PEFT refuses such settings itself in each of its methods that were tried.
+    monkeypatch.setattr(any_peft, "get_peft_model", lambda base, settings: base)
+    with pytest.raises(ConfigError, match="LOHA has nothing to train"):
+        check_inputs(of(tiny_bert, reviews_csv, peft_type="LOHA"))

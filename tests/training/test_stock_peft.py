@@ -239,6 +239,31 @@ def test_served_weights_are_those_on_the_untouched_base(tiny_bert: Path) -> None
     assert counts["pissa"]["kept_adapter"] == counts["pissa"]["trained_adapter"] == lora
 
 
+def test_weights_that_layers_share_are_counted_once(tiny_bert: Path) -> None:
+    own = {"peft_type": "VBLORA", "vector_length": 8, "num_vectors": 8}
+    config = with_settings(RunConfig(task="sentiment"), {"method": "peft", "peft": own})
+    base = load_base(config.model.model_copy(update={"name_or_path": str(tiny_bert)}), 2, False)
+    model, _ = attach(base, config, 10)
+    counts = count_parameters(model)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert counts["trained_adapter"] + counts["trained_head"] == trained
+
+
+def test_a_tuner_that_allocates_is_told_of_every_step(
+    tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_settings(
+        RunConfig(task="sentiment"), {"method": "peft", "peft": {"peft_type": "ADAMSS"}}
+    )
+    base = load_base(config.model.model_copy(update={"name_or_path": str(tiny_bert)}), 2, False)
+    model, adaptive = attach(base, config, 10)
+    told: list[int] = []
+    monkeypatch.setattr(model.base_model, "update_and_allocate", told.append)
+    for step in (1, 2):
+        adaptive.update_and_allocate(step)
+    assert told == [1, 2]
+
+
 def test_a_cut_of_pissa_and_a_ratio_below_one_are_refused() -> None:
     base = RunConfig(task="sentiment")
     with pytest.raises(ConfigError, match="pissa also rewrites the weights"):

@@ -33,12 +33,13 @@ _UNFIT = {
     "MULTITASK_PROMPT_TUNING": "needs the number of a task with every sentence",
     "POLY": "needs the number of a task with every sentence",
     "SHADOW": "is for language models",
+    "TRAINABLE_TOKENS": "trains no classification head beside it",
     "XLORA": "mixes adapters that are trained already",
 }
 
 
 # Not the linear layers that the other methods adapt: PEFT has defaults of its own for them.
-_OWN_TARGETS = ("IA3", "LN_TUNING", "TRAINABLE_TOKENS")
+_OWN_TARGETS = ("IA3", "LN_TUNING")
 
 
 def any_peft_config(
@@ -111,6 +112,9 @@ def _wrong_keys(settings: PeftSettings) -> Iterator[Problem]:
                 f"must be SEQ_CLS, sequence classification, which is trained here, got {value}"
             )
             yield Problem("peft.task_type", message)
+        elif key == "use_asa" and value:
+            message = "AdaMSS allocates by averages that no checkpoint holds; leave it out"
+            yield Problem("peft.use_asa", message)
         elif _is_rank(key) and known[key].default and _below_one(value):
             yield Problem(f"peft.{key}", f"must be a whole number of at least 1, but got {value!r}")
 
