@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from peft.tuners.adalora import AdaLoraLayer
+from peft.tuners.lora import LoraLayer, LoraModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import ModulesToSaveWrapper
 from torch import nn
@@ -33,7 +34,8 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
             methods without scores.
 
     AdaLoRA counts as what it is, a single plane that is scored whole. Other methods prune nothing:
-    kept = compressed = trained.
+    kept = compressed = trained. A LoRA whose start rewrote the base weight (PiSSA) needs twice its
+    rank on the untouched base: its start has to be subtracted there.
     """
     body, head = _other_sizes(model)
     adapter = body + sum(p.numel() for p in _adapter_parameters(model))
@@ -50,6 +52,7 @@ def count_parameters(model: nn.Module) -> dict[str, int]:
             counts[name] += size
         counts["kept_adapter"] -= _size(matrix)
         counts["compressed_adapter"] -= _size(matrix)
+    counts["compressed_adapter"] += sum(p.numel() for p in _rewritten_starts(model))
     return counts
 
 
@@ -106,7 +109,25 @@ def _adalora_matrices(model: nn.Module) -> Iterator[tuple[Factors, int]]:
     yield from zip(matrices, kept_in_values([m.values for m in matrices]), strict=True)
 
 
-def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+# Starts of PEFT's LoRA after which the base weight is no longer the pretrained one.
+_REWRITING = ("pissa", "olora", "corda", "lora_ga")
+
+
+def _rewritten_starts(model: nn.Module) -> Iterator[nn.Parameter]:
+    """Factors that a LoRA on the untouched base would need beside those that are trained."""
+    for tuner in model.modules():
+        if isinstance(tuner, LoraModel):
+            for name in tuner.active_adapters:
+                if str(tuner.peft_config[name].init_lora_weights).startswith(_REWRITING):
+                    for layer in tuner.modules():
+                        if isinstance(layer, LoraLayer) and name in layer.lora_A:
+                            yield from layer.lora_A[name].parameters()
+                            yield from layer.lora_B[name].parameters()
+
+
+def _adapter_parameters(model: nn.Module) -> Iterable[nn.Parameter]:
+    """Those of the active adapter, each once: VB-LoRA and others share them between layers."""
+    found: dict[int, nn.Parameter] = {}
     for layer in model.modules():
         if not isinstance(layer, BaseTunerLayer):
             continue
@@ -115,7 +136,9 @@ def _adapter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
             for name in layer.active_adapters:
                 if name in per_adapter:
                     entry = per_adapter[name]
-                    yield from [entry] if isinstance(entry, nn.Parameter) else entry.parameters()
+                    own = [entry] if isinstance(entry, nn.Parameter) else entry.parameters()
+                    found |= {id(parameter): parameter for parameter in own}
+    return found.values()
 
 
 def _other_sizes(model: nn.Module) -> tuple[int, int]:

@@ -132,9 +132,10 @@ _BELOW_1 = real("in [0, 1)", lambda value: 0 <= value < 1)
 _INSIDE_1 = real("between 0 and 1, both excluded", lambda value: 0 < value < 1)
 
 
+# PEFT's LoRA and what it calls variants of it.
+LORAS = ("lora", "rslora", "pissa", "lora-plus", "dora")
 # PEFT's own methods that share a setting.
-_LORA = ("lora", "dora")
-_ALL = (*_LORA, "adalora")
+_ALL = (*LORAS, "adalora")
 
 
 def setting(default: Any, help: str, rule: Rule | None = None, peft: Sequence[str] = ()) -> Any:
@@ -241,7 +242,7 @@ class AdapterSettings:
         None, "name of the list of blocks, if PEFT cannot find it", each(_pattern), _ALL
     )
     rank_pattern: dict[str, int] | None = setting(
-        None, "ranks other than r, by module name; 0 is allowed", _ranks, _LORA
+        None, "ranks other than r, by module name; 0 is allowed", _ranks, LORAS
     )
 
     @property

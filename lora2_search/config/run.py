@@ -10,7 +10,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from ..errors import ConfigError, Problem, nearest
+from .adapter_settings import LORAS
 from .messages import problems_of
+from .peft_settings import PeftSettings
 from .schema import (
     READING,
     AdapterConfig,
@@ -22,7 +24,9 @@ from .schema import (
 )
 from .yaml import Source
 
-Method = Literal["lora2", "lora", "dora", "adalora", "full", "head-only"]
+Method = Literal[
+    "lora2", "lora", "rslora", "pissa", "lora-plus", "dora", "adalora", "peft", "full", "head-only"
+]
 
 
 # Those that spread a budget of singular values over the matrices while they train.
@@ -56,7 +60,7 @@ _MARKS = {
 
 # Settings that came later, by section.
 _YOUNGER = {
-    "adapter": ("gamma_u1", "init_lora_weights"),
+    "adapter": ("gamma_u1", "init_lora_weights", "loraplus_lr_ratio"),
     "data": ("positive", *READING),
     "training": ("score_test",),
 }
@@ -77,6 +81,7 @@ class RunConfig(Section):
         "lora2", description="full trains every weight; head-only trains only pooler and classifier"
     )
     adapter: AdapterConfig = AdapterConfig()
+    peft: PeftSettings = PeftSettings()
     training: TrainingConfig = TrainingConfig()
     after: AfterConfig = AfterConfig()
     protocol: Protocol = Field(
@@ -98,7 +103,7 @@ class RunConfig(Section):
             )
         if self.method == "adalora" and (problem := self.adapter.adalora_problem()):
             raise ValueError(problem)
-        if self.method in ("lora", "dora") and (problem := self.adapter.lora_problem()):
+        if self.starts_as_lora and (problem := self.adapter.lora_problem()):
             raise ValueError(problem)
         steps = self.training.steps
         if self.allocates and steps and (problem := self.adapter.schedule_problem(steps)):
@@ -111,6 +116,11 @@ class RunConfig(Section):
     def allocates(self) -> bool:
         """Whether the method has a budget schedule: LoRA² and AdaLoRA."""
         return self.method in _ALLOCATING
+
+    @property
+    def starts_as_lora(self) -> bool:
+        """Whether `adapter.init_lora_weights` decides the start."""
+        return self.method in LORAS and self.method != "pissa"
 
     @property
     def prunes(self) -> bool:
@@ -130,6 +140,8 @@ class RunConfig(Section):
             for name in names:
                 if settings[section][name] == default[name]:
                     del settings[section][name]
+        if self.method != "peft":
+            del settings["peft"]
         if self.after == AfterConfig():
             del settings["after"]
         return settings

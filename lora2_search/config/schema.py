@@ -147,6 +147,10 @@ SENTENCE_SETTINGS = (
 _RULES: dict[str, Rule] = {item.name: item.metadata["rule"] for item in fields(AdapterSettings)}
 
 
+# What LoRA² alone does not look at.
+NOT_LORA2 = ("init_lora_weights", "loraplus_lr_ratio")
+
+
 class AdapterConfig(Section, AdapterSettings):
     """The adapter (arXiv 2408.06854). Step counts may be fractions of all steps."""
 
@@ -159,12 +163,15 @@ class AdapterConfig(Section, AdapterSettings):
     exclude_modules: list[str] | str | None = None
     init_lora_weights: LoraInit = Field(
         "default",
-        description="initialisation of lora and dora, as in PEFT; orthonormal: rows of A, B = 0",
+        description="initial LoRA factors, as in PEFT; orthonormal: rows of A, B = 0; not for pissa",
+    )
+    loraplus_lr_ratio: float = Field(
+        16.0, ge=1, description="method lora-plus: learning rate of B as a multiple of that of A"
     )
 
     def lora2_settings(self) -> dict[str, Any]:
         """Return what ``Lora2Config`` takes: all but what only PEFT's own methods look at."""
-        return self.model_dump(exclude={"init_lora_weights"})
+        return self.model_dump(exclude=set(NOT_LORA2))
 
     @field_validator("*")
     @classmethod
@@ -237,7 +244,7 @@ class AfterConfig(Section):
     """What is done to the adapter once it is trained; nothing by default."""
 
     svd_rank: Annotated[MeanRank, Field(gt=0)] | None = Field(
-        None, description="cut lora2, lora or adalora to this mean rank by truncated SVD"
+        None, description="cut lora2, adalora or a LoRA to this mean rank by truncated SVD"
     )
     svd_allocation: Allocation = Field(
         "global", description="one budget for all matrices, or svd_rank in each"
@@ -265,6 +272,8 @@ class AfterConfig(Section):
 # Methods whose increment is not of low rank, and why.
 _UNCUTTABLE = {
     "dora": "also rescales the rows of every weight",
+    "peft": "leaves to PEFT what its increment is",
+    "pissa": "also rewrites the weights that it adapts",
     "full": "trains every weight",
     "head-only": "has no adapter",
 }

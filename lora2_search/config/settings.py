@@ -9,6 +9,7 @@ from typing import Any
 
 from .adapter_settings import AdapterSettings
 from .run import RunConfig, setting_names
+from .schema import NOT_LORA2
 
 # Values of settings by dotted name: {"adapter.k": 4}.
 Settings = dict[str, Any]
@@ -18,6 +19,12 @@ Settings = dict[str, Any]
 def known_settings() -> tuple[str, ...]:
     """Return the dotted names of all settings of a run."""
     return tuple(setting_names(RunConfig))
+
+
+def is_setting(name: str) -> bool:
+    """Return whether a run has a dotted setting; PEFT's own (``peft.r``) are for PEFT to know."""
+    section, _, key = name.partition(".")
+    return name in known_settings() or (section == "peft" and key.isidentifier())
 
 
 def value_of(config: RunConfig, setting: str) -> Any:
@@ -36,13 +43,9 @@ def dotted(nested: Mapping[str, Any], prefix: str = "") -> Settings:
     result: Settings = {}
     for key, value in nested.items():
         name = f"{prefix}{key}"
-        inner = isinstance(value, dict) and name not in known_settings()
+        inner = isinstance(value, dict) and not is_setting(name)
         result |= dotted(value, f"{name}.") if inner else {name: value}
     return result
-
-
-# What LoRA² alone does not look at.
-NOT_LORA2 = ("init_lora_weights",)
 
 
 def _shared(method: str) -> tuple[str, ...]:
@@ -54,18 +57,25 @@ def _shared(method: str) -> tuple[str, ...]:
 USED: dict[str, tuple[str, ...]] = {
     "head-only": (),
     "full": (),
-    "lora": (*_shared("lora"), *NOT_LORA2),
-    "dora": (*_shared("dora"), *NOT_LORA2),
+    "lora": (*_shared("lora"), "init_lora_weights"),
+    "rslora": (*_shared("rslora"), "init_lora_weights"),
+    "pissa": _shared("pissa"),
+    "lora-plus": (*_shared("lora-plus"), *NOT_LORA2),
+    "dora": (*_shared("dora"), "init_lora_weights"),
     "adalora": _shared("adalora"),
+    "peft": (),
 }
 
 
 def is_used(setting: str, method: str) -> bool:
     """Return whether a run of ``method`` can look at a dotted setting of its ``adapter``.
 
-    Settings of other sections count as used by every method.
+    ``peft`` is for the method of that name; settings of other sections count as used by every
+    method.
     """
     section, _, name = setting.partition(".")
+    if section == "peft":
+        return method == "peft"
     if section != "adapter":
         return True
     return name not in NOT_LORA2 if method == "lora2" else name in USED[method]

@@ -46,6 +46,8 @@ def _values(kind: type[BaseModel], data: Data) -> Data:
             fields[name] = _value(field.annotation, data[name])
         elif field.is_required():
             raise KeyError(name)
+    if kind.model_config.get("extra") == "allow":
+        fields |= {name: value for name, value in data.items() if name not in kind.model_fields}
     return fields
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import TARGETS, ModelConfig, RunConfig, with_settings
+from ..config import TARGETS, ModelConfig, PeftSettings, RunConfig, with_settings
 from ..config.space import unmeasured
 from ..errors import ConfigError, Problem, UserError, first_line
 from ..training import (
@@ -21,6 +21,7 @@ from ..training import (
     length_problem,
     model_location,
     padding_remark,
+    plan,
     read_architecture,
 )
 
@@ -73,6 +74,10 @@ def check_inputs(
         _check_model(config, data, say)
     except ConfigError as error:
         problems = error.problems + problems
+    if config.peft != PeftSettings() and not any(
+        run.method == "peft" for run in (config, *(variant for _, variant in variants))
+    ):
+        problems.append(_idle_peft(config))
     for name, variant in variants:
         of_variant = _new_problems(variant, config, data, say)
         problems += [replace(problem, key=f"{name}.{problem.key}") for problem in of_variant]
@@ -87,6 +92,8 @@ def _new_problems(
     variant: RunConfig, config: RunConfig, data: Data | None, say: Callable[[str], None]
 ) -> Iterator[Problem]:
     """Yield the problems of the variant alone: those of the run are reported there."""
+    if variant.peft != config.peft and variant.method != "peft":
+        yield _idle_peft(variant)
     checks: list[Callable[[], None]] = []
     if _model_settings(variant) != _model_settings(config):
         checks.append(lambda: _check_model(variant, data, say))
@@ -100,8 +107,14 @@ def _new_problems(
             yield from error.problems
 
 
+def _idle_peft(config: RunConfig) -> Problem:
+    message = f"is for method peft alone, but this is method {config.method}"
+    return Problem("peft", f"{message}; set `method: peft`, or leave it out")
+
+
 def _model_settings(config: RunConfig) -> tuple[Any, ...]:
-    return config.model, config.method, _named_modules(config), config.data.max_length
+    modules = _named_modules(config)
+    return config.model, config.method, config.peft, modules, config.data.max_length
 
 
 def _named_modules(config: RunConfig) -> dict[str, Any]:
@@ -161,6 +174,11 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
             f"must be at most {most}, the layers of {config.model.name_or_path}, got {requested}"
         )
         problems.append(Problem("model.layers", message))
+    if not problems and config.method == "peft":
+        from ..training import peft_problems
+
+        steps = plan(config.training, len(data.splits["train"])).total if data else None
+        problems += peft_problems(config, steps)
     if not problems:
         problems += _unmatched_targets(config)
         problems += files_problems(config, architecture, path.parent)
@@ -176,7 +194,8 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 
 def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
-    unadapted = config.method in ("full", "head-only")
+    # PEFT checks the modules of its own methods.
+    unadapted = config.method in ("full", "head-only", "peft")
     adapts = not unadapted and config.adapter.target_modules is None
     if adapts and model_type not in TARGETS:
         yield Problem(
@@ -189,7 +208,7 @@ def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Proble
 def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
     """Yield a problem for target names that no module has; the defaults always match."""
     named = _named_modules(config)
-    if not named or config.method in ("full", "head-only"):
+    if not named or config.method in ("full", "head-only", "peft"):
         return
     if config.model.trust_remote_code:  # its code runs where it trains, not for a check
         return

@@ -28,6 +28,7 @@ from .loop.environment import versions as versions
 from .loop.estimate import Estimate as Estimate
 from .loop.estimate import measure as measure
 from .loop.plan import check_schedule as check_schedule
+from .loop.plan import plan as plan
 from .loop.prepare import Prepared as Prepared
 from .loop.prepare import check_loading as check_loading
 from .loop.prepare import prepare as prepare
@@ -35,6 +36,7 @@ from .loop.run import iterate as iterate
 from .loop.run import run as run
 from .loop.trainer import Diverged as Diverged
 from .models.accelerator import check_launch as check_launch
+from .models.any_peft import peft_problems as peft_problems
 from .models.files import PACKAGED_MODEL as PACKAGED_MODEL
 from .models.files import model_location as model_location
 from .models.files import padding_remark as padding_remark

@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftConfig
 
 from lora2_search.adapter.config import Lora2Config
 from lora2_search.config.adapter_settings import AdapterSettings
-from lora2_search.config.schema import AdapterConfig
+from lora2_search.config.schema import NOT_LORA2, AdapterConfig
 
 DECLARED = {item.name: item for item in fields(AdapterSettings)}
 
@@ -23,7 +23,7 @@ def test_peft_and_yaml_have_the_declared_settings_and_few_more() -> None:
     of_peft = {item.name for item in fields(PeftConfig)}
     ours = {item.name for item in fields(Lora2Config)} - of_peft
     assert ours - DECLARED.keys() == {"modules_to_save", "seed"}
-    assert AdapterConfig.model_fields.keys() - DECLARED.keys() == {"init_lora_weights"}
+    assert AdapterConfig.model_fields.keys() - DECLARED.keys() == set(NOT_LORA2)
     assert DECLARED.keys() <= ours and DECLARED.keys() <= AdapterConfig.model_fields.keys()
 
 

@@ -45,8 +45,8 @@ def problems(data: dict) -> list[str]:
         ({"task": "rtee"}, "task: must be 'cola'"),
         (
             {"method": "lora3"},
-            "method: must be 'lora2', 'lora', 'dora', 'adalora', 'full' or 'head-only', "
-            "but got 'lora3'",
+            "method: must be 'lora2', 'lora', 'rslora', 'pissa', 'lora-plus', 'dora', 'adalora', "
+            "'peft', 'full' or 'head-only', but got 'lora3'",
         ),
         ({"seed": -1}, "seed: must be greater than or equal to 0, but got -1"),
     ],
@@ -198,10 +198,11 @@ def test_what_cannot_be_cut_after_training_is_refused_with_its_reason(
 
 
 def test_runs_that_leave_younger_settings_at_their_defaults_keep_their_names() -> None:
-    # As named before `gamma_u1`, `init_lora_weights`, `score_test` and `after` existed.
+    # As named before `gamma_u1`, `init_lora_weights`, `peft`, `score_test` and `after` existed.
     assert RunConfig(task="sentiment").fingerprint() == "0ceb7d267260c1c2"
     assert RunConfig(task="rte", seed=3, method="lora").fingerprint() == "26657b1df617ee70"
-    for setting in ({"adapter.gamma_u1": 0.1}, {"training.score_test": False}):
+    younger = {"adapter.gamma_u1": 0.1}, {"adapter.loraplus_lr_ratio": 4.0}
+    for setting in (*younger, {"training.score_test": False}):
         changed = with_settings(RunConfig(task="sentiment"), setting)
         assert changed.fingerprint() != "0ceb7d267260c1c2"
 

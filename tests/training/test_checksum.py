@@ -17,6 +17,7 @@ from lora2_search.store.record import read_record
 from lora2_search.training.events import Report
 from lora2_search.training.loop.run import iterate, run
 from lora2_search.training.models.load import check_base, checksum, checksums, load_base
+from tests.support.methods import METHODS
 from tests.training.test_run import comparable, settings
 
 TYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
@@ -134,7 +135,7 @@ def test_a_buffer_counts_and_a_weight_that_is_gone(tiny_bert: Path) -> None:
         check_base()
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
+@pytest.mark.parametrize("method", METHODS)
 def test_no_method_writes_into_the_shared_model(
     method: str, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:

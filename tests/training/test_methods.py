@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from lora2_search.adapter.accounting import count_parameters
+from lora2_search.config.adapter_settings import LORAS
 from lora2_search.config.model_types import default_targets
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.schema import ModelConfig
@@ -224,7 +225,7 @@ def test_full_trains_every_weight_of_a_copy_of_its_own(tiny_bert: Path, tmp_path
         assert torch.equal(loaded(tokens(1)).logits, model.eval()(tokens(1)).logits)
 
 
-@pytest.mark.parametrize("method", ["lora", "dora", "adalora"])
+@pytest.mark.parametrize("method", [*LORAS, "adalora"])
 def test_pefts_methods_take_the_modules_that_lora2_would(method: str, tiny_bert: Path) -> None:
     change = {"adapter.layers_to_transform": [1], "adapter.exclude_modules": ["query"]}
     model, _ = attach(base_of(tiny_bert), config_of(method, **change), TOTAL)
@@ -242,14 +243,14 @@ def test_pefts_methods_take_the_modules_that_lora2_would(method: str, tiny_bert:
     }
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora"])
+@pytest.mark.parametrize("method", ["lora2", *LORAS, "adalora"])
 def test_settings_that_do_not_fit_the_model_are_told_in_words(method: str, tiny_bert: Path) -> None:
     config = config_of(method, **{"adapter.target_modules": ["nowhere"]})
     with pytest.raises(ConfigError, match="target_modules|Target modules"):
         attach(base_of(tiny_bert), config, TOTAL)
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora"])
+@pytest.mark.parametrize("method", ["lora2", *LORAS, "adalora"])
 def test_every_method_is_told_which_list_of_blocks_is_meant(method: str, tiny_bert: Path) -> None:
     def adapted(pattern: str) -> set[str]:
         change = {"adapter.layers_to_transform": [1], "adapter.layers_pattern": pattern}
@@ -273,7 +274,7 @@ def test_a_run_ends_on_a_mean_rank_that_is_a_fraction_or_none_at_all(
     assert adaptive.kept_rank() == kept  # of twelve matrices
 
 
-@pytest.mark.parametrize("method", ["lora", "dora", "adalora"])
+@pytest.mark.parametrize("method", ["lora", "rslora", "lora-plus", "dora", "adalora"])
 def test_the_start_depends_on_the_seed_alone(method: str, tiny_bert: Path) -> None:
     base = base_of(tiny_bert)
     torch.manual_seed(1)
@@ -291,7 +292,7 @@ def test_the_start_depends_on_the_seed_alone(method: str, tiny_bert: Path) -> No
     assert not any(torch.equal(a, b) for a, b in zip(one, three, strict=True))
 
 
-@pytest.mark.parametrize("method", ["lora", "dora"])
+@pytest.mark.parametrize("method", ["lora", "rslora", "lora-plus", "dora"])
 def test_an_orthonormal_start_gives_lora_an_a_with_orthonormal_rows_and_leaves_b_at_zero(
     method: str, tiny_bert: Path
 ) -> None:

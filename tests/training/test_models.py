@@ -11,6 +11,7 @@ from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.training.models.load import fresh_copy, load_base
 from lora2_search.training.models.methods import attach
+from tests.support.methods import METHODS
 
 
 def base_of(folder: Path, outputs: int = 2, **more: object):  # type: ignore[no-untyped-def]
@@ -28,7 +29,7 @@ def test_the_files_are_read_once_and_copies_share_the_frozen_weights(tiny_bert: 
 
 
 @pytest.mark.parametrize("model", ["tiny_bert", "tiny_deberta"])
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
+@pytest.mark.parametrize("method", METHODS)
 def test_no_freshly_initialised_weight_stays_frozen(
     model: str, method: str, request: pytest.FixtureRequest
 ) -> None:
@@ -67,7 +68,7 @@ def test_only_the_first_layers_are_kept(tiny_bert: Path) -> None:
     assert len(base_of(tiny_bert, layers=1).model.bert.encoder.layer) == 1
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full"])
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in ("pissa", "head-only")])
 def test_an_adapted_model_starts_as_the_pretrained_one(method: str, tiny_bert: Path) -> None:
     config = RunConfig.model_validate(
         {"task": "sentiment", "method": method, "adapter": {"k": 1, "r": 2, "target_rank": 1}}

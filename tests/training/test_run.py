@@ -20,6 +20,7 @@ from lora2_search.store.record import Point, read_record
 from lora2_search.training.loop.evaluate import Predictions, standard_error
 from lora2_search.training.loop.run import iterate, run
 from lora2_search.training.loop.trainer import Diverged
+from tests.support.methods import METHODS
 from tests.support.patience import BUSY
 
 
@@ -67,7 +68,7 @@ def stop_after(config: RunConfig, folder: Path, intervals: int) -> None:
     steps.close()
 
 
-@pytest.mark.parametrize("method", ["lora2", "lora", "dora", "adalora", "full", "head-only"])
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_leaves_a_record_and_predictions_that_give_its_scores(
     method: str, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
@@ -113,7 +114,7 @@ def test_a_run_that_is_stopped_has_its_time_and_a_pause_is_no_part_of_it(
 @pytest.mark.parametrize(
     ("method", "init"),
     [
-        *((m, "orthonormal") for m in ("lora2", "lora", "dora", "adalora", "full", "head-only")),
+        *((m, "orthonormal") for m in METHODS),
         ("lora2", "lora"),
     ],
 )

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, did_you_mean
-from ..run import RunConfig, misplaced, mistyped, setting_names
+from ..run import RunConfig, misplaced, mistyped
 from ..schema import SENTENCE_SETTINGS
+from ..settings import is_setting, known_settings
 from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, TASKS
 from ..yaml import Source
 from .distribution import Distribution, Value
@@ -99,7 +100,7 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     if misplaced(source, "search") is not None:
         return []  # already reported, and all else follows from it
     mistakes = [*_budget(parts, source.data), *_names(parts.names)]
-    known = {name: d for name, d in parts.search.items() if name in setting_names(RunConfig)}
+    known = {name: d for name, d in parts.search.items() if is_setting(name)}
     wrong = [*_conditions(known, parts.names)]
     if parts.base is not None:
         wrong += _objective(parts.metric, parts.base)
@@ -145,8 +146,8 @@ def _objective(metric: str | None, base: RunConfig) -> Found:
 
 def _names(names: list[str]) -> Found:
     for name in names:
-        if name not in setting_names(RunConfig):
-            hint = did_you_mean(name, setting_names(RunConfig))
+        if not is_setting(name):
+            hint = did_you_mean(name, known_settings())
             yield f"search.{name}", f"no setting of that name; {hint}"
         elif name in _REFUSED:
             yield f"search.{name}", f"cannot be searched: {_REFUSED[name]}; give it one value"

@@ -13,7 +13,7 @@ from ...errors import did_you_mean
 from ...store import RECORD_FILE, REFERENCES_FOLDER, RunRecord, readable_record
 from ..run import RunConfig, with_settings
 from ..run_info import RunInfo
-from ..settings import Settings, dotted, known_settings
+from ..settings import Settings, dotted, is_setting, known_settings
 from .feasibility import problems_with
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _setting_problems(
     key: str, settings: Mapping[str, Any], fixed: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
     for setting in settings:
-        if setting not in known_settings():
+        if not is_setting(setting):
             hint = did_you_mean(setting, known_settings())
             yield f"{key}.{setting}", f"no setting of that name; {hint}"
         elif setting in fixed:

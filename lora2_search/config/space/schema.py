@@ -13,11 +13,12 @@ from pydantic import Field, ValidationError
 from ...errors import ConfigError, Problem
 from ...store import SPACE_FILE, write_text
 from ..messages import NAME_PATTERN
-from ..run import Config, RunConfig, setting_names, validate, with_settings
+from ..run import Config, RunConfig, validate, with_settings
 from ..schema import Section
+from ..settings import is_setting
 from ..yaml import Data, Source, merge, named_source
 from .checks import Parts, semantic_problems
-from .distribution import Distribution, Value, in_order, is_searched
+from .distribution import METHOD, Distribution, Value, in_order, is_searched
 from .references import HEAD_ONLY, References
 
 if TYPE_CHECKING:
@@ -143,10 +144,14 @@ class Space(RunConfig):
         """Return runs for every searched model and what must fit one, for `check_inputs`."""
         runs = []
         for name, item in self.search.items():
-            if name.startswith(("model.", "adapter.")) or name == "data.max_length":
+            with_it = {METHOD: "peft"} if name.startswith("peft.") and METHOD in self.search else {}
+            if name.startswith(("model.", "adapter.", "peft.")) or name in (
+                METHOD,
+                "data.max_length",
+            ):
                 for value in item.endpoints():
                     try:
-                        runs.append(("search", self.run_config({name: value})))
+                        runs.append(("search", self.run_config({name: value, **with_it})))
                     except ConfigError:
                         continue  # only with other values of what else is searched
         return runs
@@ -260,10 +265,9 @@ def _tolerant(data: Any, kind: type[Config]) -> Config | None:
 
 def _with_lowest(data: Data) -> Data:
     search = data.get("search")
-    known = setting_names(RunConfig)
     for name, item in search.items() if isinstance(search, dict) else ():
         parsed = _tolerant(item, Distribution)
-        if parsed is None or parsed.when is not None or name not in known:
+        if parsed is None or parsed.when is not None or not is_setting(name):
             continue
         value: Any = parsed.endpoints()[0]
         for part in reversed(name.split(".")):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import ConfigError, did_you_mean
 from ..schema import SENTENCE_SETTINGS
-from ..settings import known_settings
+from ..settings import is_setting, known_settings
 from ..yaml import KeyPath
 
 # What is wrong, with the place of it.
@@ -65,7 +65,7 @@ def broken(
 
 
 def _problem(setting: str, who: str, fixed: dict[str, str]) -> str | None:
-    if setting not in known_settings():
+    if not is_setting(setting):
         return f"no setting of that name; {did_you_mean(setting, known_settings())}"
     if setting in fixed:
         return f"{who} cannot change it: {fixed[setting]}"

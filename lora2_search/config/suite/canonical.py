@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..peft_settings import PeftSettings
 from ..run import RunConfig
-from ..schema import AdapterConfig, AfterConfig, TrainingConfig
-from ..settings import NOT_LORA2, USED, dotted
+from ..schema import NOT_LORA2, AdapterConfig, AfterConfig, TrainingConfig
+from ..settings import USED, dotted
 from ..yaml import Data
 from .terms import BASE
 
@@ -30,17 +31,19 @@ _UNSCORED = {"random": _NO_AVERAGES, "magnitude": _NO_AVERAGES, "sensitivity": (
 def canonical_settings(config: RunConfig) -> Data:
     """Return the settings of ``config`` with those that it never looks at at their defaults.
 
-    Full and head-only training have no adapter, head-only one learning rate; LoRA and DoRA have
-    neither planes nor budget, AdaLoRA has one plane; without a target below ``r``, or with
-    ``scoring: none``, nothing is pruned; random scoring averages nothing; only soft orthogonality
-    is weighed, and with every weight at 0 there is none; with one plane there is no outer one to
-    score or to overlap; only a Gaussian start has a spread; one γ is a list of equal ones, and u₁
-    has its plane's where it has none of its own; without a rank to cut to, ranks are not shared
-    out.
+    Full and head-only training have no adapter, head-only one learning rate; LoRA and its
+    variants have neither planes nor budget, AdaLoRA has one plane; without a target below ``r``, or
+    with ``scoring: none``, nothing is pruned; random scoring averages nothing; only soft
+    orthogonality is weighed, and with every weight at 0 there is none; with one plane there is no
+    outer one to score or to overlap; only a Gaussian start has a spread; one γ is a list of equal
+    ones, and u₁ has its plane's where it has none of its own; without a rank to cut to, ranks are
+    not shared out. Only method peft reads the section of that name.
     """
     data = config.model_dump(mode="python")
     data["adapter"] = _lora2(config) if config.method == "lora2" else _other(config)
     data["training"] = _training(config)
+    if config.method != "peft":
+        data["peft"] = PeftSettings().model_dump()
     if config.after.svd_rank is None:
         data["after"] = AfterConfig().model_dump()
     return data

@@ -70,7 +70,8 @@ def prepare(config: RunConfig) -> Prepared:
     _name_classes(model, data.classes)
     check_truncation(config.after, model)
     adaptive.set_total_steps(steps.total)
-    optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads)
+    ratio = config.adapter.loraplus_lr_ratio if config.method == "lora-plus" else 1.0
+    optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads, ratio)
     model, optimizer = accelerator.prepare(model, optimizer)
     scheduler = schedule_for(optimizer, config.training, steps.total)
     named_dropout(config.seed)

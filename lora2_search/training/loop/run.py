@@ -277,7 +277,7 @@ class _Run:
         scores = self.said["validation"].scores(self.data.metrics)
         record.scores = {f"validation/{name}": value for name, value in scores.items()}
         if record.rank_pattern:
-            highest = int(record.config["adapter"]["r"])
+            highest = self._highest_rank()
             write_rank_pattern(self.folder, record.rank_pattern, highest)
         self._note_health()
         if done:
@@ -300,6 +300,12 @@ class _Run:
             done=done,
             standard_error=standard_error(self.said["validation"], self.metric or record.metric),
         )
+
+    def _highest_rank(self) -> int:
+        """Return the rank at which every matrix began; of method peft PEFT knows it."""
+        peft_configs = getattr(self.trainer.progress.model, "peft_config", {})
+        started = [getattr(item, "init_r", None) for item in peft_configs.values()]
+        return next(filter(None, started), int(self.record.config["adapter"]["r"]))
 
     def _cut(self) -> None:
         """Continue with the cut adapter, if one is asked for: it is what is scored and saved."""

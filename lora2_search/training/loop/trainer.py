@@ -27,9 +27,12 @@ class Diverged(UserError):
 
 
 def optimizer_for(
-    model: nn.Module, training: TrainingConfig, heads: list[str]
+    model: nn.Module, training: TrainingConfig, heads: list[str], loraplus_lr_ratio: float = 1.0
 ) -> torch.optim.AdamW:
     """Return AdamW with two learning rates, adapter and head.
+
+    A LoRA's B learns ``loraplus_lr_ratio`` times as fast as its A, in the groups of PEFT's
+    ``create_loraplus_optimizer``, which knows no rate for the head.
 
     Biases are not decayed, nor are singular values: they tell what is pruned, and from
     ``init: lora`` they start at 1.
@@ -39,6 +42,7 @@ def optimizer_for(
         if parameter.requires_grad:
             head = any(part in heads for part in name.split("."))
             lr = training.head_lr if head and training.head_lr else training.lr
+            lr *= loraplus_lr_ratio if "lora_B" in name else 1.0
             plain = name.endswith("bias") or "lora2_lambda" in name
             decay = 0.0 if plain else training.weight_decay
             groups.setdefault((lr, decay), []).append(parameter)

@@ -1,4 +1,4 @@
-"""Attach what is trained: an adapter (LoRA², LoRA, DoRA, AdaLoRA), the whole model, or its head."""
+"""Attach what is trained: an adapter (LoRA² or one of PEFT's), the whole model, or its head."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...config import RunConfig, default_targets
 from ...errors import ConfigError, Problem
 from ..seeds import named_seed
 from .adalora import AdaLora, adalora_schedule
+from .any_peft import any_peft_config
 from .load import Base, fresh_copy
 
 
@@ -76,6 +77,17 @@ class Fixed:
         """Take no state."""
 
 
+class Allocating(Fixed):
+    """A method that gives its tuner a step of its own after each of the optimiser's."""
+
+    def __init__(self, tuner: Any) -> None:
+        self._tuner = tuner
+
+    def update_and_allocate(self, step: int, grad_scale: float | Tensor = 1.0) -> None:
+        """Do what the tuner does after optimiser step ``step``, 1 .. T."""
+        self._tuner.update_and_allocate(step)
+
+
 def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, Adaptive]:
     """Return a model whose trained weights are ready, and what adapts its ranks.
 
@@ -93,9 +105,10 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
     heads = base.heads
     if config.method == "full":
         # Weights of its own for every part: all other runs of this process share the base.
-        parts = [name for name, _ in base.model.named_children()]
-        return fresh_copy(base, parts, config.seed).requires_grad_(True), Fixed()
-    model = fresh_copy(base, heads, config.seed)
+        return fresh_copy(base, _parts(base), config.seed).requires_grad_(True), Fixed()
+    rewrites = config.method in _REWRITING
+    model = fresh_copy(base, _parts(base) if rewrites else heads, config.seed)
+    weights = dict(model.named_parameters())
     if config.method == "head-only":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(any(part in heads for part in name.split(".")))
@@ -108,10 +121,29 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
         try:
             adapted, adaptive = _adapted(model, _peft_config(base, config, total_steps))
         except (ValueError, TypeError) as error:
-            raise ConfigError([Problem("adapter", str(error))]) from error
-    if config.method in ("lora", "dora") and config.adapter.init_lora_weights == "orthonormal":
+            section = "peft" if config.method == "peft" else "adapter"
+            raise ConfigError([Problem(section, str(error))]) from error
+    if rewrites:
+        _share_untouched(base, weights)
+    if config.starts_as_lora and config.adapter.init_lora_weights == "orthonormal":
         _start_orthonormal(adapted, named_seed(config.seed, "factors"))
     return adapted, adaptive
+
+
+# Methods with which PEFT may write into the weights that it adapts.
+_REWRITING = ("pissa", "peft")
+
+
+def _parts(base: Base) -> list[str]:
+    return [name for name, _ in base.model.named_children()]
+
+
+def _share_untouched(base: Base, weights: dict[str, nn.Parameter]) -> None:
+    """Take the memory of frozen weights that PEFT left as they were from the base again."""
+    for name, original in base.model.named_parameters():
+        own = weights[name]
+        if not own.requires_grad and torch.equal(own, original):
+            own.data = original.data
 
 
 @torch.no_grad()
@@ -136,6 +168,8 @@ def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:
         return peft_model, cast(Adaptive, peft_model.base_model)
     if isinstance(peft_config, AdaLoraConfig):
         return peft_model, AdaLora(peft_model.base_model)
+    if hasattr(peft_model.base_model, "update_and_allocate"):
+        return peft_model, Allocating(peft_model.base_model)
     return peft_model, Fixed()
 
 
@@ -147,7 +181,7 @@ _PEFT_INITS: dict[str, Literal["gaussian", "orthogonal"]] = {
 
 
 class _Shared(TypedDict):
-    """What LoRA, DoRA and AdaLoRA call as LoRA² does."""
+    """What LoRA, its variants and AdaLoRA call as LoRA² does."""
 
     task_type: str
     modules_to_save: list[str]
@@ -161,6 +195,8 @@ class _Shared(TypedDict):
 
 def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
     adapter, heads = config.adapter, base.heads
+    if config.method == "peft":
+        return any_peft_config(config.peft, base.model_type, heads, total_steps)
     targets = adapter.target_modules or default_targets(base.model_type)
     if config.method == "lora2":
         settings = adapter.lora2_settings() | {"target_modules": targets}
@@ -190,6 +226,9 @@ def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
         r=adapter.r,
         rank_pattern=adapter.rank_pattern or {},
         use_dora=config.method == "dora",
-        init_lora_weights=_PEFT_INITS.get(adapter.init_lora_weights, True),
+        use_rslora=config.method == "rslora",
+        init_lora_weights="pissa"
+        if config.method == "pissa"
+        else _PEFT_INITS.get(adapter.init_lora_weights, True),
         **shared,
     )

@@ -122,7 +122,7 @@ def adapter_sizes(
     try:
         # A wrong k is reported before a wrong model is.
         config = Lora2Config(task_type="SEQ_CLS", k=k, r=r, **placed)
-        base, model_type = _empty_model(model, labels)
+        base, model_type = empty_model(model, labels)
         _check_excluded(base, config.exclude_modules)
         total = sum(parameter.numel() for parameter in base.parameters())
         heads = heads_of(base, model_type)
@@ -151,7 +151,7 @@ def adapter_sizes(
     )
 
 
-def _empty_model(name: str, labels: int) -> tuple[Any, str]:
+def empty_model(name: str, labels: int) -> tuple[Any, str]:
     """Return a sequence classifier without weights, and its model type."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
