@@ -163,7 +163,7 @@ class AdapterConfig(Section, AdapterSettings):
     exclude_modules: list[str] | str | None = None
     init_lora_weights: LoraInit = Field(
         "default",
-        description="initial LoRA factors, as in PEFT; orthonormal: rows of A, B = 0; not for pissa",
+        description="LoRA factors, as in PEFT; orthonormal: rows of A, B = 0; not for pissa",
     )
     loraplus_lr_ratio: float = Field(
         16.0, ge=1, description="method lora-plus: learning rate of B as a multiple of that of A"
