@@ -147,4 +147,5 @@ def difference(before: RunConfig, after: RunConfig) -> Difference:
     Of the resolved configurations, so defaults that a setting brings along are in it.
     """
     old, new = (dotted(config.model_dump(mode="json")) for config in (before, after))
-    return {key: (old[key], new[key]) for key in old if old[key] != new[key]}
+    keys = dict.fromkeys([*old, *new])  # those of `peft` are what is written there
+    return {key: (old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)}
