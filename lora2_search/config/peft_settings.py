@@ -33,9 +33,9 @@ class PeftSettings(Section):
         try:
             data = json.loads(Path(value).expanduser().read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ValueError(f"{value!r} is no readable adapter_config.json: {error}") from None
+            raise ValueError(f"{value!r} is not a readable adapter_config.json: {error}") from None
         if not isinstance(data, dict) or "peft_type" not in data:
-            raise ValueError(f"{value!r} is no adapter_config.json: it names no peft_type")
+            raise ValueError(f"{value!r} is not an adapter_config.json: it has no peft_type")
         return data
 
     def own(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ DECIDING = (
     "training",
     "config/adapter_settings.py",
     "config/model_types.py",
+    "config/peft_settings.py",
     "config/run.py",
     "config/schema.py",
     "config/tasks.py",

@@ -77,7 +77,7 @@ def test_an_adapter_config_of_pefts_own_is_taken_as_it_is(
     assert (run.peft.peft_type, run.peft.own()["r"]) == ("LOHA", 3)
     check_inputs(run)
     (tmp_path / "other.json").write_text(json.dumps({"r": 3}))
-    for name, says in (("absent.json", "no readable"), ("other.json", "names no peft_type")):
+    for name, says in (("absent.json", "not a readable"), ("other.json", "has no peft_type")):
         with pytest.raises(ConfigError, match=says):
             config(tiny_bert, reviews_csv, method="peft", peft=str(tmp_path / name))
 

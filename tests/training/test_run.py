@@ -329,7 +329,7 @@ def test_a_run_is_refused_where_its_own_metric_is_undefined(
         run(chosen, tmp_path / "run")
 
 
-def test_the_standard_error_is_unknown_where_the_metric_is_undefined_without_a_group() -> None:
+def test_the_standard_error_is_infinite_where_the_metric_is_undefined_without_a_group() -> None:
     labels = np.array([1.0] + [0.0] * 39)
     logits = np.stack([1 - labels, labels], axis=1).astype(np.float32)
-    assert np.isnan(standard_error(Predictions(labels, logits, "classification"), "f1"))
+    assert np.isposinf(standard_error(Predictions(labels, logits, "classification"), "f1"))
