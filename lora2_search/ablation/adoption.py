@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # What others published, filled in by hand; `analysis/published.py` reads it.
 _PUBLISHED = "published.csv"
 
-
 # Where data and model lie may differ: what they hold is compared.
 _PLACES = ("data.path", "data.test_path", "model.name_or_path")
 

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 # Where completed runs are, in a home or a shared storage folder.
 _PLACES = ("suites/*/runs/*", "suites/*/tuning/*", "studies/*/trials/*", "studies/*/reference/*")
 
-
 # Written anew, or of the attempt that made the run and no part of it.
 _NOT_TAKEN = (RECORD_FILE, CONFIG_FILE, "attempt.json", "overdue", "checkpoint")
 

@@ -37,12 +37,9 @@ if TYPE_CHECKING:
 
 SUITES = Shelf("suite", "suites", SUITE_FILE)
 
-
 DIFFERENCES_FILE = "differences.json"
 
-
 _FREE_ON_RESUME = ("resources", "seeds")
-
 
 # Of a suite that was begun elsewhere; each run is compared with what this suite would run.
 _FREE_ELSEWHERE = (*_FREE_ON_RESUME, "name", "data", "model")

@@ -22,7 +22,6 @@ from .model import Lora2Model
 
 State = dict[str, Tensor]
 
-
 _KEY = re.compile(r"(?:base_model\.model\.)?(.+)\.lora2_(u|lambda|v)(?:\.(\d+))?")
 
 

@@ -24,14 +24,11 @@ from .pruning import State, alive, factors_in, prune_state, strip_pruned
 
 _KEY = re.compile(r"(?:base_model\.model\.)?(.+)\.(lora_[A-Za-z_]+)(?:\.weight)?")
 
-
 # Starts that leave the base model's weights as they are.
 _ADDITIVE_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
-
 # Starts that PEFT can undo when it saves.
 _CONVERTIBLE_STARTS = ("pissa", "olora", "corda", "lora_ga")
-
 
 # What may have any value: it decides shapes, scales or training, or only where the adapter goes.
 _FREE = {
@@ -42,7 +39,6 @@ _FREE = {
     *("loftq_config", "eva_config", "corda_config", "lora_ga_config", "runtime_config"),
     *("megatron_core", "qalora_group_size"),
 }
-
 
 _REASONS = {
     "use_dora": "DoRA also rescales the rows of the weight",

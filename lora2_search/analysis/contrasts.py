@@ -14,7 +14,6 @@ from .scores import Scored
 
 Weights = Mapping[str, float]
 
-
 Scores = Mapping[tuple[str, int], Scored]
 
 

@@ -51,14 +51,11 @@ def named(names: list[str], number: int) -> str:
 # Texts that lie beside the records, so that a reader needs no data set to see the same page.
 EXAMPLES_FILE = "examples.json"
 
-
 _LONGEST = 160
-
 
 _REMEDY = (
     "restore it from a copy, or delete it: the texts are then read from the data, if it is here"
 )
-
 
 Texts = Mapping[int, str]
 

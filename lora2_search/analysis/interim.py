@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 REPEATED = "repeated"
 
-
 _ENDED = ("completed", "failed")
 
 

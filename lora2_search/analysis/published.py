@@ -15,9 +15,7 @@ from ..store import stored_text, write_text
 
 PUBLISHED_FILE = "published.csv"
 
-
 COLUMNS = ("arm", "metric", "published", "source")
-
 
 TASK = "task"
 

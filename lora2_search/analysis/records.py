@@ -30,9 +30,7 @@ from ..store import (
 
 TEST = "test"
 
-
 _REMEDY = "restore it from a copy"
-
 
 # What each is called, its file, and the keys that a whole one has.
 _PLANS: dict[type, tuple[str, str, tuple[str, ...]]] = {
@@ -44,13 +42,10 @@ _PLANS: dict[type, tuple[str, str, tuple[str, ...]]] = {
     ),
 }
 
-
 Plan = TypeVar("Plan", Space, Suite)
-
 
 # How training (`Diverged:`) and the engine name, in `error`, a run whose numbers went astray.
 _DIVERGED = "diverged:"
-
 
 Values = NDArray[np.float64]
 

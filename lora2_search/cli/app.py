@@ -19,7 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # drawing boxes around the help doubles its time
 )
 
-
 runs_app = typer.Typer(
     help="List runs, show them, and deliver them to MLflow.",
     no_args_is_help=True,

@@ -21,7 +21,6 @@ Set = Annotated[
     ),
 ]
 
-
 Name = Annotated[
     str | None,
     typer.Option(
@@ -31,14 +30,12 @@ Name = Annotated[
     ),
 ]
 
-
 File = Annotated[
     str | None,
     typer.Argument(
         metavar="FILE", help="The YAML file; you can also give it as an option.", show_default=False
     ),
 ]
-
 
 RunName = Annotated[
     str | None,
@@ -49,12 +46,10 @@ RunName = Annotated[
     ),
 ]
 
-
 Resume = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Resume NAME where it stopped.", show_default=False),
 ]
-
 
 Address = Annotated[
     str | None,
@@ -95,7 +90,6 @@ Storage = Annotated[
     ),
 ]
 
-
 TrackingUri = Annotated[
     str | None,
     typer.Option(
@@ -105,11 +99,9 @@ TrackingUri = Annotated[
     ),
 ]
 
-
 Json = Annotated[
     bool, typer.Option("--json", help="Print results as JSON on stdout, progress on stderr.")
 ]
-
 
 Wide = Annotated[
     bool,

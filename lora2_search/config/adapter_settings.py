@@ -131,7 +131,6 @@ _ABOVE_0 = real("greater than 0", lambda value: value > 0)
 _BELOW_1 = real("in [0, 1)", lambda value: 0 <= value < 1)
 _INSIDE_1 = real("between 0 and 1, both excluded", lambda value: 0 < value < 1)
 
-
 # PEFT's LoRA and what it calls variants of it.
 LORAS = ("lora", "rslora", "pissa", "lora-plus", "dora")
 # PEFT's own methods that share a setting.

@@ -14,7 +14,6 @@ from .yaml import KeyPath, Source
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
-
 _PATTERNS = {
     NAME_PATTERN: "must begin with a letter or digit, followed by letters, digits, '.', '_' and "
     "'-', 100 at most (it names a folder)"

@@ -5,9 +5,7 @@ from __future__ import annotations
 # Suffixes, as PEFT matches them: "output.dense" takes both the attention's and the block's.
 _BERT_TARGETS = ["query", "key", "value", "intermediate.dense", "output.dense"]
 
-
 _LLAMA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
 
 TARGETS: dict[str, list[str]] = {
     "bert": _BERT_TARGETS,
@@ -28,7 +26,6 @@ TARGETS: dict[str, list[str]] = {
     "roberta": _BERT_TARGETS,
     "xlm-roberta": _BERT_TARGETS,
 }
-
 
 # Whatever a sequence classifier adds to a pretrained model starts at random, so it must be
 # trained: DeBERTa's pooler too, which PEFT's own default leaves frozen as it was drawn.

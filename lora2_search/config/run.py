@@ -28,26 +28,19 @@ Method = Literal[
     "lora2", "lora", "rslora", "pissa", "lora-plus", "dora", "adalora", "peft", "full", "head-only"
 ]
 
-
 # Those that spread a budget of singular values over the matrices while they train.
 _ALLOCATING = ("lora2", "adalora")
 
-
 Protocol = Literal["clean", "paper"]
-
 
 GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 
-
 PACKAGED_TASKS = ("sentiment", "ratings", "boolq")
-
 
 TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
 
-
 # What numpy's generator takes.
 MOST_SEED = 2**32 - 1
-
 
 # The key that tells what a file is, and the command that takes such a file.
 _MARKS = {
@@ -57,14 +50,12 @@ _MARKS = {
     "designs": "an ablation suite; use ablate --suite",
 }
 
-
 # Settings that came later, by section.
 _YOUNGER = {
     "adapter": ("gamma_u1", "init_lora_weights", "loraplus_lr_ratio"),
     "data": ("positive", *READING),
     "training": ("score_test",),
 }
-
 
 Config = TypeVar("Config", bound="Section")
 

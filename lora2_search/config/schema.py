@@ -65,9 +65,7 @@ def _encoding(name: str) -> str:
 
 StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
 
-
 MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
-
 
 CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
 
@@ -129,7 +127,6 @@ class DataConfig(Section):
 # How a file is read, where it does not tell so itself.
 READING = ("separator", "quotes", "header", "encoding")
 
-
 # Runs that differ in one of these are not scored on the same test sentences.
 SENTENCE_SETTINGS = (
     "task",
@@ -143,9 +140,7 @@ SENTENCE_SETTINGS = (
     "data.test_size",
 )
 
-
 _RULES: dict[str, Rule] = {item.name: item.metadata["rule"] for item in fields(AdapterSettings)}
-
 
 # What LoRA² alone does not look at.
 NOT_LORA2 = ("init_lora_weights", "loraplus_lr_ratio")

@@ -33,7 +33,6 @@ class Task:
 
 _PAIR = ("sentence1", "sentence2")
 
-
 TASKS: dict[str, Task] = {
     "cola": Task(("sentence",), "label", "classification", ("matthews",)),
     "mnli": Task(
@@ -50,7 +49,6 @@ TASKS: dict[str, Task] = {
     "boolq": Task(("question", "passage"), "label", "classification", ("accuracy",)),
 }
 
-
 CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
     "classification": (
         *("accuracy", "f1", "macro_f1", "balanced_accuracy"),
@@ -59,14 +57,11 @@ CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
     "regression": ("pearson", "spearman"),
 }
 
-
 # Made of what a model says of every class, not of its answers alone.
 OF_LOGITS = ("roc_auc", "log_loss")
 
-
 # Lower is better: nothing is chosen by them.
 LOWER_IS_BETTER = ("log_loss",)
-
 
 Values = NDArray[np.float64]
 

@@ -11,7 +11,6 @@ from typing import Literal, get_args
 
 SCORING_GROUP = "lora2_search.scoring"
 
-
 Init = Literal["gaussian", "orthonormal", "svd", "lora"]
 INITS: tuple[str, ...] = get_args(Init)
 

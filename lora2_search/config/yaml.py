@@ -17,43 +17,31 @@ from ..store import find_file, shipped
 
 KeyPath = tuple[str, ...]
 
-
 # Settings as YAML has them: nested mappings, lists and plain values.
 Data = dict[str, Any]
 
-
 # Tells where a line of the text stands, for people.
 Place = Callable[[int], str]
-
 
 # The largest suites have a few thousand values, six levels deep. Within these bounds a text is
 # read in under a second, whatever it holds.
 MOST_BYTES = 1_000_000
 
-
 MOST_VALUES = 20_000
-
 
 MOST_DEPTH = 30
 
-
 MOST_KEYS = 2_000
-
 
 _MOST_CHARACTERS = 5_000
 
-
 MOST_DIGITS = 30
-
 
 _TAG = "tag:yaml.org,2002:"
 
-
 _SCALARS = {_TAG + name for name in ("str", "int", "float", "bool", "null")}
 
-
 _PLAIN = _SCALARS | {_TAG + name for name in ("map", "seq", "merge")}
-
 
 # No text that a file name, a terminal or a UTF-8 file could take.
 _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
@@ -87,7 +75,6 @@ class _Loader(yaml.SafeLoader):
 _FLOAT = re.compile(
     r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
 )
-
 
 _Loader.yaml_implicit_resolvers = {
     first: [pair for pair in pairs if pair[0] in _PLAIN - {_TAG + "float"}]
@@ -264,12 +251,9 @@ def _message(error: yaml.YAMLError) -> str:
 # A longer chain is a mistake.
 _MOST_EXTENDED = 20
 
-
 _MOST_SHOWN = 200
 
-
 _ASSIGNED = "--set "
-
 
 _SHIPPED = ("search_spaces", "ablations")
 

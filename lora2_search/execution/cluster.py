@@ -58,7 +58,6 @@ def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
 
 _PROBE_SECONDS = 5.0
 
-
 _MODE = "RAY_AUTH_MODE"
 
 

@@ -25,9 +25,7 @@ from .trainable import TrialTrainable
 
 MAX_DEATHS = 3
 
-
 _SCRATCH = ".ray"
-
 
 _TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",

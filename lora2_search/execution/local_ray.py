@@ -21,17 +21,13 @@ from .reaper import Reaper
 
 TOKEN_FILE = Path("~/.ray/auth_token")
 
-
 _OBJECT_STORE = 128 * 1024 * 1024  # only plain values travel
-
 
 # Without it, a process that was given no GPU sees them all.
 _HIDE_ON_ZERO = "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"
 
-
 # The address of a Unix socket has 107 bytes; Ray needs 64 of them, our own folder 17.
 _LONGEST = 107 - 64 - 17
-
 
 _REAPER_SECONDS = 5.0
 

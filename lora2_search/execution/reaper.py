@@ -18,10 +18,8 @@ from pathlib import Path
 
 _PROCESSES = Path("/proc")
 
-
 # What is killed may be starting a process at that moment, which is then found by the next look.
 _LOOKS = 3
-
 
 _PAUSE_SECONDS = 0.2
 

@@ -12,18 +12,13 @@ from ..training import Report
 
 SCORE: Final = "score"
 
-
 STANDARD_ERROR: Final = "standard_error"
-
 
 INTERVAL: Final = "training_iteration"
 
-
 COMPLETED: Final = "completed"
 
-
 FAILED: Final = "failed"
-
 
 REPORT: Final = "report"
 

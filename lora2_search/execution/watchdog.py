@@ -12,7 +12,6 @@ from ..store import write_text
 
 OVERDUE_FILE = "overdue"
 
-
 OVERDUE_EXIT_CODE = 75
 
 

@@ -34,14 +34,12 @@ if TYPE_CHECKING:
 
 Kind = Literal["study", "suite", "run", "verification"]
 
-
 FOLDERS: dict[Kind, str] = {
     "study": "studies",
     "suite": "suites",
     "run": "runs",
     "verification": "verifications",
 }
-
 
 PLANS: dict[Kind, str] = {
     "study": SPACE_FILE,
@@ -50,9 +48,7 @@ PLANS: dict[Kind, str] = {
     "verification": "verification.json",
 }
 
-
 REFERENCE = "head only"
-
 
 # What a record says of a trial, by what Optuna says.
 _STATUS = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}

@@ -19,12 +19,9 @@ from ..training import Observer
 
 _NAMES = (".data.path", ".data.test_path", ".model.name_or_path")
 
-
 What = TypeVar("What", Space, Suite, RunConfig)
 
-
 Plan = TypeVar("Plan", Space, Suite, RunInfo)
-
 
 Shelved = TypeVar("Shelved", Space, Suite)
 

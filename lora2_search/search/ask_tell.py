@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _RUN, _REASON, _SECONDS = "run", "reason", "seconds"
 
-
 _ALIKE = 3
 
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 STUDIES = Shelf("study", "studies", SPACE_FILE)
 
-
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
 

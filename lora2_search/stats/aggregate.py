@@ -38,13 +38,10 @@ def expected_best(scores: Sequence[float]) -> list[float]:
 
 Array = NDArray[np.float64]
 
-
 # Scores of the runs of each task, [tasks][seeds].
 ByTask = Sequence[Array]
 
-
 REPEATS = 2_000
-
 
 STRATIFIED = "stratified bootstrap"
 

@@ -13,7 +13,6 @@ from .result import TestResult
 # A correlation of exactly 1 has no Fisher z.
 _MOST = 1 - 1e-12
 
-
 FISHER_Z = "t of Fisher's z"
 
 

@@ -15,7 +15,6 @@ from .significance import LEVEL, PIGEONHOLE, Crossed, few_seeds
 
 TOST = "two one-sided tests"
 
-
 _EPSILON = 1e-12
 
 

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-
 # Metrics of tasks whose labels are numbers, not classes.
 CORRELATIONS = ("pearson", "spearman")
-
 
 # The score of one seed's answers on some sentences (columns, repeats allowed).
 Scorer = Callable[[int, NDArray[np.int64]], float]

@@ -14,10 +14,8 @@ from .significance import LEVEL, Paired
 
 POWER = 0.8
 
-
 # Beyond this many seeds a suite is the wrong instrument, and the exact number tells nothing.
 MOST_SEEDS = 10_000
-
 
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
 

@@ -24,15 +24,11 @@ from scipy.special import ndtr
 # (level, share of all seeds) -> level spent up to there.
 Spending = Callable[[float, float], float]
 
-
 SPENT = 0.8
-
 
 _GRID = 201
 
-
 _FAR = 10.0
-
 
 _LEVELS = np.geomspace(1e-7, 1.0, 50)
 

@@ -16,33 +16,24 @@ from .result import TestResult
 
 Array = NDArray[np.float64]
 
-
 # The mean difference of two arms on some seeds (rows) and examples (columns).
 Score = Callable[[NDArray[np.int64], NDArray[np.int64]], float]
 
-
 LEVEL = 0.05
-
 
 T, BCA, CROSSED, PIGEONHOLE = "t", "BCa", "crossed t", "two-way bootstrap"
 
-
 BOOTSTRAP_FROM = 20
 
-
 _RESAMPLES = 9_999
-
 
 # Draws of a two-way bootstrap, which so has no p below 2 / (BOOTSTRAPS + 1).
 BOOTSTRAPS = 400
 
-
 # Differences of scores are differences of fractions: what is smaller is the float's own error.
 _EPSILON = 1e-12
 
-
 _EXACT_UP_TO = 20
-
 
 _RANDOM_FLIPS = 100_000
 

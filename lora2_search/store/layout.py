@@ -4,25 +4,18 @@ from __future__ import annotations
 
 PAGE_FILE = "report.html"
 
-
 SPACE_FILE = "space.yaml"
-
 
 STUDY_FILE = "study.db"
 
-
 SUITE_FILE = "suite.yaml"
 
-
 TRIALS_FOLDER = "trials"
-
 
 # Runs outside a study's search, a folder each.
 REFERENCES_FOLDER = "reference"
 
-
 # Runs of a suite's arms, and those that tune the arms before.
 RUNS_FOLDER = "runs"
-
 
 TUNING_FOLDER = "tuning"

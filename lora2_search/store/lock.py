@@ -15,9 +15,7 @@ from .files import Damaged, stored_json, write_json
 
 LOCK_FILE = "lock"
 
-
 OWNER_FILE = "owner.json"
-
 
 # Longer than `is_owned` takes, which holds the lock for a moment where there is no owner.
 _PATIENCE_SECONDS = 1.0

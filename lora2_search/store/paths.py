@@ -9,7 +9,6 @@ from ..errors import Argument, RequestError, UserError, nearest
 
 HOME_VARIABLE = "LORA2_SEARCH_HOME"
 
-
 # The one place that counts folders: a module that moves must not lose the package.
 PACKAGE = Path(__file__).parents[1]
 

@@ -11,9 +11,7 @@ from .files import write_json
 
 RANK_PATTERN_FILE = "rank_pattern.json"
 
-
 OUTSIDE = "–"
-
 
 _BLOCK = re.compile(r"\.(\d+)\.")
 

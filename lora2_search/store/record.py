@@ -11,21 +11,15 @@ from .files import Damaged, stored_text, write_text
 
 RECORD_FILE = "record.json"
 
-
 SCHEMA_VERSION = 1
-
 
 PREDICTIONS_FILE = "predictions.parquet"
 
-
 ADAPTER_FOLDER = "adapter"
-
 
 CONFIG_FILE = "config.json"
 
-
 CHECKPOINT_FOLDER = "checkpoint"
-
 
 Status = Literal["running", "completed", "pruned", "failed"]
 

@@ -26,9 +26,7 @@ from .views import address
 
 HOST = "127.0.0.1"
 
-
 _START_SECONDS = 120.0
-
 
 _STOP_SECONDS = 5.0
 

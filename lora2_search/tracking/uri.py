@@ -15,37 +15,26 @@ from ..store import SQLITE, home, sqlite_path, sqlite_url, writable_folder
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 
-
 DATABASE = "mlflow.db"
-
 
 ARTIFACTS = "mlartifacts"
 
-
 Origin = Literal["option", "environment", "default"]
-
 
 _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
 
-
 _REMOTE = ("http", "https", "databricks")
-
 
 _PACKAGES = {"psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
-
 _SHORTEST_SECRET = 3
-
 
 _URI = re.compile(r"[\w+.-]+://\S+")
 
-
 _TOKEN = re.compile(r"^(https?://)[^:@/?#]+@")
-
 
 # Up to the last @: a password may hold one that nobody quoted.
 _PASSWORD = re.compile(r"^((?:[\w+.-]*:?//)?[^:@/?#]*):(.*)@", re.DOTALL)
-
 
 _SECRET_OPTION = re.compile(
     r"([?&][^=&#]*(?:pass|pwd|secret|token|key|odbc_connect)[^=&#]*=)([^&#]*)", re.IGNORECASE

@@ -17,9 +17,7 @@ from .spool.spool import ParentKind
 
 SCORE = "score"
 
-
 _TAG = "mlflow.sharedViewState."
-
 
 # An experiment tag holds 20,000 characters; beyond some dozens of columns nobody reads them.
 _MAX_COLUMNS = 40

@@ -24,7 +24,6 @@ DECIDING = (
     "store/record.py",
 )
 
-
 # Files in these folders that decide no result: they estimate costs, inspect a user's file, write
 # a card, or cut a finished run's adapter.
 NOT_DECIDING = (

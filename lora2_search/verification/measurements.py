@@ -278,7 +278,6 @@ class Measurements:
 
 _FILE = TypeAdapter(Measurements)
 
-
 _ERROR = "error_"
 
 

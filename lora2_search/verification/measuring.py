@@ -23,7 +23,6 @@ _ALONE: dict[str, Callable[[Watch], Probe]] = {
     "compress": CompressProbe,
 }
 
-
 _WITH_SHADOWS: dict[str, Callable[[Watch, Shadows], Probe]] = {
     "agreement": AgreementProbe,
     "truth": TruthProbe,

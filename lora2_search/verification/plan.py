@@ -88,26 +88,21 @@ class Part:
 # while this was written used seeds 100 to 105. So neither had a part in what is measured.
 FIRST_SEED = 200
 
-
 DEFAULTS: dict[str, dict[str, float]] = {
     "data": {"split_seed": 2, "train_size": 1000, "max_length": 32},
     "adapter": {"k": 8, "r": 8, "target_rank": 4, "gamma": 0.1},
     "training": {"epochs": 1.0, "batch_size": 16, "lr": 2e-2, "head_lr": 1e-3, "evaluations": 1},
 }
 
-
 # The packaged sentences are many; a file of one's own is cut by fractions, as in every run.
 PACKAGED_SIZES: dict[str, dict[str, float]] = {"data": {"validation_size": 200, "test_size": 1000}}
-
 
 QUICK: dict[str, dict[str, float]] = {
     "data": {"train_size": 256},
     "training": {"steps": 16},
 }
 
-
 PACKAGED_QUICK: dict[str, dict[str, float]] = {"data": {"validation_size": 100, "test_size": 200}}
-
 
 ARMS: dict[str, dict[str, str | float]] = {
     "start": {},
@@ -117,7 +112,6 @@ ARMS: dict[str, dict[str, str | float]] = {
     "no-regulariser": {"adapter.scoring": "none", "adapter.gamma": 0.0},
     "cross": {"adapter.scoring": "none", "adapter.gamma_cross": 1.0},
 }
-
 
 # Which probe each check needs, beside a run of which arm.
 CHECKS: dict[str, list[tuple[str, str]]] = {
@@ -293,7 +287,6 @@ def _check(config: RunConfig, checks: Sequence[str]) -> None:
 
 
 PLAN_FILE = "verification.json"
-
 
 _REMEDY = "measure again in another folder"
 

@@ -64,7 +64,6 @@ def _random(context: ScoringContext) -> Scoring:
 
 _PARTS = ("update", "scores", "state", "load_state")
 
-
 _OURS: dict[str, ScoringFactory] = {
     "reduced": _importance(inner=True),
     "thinned": lambda context: ThinnedScoring(

@@ -21,9 +21,7 @@ from ..console.say import cli_message
 
 State = Literal["ok", "warn", "fail"]
 
-
 GIB = 2**30
-
 
 LIBRARIES = ("torch", "transformers", "peft", "ray", "optuna", "mlflow", "accelerate", "datasets")
 

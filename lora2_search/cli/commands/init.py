@@ -68,7 +68,6 @@ scheduler: {{name: asha}}   # stops no trial before its rank budget is settled, 
 trials: 20
 """
 
-
 # It may not be fetched yet, and need not be for a space.
 _PACKAGED_POSITIONS = 512
 

@@ -20,10 +20,8 @@ from ..console.say import say as complain
 
 _RESUME = "resume with"
 
-
 # Scripts read it by this name.
 _JSON_RESUME = "go on with"
-
 
 _VERBS = {"study": "tune", "suite": "ablate", "run": "train"}
 

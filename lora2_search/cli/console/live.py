@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 ROWS = 15
 
-
 REDRAWS_PER_SECOND = 4
-
 
 RUN, STATE, STEP, RANK, LEFT, SETTINGS = (
     "run",
@@ -39,17 +37,13 @@ RUN, STATE, STEP, RANK, LEFT, SETTINGS = (
     "settings",
 )
 
-
 # Between two columns: a space, the rule and a space; two of them and a half stand at the edges.
 GAP, EDGES = 3, 4
 
-
 LEAST_SETTINGS = 12
-
 
 # A name up to this long stays on one line.
 WHOLE_NAME = 20
-
 
 STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
 

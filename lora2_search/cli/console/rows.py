@@ -44,9 +44,7 @@ def duration(seconds: float) -> str:
 # Names and sentences may be cut into lines of at least so many characters, numbers never.
 _LONGEST_PIECE = 24
 
-
 _LONGEST_HEAD_PIECE = 12
-
 
 _NUMBER = re.compile(r"[-+<~(±–−]? ?\.?\d[^,;]*(,\d{3}[^,;]*)*|[-–]|")
 

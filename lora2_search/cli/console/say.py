@@ -31,7 +31,6 @@ def narrator(as_json: bool = False) -> Callable[[str], None]:
 
 MISTAKE = 2
 
-
 # The others are called as the arguments are.
 _OPTIONS = {"overrides": "--set"}
 

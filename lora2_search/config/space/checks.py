@@ -58,7 +58,6 @@ def unmeasured(metric: str | None, config: RunConfig) -> str | None:
 
 _OTHER_EXAMPLES = "trials would be scored on different examples or by a different metric"
 
-
 _REFUSED = {
     **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_EXAMPLES),
     "data.validation_size": _OTHER_EXAMPLES,
@@ -67,7 +66,6 @@ _REFUSED = {
     "model.trust_remote_code": "it permits code and does not affect results",
     "training.device": "it decides no result",
 }
-
 
 _FIXED = {name: why for name, why in _REFUSED.items() if why == _OTHER_EXAMPLES}
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 _MOST_STEPS = 2**53
 
-
 Value = str | int | float | bool | None
-
 
 METHOD = "method"
 

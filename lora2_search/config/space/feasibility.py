@@ -14,7 +14,6 @@ from .distribution import Distribution, Value, in_order, is_searched
 # Of each setting at least so many values are tried with those of each other one.
 _FEWEST_TRIED = 10
 
-
 _MOST_CORNERS = 3_000
 
 

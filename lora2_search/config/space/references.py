@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 HEAD_ONLY = "head-only"
 
-
 # Trials are keyed by numbers, so a name of digits could be a trial's.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,99}")
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 # A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
 _WHATEVER: Data = {"task": "sentiment", "data": {"path": "-"}}
 
-
 # With these every method can run.
 _ANY_METHOD: Data = {"adapter": {"target_rank": 1}}
 

@@ -13,22 +13,17 @@ from ..yaml import KeyPath
 # What is wrong, with the place of it.
 Found = Iterator[tuple[KeyPath, str]]
 
-
 _OTHER_SENTENCES = "arms are compared example by example, so all must share the test examples"
-
 
 _OTHER_SLICE = "arms must choose on the same split"
 
-
 _SEEDS = "every arm runs every seed of `seeds`"
-
 
 _FIXED_IN_AN_ARM = {
     **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_SENTENCES),
     "protocol": _OTHER_SLICE,
     "seed": _SEEDS,
 }
-
 
 _FIXED_IN_A_TASK = {"seed": _SEEDS, "protocol": "all tasks are reported under one protocol"}
 

@@ -14,16 +14,12 @@ from .terms import BASE
 
 _SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
 
-
 _PRUNING = (*_SCHEDULE, "scoring", "score_loss", "allocation", "budget", "beta1", "beta2")
-
 
 _SOFT = ("gamma", "gamma_u1", "gamma_cross", "penalty")
 
-
 # What a scoring leaves aside.
 _NO_AVERAGES = ("beta1", "beta2", "score_loss")
-
 
 _UNSCORED = {"random": _NO_AVERAGES, "magnitude": _NO_AVERAGES, "sensitivity": ("beta2",)}
 

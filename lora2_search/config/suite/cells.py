@@ -18,7 +18,6 @@ from .terms import BASE
 
 Cell = tuple[str, ...]
 
-
 Weights = dict[str, float]
 
 
@@ -71,13 +70,10 @@ def _weights(
 
 DESIGNS = ("leave-one-out", "one-at-a-time", "crossed", "nested", "grid")
 
-
 # The designs whose cells are every combination of levels.
 COMBINED = ("crossed", "nested", "grid")
 
-
 MAIN = "main"
-
 
 Mistakes = Iterator[tuple[KeyPath, str]]
 
@@ -218,12 +214,9 @@ def _word(value: Any) -> str:
 
 Arms = dict[str, Settings]
 
-
 Found = list[tuple[KeyPath, str]]
 
-
 _ABSENT = object()
-
 
 _MOST_CELLS = 1_000
 

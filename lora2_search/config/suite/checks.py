@@ -162,7 +162,6 @@ def _grid(parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[Se
 
 _ARM_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
-
 # No dots: `boolq.base-seed0` is task, arm and seed.
 _TASK_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")
 

@@ -27,7 +27,6 @@ from .terms import BASE, FLOOR
 
 KEYS = ("design", "factors", "designs")
 
-
 _CONTRASTED = ("crossed", "nested")
 
 

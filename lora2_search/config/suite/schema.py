@@ -358,7 +358,6 @@ _WRITTEN: dict[KeyPath, str] = {
     ("added_seeds",): "`seeds` lists them all",
 }
 
-
 # A stored plan spells out both; nobody writes them by hand.
 _OF_STORED = {"cells", "tuned"}
 

@@ -15,9 +15,7 @@ from ..settings import Settings
 
 BASE = "base"
 
-
 FLOOR = "head-only"
-
 
 # Of one suite; more is a slip of the hand.
 MOST_SEEDS = 10_000
@@ -97,7 +95,6 @@ class Sequential(Section):
 
 # Far from the seeds of any suite, also when more are added later.
 FIRST_SEED = 1000
-
 
 _MOST_TRIALS = 500
 

@@ -46,16 +46,12 @@ if TYPE_CHECKING:
 
 RECORDS_FILE = "records.jsonl"
 
-
 _REMEDY = "restore it from a copy of the archive"
-
 
 _FILES = {SUITE_FILE, RECORDS_FILE, EXAMPLES_FILE, PREDICTIONS_FILE, PUBLISHED_FILE, STATE_FILE}
 
-
 # So many of them tell one that has lost some from a folder with a file of the same name.
 _MOST_OF_AN_ARCHIVE = 3
-
 
 _FOLDERS = (RUNS_FOLDER, TUNING_FOLDER)
 

@@ -24,24 +24,19 @@ from .archive import archive_suite, is_archive
 
 CLAIMS_FILE = "claims.csv"
 
-
 COLUMNS = ("page", "number", "file", "row", "column")
 
-
 _CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-
 
 # Links and tags, years of citations, the numbers of a list.
 _NO_CLAIMS = re.compile(
     r"\]\([^)]*\)|</?[A-Za-z][^>]*>|https?://\S+|et al\.,? \(?\d{4}|^\s*\d+\. ", re.MULTILINE
 )
 
-
 # A letter behind a number is its unit (0.17M, 9s), more of them make it a name (855d6a1).
 _NUMBER = re.compile(
     r"(?<![\w.,])([+\-−]?)((?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:e[+\-]?\d{1,3})?)(?=[MkKBsx]?(?!\w))"
 )
-
 
 # Given in fewer digits than the record has, a number still says something with two of them.
 _FEWEST_DIGITS = 2

@@ -11,13 +11,10 @@ from ...store import RunRecord
 # A record, or a part of one, as JSON values.
 JsonObject = dict[str, Any]
 
-
 # What figures show through training; the training loss of every step is left out.
 _KEPT = ("validation/", "geometry/", "rank/")
 
-
 _MARKS = ("validation/", "geometry/")
-
 
 _DIGITS = 6
 

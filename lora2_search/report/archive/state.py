@@ -12,7 +12,6 @@ from ...store import RunRecord, reading, stored_json, write_json
 
 STATE_FILE = "archive.json"
 
-
 _REMEDY = "write the archive anew, or restore it from a copy"
 
 

@@ -22,9 +22,7 @@ _STYLES = {
     "RUNNING": ("#e0a030", "dashdot"),
 }
 
-
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "under way"}
-
 
 _WINNER = "#2a9d5c"
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 _EARLY_TO_LATE = [[0, "#7fa6d6"], [1, "#d9762b"]]
 
-
 _FEWEST_FOR_IMPORTANCE = 4
 
 

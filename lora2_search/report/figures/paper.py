@@ -32,20 +32,15 @@ if TYPE_CHECKING:
 
 FIGURES_FOLDER = "figures"
 
-
 # Without a salt matplotlib names the parts of an SVG at random; fonts as outlines that can be
 # searched, which conferences ask for.
 _SETTINGS: dict[Any, Any] = {"svg.hashsalt": "lora2_search", "pdf.fonttype": 42, "font.size": 9}
 
-
 _ENDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-
 
 _MARKERS = "osD^vPX"
 
-
 _Dash = Literal["-", "--", ":", "-.", "none"]
-
 
 _DASHES: tuple[_Dash, ...] = ("-", "--", ":", "-.")
 

@@ -12,7 +12,6 @@ from ..tables.text import Row
 # Plotly's tool bar offers to send a figure to its makers; dragging and hovering work without it.
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
-
 # The browser itself refuses whatever would leave the page.
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"

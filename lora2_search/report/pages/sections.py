@@ -31,7 +31,6 @@ paired by seed: the seeds of a pair share data order and every start weight that
 comparison(s) named before the run; the exact sign-flip test beside it, corrected in the same way,
 from the number of seeds with which it can reject at all. {floor}"""
 
-
 _ABOUT_LOOKS = """\
 Seeds are added by a plan made beforehand, until every comparison is decided or there are {most}
 seeds; looks so far: at {looks} seeds. Every p value and interval holds for all these looks and
@@ -39,27 +38,22 @@ those to come (a repeated p value and a repeated confidence interval, of which t
 would be narrower); without them, looking again and again would find differences too often
 (docs/ablation.md)."""
 
-
 _ABOUT_SENTENCES = """\
 *Would it differ on new sentences too?* The same differences {how}
 The last columns say where the chance in a difference comes from: seeds, sentences, or both
 together (how a sentence falls out with a seed)."""
 
-
 _CROSSED = """sentence by sentence, with seeds and sentences both
 taken as samples (crossed random effects, Satterthwaite's degrees of freedom), corrected apart."""
-
 
 _BOOTSTRAP = """with seeds and sentences drawn anew together
 (two-way bootstrap: this metric is no mean over sentences). Below 20 seeds its interval is too
 narrow, so read it as the least uncertainty there is."""
 
-
 _ABOUT_MISTAKES = (
     "Test sentences a run that are taken for another class, mean over the runs of an arm; the "
     "commonest mistakes of all arms together. Diverged runs are left out."
 )
-
 
 _ABOUT_EXAMPLES = (
     "Of the first named comparisons, the test examples that one arm gets right with more seeds "

@@ -17,9 +17,7 @@ from .study import study_page
 
 SPACE_TABLE, TRIALS_TABLE = "search_space.tex", "trials.tex"
 
-
 TRIALS_CSV = "trials.csv"
-
 
 COMPUTE_FILE = "compute.md"
 

@@ -16,13 +16,11 @@ from .sections import Section, common_sections, overall_sections, task_sections
 
 _SENTENCES = ("changes", "text", "chosen", "flags", "remarks")
 
-
 _ABOUT_INTERACTIONS = (
     "Mean test score in each cell and its 95 % interval over seeds, averaged over the other "
     "factors. Lines that run side by side: the factors add up. Whether they do is told by the "
     "contrasts above, not by the eye."
 )
-
 
 _ABOUT_GEOMETRY = (
     "Mean over the complete runs of an arm, and the range over its seeds: how far each plane's "

@@ -15,9 +15,7 @@ from .suite import suite_page
 
 RUNS_CSV = "runs.csv"
 
-
 COMPARISONS_CSV = "comparisons.csv"
-
 
 TABLES_FOLDER = "tables"
 

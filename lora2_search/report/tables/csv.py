@@ -12,7 +12,6 @@ from .suite import comparison_remarks
 
 Cell = str | float | int | None
 
-
 # With these a spreadsheet takes a text for a formula.
 _FORMULA = ("=", "+", "-", "@")
 

@@ -37,7 +37,6 @@ _ESCAPES = str.maketrans(
     }
 )
 
-
 Cells = Mapping[str, str]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 Row = dict[str, str]
 
-
 NONE = "–"
 
 

@@ -12,7 +12,6 @@ def test_score(arm, seed):
     rows = pd.read_parquet(file).query("split == 'test'")
     return score("{metric}", rows.label.to_numpy(), rows.prediction.to_numpy(){classes})"""
 
-
 _FROM_ARCHIVE = """\
 every = pd.read_parquet("predictions.parquet")
 
@@ -22,7 +21,6 @@ def test_score(arm, seed):
         return float("nan")
     labels, predictions = rows.label.to_numpy(float), rows.prediction.to_numpy(float)
     return score("{metric}", labels, predictions{classes})"""
-
 
 _CODE = """\
 ```python

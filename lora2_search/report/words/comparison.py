@@ -28,7 +28,6 @@ def no_verdict(item: Comparison, analysis: Analysis) -> str:
 
 ON_THIS_SET = "On this test set, over new seeds"
 
-
 ON_NEW_SENTENCES = "On new sentences too"
 
 

@@ -15,7 +15,6 @@ from ...stats import (
 
 _EFFECTS = (0.5, 1.0, 1.5, 2.0)
 
-
 _MARGINS = (1.0, 2.0)
 
 

@@ -20,15 +20,11 @@ STATUS = {
     "FAIL": "FAILED",
 }
 
-
 KEY_TAG = "lora2.key"
-
 
 PARENT_TAG = "mlflow.parentRunId"
 
-
 _REFUSED = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST")
-
 
 _ENVIRONMENT = {
     # MLflow repeats POST requests by itself: a lost reply to a create would make two runs.
@@ -39,9 +35,7 @@ _ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
-
 _log = logging.getLogger(__name__)
-
 
 Point = tuple[str, float, int, int]
 

@@ -31,12 +31,9 @@ EXPERIMENTS = {
     "verification": "lora2_search/verifications",
 }
 
-
 _GATHER_SECONDS = 5.0
 
-
 _SAVE_SECONDS = 1.0
-
 
 _log = logging.getLogger(__name__)
 

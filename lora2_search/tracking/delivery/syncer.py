@@ -28,19 +28,14 @@ from .sync import sync_command
 
 LOG_FILE = "syncer.log"
 
-
 _POLL_SECONDS = 1.0
-
 
 _BACK_OFF_SECONDS = (0.5, 15.0)
 
-
 _LEAVE_SECONDS = 10.0
-
 
 # A driver that was killed cannot say goodbye; its syncer does not haunt the machine for ever.
 _ORPHAN_SECONDS = 600.0
-
 
 _log = logging.getLogger(__name__)
 

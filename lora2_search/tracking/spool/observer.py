@@ -36,11 +36,9 @@ if TYPE_CHECKING:
 
 ParentState = Literal["COMPLETE", "FAIL", "STOPPED"]
 
-
 # What a resume may change: MLflow keeps a param for ever and refuses another value, a tag it
 # overwrites. Such a setting stands for all that are grouped under it.
 CHANGEABLE = ("trials", "hours", "resources", "seeds")
-
 
 _log = logging.getLogger(__name__)
 

@@ -11,12 +11,9 @@ from typing import Any
 # MLflow's own limits: a longer key is refused, a longer value is cut without a word.
 KEY_LENGTH = 250
 
-
 PARAM_LENGTH = 6_000
 
-
 TAG_LENGTH = 8_000
-
 
 _FORBIDDEN = re.compile(r"[^\w\-. :/]")
 

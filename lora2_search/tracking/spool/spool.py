@@ -20,7 +20,6 @@ from ...store import Damaged
 # Each waiting file holds a descriptor; beyond this the caller waits instead.
 _MAX_WAITING = 64
 
-
 _log = logging.getLogger(__name__)
 
 
@@ -56,15 +55,11 @@ class Flusher:
 
 TRACKING_FOLDER = "tracking"
 
-
 PARENT_FILE = "parent.jsonl"
-
 
 RUNS_FOLDER = "runs"
 
-
 ParentKind = Literal["study", "suite", "verification"]
-
 
 RunState = Literal["RUNNING", "COMPLETE", "PRUNED", "FAIL", "STOPPED"]
 
@@ -131,7 +126,6 @@ class End(_Line):
 
 
 Record = Identity | Start | Metrics | Artifact | End
-
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 

@@ -74,7 +74,6 @@ PACKAGES = {
     ),
 }
 
-
 # Which of them a packaged task reads.
 TASK_ASSETS = {"sentiment": "sentiment", "ratings": "sentiment", "boolq": "boolq"}
 

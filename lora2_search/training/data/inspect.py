@@ -40,7 +40,6 @@ LABEL_NAMES = (
     "score",
 )
 
-
 SENTENCE_WORDS = 3.0
 
 

@@ -22,36 +22,26 @@ from .reading.table import Table, shown
 # Whole numbers of more different values than this are taken for numbers, not classes.
 MOST_CLASSES = 20
 
-
 # More classes than this are names or counts.
 MOST_NAMES = 200
-
 
 # A column of which this share is numbers was meant to hold numbers.
 _MEANT = 0.9
 
-
 KIND = "data.kind (init: --kind)"
-
 
 _NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
-
 _CODE = re.compile(r"0[0-9]+")
-
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 
-
 _FRACTION = re.compile(r"\.([0-9]*)")
-
 
 # Decimal commas, thousands separators, percentages and currencies: numbers to a reader, text here.
 _GROUPED = r"[0-9]{1,3}([,.'\u00a0\u202f ][0-9]{3})+([.,][0-9]+)?"
 
-
 _WRITTEN = re.compile(rf"[+-]?[$€£]?\s?({_GROUPED}|[0-9]*[,.]?[0-9]+)\s?[%$€£]?")
-
 
 _MOST_DIGITS = 40
 

@@ -18,10 +18,8 @@ from .undefined import undefined
 
 TOKENIZER_FILE = "tokenizer.json"
 
-
 # So many texts are counted one by one; of more, a sample gives the share.
 _COUNTED = 10_000
-
 
 # A token takes at least one byte; a model adds a few special tokens to each text.
 _ADDED = 8

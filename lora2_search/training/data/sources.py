@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 GLUE_ID = "nyu-mll/glue"
 
-
 GLUE_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 
 

@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 
 Form = Literal["lora", "pruned"]
 
-
 CONFIG_FILE = "adapter_config.json"
-
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 
-
 _REMEDY = "train the run again, or restore it from a copy"
-
 
 PLAIN_CARD = """# {what}
 

@@ -24,26 +24,20 @@ with torch.no_grad():
     {read}
 """
 
-
 _NAMES = """model.config.id2label = dict(enumerate({}))
 model.config.label2id = {{name: index for index, name in model.config.id2label.items()}}
 """
-
 
 # The base may have a head for other classes: the trained one takes its place below.
 _BASE = """model = AutoModelForSequenceClassification.from_pretrained(
     base, num_labels={}, ignore_mismatched_sizes=True
 )"""
 
-
 _REGISTER = "import lora2_search.adapter  # registers LoRA² with PEFT"
-
 
 _PEFT = "from peft import PeftModel"
 
-
 _ADAPTER = 'model = PeftModel.from_pretrained(model, ".")'
-
 
 # By what the folder holds: the imports, and the code that builds the model.
 _FORMS = {

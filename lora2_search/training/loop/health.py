@@ -14,18 +14,13 @@ from ...store import Flag
 
 NOISES = 2.0  # how many standard errors a score may fall where ranks were cut
 
-
 DOMINATED = 0.1  # share of steps in which the regularisers may outweigh the task's loss
-
 
 SPIKE = 10.0  # how many times its running median a gradient's norm may reach
 
-
 MEMORY = 0.9  # share of the device's memory that a run may take
 
-
 _WINDOW = 101  # norms in the running median
-
 
 _FEWEST = 20  # norms before it counts
 

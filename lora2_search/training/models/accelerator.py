@@ -14,12 +14,9 @@ from ...errors import UserError
 # torchrun, and `accelerate launch` through it, set these for every process that they start.
 _LAUNCHED, _STORE = "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE"
 
-
 _PROBE_SECONDS = 2.0
 
-
 _SIZES = ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
-
 
 # What torch and Accelerate read: each makes them wait for processes that nobody started.
 _READ = (

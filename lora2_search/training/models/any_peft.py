@@ -24,7 +24,6 @@ _DECIDED = (
     *("base_model_name_or_path", "revision"),
 )
 
-
 # Types that no run of this package can train, and why.
 _UNFIT = {
     "ADAPTION_PROMPT": "adapts the attention of language models",
@@ -36,7 +35,6 @@ _UNFIT = {
     "TRAINABLE_TOKENS": "trains no classification head beside it",
     "XLORA": "mixes adapters that are trained already",
 }
-
 
 # Not the linear layers that the other methods adapt: PEFT has defaults of its own for them.
 _OWN_TARGETS = ("IA3", "LN_TUNING")

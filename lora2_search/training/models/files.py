@@ -53,7 +53,6 @@ _WEIGHTS = (
     ("pytorch_model.bin.index.json", "pytorch_model-*.bin"),
 )
 
-
 _SETTINGS = (
     "config.json",
     "tokenizer.json",
@@ -61,7 +60,6 @@ _SETTINGS = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-
 
 # Read where there is no tokenizer.json.
 _VOCABULARY = ("vocab.*", "merges.txt", "*.model", "bpe.codes")

@@ -35,7 +35,6 @@ class _Names:
 
 _LLAMA = _Names("model", "embed_tokens.weight", "layers")
 
-
 _KNOWN = {
     "bert": _Names("bert"),
     "deberta-v2": _Names("deberta"),
@@ -49,7 +48,6 @@ _KNOWN = {
     "roberta": _Names("roberta"),
     "xlm-roberta": _Names("roberta"),
 }
-
 
 # The last layer of the heads that transformers puts on: it has a row for each class.
 _HEADS = ("classifier.weight", "classifier.out_proj.weight", "score.weight")
@@ -183,7 +181,6 @@ def _misshaped(
 # Weights that training never leaves at zero, beside those of layers. Others may be: RoBERTa's
 # kinds of segment, a head.
 _NORMS = re.compile(r"(.+[._])?(LayerNorm|layernorm|layer_norm|ln_\w+|norm)\.weight")
-
 
 POSITIONS = re.compile(r"(.+\.)?(position_embeddings|wpe)\.weight")
 

@@ -14,9 +14,7 @@ from ...errors import ConfigError, Problem
 
 CONFIG_FILE = "config.json"
 
-
 TOKENIZER_FILE = "tokenizer.json"
-
 
 # In the order in which transformers looks for them.
 _WEIGHTS = (
@@ -26,10 +24,8 @@ _WEIGHTS = (
     "pytorch_model.bin.index.json",
 )
 
-
 # Files of tokenizers that have no tokenizer.json: WordPiece, BPE, SentencePiece.
 _TOKENIZERS = ("*vocab*", "*.model", "*.spm", "*.codes", "*.tiktoken")
-
 
 # These count the positions of a text from after the padding token's index.
 _BEHIND_PADDING = (
@@ -43,14 +39,11 @@ _BEHIND_PADDING = (
     "mpnet",
 )
 
-
 # Bytes read at once.
 _BLOCK = 1 << 16
 
-
 # A number such as 1.0 has zero bytes itself; a hole in a file is larger.
 _FEWEST_BYTES = 64
-
 
 Shapes = Mapping[str, tuple[int, ...] | None]
 

@@ -83,7 +83,6 @@ class Base:
 
 _bases: dict[tuple[Any, ...], Base] = {}
 
-
 _tokenizers: dict[tuple[Any, ...], Any] = {}
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _CONFIGS = Path(__file__).parent / "model_configs"
 
-
 # Their configurations on the hub; with these the paper's models are counted without network.
 SHIPPED = {
     "microsoft/deberta-v3-base": _CONFIGS / "deberta-v3-base.json",

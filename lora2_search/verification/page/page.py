@@ -16,7 +16,6 @@ from .rows import FAILS, TOO_LITTLE, Row
 
 PAGE_FILE = "verification.html"
 
-
 _SENTENCES = ("claim", "published", "measured", "verdict")
 
 

@@ -11,15 +11,11 @@ from ...store import reading, stored_json, write_json, write_text
 
 UNTRAINED = "not trained enough to tell"
 
-
 TOO_LITTLE = "too few runs to tell"
-
 
 HOLDS = "holds"
 
-
 FAILS = "does not hold"
-
 
 MEASURED = "measured; no claim to judge"
 

@@ -12,9 +12,7 @@ from ..results import Results
 
 _ByArm = Mapping[str, Mapping[int, PlanesResult]]
 
-
 _ARMS = {"unpruned": "regularised", "no-regulariser": "γ = 0", "cross": "γ_cross = 1"}
-
 
 # Degrees; what float64 leaves of an angle that is 0.
 _NONE = 1e-6

@@ -11,7 +11,6 @@ _QUOTE = (
     "matrices u and U”"
 )
 
-
 # Offsets that are equal differ by float32's rounding of the scores they are added to.
 _ROUNDING = 1e-5
 

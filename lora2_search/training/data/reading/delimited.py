@@ -12,13 +12,10 @@ from .table import Column, Table, Unreadable, named_twice
 
 _NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 
-
 # How each is written behind `--set`: a bare | begins a block in YAML.
 _WRITTEN = {"\t": "tab", "|": "bar"}
 
-
 _BREAK = re.compile(r"\r\n|\r|\n")
-
 
 _FRACTION = re.compile(r"[+-]?\d*\.\d+")
 

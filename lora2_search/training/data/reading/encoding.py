@@ -15,7 +15,6 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-
 _MARK = "\ufeff"
 
 

@@ -16,7 +16,6 @@ from .table import Table, Unreadable, checked
 
 READERS = (".csv", ".tsv", ".jsonl", ".parquet", ".json")
 
-
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 

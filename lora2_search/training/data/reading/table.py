@@ -9,7 +9,6 @@ from typing import Literal
 # What the file says of a column: a csv says nothing, JSON and parquet tell text from numbers.
 Declared = Literal["unknown", "text", "number", "boolean", "nested"]
 
-
 _LONGEST = 60
 
 
