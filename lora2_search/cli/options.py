@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import UserError
 
+
+def set_option(help_text: str) -> Any:
+    """Return the option ``--set KEY=VALUE``, which each verb explains in its own words."""
+    return typer.Option("--set", metavar="KEY=VALUE", help=help_text, show_default=False)
+
+
 Set = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a setting of the file: adapter.k=4. Repeat for more.",
-        show_default=False,
-    ),
+    set_option("Override a setting of the file: adapter.k=4. Repeat for more."),
 ]
 
 Name = Annotated[

@@ -21,6 +21,7 @@ from .options import (
     TrackingUri,
     Wide,
     named_file,
+    set_option,
 )
 
 
@@ -230,11 +231,8 @@ def init(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="How to read the file: data.separator, data.quotes, data.header, data.encoding.",
-            show_default=False,
+        set_option(
+            "How to read the file: data.separator, data.quotes, data.header, data.encoding."
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
@@ -419,12 +417,7 @@ def verify(
     ] = 0.02,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Override a setting of the base run: adapter.k=4. Repeat for more.",
-            show_default=False,
-        ),
+        set_option("Override a setting of the base run: adapter.k=4. Repeat for more."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Number of processes, with one thread each.")] = 2,
     out: Annotated[

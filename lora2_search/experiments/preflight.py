@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import TARGETS, ModelConfig, PeftSettings, RunConfig, with_settings
+from ..config import TARGETS, ModelConfig, PeftSettings, RunConfig, is_used, with_settings
 from ..config.space import unmeasured
 from ..errors import ConfigError, Problem, UserError, first_line
 from ..training import (
@@ -194,10 +194,8 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 
 def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
-    # PEFT checks the modules of its own methods.
-    unadapted = config.method in ("full", "head-only", "peft")
-    adapts = not unadapted and config.adapter.target_modules is None
-    if adapts and model_type not in TARGETS:
+    defaults = _names_modules(config) and config.adapter.target_modules is None
+    if defaults and model_type not in TARGETS:
         yield Problem(
             "adapter.target_modules",
             f"name the linear layers to adapt (suffixes, or all-linear): the model type "
@@ -205,10 +203,15 @@ def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Proble
         )
 
 
+def _names_modules(config: RunConfig) -> bool:
+    """Whether the method adapts modules by our names; PEFT checks those of ``method: peft``."""
+    return is_used("adapter.target_modules", config.method)
+
+
 def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
     """Yield a problem for target names that no module has; the defaults always match."""
     named = _named_modules(config)
-    if not named or config.method in ("full", "head-only", "peft"):
+    if not named or not _names_modules(config):
         return
     if config.model.trust_remote_code:  # its code runs where it trains, not for a check
         return
