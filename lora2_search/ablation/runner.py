@@ -10,7 +10,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
 
-from ..config import RunInfo, Settings, Source
+from ..config import RunInfo, Source
 from ..config.suite import Suite, as_grown, suite_source, typed_suite
 from ..execution import Interruption
 from ..store import (
@@ -27,7 +27,7 @@ from ..store import (
 from ..training import Observer
 from .adoption import Adoption
 from .reuse import Circumstances, take_over_all
-from .tuning import chosen_settings, further_trials, open_ends, tuning_lines
+from .tuning import FurtherTrial, chosen_settings, further_trials, open_ends, tuning_lines
 
 if TYPE_CHECKING:
     import pandas
@@ -254,15 +254,16 @@ def _tuned_by_runs(
 
 
 def _extended(
-    suite: Suite, further: Mapping[str, Settings], folder: Path, say: Callable[[str], None]
+    suite: Suite, further: Mapping[str, FurtherTrial], folder: Path, say: Callable[[str], None]
 ) -> tuple[Suite, list[RunInfo]]:
     """Write the suite with one more trial of some arms; return it and the runs of these trials."""
     assert suite.tuning is not None
     before = {run.key for run in suite.tuning_runs(folder)}
-    suite = suite.model_copy(update={"tuning": suite.tuning.with_trials(further)})
+    trials = {arm: trial.settings for arm, trial in further.items()}
+    suite = suite.model_copy(update={"tuning": suite.tuning.with_trials(trials)})
     _write(suite, folder)
     for arm, trial in further.items():
-        say(f"tuning {arm}: its best trial is at the end of the grid, so {trial} is tried too")
+        say(f"tuning {arm}: {trial.settings} is tried too ({trial.reason})")
     return suite, [run for run in suite.tuning_runs(folder) if run.key not in before]
 
 

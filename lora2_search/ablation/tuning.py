@@ -1,9 +1,11 @@
-"""Choose every tuned arm's settings from its tuning runs, and move the ends of grids on."""
+"""Choose every tuned arm's settings from its tuning runs; move ends of grids on, and refine."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -43,24 +45,37 @@ def chosen_settings(suite: Suite, folder: Path) -> dict[str, Settings]:
     return chosen
 
 
-def further_trials(suite: Suite, folder: Path) -> dict[str, Settings]:
-    """Return one more trial for every arm whose grid is to move on (``Tuning.extend``).
+@dataclass(frozen=True)
+class FurtherTrial:
+    """A trial that an arm is given beyond its grid.
 
-    The trial has the settings of the best one, but for the one that is at its end, which goes on by
-    the ratio of the end and its inner neighbour.
+    Attributes:
+        settings: Its settings, dotted.
+        reason: Why it is tried, for people.
+    """
+
+    settings: Settings
+    reason: str
+
+
+def further_trials(suite: Suite, folder: Path) -> dict[str, FurtherTrial]:
+    """Return one more trial for every arm that is due one.
+
+    Where the best trial stands at an end that counts (``Tuning.extend``), the setting that is at
+    its end goes on by the ratio of the end and its inner neighbour. Else, while the arm has fewer
+    trials than ``Tuning.total``, the widest gap beside the best trial is halved.
 
     Args:
         suite: A suite that is not tuned yet.
         folder: The suite's folder, where its tuning runs have ended.
     """
-    settings = {}
+    due = {}
     for arm, grid in _grids(suite, folder).items():
-        for setting in grid.tuning.extend:
-            trial = grid.beyond(setting)
-            if trial is not None and _can_run(suite, arm, trial):
-                settings[arm] = trial
+        for trial in grid.further():
+            if _can_run(suite, arm, trial.settings):
+                due[arm] = trial
                 break
-    return settings
+    return due
 
 
 def open_ends(suite: Suite, folder: Path) -> dict[str, list[str]]:
@@ -139,12 +154,52 @@ class _Grid:
         error = stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
         return fmean(differences) > error
 
+    def further(self) -> Iterator[FurtherTrial]:
+        """Yield the trials that may be tried next, the most wanted first; none when all are run."""
+        total = self.tuning.total
+        if not self.complete or (total is not None and len(self.trials) >= total):
+            return
+        for setting in self.tuning.extend:
+            if (settings := self.beyond(setting)) is not None:
+                yield FurtherTrial(settings, "the best trial is at the end of the grid")
+        if total is not None:
+            for settings in self.between():
+                yield FurtherTrial(settings, "between the best trial and the next")
+
+    def between(self) -> list[Settings]:
+        """Return the trials halfway between the best one and its neighbours, widest gap first.
+
+        Neighbours differ from the best trial in one number. Halfway is the geometric mean (of
+        numbers above 0; else the arithmetic one), to three digits. Of equal gaps the one towards
+        the better neighbour comes first.
+        """
+        best, found = self.trials[self.best], []
+        for setting, here in best.items():
+            for number in self._beside(setting) if is_number(here) else []:
+                there = self.trials[number][setting]
+                middle, gap = _halfway(here, there)
+                settings = {**best, setting: middle}
+                # Digits, or whole numbers, may leave nothing between the two.
+                if min(here, there) < middle < max(here, there) and settings not in self.trials:
+                    score = fmean(self.complete.get(number, [-math.inf]))
+                    found.append((gap, score, settings))
+        return [item[2] for item in sorted(found, key=lambda item: item[:2], reverse=True)]
+
+    def _beside(self, setting: str) -> list[int]:
+        """Return the trials next to the best one in a setting, below and above, all else equal."""
+        best = self.trials[self.best][setting]
+        others = {self.trials[number][setting]: number for number in self._line(setting)}
+        below = max((value for value in others if value < best), default=None)
+        above = min((value for value in others if value > best), default=None)
+        return [others[value] for value in (below, above) if value is not None]
+
     def beyond(self, setting: str) -> Settings | None:
         """Return the trial beyond the end at which the best one stands, where one is due."""
         written = self._written.get(setting)
         if written is None or not self.complete or not self.at_end(setting):
             return None
-        moved = {self.trials[number][setting] for number in self._line(setting)} - set(written)
+        tried = {self.trials[number][setting] for number in self._line(setting)}
+        moved = [value for value in tried if not min(written) <= value <= max(written)]
         if len(moved) >= self.tuning.extend[setting] or not self.end_counts(setting):
             return None
         best = self.trials[self.best]
@@ -174,6 +229,17 @@ def _next(end: float, inner: float) -> float:
     # A setting that takes whole numbers alone takes no 16.0.
     integral = isinstance(end, int) and isinstance(inner, int) and value.is_integer()
     return int(value) if integral else value
+
+
+def _halfway(one: float, other: float) -> tuple[float, float]:
+    """Return what lies halfway between two numbers, and how far they are apart."""
+    if one > 0 and other > 0:
+        middle, gap = math.sqrt(one * other), abs(math.log(one / other))
+    else:
+        middle, gap = (one + other) / 2, abs(one - other)
+    middle = float(f"{middle:.3g}")
+    # A setting that takes whole numbers alone takes no 5.66.
+    return (round(middle) if isinstance(one, int) and isinstance(other, int) else middle), gap
 
 
 def _grids(suite: Suite, folder: Path) -> dict[str, _Grid]:

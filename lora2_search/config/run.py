@@ -13,6 +13,7 @@ from ..errors import ConfigError, Problem, nearest
 from .adapter_settings import LORAS
 from .messages import problems_of
 from .peft_settings import PeftSettings
+from .presets import with_presets
 from .schema import (
     READING,
     AdapterConfig,
@@ -149,11 +150,12 @@ def validate(source: Source, kind: type[Config]) -> Config:
     Raises:
         ConfigError: Every mistake of the source, each with place, key and what would be right.
     """
+    source.check_size()
+    source = with_presets(source)
     if issubclass(kind, RunConfig):
         mark = next((mark for mark in _MARKS if mark in kind.model_fields), None)
         if (other := misplaced(source, mark)) is not None:
             raise ConfigError([other])
-    source.check_size()
     return _validated(source, kind)
 
 

@@ -3,9 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from lora2_search.ablation.tuning import chosen_settings, further_trials, open_ends, tuning_lines
+from lora2_search.ablation.tuning import (
+    FurtherTrial,
+    _Grid,
+    chosen_settings,
+    further_trials,
+    open_ends,
+    tuning_lines,
+)
 from lora2_search.config.suite.schema import Suite, validate_suite
+from lora2_search.config.suite.terms import Tuning
 from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.store.record import RunRecord
@@ -115,6 +125,59 @@ def leave_rising(made: Suite, folder: Path, key: str = "training.lr") -> None:
             record.write(run.folder)
 
 
+def with_trials(made: Suite, further: dict[str, FurtherTrial]) -> Suite:
+    assert made.tuning is not None
+    trials = {arm: trial.settings for arm, trial in further.items()}
+    return made.model_copy(update={"tuning": made.tuning.with_trials(trials)})
+
+
+def refined(made: Suite, folder: Path) -> list[object]:
+    """Run the tuning to its end and return the trials of `narrow` beyond its grid."""
+    tried: list[object] = []
+    while True:
+        leave_rising(made, folder)
+        further = further_trials(made, folder)
+        if not further:
+            return tried
+        tried += [trial.settings["training.lr"] for trial in further.values()]
+        made = with_trials(made, further)
+
+
+def test_what_the_grid_leaves_of_the_total_refines_around_the_best_trial(tmp_path: Path) -> None:
+    tuning = {"arms": {"narrow": {"training.lr": [0.1, 0.2, 0.4]}}, "seeds": 1, "total": 6}
+    made = suite(tuning=tuning)
+    # The score rises with the rate: halfway (geometric) from the best to the one below, each time.
+    assert refined(made, tmp_path) == [0.283, 0.336, 0.367]
+
+
+def test_moving_an_end_counts_towards_the_total_and_refining_is_no_move(tmp_path: Path) -> None:
+    made = extended_suite(times=2, total=6)
+    assert refined(made, tmp_path) == [0.8, 1.6, 1.13]
+    assert refined(extended_suite(times=2, total=4), tmp_path / "less") == [0.8]
+
+
+@given(
+    scores=st.lists(st.floats(0, 1), min_size=20, max_size=20),
+    lrs=st.lists(st.floats(1e-4, 1.0), min_size=2, max_size=4, unique_by=lambda x: f"{x:.1g}"),
+)
+def test_refinement_stays_between_what_was_tried_and_never_repeats(
+    scores: list[float], lrs: list[float]
+) -> None:
+    grid = {"training.lr": lrs, "adapter.lora_alpha": [8.0, 16.0]}
+    tuning = Tuning(arms={"narrow": grid}, seeds=1, total=12)
+    for _ in range(20):
+        trials = tuning.trials("narrow")
+        run = {number: [scores[number]] for number in range(len(trials))}
+        further = next(_Grid(tuning, "narrow", run).further(), None)
+        if further is None:
+            break
+        assert further.settings not in trials
+        for setting, value in further.settings.items():
+            assert min(grid[setting]) <= value <= max(grid[setting])
+        tuning = tuning.with_trials({"narrow": further.settings})
+    assert len(tuning.trials("narrow")) <= 12
+
+
 def test_a_grid_moves_on_by_its_ratio_as_often_as_it_may(tmp_path: Path) -> None:
     made, tried = extended_suite(times=2), []
     for _ in range(5):
@@ -122,9 +185,8 @@ def test_a_grid_moves_on_by_its_ratio_as_often_as_it_may(tmp_path: Path) -> None
         further = further_trials(made, tmp_path)
         if not further:
             break
-        tried.append(further["narrow"]["training.lr"])
-        assert made.tuning is not None
-        made = made.model_copy(update={"tuning": made.tuning.with_trials(further)})
+        tried.append(further["narrow"].settings["training.lr"])
+        made = with_trials(made, further)
     assert tried == [0.8, 1.6]
     assert chosen_settings(made, tmp_path) == {"narrow": {"training.lr": 1.6}}
     assert open_ends(made, tmp_path) == {"narrow": ["training.lr"]}
@@ -138,9 +200,8 @@ def test_a_grid_over_two_settings_moves_on_from_its_best_trial_alone(tmp_path: P
         tuning={"arms": {"narrow": grid}, "seeds": 1, "extend": {"training.lr": 1}},
     )
     leave_rising(made, tmp_path)
-    assert further_trials(made, tmp_path) == {
-        "narrow": {"adapter.lora_alpha": 8.0, "training.lr": 0.4}
-    }
+    further = further_trials(made, tmp_path)
+    assert further["narrow"].settings == {"adapter.lora_alpha": 8.0, "training.lr": 0.4}
 
 
 def test_a_trial_that_another_settings_end_was_moved_to_has_no_end_of_its_own(
@@ -149,9 +210,7 @@ def test_a_trial_that_another_settings_end_was_moved_to_has_no_end_of_its_own(
     grid = {"adapter.lora_alpha": [8.0, 16.0], "training.lr": [0.1, 0.2]}
     made = suite(tuning={"arms": {"narrow": grid}, "seeds": 2, "extend": {"training.lr": 1}})
     leave_rising(made, tmp_path)
-    assert made.tuning is not None
-    moved = made.tuning.with_trials(further_trials(made, tmp_path))
-    made = made.model_copy(update={"tuning": moved})
+    made = with_trials(made, further_trials(made, tmp_path))
     leave_rising(made, tmp_path)
     assert further_trials(made, tmp_path) == {}
     best = {"adapter.lora_alpha": 8.0, "training.lr": 0.4}
@@ -168,7 +227,7 @@ def test_a_grid_of_whole_numbers_moves_on_to_whole_numbers(
     grid = {"adapter.r": written}
     made = suite(tuning={"arms": {"narrow": grid}, "seeds": 1, "extend": {"adapter.r": 1}})
     leave_rising(made, tmp_path, "adapter.r")
-    further = further_trials(made, tmp_path)
+    further = {arm: trial.settings for arm, trial in further_trials(made, tmp_path).items()}
     assert further == ({} if moved is None else {"narrow": {"adapter.r": moved}})
     assert open_ends(made, tmp_path) == {"narrow": ["adapter.r"]}
 
@@ -206,7 +265,11 @@ def test_a_grid_that_may_not_move_on_or_whose_end_cannot_run_stays(tmp_path: Pat
         ),
         (
             {"arms": {"narrow": {"training.lr": [0.1, 0.2]}, "base": {"training.lr": [1, 2, 3]}}},
-            "set `unequal: true`",
+            "`unequal: true`",
+        ),
+        (
+            {"arms": {"narrow": {"training.lr": [0.1, 0.2, 0.4]}}, "total": 2},
+            "at least the trials of the largest grid, but got total=2, narrow 3",
         ),
     ],
 )

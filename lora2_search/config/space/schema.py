@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from ...errors import ConfigError, Problem
 from ...store import SPACE_FILE, write_text
 from ..messages import NAME_PATTERN
+from ..presets import with_presets
 from ..run import Config, RunConfig, validate, with_settings
 from ..schema import Section
 from ..settings import is_setting
@@ -194,6 +195,7 @@ def validate_space(source: Source) -> Space:
             settings that do not go together, and early stopping that would mislead.
     """
     source.check_size()
+    source = with_presets(source)
     space, problems = _typed(source)
     problems += semantic_problems(_parts(source.data), source)
     if problems or space is None:

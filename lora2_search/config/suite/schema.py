@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from ...errors import ConfigError, Problem, UserError, did_you_mean
 from ...store import RUNS_FOLDER, SUITE_FILE, TUNING_FOLDER, write_text
 from ..messages import NAME_PATTERN
+from ..presets import with_presets
 from ..run import RunConfig, misplaced, mistyped, validate, with_settings
 from ..run_info import RunInfo
 from ..settings import Settings, dotted
@@ -263,10 +264,11 @@ def validate_suite(source: Source) -> Suite:
             name unknown settings, cannot run or repeat another, tests of arms that do not exist,
             and too few seeds.
     """
+    source.check_size()
+    source = with_presets(source)
     marked = any(key in source.data for key in ("arms", *KEYS))
     if not marked and (other := misplaced(source, "arms")) is not None:
         raise ConfigError([other])
-    source.check_size()
     data = _normalised(source.data)
     base = base_of(data)
     expanded, problems = expand(Source(data, source.where, source.name), base)

@@ -115,6 +115,8 @@ class Tuning(Section):
         arms: The values of each setting that is searched, by arm and dotted setting. Every arm is
             given the same number of trials to begin with, unless ``unequal``; ``extend`` adds some.
         seeds: How many, counted from 1000, or a list; none of the suite's.
+        total: Trials of each arm in all: what its grid and ``extend`` leave over refines around its
+            best trial (``ablation.tuning``). ``None`` leaves it at the grid.
         unequal: Arms may be given different numbers of trials; the report says which had how many.
         extend: How often the end of a grid may move on, by dotted setting: where the best trial
             stands at the end and beats its inner neighbour by more than one standard error of
@@ -125,6 +127,7 @@ class Tuning(Section):
 
     arms: dict[str, Annotated[dict[str, Values], Field(min_length=1)]] = Field(min_length=1)
     seeds: Seeds = 2
+    total: int | None = Field(None, ge=2, le=_MOST_TRIALS)
     unequal: bool = False
     extend: dict[str, Annotated[int, Field(ge=1, le=10)]] = {}
     extended: dict[str, list[Settings]] = {}
@@ -136,11 +139,18 @@ class Tuning(Section):
             raise ValueError(
                 f"a grid has at most {_MOST_TRIALS} trials, but got {max(counts.values()):,}"
             )
-        if len(set(counts.values())) > 1 and not self.unequal:
+        largest = max(counts, key=lambda arm: counts[arm])
+        if self.total is not None and counts[largest] > self.total:
+            raise ValueError(
+                f"`total` must be at least the trials of the largest grid, but got "
+                f"total={self.total}, {largest} {counts[largest]}"
+            )
+        if len(set(counts.values())) > 1 and not self.unequal and self.total is None:
             given = ", ".join(f"{arm} {count}" for arm, count in counts.items())
             raise ValueError(
                 f"every arm must get the same number of trials, but got {given}; set "
-                "`unequal: true` beside `arms` if that is intended"
+                "`total` beside `arms` for the same number of each, or `unequal: true` if that "
+                "is intended"
             )
         for setting in self.extend:
             grids = [grid[setting] for grid in self.arms.values() if setting in grid]
