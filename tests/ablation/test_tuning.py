@@ -146,6 +146,7 @@ def refined(made: Suite, folder: Path) -> list[object]:
 def test_what_the_grid_leaves_of_the_total_refines_around_the_best_trial(tmp_path: Path) -> None:
     tuning = {"arms": {"narrow": {"training.lr": [0.1, 0.2, 0.4]}}, "seeds": 1, "total": 6}
     made = suite(tuning=tuning)
+    assert made.tuning is not None and made.tuning.left_over == 3
     # The score rises with the rate: halfway (geometric) from the best to the one below, each time.
     assert refined(made, tmp_path) == [0.283, 0.336, 0.367]
 

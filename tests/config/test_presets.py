@@ -49,7 +49,8 @@ def test_an_arm_a_level_and_a_reference_may_name_one() -> None:
     )
     assert suite.run_config("ours", 0).adapter.init == "lora"
     assert suite.base.adapter.init == "gaussian"
-    factors = {"start": {"published": {}, "ours": ARM}, "rate": {"1": {}, "2": {"training.lr": 2e-3}}}
+    rates = {"low": {}, "high": {"training.lr": 2e-3}}
+    factors = {"start": {"published": {}, "ours": ARM}, "rate": rates}
     crossed = validate_suite(
         Source({"name": "s", "task": "sentiment", "factors": factors, "design": "crossed"})
     )

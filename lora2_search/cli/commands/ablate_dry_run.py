@@ -129,17 +129,18 @@ def forecast(
     there = {run.key for run in (*tuning, *runs) if _completed(run)}
     taken = _taken_over([*tuning, *runs], folder.parents[1], circumstances)
     left = [run for run in (*tuning, *runs) if run.key not in there | taken]
+    unknown = _still_unknown(suite)
     # A tuning run is of the base's own task, which a suite of several tasks may not run.
     other = next(iter(estimates.values()))
-    costs = [estimates.get(run.task, other) for run in left]
+    costs = [estimates.get(run.task, other) for run in left] + [other] * unknown
     checkpoints = at_a_time * max((cost.checkpoint_mb for cost in costs), default=0.0)
     return Forecast(
         name=suite.name,
-        runs=len(tuning) + len(runs),
-        tuning_runs=len(tuning),
+        runs=len(tuning) + len(runs) + unknown,
+        tuning_runs=len(tuning) + unknown,
         already_there=len(there),
         taken_over=len(taken),
-        left=len(left),
+        left=len(left) + unknown,
         at_once=at_a_time,
         seconds_per_run={task: cost.seconds for task, cost in estimates.items()},
         sentences={task: cost.sizes for task, cost in estimates.items()},
@@ -152,6 +153,13 @@ def forecast(
         power=power_lines(suite),
         cannot_be_tested=untestable(suite),
     )
+
+
+def _still_unknown(suite: Suite) -> int:
+    """Return how many tuning runs there will be whose settings earlier ones decide."""
+    if suite.tuning is None or suite.tuned is not None:
+        return 0
+    return suite.tuning.left_over * len(suite.tuning.seed_list)
 
 
 def power_lines(suite: Suite) -> list[str]:

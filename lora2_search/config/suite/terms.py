@@ -172,6 +172,11 @@ class Tuning(Section):
         """Return the settings of each trial of an arm; none for one that is not tuned."""
         return trials_of(self.arms.get(arm, {})) + self.extended.get(arm, [])
 
+    @property
+    def left_over(self) -> int:
+        """Trials of all arms that ``total`` promises beyond those known so far."""
+        return sum(max(0, (self.total or 0) - len(self.trials(arm))) for arm in self.arms)
+
     def with_trials(self, further: Mapping[str, Settings]) -> Tuning:
         """Return the tuning with one more trial of each arm named."""
         extended = {
