@@ -196,7 +196,8 @@ class Lora2Model(WatchedTuner):
 
         Call it after `optimizer.step()` and before `zero_grad()`, on synchronised, unscaled
         gradients; leave it out when the optimiser's step was skipped. Under hard orthogonality it
-        first retracts all factors, pruning or not; else, without pruning, it does nothing.
+        first retracts all factors (from `init: lora` all but u₁), pruning or not; else, without
+        pruning, it does nothing.
 
         Args:
             step: optimiser steps so far, 1 … T.
@@ -210,7 +211,7 @@ class Lora2Model(WatchedTuner):
         """
         config = self._active()[1]
         if config.orthogonality == "hard":
-            retract(self.matrices(), config.outer_norm)
+            retract(self.matrices(), config.outer_norm, free_u1=config.init == "lora")
         if config.prunes:
             self._allocator().step(step, self._scored(grad_scale))
             self._budget_is_applied()

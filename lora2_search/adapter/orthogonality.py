@@ -12,7 +12,7 @@ from .factors import Factors
 
 
 @torch.no_grad()
-def retract(matrices: Sequence[Factors], outer_norm: float = 1.0) -> None:
+def retract(matrices: Sequence[Factors], outer_norm: float = 1.0, *, free_u1: bool = False) -> None:
     """Make every factor of every plane orthonormal, in place; λ stays.
 
     One batched eigendecomposition (k×k, float32 or float64) per shape, whatever the number of
@@ -21,16 +21,18 @@ def retract(matrices: Sequence[Factors], outer_norm: float = 1.0) -> None:
     Args:
         matrices: the factors of the adapted matrices, on one device.
         outer_norm: what the outermost plane's factors are multiplied by afterwards.
+        free_u1: leave u₁ as it is: from 0 the nearest orthonormal matrix is a jump.
     """
     by_shape: dict[torch.Size, list[Tensor]] = defaultdict(list)
     for matrix in matrices:
-        for factor in (*matrix.left, *matrix.right):
+        for factor in (*matrix.left[free_u1:], *matrix.right):
             if factor.numel():
                 by_shape[factor.shape].append(factor)
     for factors in by_shape.values():
         torch._foreach_copy_(factors, list(polar(torch.stack(factors)).unbind()))
     if outer_norm != 1:
-        outer = [side[0] for matrix in matrices for side in (matrix.left, matrix.right)]
+        outer = [matrix.right[0] for matrix in matrices]
+        outer += [] if free_u1 else [matrix.left[0] for matrix in matrices]
         torch._foreach_mul_(outer, outer_norm)
 
 

@@ -174,7 +174,7 @@ class AdapterSettings:
     lora_dropout: float = setting(0.0, "dropout on the adapter's input", _BELOW_1, _ALL)
     orthogonality: Orthogonality = setting(
         "soft",
-        "soft: by gamma; hard: retracted after every step",
+        "soft: by gamma; hard: retracted after every step, from `init: lora` all but u₁",
         one_of(ORTHOGONALITIES),
         ("adalora",),
     )
@@ -278,12 +278,6 @@ class AdapterSettings:
         if isinstance(self.gamma, list | tuple) and len(self.gamma) != self.planes:
             raise ValueError(
                 f"gamma must be one number or one per plane ({self.planes}), got {self.gamma}"
-            )
-        if self.init == "lora" and self.orthogonality == "hard":
-            raise ValueError(
-                "init lora starts with u₁ = 0, which has no nearest orthonormal matrix, so "
-                "orthogonality hard cannot begin there; set orthogonality to soft or none, or init "
-                "to orthonormal"
             )
         self._check_layers()
 

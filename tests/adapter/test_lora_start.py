@@ -121,9 +121,25 @@ def test_at_k_equal_to_r_the_first_step_is_loras_with_an_orthonormal_a() -> None
         torch.testing.assert_close(delta, theirs.get_delta_weight("default"), rtol=1e-5, atol=1e-8)
 
 
-def test_a_start_of_u1_at_zero_cannot_be_kept_orthonormal() -> None:
-    with pytest.raises(ValueError, match="u₁ = 0, which has no nearest orthonormal matrix"):
-        Lora2Config(init="lora", orthogonality="hard")
+@pytest.mark.parametrize("k", [[], 3, [4, 2]])
+def test_hard_orthogonality_leaves_u1_alone_and_holds_every_other_factor(
+    k: int | list[int],
+) -> None:
+    model = adapted_bert(k=k, r=3, init="lora", orthogonality="hard")
+    model.base_model.set_total_steps(5)
+    optimizer = optimizer_of(model)
+    for step in range(1, 6):
+        model(tokens(), labels=labels()).loss.backward()
+        optimizer.step()
+        stepped = [m.left[0].detach().clone() for m in model.base_model.matrices()]
+        model.base_model.update_and_allocate(step)
+        optimizer.zero_grad()
+    for matrix, u1 in zip(model.base_model.matrices(), stepped, strict=True):
+        assert u1.any() and torch.equal(matrix.left[0], u1)
+        for factor in (*matrix.left[1:], *matrix.right):
+            small = factor if factor.shape[0] <= factor.shape[1] else factor.T
+            gram = small @ small.T
+            torch.testing.assert_close(gram, torch.eye(len(gram)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("scoring", SCORED)
