@@ -23,7 +23,7 @@ from .regularization import mean_orthogonality_error, orthogonality_errors
 from .schedule import BudgetSchedule, as_steps, schedule_for
 from .scoring.interface import ScoringContext
 from .scoring.registry import new_scoring
-from .truncation import beside, ranks_in_all
+from .truncation import beside, ranks_in_all, why_uncuttable
 
 __all__ = [
     "Lora2Config",
@@ -60,6 +60,7 @@ __all__ = [
     "shares",
     "survivors",
     "survivors_within",
+    "why_uncuttable",
 ]
 
 # PEFT's own `register_peft_method` accepts only names that its enum already holds.

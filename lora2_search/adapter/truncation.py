@@ -76,12 +76,8 @@ def increments_in(state: State, config: PeftConfig) -> dict[str, Increment]:
     if isinstance(config, Lora2Config):
         small = factors_in(prune_state(state, copy.copy(config)))
         return {name: Increment(matrix, config.increment_scale) for name, matrix in small.items()}
-    if not isinstance(config, LoraConfig):
-        kind = getattr(config.peft_type, "value", config.peft_type)
-        raise ValueError(
-            f"This is a {kind} adapter, but only LoRA², LoRA and AdaLoRA can be cut to a rank."
-        )
-    _refuse_more_than_added(config)
+    _refuse_uncuttable(config)
+    assert isinstance(config, LoraConfig)
     parts = _parts(state)
     if isinstance(config, AdaLoraConfig):
         return _of_adalora(parts, config)
@@ -151,9 +147,35 @@ def _parts(state: State) -> dict[str, dict[str, Tensor]]:
     return parts
 
 
-def _refuse_more_than_added(config: LoraConfig) -> None:
+def why_uncuttable(config: PeftConfig) -> str | None:
+    """Say why an adapter of this configuration cannot be cut to a rank; ``None`` where it can.
+
+    Only low-rank increments on the untouched base model can be.
+    """
+    if isinstance(config, Lora2Config):
+        return None
+    if not isinstance(config, LoraConfig):
+        kind = getattr(config.peft_type, "value", config.peft_type)
+        return f"This is a {kind} adapter, but only LoRA², LoRA and AdaLoRA can be cut to a rank."
+    if _changes_the_base(config):
+        return (
+            f"Its start (`init_lora_weights: {config.init_lora_weights}`) may have changed the "
+            "weights of the base model, which the adapter alone does not show."
+        )
+    return _more_than_added(config)
+
+
+def _changes_the_base(config: LoraConfig) -> bool:
+    return config.init_lora_weights not in _ADDITIVE_STARTS
+
+
+def _refuse_uncuttable(config: PeftConfig) -> None:
+    if (reason := why_uncuttable(config)) is None:
+        return
+    if not isinstance(config, LoraConfig):
+        raise ValueError(reason)
     start = config.init_lora_weights
-    if start not in _ADDITIVE_STARTS:
+    if _changes_the_base(config):
         convertible = str(start).lower().startswith(_CONVERTIBLE_STARTS)
         remedy = (
             "Convert it to the untouched base model first: `save_pretrained(folder, "
@@ -161,19 +183,20 @@ def _refuse_more_than_added(config: LoraConfig) -> None:
             if convertible
             else "Merge it with `merge_and_unload()` and keep the whole model"
         )
-        raise ValueError(
-            f"Its start (`init_lora_weights: {start}`) may have changed the weights of the base "
-            f"model, which the adapter alone does not show. {remedy}."
-        )
+        raise ValueError(f"{reason} {remedy}.")
+    raise ValueError(
+        f"{reason} Merge the adapter with `merge_and_unload()` and keep the whole model."
+    )
+
+
+def _more_than_added(config: LoraConfig) -> str | None:
     own = {field.name for field in fields(AdaLoraConfig)} - {f.name for f in fields(LoraConfig)}
     for field in fields(config):
         if field.name in _FREE | own or getattr(config, field.name) == _default(field):
             continue
         reason = _REASONS.get(field.name, "that is more than B · A, added to a frozen weight")
-        raise ValueError(
-            f"`{field.name}: {getattr(config, field.name)}` cannot be cut to a rank: {reason}. "
-            "Merge the adapter with `merge_and_unload()` and keep the whole model."
-        )
+        return f"`{field.name}: {getattr(config, field.name)}` cannot be cut to a rank: {reason}."
+    return None
 
 
 def _default(field: Field[Any]) -> Any:

@@ -1,3 +1,4 @@
+from .adapter_settings import LORAS as LORAS
 from .adapter_settings import AdapterSettings as AdapterSettings
 from .adapter_settings import setting as setting
 from .adapter_settings import whole as whole

@@ -38,6 +38,12 @@ class PeftSettings(Section):
             raise ValueError(f"{value!r} is not an adapter_config.json: it has no peft_type")
         return data
 
+    @property
+    def unpruned_end(self) -> int:
+        """AdaLoRA's steps after pruning; 0, its default, where what is written is no such count."""
+        written = self.own().get("tfinal")
+        return written if isinstance(written, int) and written > 0 else 0
+
     def own(self) -> dict[str, Any]:
         """Return the settings beside the type."""
         return dict(self.__pydantic_extra__ or {})

@@ -95,12 +95,14 @@ class RunConfig(Section):
             )
         if self.method == "adalora" and (problem := self.adapter.adalora_problem()):
             raise ValueError(problem)
+        if self.method in LORAS and (problem := self.adapter.no_rank_problem()):
+            raise ValueError(problem)
         if self.starts_as_lora and (problem := self.adapter.lora_problem()):
             raise ValueError(problem)
         steps = self.training.steps
         if self.allocates and steps and (problem := self.adapter.schedule_problem(steps)):
             raise ValueError(f"adapter.{problem}")
-        if problem := self.after.problem(self.method, self.adapter):
+        if problem := self.after.problem(self.method, self.adapter, self.peft.peft_type):
             raise ValueError(problem)
         return self
 
@@ -116,8 +118,15 @@ class RunConfig(Section):
 
     @property
     def prunes(self) -> bool:
-        """Whether ranks are cut while it trains; AdaLoRA always cuts."""
+        """Whether ranks are cut while it trains; AdaLoRA, by either name, always cuts."""
+        if self.method == "peft":
+            return self.peft.peft_type == "ADALORA"
         return self.method == "adalora" or (self.method == "lora2" and self.adapter.prunes)
+
+    @property
+    def unpruned_end(self) -> int | float:
+        """Steps at the end of training in which no rank is cut any more, or a fraction of all."""
+        return self.peft.unpruned_end if self.method == "peft" else self.adapter.t_final
 
     def as_run_config(self) -> RunConfig:
         """Return the run's settings alone, without what a space or a suite adds to them."""

@@ -207,6 +207,16 @@ class AdapterConfig(Section, AdapterSettings):
             )
         return None
 
+    def no_rank_problem(self) -> str | None:
+        """Say which matrix would get no rank, which PEFT's LoRA refuses; ``None`` where none."""
+        empty = next((name for name, rank in (self.rank_pattern or {}).items() if rank == 0), None)
+        if empty is None:
+            return None
+        return (
+            f"a LoRA has at least rank 1, but got adapter.rank_pattern.{empty}=0; leave the module "
+            "out with adapter.exclude_modules"
+        )
+
     def lora_problem(self) -> str | None:
         """Say why PEFT's LoRA cannot start with these settings; ``None`` where it can."""
         ranks = {"r": self.r} | {
@@ -245,10 +255,19 @@ class AfterConfig(Section):
         "global", description="one budget for all matrices, or svd_rank in each"
     )
 
-    def problem(self, method: str, adapter: AdapterConfig) -> str | None:
-        """Say why a run of this method cannot be cut so; ``None`` where it can."""
+    def problem(self, method: str, adapter: AdapterConfig, peft_type: str | None) -> str | None:
+        """Say why a run of this method cannot be cut so; ``None`` where it can.
+
+        Args:
+            method: The run's.
+            adapter: Its section.
+            peft_type: PEFT's name of the method, of method ``peft``. What PEFT's own settings ask
+                for is known once PEFT has read them.
+        """
         if self.svd_rank is None:
             return None
+        if method == "peft":
+            return self._problem_of_peft(peft_type)
         if method in _UNCUTTABLE:
             return (
                 f"after.svd_rank cuts an increment of low rank, but method {method} "
@@ -263,15 +282,25 @@ class AfterConfig(Section):
             return "after.svd_rank has nothing to cut where adapter.target_rank is 0; leave it out"
         return None
 
+    def _problem_of_peft(self, peft_type: str | None) -> str | None:
+        if peft_type in (None, *_CUTTABLE_OF_PEFT):
+            return None
+        return (
+            f"after.svd_rank cuts an increment of low rank, which of PEFT's methods "
+            f"{' and '.join(_CUTTABLE_OF_PEFT)} have, but got peft.peft_type={peft_type}; leave it "
+            "out, or take one of them"
+        )
+
 
 # Methods whose increment is not of low rank, and why.
 _UNCUTTABLE = {
     "dora": "also rescales the rows of every weight",
-    "peft": "leaves to PEFT what its increment is",
     "pissa": "also rewrites the weights that it adapts",
     "full": "trains every weight",
     "head-only": "has no adapter",
 }
+
+_CUTTABLE_OF_PEFT = ("LORA", "ADALORA")
 
 
 class TrainingConfig(Section):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config import TARGETS, ModelConfig, PeftSettings, RunConfig, is_used, with_settings
+from ..config import (
+    LORAS,
+    TARGETS,
+    ModelConfig,
+    PeftSettings,
+    RunConfig,
+    is_used,
+    with_settings,
+)
 from ..config.space import unmeasured
 from ..errors import ConfigError, Problem, UserError, first_line
 from ..training import (
@@ -20,6 +29,7 @@ from ..training import (
     head_remark,
     length_problem,
     model_location,
+    narrowest_side,
     padding_remark,
     plan,
     read_architecture,
@@ -113,8 +123,18 @@ def _idle_peft(config: RunConfig) -> Problem:
 
 
 def _model_settings(config: RunConfig) -> tuple[Any, ...]:
-    modules = _named_modules(config)
-    return config.model, config.method, config.peft, modules, config.data.max_length
+    modules, ranks = _named_modules(config), _lora_ranks(config)
+    length = config.data.max_length
+    return config.model, config.method, config.peft, config.after, modules, ranks, length
+
+
+def _lora_ranks(config: RunConfig) -> dict[str, int]:
+    """Return the ranks that PEFT's LoRA or AdaLoRA is given, by the setting; of others none."""
+    if config.method not in (*LORAS, "adalora"):
+        return {}
+    pattern = config.adapter.rank_pattern or {}
+    named = {f"adapter.rank_pattern.{name}": rank for name, rank in pattern.items()}
+    return {"adapter.r": config.adapter.r, **named}
 
 
 def _named_modules(config: RunConfig) -> dict[str, Any]:
@@ -182,6 +202,8 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
     if not problems:
         problems += _unmatched_targets(config)
         problems += files_problems(config, architecture, path.parent)
+    if not problems:
+        problems += _excess_ranks(config, narrowest_side(architecture, path.parent))
     if not problems and data is not None:
         too_long = length_problem(config, architecture, path.parent, data)
         problems += [too_long] if too_long else []
@@ -224,6 +246,29 @@ def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
         yield from error.problems
     except UserError as error:
         yield Problem(f"adapter.{next(iter(named))}", str(error))
+
+
+def _excess_ranks(config: RunConfig, sure: int | None) -> Iterator[Problem]:
+    """Yield a problem for each rank of a LoRA that is above the highest of a matrix.
+
+    Args:
+        config: The run.
+        sure: A rank that every matrix can have; ``None`` where it is not known, as of a model that
+            is still to be downloaded: the run finds out when the adapter is attached.
+    """
+    high = {key: rank for key, rank in _lora_ranks(config).items() if sure and rank > sure}
+    if not high or config.model.trust_remote_code:
+        return
+    from ..training import adapter_sizes, excess_rank
+
+    kinds = adapter_sizes(config.model.name_or_path, k=1, r=1, **_named_modules(config)).kinds
+    for key, rank in high.items():
+        # As PEFT matches them: a suffix of the name, or an expression for one.
+        suffix = re.compile(rf"(.*\.)?({key.removeprefix('adapter.rank_pattern.')})")
+        of_key = [kind for kind in kinds if key == "adapter.r" or suffix.fullmatch(kind.name)]
+        narrow = min(of_key, key=lambda kind: min(kind.shape), default=None)
+        if narrow is not None and rank > min(narrow.shape):
+            yield excess_rank(key, rank, narrow.name, narrow.shape)
 
 
 def check_model(model: ModelConfig, say: Callable[[str], None] = lambda line: None) -> Path:

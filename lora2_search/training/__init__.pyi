@@ -37,12 +37,14 @@ from .loop.run import run as run
 from .loop.trainer import Diverged as Diverged
 from .models.accelerator import check_launch as check_launch
 from .models.any_peft import peft_problems as peft_problems
+from .models.attached import excess_rank as excess_rank
 from .models.files import PACKAGED_MODEL as PACKAGED_MODEL
 from .models.files import model_location as model_location
 from .models.files import padding_remark as padding_remark
 from .models.fit import files_problems as files_problems
 from .models.fit import head_remark as head_remark
 from .models.fit import length_problem as length_problem
+from .models.fit import narrowest_side as narrowest_side
 from .models.headers import CONFIG_FILE as CONFIG_FILE
 from .models.headers import read_architecture as read_architecture
 from .models.methods import Adaptive as Adaptive

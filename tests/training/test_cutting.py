@@ -20,12 +20,24 @@ from lora2_search.training.data.load import load_data
 from lora2_search.training.loop.run import iterate, run
 from tests.training.test_run import comparable, settings, stop_after
 
-METHODS = ["lora2", "lora", "adalora"]
+METHODS = ["lora2", "lora", "adalora", "LORA", "ADALORA"]
+
+# Methods of PEFT by its own names; the rank of `adapter` is another.
+BY_NAME: dict[str, dict[str, Any]] = {
+    "LORA": {"peft_type": "LORA", "r": 4},
+    "ADALORA": {"peft_type": "ADALORA", "init_r": 4, "target_r": 2, "tinit": 2, "tfinal": 4},
+}
 
 
 def cut(model: Path, data: Path, method: str = "lora", **more: Any) -> RunConfig:
-    rank = {"after.svd_rank": 1 if method == "adalora" else 1.5}
-    return settings(model, data, method=method, **{**rank, **more})
+    rank = {"after.svd_rank": 1 if method.lower() == "adalora" else 1.5}
+    return run_of(model, data, method, **{**rank, **more})
+
+
+def run_of(model: Path, data: Path, method: str, **more: Any) -> RunConfig:
+    if method in BY_NAME:
+        more |= {"method": "peft", "peft": BY_NAME[method], "adapter.r": 6}
+    return settings(model, data, **{"method": method, **more})
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -57,7 +69,7 @@ def test_the_record_tells_the_cut_adapter_and_its_history_the_one_that_was_train
 ) -> None:
     config = cut(tiny_bert, reviews_csv, method)
     (*_, last) = iterate(config, tmp_path / "cut")
-    whole = run(settings(tiny_bert, reviews_csv, method=method), tmp_path / "whole")
+    whole = run(run_of(tiny_bert, reviews_csv, method), tmp_path / "whole")
     record = json.loads((tmp_path / "cut" / "record.json").read_text())
     assert [point["metrics"] for point in record["history"]] == [p.metrics for p in whole.history]
     assert whole.kept_norm is None and 0 < record["kept_norm"] < 1

@@ -63,9 +63,17 @@ def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-2)
 
 
-def test_adalora_is_pefts_own_step_by_step(tiny_bert: Path) -> None:
+ADALORA = {
+    **{"peft_type": "ADALORA", "init_r": 4, "target_r": 2, "tinit": 2, "tfinal": 4, "deltaT": 2},
+    **{"orth_reg_weight": 0.3, "lora_alpha": 16},
+}
+
+
+@pytest.mark.parametrize("config", [config_of("adalora"), config_of("peft", peft=ADALORA)])
+def test_adalora_is_pefts_own_step_by_step(config: RunConfig, tiny_bert: Path) -> None:
     base = base_of(tiny_bert)
-    model, adaptive = attach(base, config_of("adalora"), TOTAL)
+    model, adaptive = attach(base, config, TOTAL)
+    assert isinstance(adaptive, AdaLora)
     theirs = get_peft_model(
         fresh_copy(base, base.heads, seed=0),
         AdaLoraConfig(

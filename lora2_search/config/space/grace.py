@@ -32,6 +32,8 @@ _DECISIVE = (
     "adapter.r",
     "adapter.scoring",
     "adapter.t_final",
+    "peft.peft_type",
+    "peft.tfinal",
     "training.steps",
 )
 
@@ -43,15 +45,15 @@ def settled_at(config: RunConfig) -> int:
     epochs. ``t_final`` in steps with a run measured in epochs cannot be placed before the data is
     known: then only the last evaluation is sure to be late enough.
     """
-    adapter, training = config.adapter, config.training
+    training, t_final = config.training, config.unpruned_end
     if not config.prunes:
         return 1
     if training.steps is not None:
-        return _first_stop(training.steps, training.evaluations, adapter.t_final)
-    if isinstance(adapter.t_final, int):
+        return _first_stop(training.steps, training.evaluations, t_final)
+    if isinstance(t_final, int):
         return training.evaluations
     # A hair less than the exact product, so that 0.4 * 5 is the second evaluation, not the third.
-    return max(1, math.ceil((1 - adapter.t_final) * training.evaluations - 1e-9))
+    return max(1, math.ceil((1 - t_final) * training.evaluations - 1e-9))
 
 
 def _first_stop(total: int, evaluations: int, t_final: int | float) -> int:

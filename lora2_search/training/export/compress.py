@@ -8,11 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from ...adapter import compress_model, count_parameters, ranks_in_all
+from ...adapter import compress_model, count_parameters
 from ...config import AfterConfig
-from ...errors import ConfigError, Problem, UserError
+from ...errors import UserError
 from ...store import RunRecord
-from ..models.methods import adapted_matrices
 from .adapter import (
     PLAIN_CARD,
     WEIGHTS_FILE,
@@ -21,20 +20,6 @@ from .adapter import (
     read_adapter,
     write_adapter,
 )
-
-
-def check_truncation(after: AfterConfig, model: nn.Module) -> None:
-    """Make sure, before anything is trained, that the cut will leave a rank somewhere.
-
-    Raises:
-        ConfigError: It would not.
-    """
-    if after.svd_rank is None:
-        return
-    matrices = adapted_matrices(model)
-    if not ranks_in_all(after.svd_rank, matrices):
-        message = f"{after.svd_rank} of {matrices} adapted matrices is not a single rank; raise it"
-        raise ConfigError([Problem("after.svd_rank", message)])
 
 
 def truncate_model(

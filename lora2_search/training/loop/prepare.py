@@ -11,7 +11,6 @@ from ..data.inputs import reading
 from ..data.load import Data, load_data
 from ..data.stamps import data_files, stamps
 from ..data.tokens import Encoded, encode
-from ..export.compress import check_truncation
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
 from ..models.load import load_base, load_tokenizer
@@ -68,7 +67,6 @@ def prepare(config: RunConfig) -> Prepared:
     steps = plan(config.training, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
     _name_classes(model, data.classes)
-    check_truncation(config.after, model)
     adaptive.set_total_steps(steps.total)
     ratio = config.adapter.loraplus_lr_ratio if config.method == "lora-plus" else 1.0
     optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads, ratio)

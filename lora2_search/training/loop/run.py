@@ -272,12 +272,12 @@ class _Run:
         done = self.done == record.total_steps
         record.rank_pattern = adaptive.rank_pattern()
         record.counts = count_parameters(self.trainer.progress.model)
+        highest = self._highest_rank()
         if done:
             self._cut()
         scores = self.said["validation"].scores(self.data.metrics)
         record.scores = {f"validation/{name}": value for name, value in scores.items()}
         if record.rank_pattern:
-            highest = self._highest_rank()
             write_rank_pattern(self.folder, record.rank_pattern, highest)
         self._note_health()
         if done:
@@ -303,9 +303,13 @@ class _Run:
 
     def _highest_rank(self) -> int:
         """Return the rank at which every matrix began; of method peft PEFT knows it."""
+        config = self.record.config
+        if config["method"] != "peft":
+            return int(config["adapter"]["r"])
         peft_configs = getattr(self.trainer.progress.model, "peft_config", {})
-        started = [getattr(item, "init_r", None) for item in peft_configs.values()]
-        return next(filter(None, started), int(self.record.config["adapter"]["r"]))
+        settings = next(iter(peft_configs.values()), None)
+        rank = getattr(settings, "init_r", None) or getattr(settings, "r", None)
+        return rank if isinstance(rank, int) else 0
 
     def _cut(self) -> None:
         """Continue with the cut adapter, if one is asked for: it is what is scored and saved."""

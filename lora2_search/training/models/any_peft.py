@@ -14,6 +14,7 @@ from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, get_peft_model
 
 from ...config import PeftSettings, RunConfig, default_targets
 from ...errors import Problem, UserError, did_you_mean, first_line
+from .attached import attached_problems
 from .files import model_location
 from .load import heads_of
 from .sizes import empty_model
@@ -57,6 +58,7 @@ def any_peft_config(
         given["modules_to_save"] = [*heads, *(given.get("modules_to_save") or ())]
     if "total_step" in known:
         given["total_step"] = total_steps
+        given.pop("rank_pattern", None)  # an earlier training's masks
     own_targets = settings.peft_type in _OWN_TARGETS
     if "target_modules" in known and not given.get("target_modules") and not own_targets:
         given["target_modules"] = default_targets(model_type)
@@ -73,6 +75,8 @@ def peft_problems(config: RunConfig, total_steps: int | None = None) -> list[Pro
     """
     problems = [*_wrong_type(config.peft)]
     problems = problems or [*_wrong_keys(config.peft), *_wrong_base(config)]
+    if not problems and config.peft.peft_type == "ADALORA":
+        problems = [*_wrong_budget(config.peft, total_steps)]
     if problems or total_steps is None or config.model.trust_remote_code:
         return problems
     return [*_misfit(config, total_steps)]
@@ -113,16 +117,51 @@ def _wrong_keys(settings: PeftSettings) -> Iterator[Problem]:
         elif key == "use_asa" and value:
             message = "AdaMSS allocates by averages that no checkpoint holds; leave it out"
             yield Problem("peft.use_asa", message)
-        elif _is_rank(key) and known[key].default and _below_one(value):
+        elif _is_rank(key) and known[key].default and not _is_count(value):
             yield Problem(f"peft.{key}", f"must be a whole number of at least 1, but got {value!r}")
+    tokens = "num_virtual_tokens"
+    if tokens in known and not _is_count(settings.own().get(tokens)):
+        message = f"{settings.peft_type} needs a whole number of at least 1, but got "
+        yield Problem(f"peft.{tokens}", f"{message}{settings.own().get(tokens)!r}")
 
 
 def _is_rank(key: str) -> bool:
-    return key in ("r", "init_r", "target_r", "rank", "num_virtual_tokens")
+    return key in ("r", "init_r", "target_r", "rank")
 
 
-def _below_one(value: Any) -> bool:
-    return isinstance(value, bool) or not isinstance(value, int) or value < 1
+def _is_count(value: Any, at_least: int = 1) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+
+
+def _wrong_budget(settings: PeftSettings, total_steps: int | None) -> Iterator[Problem]:
+    """Yield what PEFT would stumble over, or pass over, only while AdaLoRA trains."""
+    defaults = {key: item.default for key, item in _fields(settings).items()}
+    given: dict[str, Any] = defaults | settings.own()
+    for key, least in (("tinit", 0), ("tfinal", 0), ("deltaT", 1)):
+        if not _is_count(given[key], least):
+            message = f"must be a number of steps, at least {least}, but got {given[key]!r}"
+            yield Problem(f"peft.{key}", message)
+            return
+    for key in ("beta1", "beta2"):
+        if not isinstance(given[key], float) or not 0 < given[key] < 1:
+            message = f"must be between 0 and 1, both excluded, but got {given[key]!r}"
+            yield Problem(f"peft.{key}", message)
+    if given["target_r"] >= given["init_r"]:
+        ranks = f"target_r={given['target_r']}, init_r={given['init_r']}"
+        message = f"must be below init_r, the rank at the start, but got {ranks}"
+        yield Problem("peft.target_r", message)
+    if given["r"] != _fields(settings)["r"].default:
+        message = "ADALORA does not look at it; its rank at the start is peft.init_r"
+        yield Problem("peft.r", message)
+    if any(not isinstance(mask, list) for mask in (given["rank_pattern"] or {}).values()):
+        message = "ADALORA starts every matrix with the rank init_r; leave it out"
+        yield Problem("peft.rank_pattern", message)
+    if total_steps is not None and given["tinit"] + given["tfinal"] >= total_steps:
+        message = (
+            f"tinit + tfinal must be less than the total steps, but got tinit={given['tinit']}, "
+            f"tfinal={given['tfinal']}, total steps={total_steps}; shorten them"
+        )
+        yield Problem("peft.tfinal", message)
 
 
 def _wrong_base(config: RunConfig) -> Iterator[Problem]:
@@ -142,6 +181,7 @@ def _misfit(config: RunConfig, total_steps: int) -> Iterator[Problem]:
         with warnings.catch_warnings(), torch.device("meta"):
             warnings.simplefilter("ignore")
             adapted = get_peft_model(base, settings)
+        problems = attached_problems(config, adapted)
     except (NotImplementedError, RuntimeError):
         return  # it reads weights as it begins, and there are none: seen when it is attached
     except UserError as error:
@@ -153,3 +193,4 @@ def _misfit(config: RunConfig, total_steps: int) -> Iterator[Problem]:
         weights = {k: w for k, w in adapted.named_parameters() if w.requires_grad and w.numel()}
         if all(head & {*key.split(".")} for key in weights):
             yield Problem("peft", f"PEFT's {name} has nothing to train with these settings")
+        yield from problems

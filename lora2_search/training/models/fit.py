@@ -83,6 +83,23 @@ def files_problems(config: RunConfig, model: Architecture, folder: Path) -> Iter
         yield from error.problems
 
 
+def narrowest_side(model: Architecture, folder: Path) -> int | None:
+    """Return the smallest side of any matrix of the layers; ``None`` where it is not known.
+
+    No matrix that is adapted there has a lower highest rank.
+
+    Raises:
+        ConfigError: A file of weights is damaged.
+    """
+    names, shapes = _KNOWN.get(model.model_type or ""), weight_shapes(folder) or {}
+    stem = _stem(names, shapes) if names else None
+    if names is None or stem is None:
+        return None
+    layers = f"{stem}{names.layers}."
+    sides = [shape for name, shape in shapes.items() if name.startswith(layers)]
+    return min((min(shape) for shape in sides if shape and len(shape) == 2), default=None)
+
+
 def length_problem(
     config: RunConfig, model: Architecture, folder: Path, data: Data
 ) -> Problem | None:

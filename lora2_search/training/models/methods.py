@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol, TypedDict, cast
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ...adapter import Lora2Config, initial_factor, named_generator
@@ -17,6 +16,7 @@ from ...errors import ConfigError, Problem
 from ..seeds import named_seed
 from .adalora import AdaLora, adalora_schedule
 from .any_peft import any_peft_config
+from .attached import attached_problems
 from .load import Base, fresh_copy
 
 
@@ -123,6 +123,8 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
         except (ValueError, TypeError) as error:
             section = "peft" if config.method == "peft" else "adapter"
             raise ConfigError([Problem(section, str(error))]) from error
+    if problems := attached_problems(config, adapted):
+        raise ConfigError(problems)
     if rewrites:
         _share_untouched(base, weights)
     if config.starts_as_lora and config.adapter.init_lora_weights == "orthonormal":
@@ -155,11 +157,6 @@ def _start_orthonormal(model: nn.Module, seed: int) -> None:
                 rows, columns = linear.weight.shape
                 generator = named_generator(seed, name, "A")
                 linear.weight.copy_(initial_factor((rows, columns), "orthonormal", 0.0, generator))
-
-
-def adapted_matrices(model: nn.Module) -> int:
-    """Return how many weights an adapter was attached to."""
-    return sum(isinstance(module, BaseTunerLayer) for module in model.modules())
 
 
 def _adapted(model: Any, peft_config: PeftConfig) -> tuple[nn.Module, Adaptive]:

@@ -14,6 +14,8 @@ def grace(**changes: Any) -> int:
 
 
 TARGET = {"adapter.target_rank": {"type": "int", "low": 1, "high": 8}}
+BY_NAME = {"method": "peft", "peft": {"peft_type": "ADALORA"}}
+FINAL = {"peft.tfinal": {"type": "int", "low": 30, "high": 50}}
 LATE = {"adapter.t_final": {"type": "float", "low": 0.2, "high": 0.6}}
 
 
@@ -30,6 +32,9 @@ LATE = {"adapter.t_final": {"type": "float", "low": 0.2, "high": 0.6}}
         ({"adapter": {"target_rank": 4}, "method": "lora"}, 1),
         ({"adapter": {"target_rank": 4, "t_final": 30}}, 5),  # epochs: unknown before the data
         ({"adapter": {"target_rank": 4, "t_final": 30}, "training": {"steps": 100}}, 4),
+        (BY_NAME, 5),  # its tfinal is 0
+        ({**BY_NAME, "peft": {"peft_type": "LOHA"}}, 1),
+        ({**BY_NAME, "training": {"steps": 100}, "search": FINAL}, 4),
         ({"search": TARGET}, 3),
         ({"search": {**TARGET, **LATE}}, 4),  # the latest end of all its schedules
         ({"search": LATE}, 1),
