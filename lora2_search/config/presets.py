@@ -24,17 +24,19 @@ PRESETS: dict[str, Data] = {
         "adapter.r": 8,
         "adapter.init": "gaussian",
         "adapter.gamma": 0.1,
+        "adapter.penalty": "frobenius",
         "adapter.lora_alpha": 16.0,
         "adapter.t_init": 0.1,
         "adapter.t_final": 0.5,
     },
-    # docs/results says what each choice rests on.
+    # docs/method.md says what each choice rests on.
     "recommended": {
         "adapter.k": 8,
         "adapter.r": 8,
         "adapter.target_rank": 4,
         "adapter.init": "lora",
         "adapter.gamma": 0.1,
+        "adapter.penalty": "squared",
         "adapter.lora_alpha": 32.0,
         "adapter.t_init": 0.2,
         "adapter.t_final": 0.5,
