@@ -1,3 +1,4 @@
+from .page.rows import claims_table as claims_table
 from .page.rows import read_rows as read_rows
 from .plan import Plan as Plan
 from .plan import damaged_parts as damaged_parts

@@ -16,7 +16,7 @@ from lora2_search.errors import UserError
 from lora2_search.report.pages.suite import suite_page
 from lora2_search.report.pages.suite_files import report_texts
 from lora2_search.report.tables.latex import arms_table
-from lora2_search.report.tables.suite import arm_rows
+from lora2_search.report.tables.suite import arm_table
 from lora2_search.stats.significance import crossed
 from tests.support.suites import draws, record, suite, three_classes, write_run, write_suite
 
@@ -185,7 +185,7 @@ def test_the_score_of_an_arm_is_told_with_the_class_that_it_is_of(
     for run in plan.runs(tmp_path):
         write_run(run.folder, run.config, np.arange(20) % 3 > 0, metric="f1", classes=classes)
     analysis = analyse(read_suite(tmp_path))
-    assert shown in arm_rows(analysis)[0]
+    assert shown in arm_table(analysis).titles
     assert f"{shown} &" in arms_table(analysis, {})
     # Tables and number are in both.
     evidence = gather(tmp_path)

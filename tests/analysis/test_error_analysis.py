@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from lora2_search.analysis.examples import disagreements, example_texts
 from lora2_search.analysis.records import read_suite
 from lora2_search.analysis.scores import scores_on_test as scores_of
-from lora2_search.report.tables.examples import confusion_rows, disagreement_rows
+from lora2_search.report.tables.examples import confusion_table, disagreement_table
 from lora2_search.training.data.load import load_data
 from tests.support.suites import suite, write_run, write_suite
 
@@ -42,7 +42,8 @@ ANSWERS = {
 
 def test_mistakes_are_those_of_sklearns_confusion_matrix(tmp_path: Path) -> None:
     found = written(tmp_path, ANSWERS, LABELS)
-    rows = {row["arm"]: row for row in confusion_rows(found, scores_of(found))}
+    table = confusion_table(found, scores_of(found))
+    rows = {row[0]: dict(zip(table.titles, row, strict=True)) for row in table.cells}
     names = ["bad", "so-so", "good"]
     for arm, row in rows.items():
         matrix = sum(confusion_matrix(LABELS, ANSWERS[arm, s], labels=[0, 1, 2]) for s in (0, 1))
@@ -65,15 +66,10 @@ def test_the_examples_on_which_two_arms_differ_most_come_first_for_each_side(
         (2, 0, 2, 2),
         (0, 1, 2, 2),
     ]
-    rows = disagreement_rows(differ, found, "other", "base", {1: "a text"})
-    assert rows[0] == {
-        "example": "1",
-        "label": "bad",
-        "other": "right 2 of 2",
-        "base": "right 0 of 2",
-        "text": "a text",
-    }
-    assert rows[1]["text"] == "–"
+    table = disagreement_table(differ, found, "other", "base", {1: "a text"})
+    assert table.titles == ["example", "label", "other", "base", "text"]
+    assert table.cells[0] == ["1", "bad", "right 2 of 2", "right 0 of 2", "a text"]
+    assert table.texts[1]["text"] == "–"
 
 
 def test_arms_that_answer_alike_differ_on_nothing(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from lora2_search.analysis.comparison import analyse
 from lora2_search.analysis.evidence import Evidence, flag_counts, flag_names, health_lines
 from lora2_search.analysis.records import read_suite
 from lora2_search.report.pages.markdown import tasks_report
-from lora2_search.report.tables.examples import rank_rows
-from lora2_search.report.tables.suite import arm_rows
+from lora2_search.report.tables.examples import rank_table
+from lora2_search.report.tables.suite import arm_table
 from lora2_search.store.record import Flag
 from tests.support.suites import draws, record, suite, write_suite
 
@@ -50,7 +50,7 @@ def test_a_suite_s_report_shows_flags_and_kept_ranks(tmp_path: Path) -> None:
     analysis = analyse(read_suite(flagged_suite(tmp_path)))
     text = tasks_report({"": Evidence(analysis)})
     assert "## Health flags\n\n- base: gradient in 2 of 3 runs" in text
-    assert [row["flags"] for row in arm_rows(analysis)] == [
+    assert [row["flags"] for row in arm_table(analysis).texts] == [
         "gradient 2, memory 1",
         "–",
         "–",
@@ -71,9 +71,9 @@ def test_kept_ranks_are_whole_for_a_run_and_means_over_several() -> None:
     config = suite()
     one = record(config, rank_pattern={"a.0.query": 3, "a.1.query": 0, "a.1.out": 2})
     two = record(config, rank_pattern={"a.0.query": 4, "a.1.query": 2, "a.1.out": 2})
-    assert rank_rows([one]) == [
+    assert rank_table([one]).texts == [
         {"block": "0", "query": "3", "out": "–"},
         {"block": "1", "query": "0", "out": "2"},
     ]
-    assert rank_rows([one, two])[0] == {"block": "0", "query": "3.5", "out": "–"}
-    assert rank_rows([record(config, rank_pattern={})]) == []
+    assert rank_table([one, two]).texts[0] == {"block": "0", "query": "3.5", "out": "–"}
+    assert not rank_table([record(config, rank_pattern={})])

@@ -13,7 +13,7 @@ from lora2_search.analysis.factorial import effects
 from lora2_search.analysis.records import read_suite
 from lora2_search.report.tables.csv import comparison_table, csv_text
 from lora2_search.report.tables.latex import arms_table
-from lora2_search.report.tables.suite import arm_rows, equality_rows, seed_rows
+from lora2_search.report.tables.suite import arm_table, equality_table, seed_table
 from lora2_search.report.words.verdict import details, headline
 from tests.support.suites import draws, suite, write_suite
 
@@ -36,15 +36,17 @@ def test_an_arm_at_the_constant_answer_is_flagged_and_carries_no_verdict(tmp_pat
     assert "does no better than the constant answer (50.00 %)" in headline(analysis)
     assert "scores" not in headline(analysis).partition("No verdict")[2]
     assert all("it scores" not in line for line in details(analysis))
-    rows = {row["arm"]: row["remarks"] for row in arm_rows(analysis)}
+    rows = {row["arm"]: row["remarks"] for row in arm_table(analysis).texts}
     assert "no better than the constant answer (50.00 %)" in rows["lora"]
     assert rows["base"] == rows["head-only"] == "–"
-    assert seed_rows(analysis)[0]["remarks"].startswith("no verdict: lora does no better than")
+    assert (
+        seed_table(analysis).texts[0]["remarks"].startswith("no verdict: lora does no better than")
+    )
     assert "no verdict: lora" in csv_text(comparison_table({"": analysis}))
     assert not next(effect for effect in effects(analysis) if effect.kind == "named").differs
     assert [equal.shown for equal in analysis.equivalence] == [False]
-    [row] = equality_rows(analysis)
-    assert (row["on this test set"], row["remarks"]) == (
+    [row] = equality_table(analysis).texts
+    assert (row["shown"], row["remarks"]) == (
         "–",
         "lora does no better than the constant answer",
     )
@@ -55,7 +57,7 @@ def test_arms_that_learnt_get_no_column_of_remarks(tmp_path: Path) -> None:
     rates = {"base": 0.9, "gamma": 0.8, "head-only": 0.5}
     analysis = analysed(tmp_path, rates, arms=arms)
     assert analysis.unlearnt == ()
-    rows = [*arm_rows(analysis), *seed_rows(analysis)]
+    rows = [*arm_table(analysis).texts, *seed_table(analysis).texts]
     assert not any("remarks" in row for row in rows)
     assert "gamma (adapter.gamma: 0.2 instead of 0.1) scores" in headline(analysis)
 
@@ -86,9 +88,9 @@ def test_another_method_at_the_base_s_rate_is_called_untuned_beside_the_number(
     said = "untuned: at the base's training.lr, 0.01"
     assert (said in headline(analysis)) == untuned
     assert (said in details(analysis)[0]) == untuned
-    rows = {row["arm"]: row.get("remarks", "") for row in arm_rows(analysis)}
+    rows = {row["arm"]: row.get("remarks", "") for row in arm_table(analysis).texts}
     assert ("untuned" in rows["lora"]) == untuned and "untuned" not in rows["head-only"]
-    assert ("untuned" in seed_rows(analysis)[0].get("remarks", "")) == untuned
+    assert ("untuned" in seed_table(analysis).texts[0].get("remarks", "")) == untuned
     assert ("untuned" in arms_table(analysis, {})) == untuned
     assert len(analysis.family) == 1 and analysis.family[0].differs
 

@@ -18,7 +18,7 @@ from lora2_search.analysis.ranks import mean_ranks
 from lora2_search.analysis.records import read_suite
 from lora2_search.config.run import RunConfig
 from lora2_search.report.figures.paper import write_figures
-from lora2_search.report.tables.suite import equality_rows, tuning_rows
+from lora2_search.report.tables.suite import equality_table, tuning_table
 from lora2_search.report.words.provenance import compute_statement
 from lora2_search.stats.aggregate import expected_best
 from lora2_search.store.record import Point
@@ -130,8 +130,8 @@ def test_a_suite_that_was_not_trained_enough_has_no_verdict_in_figure_or_table(
     analysis = gather(write_suite(tmp_path, crossed_suite(), answers))[""].analysis
     assert analysis.trained is False and any(item.differs for item in analysis.family)
     assert not any(item.differs for item in effects(analysis) if item.kind != "floor")
-    (row,) = equality_rows(analysis)
-    assert row["on this test set"] == row["on new sentences"] == "–"
+    (row,) = equality_table(analysis).texts
+    assert row["shown"] == row["shown_new_sentences"] == "–"
 
 
 def test_a_claim_of_equality_alone_is_in_the_forest_but_never_differs(tmp_path: Path) -> None:
@@ -171,9 +171,9 @@ def test_tuning_tells_what_was_chosen_of_how_many_and_what_fewer_would_have_foun
     found = read_tuning(folder)
     assert len(found.records) == 8
     assert found.trial_scores("accuracy")["base"] == pytest.approx([0.51, 0.61, 0.81])
-    (row,) = tuning_rows(gather(folder)[""].analysis, found)
-    assert (row["trials"], row["best validation accuracy"]) == ("3 of 4 complete", "81.00 %")
-    assert row["expected best of 1"] == "64.33 %"
+    (row,) = tuning_table(gather(folder)[""].analysis, found).texts
+    assert (row["trials"], row["best"]) == ("3 of 4 complete", "81.00")
+    assert row["expected_of_one"] == "64.33"
 
 
 def test_the_compute_statement_adds_up_every_run_whatever_became_of_it() -> None:

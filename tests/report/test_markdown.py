@@ -15,8 +15,10 @@ from lora2_search.analysis.evidence import gather
 from lora2_search.analysis.records import read_suite
 from lora2_search.config.suite.schema import load_suite
 from lora2_search.report.pages.markdown import tasks_report
-from lora2_search.report.tables.suite import seed_rows, suite_tables
-from lora2_search.report.tables.text import NONE, interval, level, markdown_table, p_value, signed
+from lora2_search.report.tables.markdown import markdown_table
+from lora2_search.report.tables.suite import seed_table, suite_tables
+from lora2_search.report.tables.table import NONE
+from lora2_search.report.tables.text import interval, level, p_value, signed
 from lora2_search.report.words.provenance import again
 from lora2_search.report.words.verdict import headline
 from tests.support.suites import Answers, draws, suite, three_classes, write_suite
@@ -120,8 +122,8 @@ def test_t_and_sign_flip_are_compared_after_correction(tmp_path: Path) -> None:
     text = told(tmp_path)
     assert "paired t, p = 0.019, Holm over 2: 0.038, n = 8 seeds" in text
     assert "sign-flip test disagrees (p = 0.031, Holm over 2: 0.062)" in text
-    row = seed_rows(analyse(read_suite(tmp_path)))[0]
-    assert (row["p (sign-flip)"], row["p (sign-flip, Holm)"]) == ("0.031", "0.062")
+    row = seed_table(analyse(read_suite(tmp_path))).texts[0]
+    assert (row["p_sign_flip"], row["p_sign_flip_holm"]) == ("0.031", "0.062")
 
 
 def test_an_unfinished_suite_says_so_first_and_counts_the_seeds_it_has(tmp_path: Path) -> None:
@@ -224,7 +226,8 @@ def test_the_table_can_be_recomputed_by_the_code_in_the_report(
     for item in analyse(read_suite(tmp_path)).family:
         by_hand = scores[item.arm] - scores[item.reference]
         assert np.allclose(by_hand, list(item.differences.values()))
-        assert signed(by_hand.mean(), "accuracy") in text
+        shown = signed(by_hand.mean(), "accuracy").removesuffix(" points")
+        assert f"| {shown} |" in text
 
 
 def test_the_code_in_the_report_knows_how_many_classes_there_are(
@@ -255,8 +258,8 @@ def test_the_command_in_the_report_runs_the_same_suite(tmp_path: Path) -> None:
 
 def test_words_and_table_agree(tmp_path: Path) -> None:
     text = report(tmp_path, RATES)
-    for row in seed_rows(analyse(read_suite(tmp_path))):
-        assert text.count(row["95 % interval"]) >= 2
+    for row in seed_table(analyse(read_suite(tmp_path))).texts:
+        assert text.count(row["interval"]) >= 2
         assert row["difference"].lstrip("+-") in text
 
 
@@ -264,8 +267,8 @@ def test_the_command_line_gets_the_tables_of_the_report(tmp_path: Path) -> None:
     text = report(tmp_path, RATES)
     tables = suite_tables(analyse_tasks(tmp_path))
     assert set(tables) == {"arms", "seeds", "sentences"}
-    for rows in tables.values():
-        assert markdown_table(rows) in text
+    for table in tables.values():
+        assert markdown_table(table) in text
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from lora2_search.errors import UserError
 from lora2_search.report.figures.curves import draw_rank_grid, learning_curves
 from lora2_search.report.figures.optuna import importance_gap, importance_panel
 from lora2_search.report.pages.study import write_study_page
-from lora2_search.report.tables.study import trial_rows, winner_rows
+from lora2_search.report.tables.study import trials_table, winner_table
 from lora2_search.store.rank_pattern import rank_grid
 from lora2_search.store.record import Flag, read_record
 from tests.support.suites import MODULES, record, write_run, write_study_files
@@ -83,8 +83,8 @@ def test_a_page_is_written_whatever_became_of_the_trials(
 
 def test_the_page_holds_plotly_once_and_loads_nothing(tmp_path: Path) -> None:
     html = write_study_page(write_study(tmp_path, MIXED)).read_text(encoding="utf-8")
-    assert html.count("plotly.js v") == 1
-    assert html.count("Plotly.newPlot(") >= 6
+    assert html.count("plotly.js (cartesian") == 1
+    assert html.count('class="plot"') >= 6
     assert "default-src 'none'" in html and "connect-src" not in html.partition("<style>")[0]
     assert not re.search(r"<(script|img|iframe)[^>]+src=|<link\b|@import", html)
 
@@ -100,7 +100,7 @@ def test_health_flags_stand_beside_the_winner_and_in_the_table(tmp_path: Path) -
     html = write_study_page(folder).read_text(encoding="utf-8")
     assert "Health flag gradient: it &lt;leapt&gt;; turn training.lr." in html
     assert "Health flag memory" not in html
-    flags = {row["trial"]: row["flags"] for row in trial_rows(read_study_table(folder))}
+    flags = {row["trial"]: row["flags"] for row in trials_table(read_study_table(folder)).texts}
     assert flags == {"0": "–", "1": "memory", "2": "gradient"}
 
 
@@ -110,10 +110,10 @@ def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
 
 
 def test_the_best_complete_trial_comes_first_and_stopped_ones_last(tmp_path: Path) -> None:
-    rows = trial_rows(read_study_table(write_study(tmp_path, MIXED)))
+    rows = trials_table(read_study_table(write_study(tmp_path, MIXED))).texts
     assert [row["trial"] for row in rows] == ["5", "4", "2", "0", "1", "3"]
-    assert rows[0]["validation accuracy"] == "65.00 %" and rows[0]["adapter.k"] == "7"
-    assert rows[4]["validation accuracy"] == "(61.00 %)" and rows[4]["state"] == "pruned"
+    assert rows[0]["validation"] == "65.00" and rows[0]["setting.adapter.k"] == "7"
+    assert rows[4]["validation"] == "(61.00)" and rows[4]["state"] == "pruned"
 
 
 def test_a_pruned_trial_with_the_highest_score_is_no_winner(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_a_pruned_trial_with_the_highest_score_is_no_winner(tmp_path: Path) -> N
 
 
 def test_the_winner_stands_beside_head_only(tmp_path: Path) -> None:
-    rows = winner_rows(read_study_table(write_study(tmp_path, MIXED)))
-    assert [row["test accuracy"] for row in rows] == ["63.00 %", "50.00 %"]
-    assert rows[0]["compressed"] == "300"
+    rows = winner_table(read_study_table(write_study(tmp_path, MIXED))).texts
+    assert [row["test"] for row in rows] == ["63.00", "50.00"]
+    assert rows[0]["compressed_adapter"] == "300"
 
 
 def test_other_references_stand_between_the_winner_and_head_only(tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_other_references_stand_between_the_winner_and_head_only(tmp_path: Path)
     scores = {"validation/accuracy": 0.7, "test/accuracy": 0.68}
     config = RunConfig(task="sentiment", method="lora")
     write_run(folder / "reference" / "lora", config, scores=scores)
-    rows = winner_rows(read_study_table(folder))
-    assert [row[""] for row in rows] == ["winner", "lora", "head-only"]
+    rows = winner_table(read_study_table(folder)).texts
+    assert [row["run"] for row in rows] == ["winner", "lora", "head-only"]
     html = write_study_page(folder).read_text(encoding="utf-8")
     assert "lora, the same sentences" in html and "-5.00 points" in html
     assert "The winner is no better than lora on the validation split." in html
@@ -144,7 +144,7 @@ def test_other_references_stand_between_the_winner_and_head_only(tmp_path: Path)
 
 def test_without_a_reference_the_page_shows_a_gap_for_it(tmp_path: Path) -> None:
     folder = write_study(tmp_path, MIXED, reference=False)
-    assert winner_rows(read_study_table(folder))[1]["test accuracy"] == "–"
+    assert winner_table(read_study_table(folder)).texts[1]["test"] == "–"
     assert write_study_page(folder).is_file()
 
 
@@ -210,7 +210,7 @@ def test_the_page_says_when_the_winner_beats_nothing(tmp_path: Path) -> None:
     floor = RunConfig(task="sentiment", method="head-only")
     write_run(folder / "reference" / "head-only", floor, scores={"validation/accuracy": 0.6})
     html = write_study_page(folder).read_text(encoding="utf-8")
-    assert "<p class='note'>The winner is no better than head-only" in html
+    assert '<p class="note">The winner is no better than head-only' in html
     assert "tie; the first is shown" not in html
 
 

@@ -60,7 +60,7 @@ def test_table_words_and_csv_agree(tmp_path: Path) -> None:
     ]
     latex = texts["tables/effects.tex"]
     for row, item in zip(rows, analysis.family, strict=False):
-        shown = signed(float(row["difference"]), "accuracy")
+        shown = signed(float(row["difference"]), "accuracy").removesuffix(" points")
         table = re.search(rf"^\| {re.escape(item.name)} \| (.*?) \|", texts["report.md"], re.M)
         assert table is not None and table[1] == shown
         assert shown.lstrip("+-") in texts["report.md"].partition("## Figures")[0]
@@ -76,7 +76,7 @@ def test_a_crossed_suite_gets_its_contrasts_margins_and_claims_into_the_report(
     text = report_texts(gather(write_crossed(tmp_path)))["report.md"]
     assert "| planes: one-plane |" in text
     assert "| planes × regularisation: one-plane, unregularised |" in text
-    assert "## Equality" in text and "| one-plane equals base | ± 5.00 points |" in text
+    assert "## Equality" in text and "| one-plane equals base | ± 5.00 |" in text
 
 
 def test_several_tasks_are_told_apart_and_together(tmp_path: Path) -> None:

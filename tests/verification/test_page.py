@@ -56,7 +56,7 @@ def test_every_check_has_rows_with_numbers_and_both_sentences(
 def test_the_page_holds_table_and_figures_and_asks_nobody(measured: module.Verification) -> None:
     html = measured.page.read_text()
     assert "default-src 'none'" in html
-    assert html.count('class="plotly-graph-div"') == 7
+    assert html.count('class="plot"') == 7
     for row in measured.rows:
         assert row.verdict in html
     assert "too few seeds and steps" in html

@@ -15,13 +15,22 @@ from ...analysis import Analysis, analyse_tasks
 from ...config.suite import Suite
 from ...errors import UserError
 from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
-from ...report import Row, arm_rows, constant_line, equality_rows, headline, seed_rows, suite_tables
+from ...report import (
+    Table,
+    arm_table,
+    constant_line,
+    equality_table,
+    headline,
+    print_table,
+    seed_table,
+    suite_tables,
+)
 from ...signals import Interrupted
 from ...store import PAGE_FILE, SUITE_FILE
 from ...tracking import resolve_uri
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
-from ..console.rows import print_json, print_rows
+from ..console.rows import print_json
 from ..console.say import narrator, resume_hint
 from .ablate_dry_run import difference_lines, power_lines, suite_dry_run
 
@@ -144,7 +153,8 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wi
         ui=command("ui", result.name, storage=storage, tracking_uri=uri),
     )
     if as_json:
-        print_json({**vars(summary), "tables": suite_tables(analyses)})
+        tables = {name: table.records for name, table in suite_tables(analyses).items()}
+        print_json({**vars(summary), "tables": tables})
         return
     print(f"\nSuite {result.name}")
     for task, analysis in analyses.items():
@@ -184,21 +194,21 @@ def print_tables(task: str, analysis: Analysis, wide: bool) -> None:
     """Print the tables of a suite's end, those of one task."""
     print(f"\nTask {task}:\n" if task else "")
     # A narrow terminal keeps the first columns: scores and verdicts before what was changed.
-    print_rows(*_ordered(arm_rows(analysis), last=["changes"]), wide=wide)
+    print_table(_ordered(arm_table(analysis), last=["changes"]), wide=wide)
     suite = analysis.suite
     records = (run.record for run in suite.runs.values())
     if line := constant_line(records, suite.metric, ["test"]):
         print(f"\n{line}")
     print("\nDifferences, paired by seed, on this test set:\n")
-    print_rows(seed_rows(analysis), wide=wide)
+    print_table(seed_table(analysis), wide=wide)
     if analysis.equivalence:
         print("\nClaims of equality:\n")
-        print_rows(*_ordered(equality_rows(analysis), last=["margin", "remarks"]), wide=wide)
+        print_table(_ordered(equality_table(analysis), last=["margin", "remarks"]), wide=wide)
 
 
-def _ordered(rows: list[Row], last: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """Return rows and the order of their columns, verdicts right after the name."""
-    names = list(rows[0])
-    verdicts = [name for name in names if name in ("on this test set", "on new sentences")]
-    rest = [name for name in names[1:] if name not in (*verdicts, *last)]
-    return rows, [names[0], *verdicts, *rest, *last]
+def _ordered(table: Table, last: Sequence[str]) -> Table:
+    """Return a table with its verdicts right after the name."""
+    keys = [column.key for column in table.columns]
+    verdicts = [key for key in keys if key in ("shown", "shown_new_sentences")]
+    rest = [key for key in keys[1:] if key not in (*verdicts, *last)]
+    return table.select([keys[0], *verdicts, *rest, *(key for key in last if key in keys)])

@@ -279,21 +279,20 @@ def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dic
 
 def _show_closer(item: Named, wide: bool) -> None:
     """Print a single run's kept ranks by block and kind of module, and its flags in full."""
-    from ...report import rank_rows
+    from ...report import print_table, rank_table
 
     for _, record in item.records():
-        if rows := rank_rows([record]):
+        if table := rank_table([record]):
             print("\nKept ranks:\n")
-            # A table's head shows a dotted name's last part alone, and several end in "dense".
-            named = [{kind.replace(".", "/"): rank for kind, rank in row.items()} for row in rows]
-            print_rows(named, wide=wide)
+            print_table(table, wide=wide)
             print()
         for flag in record.flags:
             narrator()(f"health: {flag}")
 
 
 def _show_verification(item: Named, as_json: bool) -> None:
-    from ...verification import read_rows
+    from ...report import print_table
+    from ...verification import claims_table, read_rows
 
     rows, state = read_rows(item.folder), item.state()
     for trouble in item.troubles():
@@ -303,7 +302,7 @@ def _show_verification(item: Named, as_json: bool) -> None:
         about = {"name": item.name, "kind": item.kind, "state": state, _JSON_RESUME: again}
         print_json({**about, "folder": str(item.folder), "rows": rows})
         return
-    print_rows([row.cells() for row in rows], ["check", "claim", "measured", "verdict"])
+    print_table(claims_table(rows).select(("check", "claim", "measured", "verdict")))
     narrator()(f"{item.folder}: {item.extent}")
     if again:
         narrator()(f"stopped; resume with: {again}")

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ...experiments import RunOptions, verify_plan
+from ...report import print_table
 from ...signals import Interrupted, signal_of
 from ...tracking import resolve_uri
-from ...verification import Plan, Verification, make_plan
+from ...verification import Plan, Verification, claims_table, make_plan
 from ..console.results import command, where_in_mlflow
-from ..console.rows import duration, print_json, print_rows
+from ..console.rows import duration, print_json
 from ..console.say import narrator
 
 
@@ -75,7 +76,7 @@ def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bo
         print_json(summary)
         return
     print(f"\nVerification {plan.name}: {len(plan.seeds)} seeds\n")
-    print_rows([row.cells() for row in found.rows])
+    print_table(claims_table(found.rows))
     print("\nWhat each row says, and what it does not:\n")
     for row in found.rows:
         print(f"- {row.claim}: {row.verdict}.\n  {row.says}")

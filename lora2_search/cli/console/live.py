@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ...config import RunInfo
+from ...report import Extent, extent, fitting
 from ...store import ADAPTER_FOLDER, CHECKPOINT_FOLDER
 from ...training import Beginning, Observer, State
-from .rows import Extent, duration, extent, fitting, number, plain, short
+from .rows import duration, number, plain, short
 
 if TYPE_CHECKING:
     from ...store import RunRecord

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from ...report import Column, Table, print_table
 
 
 def short(key: str) -> str:
@@ -41,66 +38,6 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-# Names and sentences may be cut into lines of at least so many characters, numbers never.
-_LONGEST_PIECE = 24
-
-_LONGEST_HEAD_PIECE = 12
-
-_NUMBER = re.compile(r"[-+<~(±–−]? ?\.?\d[^,;]*(,\d{3}[^,;]*)*|[-–]|")
-
-
-@dataclass(frozen=True)
-class Extent:
-    """How wide a column is.
-
-    Attributes:
-        least: The narrowest that splits no number.
-        natural: The width of its longest cell.
-    """
-
-    least: int
-    natural: int
-
-
-def extent(head: str, cells: Sequence[str]) -> Extent:
-    """Return how wide a column of these cells must and may be."""
-    longest = max(map(cell_len, cells), default=0)
-    natural = max(longest, cell_len(head))
-    head_piece = min(_longest_word(head), _LONGEST_HEAD_PIECE)
-    if all(_NUMBER.fullmatch(cell) for cell in cells):
-        return Extent(max(longest, head_piece), natural)
-    piece = max(map(_longest_word, cells), default=0)
-    return Extent(max(min(piece, _LONGEST_PIECE), head_piece), natural)
-
-
-def fitting(extents: Sequence[Extent], room: int, gap: int) -> list[int]:
-    """Return the widths of the first columns that fit; the very first one is always among them.
-
-    Args:
-        extents: Of the columns, the most important one first.
-        room: Characters in a line.
-        gap: Characters between two columns.
-    """
-    shown, taken = 0, -gap
-    for item in extents:
-        if shown and taken + gap + item.least > room:
-            break
-        shown, taken = shown + 1, taken + gap + item.least
-    spare, widths = room - taken, []
-    for item in extents[:shown]:
-        more = max(0, min(spare, item.natural - item.least))
-        widths.append(item.least + more)
-        spare -= more
-    return widths
-
-
-def _longest_word(text: str) -> int:
-    return max(map(cell_len, text.split()), default=0)
-
-
-_GAP = 2
-
-
 def print_rows(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[str] = (),
@@ -108,10 +45,7 @@ def print_rows(
     wide: bool | None = None,
     width: int | None = None,
 ) -> None:
-    """Print rows as a table on stdout; columns that are empty everywhere are left out.
-
-    Into a terminal go the first columns that fit it with every number on one line, and the names
-    of the others below. In a pipe, which has no width, rows stay whole lines, for grep.
+    """Print rows of settings and records as a table on stdout, as `report.print_table` does.
 
     Args:
         rows: Values by column name; ``None`` is an empty cell.
@@ -121,37 +55,13 @@ def print_rows(
         width: Characters in a line; by default those of the terminal.
     """
     names = columns or list(rows[0] if rows else ())
-    filled = [name for name in names if any(row.get(name) not in (None, "") for row in rows)]
-    cells = {name: [_cell(row.get(name)) for row in rows] for name in filled}
-    room, widths = _layout([extent(short(name), cells[name]) for name in filled], wide, width)
-    table = Table(box=None, pad_edge=False)
-    for name, cell_width in zip(filled, widths, strict=False):
-        table.add_column(short(name), overflow="fold", width=cell_width)
-    for index in range(len(rows)):
-        table.add_row(*(Text(cells[name][index]) for name in filled[: len(widths)]))
-    Console(highlight=False, width=room).print(table)
-    if left_out := filled[len(widths) :]:
-        hidden = ", ".join(dict.fromkeys(map(short, left_out)))
-        print(f"Not shown: {hidden}. --wide shows every column.")
+    table = Table(tuple(Column(name, short(name), "left", _cell) for name in names), tuple(rows))
+    print_table(table, wide=wide, width=width)
 
 
 def print_json(value: Any) -> None:
     """Print a value as JSON on stdout; NaN, which JSON does not have, becomes null."""
     print(json.dumps(_finite(value), indent=1))
-
-
-def _layout(
-    extents: Sequence[Extent], wide: bool | None, width: int | None
-) -> tuple[int, list[int]]:
-    """Return the length of a line and the widths of the columns that are printed."""
-    console = Console()
-    room = width or (console.width if console.is_terminal else None)
-    if room is not None and not wide:
-        widths = fitting(extents, room, _GAP)
-        if wide is False or len(widths) == len(extents):
-            return max(room, *widths, 1), widths
-    whole = [item.natural for item in extents]
-    return max(1, sum(whole) + _GAP * len(whole)), whole
 
 
 def _cell(value: Any) -> str:

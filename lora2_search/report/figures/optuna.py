@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...analysis import complete_trials, quietly, searched
+from .panel import Panel
 
 if TYPE_CHECKING:
     from optuna.study import Study
-    from plotly.graph_objects import Figure
 
 _EARLY_TO_LATE = [[0, "#7fa6d6"], [1, "#d9762b"]]
 
 _FEWEST_FOR_IMPORTANCE = 4
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One figure of a page.
-
-    Attributes:
-        title: Heading.
-        text: What it shows, or why there is none.
-        figure: The drawing, ``None`` when there is none.
-    """
-
-    title: str
-    text: str
-    figure: Figure | None = None
 
 
 def history_panel(study: Study, metric: str) -> Panel:

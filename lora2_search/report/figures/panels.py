@@ -17,7 +17,7 @@ from ...analysis import (
     pruned_arms,
 )
 from ...stats import expected_best
-from .optuna import Panel
+from .panel import Panel
 from .suite import (
     draw_bands,
     draw_costs,

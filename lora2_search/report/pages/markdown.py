@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ...analysis import Evidence
-from ..tables.text import markdown_table
+from ..tables.markdown import markdown_table
 from ..words.verdict import headline
 from .sections import Section, common_sections, overall_sections, task_sections
 
@@ -49,8 +49,8 @@ def _rendered(sections: Iterable[Section], depth: str) -> list[str]:
         parts += [f"{depth} {section.title}"] if section.title else []
         parts += section.text
         parts += ["\n".join(f"- {line}" for line in section.lines)] if section.lines else []
-        for heading, rows in section.tables:
+        for heading, table in section.tables:
             parts += [heading] if heading else []
-            parts.append(markdown_table(rows))
-        parts += [section.code] if section.code else []
+            parts.append(markdown_table(table))
+        parts += [f"```{section.language}\n{section.code}\n```"] if section.code else []
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ...analysis import (
@@ -15,9 +15,16 @@ from ...analysis import (
 )
 from ...config.suite import BASE
 from ...store import RunRecord
-from ..tables.examples import confusion_rows, disagreement_rows, rank_rows
-from ..tables.suite import arm_rows, equality_rows, seed_rows, sentence_rows, tuning_rows
-from ..tables.text import Row, in_points
+from ..tables.examples import confusion_table, disagreement_table, rank_table
+from ..tables.suite import (
+    arm_table,
+    equality_table,
+    seed_table,
+    sentence_table,
+    tuning_table,
+)
+from ..tables.table import Table
+from ..tables.text import in_points
 from ..words.across_tasks import overall_words
 from ..words.by_hand import by_hand
 from ..words.constant import constant_line
@@ -71,14 +78,16 @@ class Section:
         text: Paragraphs, in Markdown of emphasis and code alone.
         lines: Items of a list.
         tables: Tables, each with a line above it, which may be empty.
-        code: A block of code, as Markdown.
+        code: A block of code.
+        language: What it is written in.
     """
 
     title: str
     text: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
-    tables: tuple[tuple[str, Sequence[Row]], ...] = ()
+    tables: tuple[tuple[str, Table], ...] = ()
     code: str = ""
+    language: str = ""
 
 
 def task_sections(evidence: Evidence) -> list[Section]:
@@ -103,6 +112,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
             "Check it by hand",
             ("In this folder:" if evidence.archived else f"In `{suite.folder}`:",),
             code=by_hand(analysis, evidence.archived),
+            language="python",
         ),
     ]
     return [item for item in sections if item.text or item.lines or item.tables]
@@ -120,7 +130,7 @@ def common_sections(evidence: Mapping[str, Evidence]) -> list[Section]:
     """Return what stands once for all tasks: how to run it again, what it cost, made with."""
     first = next(iter(evidence.values()))
     suite, records = first.analysis.suite, all_records(evidence)
-    code = f"```\n{again(suite, first.archived)}\n```"
+    code = again(suite, first.archived)
     where = ", in this folder" if first.archived else ""
     return [
         Section("Run it again", (f"The same suite under another name{where}:",), code=code),
@@ -141,20 +151,20 @@ def _seeds(analysis: Analysis) -> Section:
     texts = [text]
     if analysis.looks:
         texts.append(_ABOUT_LOOKS.format(looks=looks, most=analysis.suite.plan.sequential.most))
-    table = ("", seed_rows(analysis))
+    table = ("", seed_table(analysis))
     return Section("Over new seeds, on this test set", tuple(texts), tables=(table,))
 
 
 def _sentences(analysis: Analysis) -> Section:
     how = _CROSSED if analysis.suite.metric == "accuracy" else _BOOTSTRAP
-    table = ("", sentence_rows(analysis))
+    table = ("", sentence_table(analysis))
     text = _ABOUT_SENTENCES.format(how=how)
     return Section("On new sentences too", (text,), tables=(table,))
 
 
 def _equality(analysis: Analysis) -> Section:
-    rows = equality_rows(analysis)
-    if not rows:
+    table = equality_table(analysis)
+    if not table:
         return Section("Equality")
     text = (
         "Two one-sided tests against a margin that was named before the run: the only test here "
@@ -169,17 +179,17 @@ def _equality(analysis: Analysis) -> Section:
         text += "Its p value holds for all looks; no interval is given that would."
     else:
         text += "Its 90 % interval lies within the margin where it does."
-    return Section("Equality", (text,), tables=(("", rows),))
+    return Section("Equality", (text,), tables=(("", table),))
 
 
 def _exploratory(analysis: Analysis) -> Section:
-    rows = seed_rows(analysis, analysis.exploratory)
+    table = seed_table(analysis, analysis.exploratory)
     text = (
         "Arms that nothing named before the run compares, against the base. Not corrected and "
         "chosen by nobody: such a difference is a question for another suite, no finding."
     )
     title = "Exploratory: not named before the run"
-    return Section(title, (text,), tables=(("", rows),)) if rows else Section(title)
+    return Section(title, (text,), tables=(("", table),)) if table else Section(title)
 
 
 def _arms(evidence: Evidence) -> Section:
@@ -191,16 +201,16 @@ def _arms(evidence: Evidence) -> Section:
         "Parameters: *trained*; *kept* after pruning; *compressed* to a plain LoRA of the kept "
         "rank, which is what would be served. Seconds with set-up and evaluation."
     )
-    rows = arm_rows(evidence.analysis, evidence.published)
+    table = arm_table(evidence.analysis, evidence.published)
     records = (run.record for run in suite.runs.values())
     if line := constant_line(records, suite.metric, ["test"]):
         text += f" {line}"
-    return Section("Arms", (text,), tables=(("", rows),))
+    return Section("Arms", (text,), tables=(("", table),))
 
 
 def _tuning(evidence: Evidence) -> Section:
-    rows = tuning_rows(evidence.analysis, evidence.tuning)
-    if not rows:
+    table = tuning_table(evidence.analysis, evidence.tuning)
+    if not table:
         return Section("Tuning")
     text = (
         "Settings that were chosen for each arm before the suite, by the mean validation score "
@@ -213,12 +223,12 @@ def _tuning(evidence: Evidence) -> Section:
             "its inner neighbour by more than one standard error of the paired difference over the "
             "tuning seeds; a wider grid may do better."
         )
-    return Section("Tuning", (text,), tables=(("", rows),))
+    return Section("Tuning", (text,), tables=(("", table),))
 
 
 def _mistakes(evidence: Evidence) -> Section:
-    rows = confusion_rows(evidence.analysis.suite, evidence.analysis.scores)
-    return Section("Mistakes", (_ABOUT_MISTAKES,) if rows else (), tables=_tables([("", rows)]))
+    table = confusion_table(evidence.analysis.suite, evidence.analysis.scores)
+    return Section("Mistakes", (_ABOUT_MISTAKES,) if table else (), tables=_tables([("", table)]))
 
 
 def _examples(evidence: Evidence) -> Section:
@@ -226,7 +236,7 @@ def _examples(evidence: Evidence) -> Section:
     tables = [
         (
             f"{arm} against {reference}:",
-            disagreement_rows(disagreements, suite, arm, reference, evidence.texts),
+            disagreement_table(disagreements, suite, arm, reference, evidence.texts),
         )
         for (arm, reference), disagreements in evidence.disagreements.items()
     ]
@@ -240,7 +250,7 @@ def _examples(evidence: Evidence) -> Section:
 
 
 def _kept_ranks(suite: SuiteRuns) -> Section:
-    tables = [(f"{arm}:", rank_rows(records)) for arm, records in pruned_arms(suite).items()]
+    tables = [(f"{arm}:", rank_table(records)) for arm, records in pruned_arms(suite).items()]
     about = "Mean over the complete runs, by block and kind of module."
     return Section("Kept ranks", (about,) if tables else (), tables=_tables(tables))
 
@@ -255,6 +265,6 @@ def _floor_words(analysis: Analysis) -> str:
 
 
 def _tables(
-    tables: Iterable[tuple[str, Sequence[Row]]],
-) -> tuple[tuple[str, Sequence[Row]], ...]:
+    tables: Iterable[tuple[str, Table]],
+) -> tuple[tuple[str, Table], ...]:
     return tuple((heading, rows) for heading, rows in tables if rows)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...analysis import Run, StudyTable, caveats, edges, read_study_table, setting, value_of
 from ...stats import expected_best
 from ...store import PAGE_FILE, rank_grid, write_text
 from ..figures.curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
-from ..figures.optuna import Panel, history_panel, importance_panel, slice_panels
+from ..figures.optuna import history_panel, importance_panel, slice_panels
+from ..figures.panel import Panel
 from ..figures.suite import draw_expected_best
-from ..tables.study import count_of, trial_rows, winner_rows
-from ..tables.text import level, signed
+from ..rendering import render
+from ..tables.study import count_of, trials_table, winner_table
+from ..tables.table import Table
+from ..tables.text import count, level, signed
 from ..words.constant import constant_line
-from .document import cards, document, figure, grid, html_table
+from ..words.provenance import versions
 
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
@@ -38,43 +41,59 @@ def write_study_page(folder: Path) -> Path:
 
 def study_page(page: StudyTable) -> str:
     """Return the page as HTML."""
-    sections = [
-        _head(page),
-        _cards(page),
-        _winner(page),
-        figure(history_panel(page.study, page.metric)),
-        _slices(page),
-        figure(importance_panel(page.study, page.metric)),
-        figure(_trials_panel(page)),
-        figure(_curves_panel(page)),
-        figure(_ranks_panel(page)),
-        _table(page),
-        _footer(page),
-    ]
-    return document(page.runs.space.name, sections)
+    trials = trials_table(page)
+    best = page.winner.number if page.winner else None
+    styles = ["winner" if row["trial"] == best else row["state"] for row in trials.rows]
+    return render(
+        "study.html",
+        title=page.runs.space.name,
+        about=_about(page),
+        notes=_notes(page),
+        winner=_winner(page),
+        history=history_panel(page.study, page.metric),
+        about_slices=(
+            f"Validation {page.metric} of the complete trials; from blue (early) to orange (late)."
+        ),
+        slices=slice_panels(page.study, page.metric),
+        figures=[
+            importance_panel(page.study, page.metric),
+            _trials_panel(page),
+            _curves_panel(page),
+            _ranks_panel(page),
+        ],
+        trials=trials,
+        styles=styles,
+        made_with=_made_with(page),
+    )
 
 
-def _head(page: StudyTable) -> str:
+def _about(page: StudyTable) -> str:
     space = page.runs.space
     counts = Counter(trial.state.name for trial in page.trials)
     state_counts = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
-    html = (
-        f"<h1>{escape(space.name)}</h1><p class='soft'>Task {escape(space.task)}, model "
-        f"{escape(space.model.name_or_path)}, protocol {escape(_protocol(space.protocol))}. "
-        f"{len(page.trials)} trials: {state_counts or 'none yet'}.</p>"
+    return (
+        f"Task {space.task}, model {space.model.name_or_path}, protocol "
+        f"{_protocol(space.protocol)}. {len(page.trials)} trials: {state_counts or 'none yet'}."
     )
-    planned = space.trials
-    if counts["RUNNING"] or (planned and len(page.trials) < planned):
+
+
+def _notes(page: StudyTable) -> list[str]:
+    """Return what a reader must know before the numbers."""
+    notes = []
+    running = sum(trial.state.name == "RUNNING" for trial in page.trials)
+    planned = page.runs.space.trials
+    if running or (planned and len(page.trials) < planned):
         of = f" of {planned}" if planned else ""
-        html += (
-            f"<p class='note'>The study is not finished: {len(page.trials)}{of} trials were "
-            f"started, {len(page.trials) - counts['RUNNING']} have ended. "
-            "This page shows the results so far.</p>"
+        notes.append(
+            f"The study is not finished: {len(page.trials)}{of} trials were started, "
+            f"{len(page.trials) - running} have ended. This page shows the results so far."
         )
     if page.runs.unreadable:
-        broken = escape(", ".join(page.runs.unreadable))
-        html += f"<p class='note'>Records that cannot be read, left out: {broken}.</p>"
-    return html
+        broken = ", ".join(page.runs.unreadable)
+        notes.append(f"Records that cannot be read, left out: {broken}.")
+    if page.winner is None:
+        notes.append("No trial is complete yet, so there is no winner.")
+    return notes
 
 
 def _protocol(name: str) -> str:
@@ -82,23 +101,20 @@ def _protocol(name: str) -> str:
     return f"{name} ({meaning})" if meaning else name
 
 
-def _cards(page: StudyTable) -> str:
-    if page.winner is None:
-        return "<p class='note'>No trial is complete yet, so there is no winner.</p>"
+def _cards(page: StudyTable, score: float | None) -> list[tuple[str, str]]:
     record = page.winner_run.record if page.winner_run else None
     ours = value_of(record, "test", page.metric)
     size = (record.sizes if record else {}).get("test")
     where = f"{size:,} test sentences" if size else "the test sentences"
-    shown = [
+    return [
         (
-            level(page.winner.value, page.metric),
+            level(score, page.metric),
             f"winner, validation {page.shown_metric} (chosen on)",
         ),
         (level(ours, page.metric), f"winner, {where} (only reported)"),
         *(card for name, run in _beside(page).items() for card in _against(page, ours, name, run)),
-        (count_of(record, "compressed_adapter"), "adapter parameters, compressed"),
+        (count(count_of(record, "compressed_adapter")), "adapter parameters, compressed"),
     ]
-    return cards(shown)
 
 
 def _beside(page: StudyTable) -> dict[str, Run | None]:
@@ -116,9 +132,22 @@ def _against(
     ]
 
 
-def _winner(page: StudyTable) -> str:
+@dataclass(frozen=True)
+class _Winner:
+    """The winner, as the template shows it."""
+
+    number: int
+    cards: list[tuple[str, str]]
+    caveats: list[str]
+    settings: str
+    caution: str
+    adapter: str
+    table: Table
+
+
+def _winner(page: StudyTable) -> _Winner | None:
     if page.winner is None:
-        return ""
+        return None
     settings = ", ".join(f"{name} = {setting(value)}" for name, value in page.winner.params.items())
     where = page.winner_run.folder if page.winner_run else page.runs.folder
     scores = sum(trial.state.name == "COMPLETE" for trial in page.trials)
@@ -133,15 +162,18 @@ def _winner(page: StudyTable) -> str:
     records = [page.winner_run.record] if page.winner_run else []
     if line := constant_line(records, page.metric):
         optimistic += f" {line}"
-    return (
-        f"<h2>Winner: trial {page.winner.number}</h2>{_caveats(page)}"
-        f"<p><code>{escape(settings)}</code></p>"
-        f"<p class='soft'>{escape(optimistic)} Its adapter is in "
-        f"<code>{escape(str(where / 'adapter'))}</code>.</p>{html_table(winner_rows(page))}"
+    return _Winner(
+        number=page.winner.number,
+        cards=_cards(page, page.winner.value),
+        caveats=_caveats(page),
+        settings=settings,
+        caution=optimistic,
+        adapter=str(where / "adapter"),
+        table=winner_table(page),
     )
 
 
-def _caveats(page: StudyTable) -> str:
+def _caveats(page: StudyTable) -> list[str]:
     scores = {t.number: t.value for t in page.trials if t.state.name == "COMPLETE"}
     reference = page.runs.reference.record if page.runs.reference else None
     others = {name: run.record for name, run in page.runs.references.items()}
@@ -149,13 +181,7 @@ def _caveats(page: StudyTable) -> str:
     remarks += edges(page.runs.space, page.winner.params) if page.winner else []
     if page.winner_run:
         remarks += [f"Health flag {flag}." for flag in page.winner_run.record.flags]
-    return "".join(f"<p class='note'>{escape(line)}</p>" for line in remarks)
-
-
-def _slices(page: StudyTable) -> str:
-    panels = slice_panels(page.study, page.metric)
-    text = f"Validation {page.metric} of the complete trials; from blue (early) to orange (late)."
-    return grid("Score against each setting", text, panels, 320)
+    return remarks
 
 
 def _curves_panel(page: StudyTable) -> Panel:
@@ -194,23 +220,13 @@ def _ranks_panel(page: StudyTable) -> Panel:
     return Panel(title, text, draw_rank_grid(rank_grid(record.rank_pattern), highest))
 
 
-def _table(page: StudyTable) -> str:
-    rows = trial_rows(page)
-    styles = []
-    for row in rows:
-        winner = page.winner is not None and row["trial"] == str(page.winner.number)
-        styles.append("winner" if winner else row["state"])
-    return f"<h2>Trials</h2>{html_table(rows, styles)}"
-
-
-def _footer(page: StudyTable) -> str:
+def _made_with(page: StudyTable) -> str:
     record = next((run.record for run in page.runs.trials.values()), None)
     if record is None:
         return ""
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(record.versions.items()))
     commit = record.commit or "not run from a checkout"
     dirty = " with uncommitted changes" if record.dirty else ""
     return (
-        f"<footer>Commit {escape(commit)}{dirty}. Data sha256 {escape(record.data_hash[:16])}. "
-        f"{escape(record.device)}, {record.threads} thread(s) a trial. {escape(versions)}.</footer>"
+        f"Commit {commit}{dirty}. Data sha256 {record.data_hash[:16]}. "
+        f"{record.device}, {record.threads} thread(s) per trial. {versions(record)}."
     )

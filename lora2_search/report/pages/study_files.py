@@ -11,7 +11,7 @@ from ..figures.study import write_study_figures
 from ..tables.csv import Cell, csv_text
 from ..tables.latex import latex_table
 from ..tables.search_space import search_space_table
-from ..tables.study import trial_rows
+from ..tables.study import trials_table
 from ..words.provenance import compute_statement
 from .study import study_page
 
@@ -44,7 +44,7 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     caption = f"Trials of study {name}, the best first; those without a test score did not end."
     write_text(out / PAGE_FILE, study_page(table))
     write_text(out / TRIALS_CSV, csv_text(trial_table(table)))
-    write_text(out / TRIALS_TABLE, latex_table(trial_rows(table), caption, f"tab:{name}-trials"))
+    write_text(out / TRIALS_TABLE, latex_table(trials_table(table), caption, f"tab:{name}-trials"))
     write_text(out / SPACE_TABLE, search_space_table(space, len(table.trials)))
     write_text(out / COMPUTE_FILE, f"{_compute(table)}\n")
     write_study_figures(table, out / FIGURES_FOLDER)

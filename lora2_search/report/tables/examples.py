@@ -1,4 +1,4 @@
-"""Ranks, mistakes and disagreements as rows of text."""
+"""Ranks, mistakes and disagreements as tables."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from ...analysis import (
 )
 from ...stats import CORRELATIONS
 from ...store import RunRecord
-from .text import NONE, Row
+from .table import NONE, Column, Table, text_column
 
 
-def rank_rows(records: Sequence[RunRecord]) -> list[Row]:
-    """Return one row a block: the mean kept rank of each kind of module, whole for a single run.
+def rank_table(records: Sequence[RunRecord]) -> Table:
+    """Return one row per block: the mean kept rank of each kind of module, whole for a single run.
 
     Empty where no run has ranks.
     """
     mean = mean_ranks(records)
     if mean is None:
-        return []
-    form = ".0f" if mean.runs == 1 else ".1f"
-    return [
-        {"block": layer}
-        | {
-            kind: NONE if rank is None else format(rank, form)
-            for kind, rank in zip(mean.kinds, ranks, strict=True)
-        }
+        return Table(())
+    digits = 0 if mean.runs == 1 else 1
+
+    def text(rank: float | None) -> str:
+        return NONE if rank is None else f"{rank:.{digits}f}"
+
+    columns = (text_column("block"), *(Column(kind, kind, format=text) for kind in mean.kinds))
+    rows = (
+        {"block": layer, **dict(zip(mean.kinds, ranks, strict=True))}
         for layer, ranks in zip(mean.layers, mean.ranks, strict=True)
-    ]
+    )
+    return Table(columns, tuple(rows))
 
 
 _SHOWN = 6
 
 
-def confusion_rows(
+def confusion_table(
     suite: SuiteRuns, scores: Mapping[tuple[str, int], Scored], shown: int = _SHOWN
-) -> list[Row]:
-    """Return, for each arm, how many test sentences of one class are taken for another, a run.
+) -> Table:
+    """Return, for each arm, how many test sentences per run of one class are taken for another.
 
     Args:
         suite: The suite.
@@ -55,43 +57,68 @@ def confusion_rows(
         shown: The commonest mistakes over all arms, at most so many.
 
     Returns:
-        Rows of text, empty for tasks whose labels are numbers and where no run left predictions.
+        An empty table for tasks whose labels are numbers and where no run left predictions.
     """
     counts = {arm: mistake_counts(suite, scores, arm) for arm in suite.arms}
     total: Mistakes = sum((mistakes for mistakes, _ in counts.values()), Counter())
     names = class_names(suite)
     if suite.metric in CORRELATIONS or not any(runs for _, runs in counts.values()):
-        return []
-    pairs = [pair for pair, _ in total.most_common(shown)]
+        return Table(())
+    pairs = sorted(pair for pair, _ in total.most_common(shown))
+    headings = {
+        f"{label} as {answer}": f"{named(names, label)} taken for {named(names, answer)}"
+        for label, answer in pairs
+    }
+    columns = (
+        text_column("arm"),
+        Column("runs", "runs"),
+        *(Column(key, heading, format=_mean) for key, heading in headings.items()),
+        Column("all", "all mistakes", format=_mean),
+    )
     rows = []
     for arm, (mistakes, runs) in counts.items():
-        row = {"arm": arm, "runs": str(runs)}
-        for pair in sorted(pairs):
-            heading = f"{named(names, pair[0])} taken for {named(names, pair[1])}"
-            row[heading] = f"{mistakes[pair] / runs:.1f}" if runs else NONE
-        wrong = sum(mistakes.values())
-        rows.append(row | {"all mistakes": f"{wrong / runs:.1f}" if runs else NONE})
-    return rows
+        found = {**dict(zip(headings, (mistakes[pair] for pair in pairs), strict=True))}
+        found["all"] = sum(mistakes.values())
+        means = {key: number / runs if runs else None for key, number in found.items()}
+        rows.append({"arm": arm, "runs": runs, **means})
+    return Table(columns, tuple(rows))
 
 
-def disagreement_rows(
-    disagreements: list[Disagreement], suite: SuiteRuns, arm: str, reference: str, texts: Texts
-) -> list[Row]:
-    """Return the examples as rows of text; without a text, the number tells the example."""
+def disagreement_table(
+    disagreements: Sequence[Disagreement],
+    suite: SuiteRuns,
+    arm: str,
+    reference: str,
+    texts: Texts,
+) -> Table:
+    """Return one row per example; without a text, the number tells the example."""
     names, numbers = class_names(suite), suite.metric in CORRELATIONS
-    rows = []
-    for item in disagreements:
-        label = f"{item.label:.3g}" if numbers else named(names, int(item.label))
-        rows.append(
-            {
-                "example": str(item.example),
-                "label": label,
-                arm: _right(item.ours, item.seeds, numbers),
-                reference: _right(item.theirs, item.seeds, numbers),
-                "text": texts.get(item.example, NONE),
-            }
-        )
-    return rows
+
+    def label(value: float) -> str:
+        return f"{value:.3g}" if numbers else named(names, int(value))
+
+    columns = (
+        Column("example", "example"),
+        Column("label", "label", "right" if numbers else "left", label),
+        text_column("ours", arm),
+        text_column("theirs", reference),
+        text_column("text", wraps=True),
+    )
+    rows = (
+        {
+            "example": item.example,
+            "label": item.label,
+            "ours": _right(item.ours, item.seeds, numbers),
+            "theirs": _right(item.theirs, item.seeds, numbers),
+            "text": texts.get(item.example),
+        }
+        for item in disagreements
+    )
+    return Table(columns, tuple(rows))
+
+
+def _mean(value: float | None) -> str:
+    return NONE if value is None else f"{value:.1f}"
 
 
 def _right(value: float, seeds: int, numbers: bool) -> str:

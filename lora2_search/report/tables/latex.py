@@ -11,10 +11,14 @@ from ...analysis import Analysis, Comparison, Published
 from ...config.suite import BASE
 from ...stats import LEVEL, t_reach
 from .suite import analyses_taken, arm_remarks
-from .text import NONE, changes, count, in_points, interval, p_value, signed
+from .table import NONE, Column, Spread, Table, text_column
+from .text import between, changes, counts, differences, p_values, scores
 
 _ESCAPES = str.maketrans(
     {
+        # Behind the end of a row a bracket would be its height.
+        "[": "{[}",
+        "`": r"\textasciigrave{}",
         "\\": r"\textbackslash{}",
         "&": r"\&",
         "%": r"\%",
@@ -33,48 +37,56 @@ _ESCAPES = str.maketrans(
         ">": r"$>$",
         "γ": r"$\gamma$",
         "α": r"$\alpha$",
-        NONE: "--",
+        "–": r"\textendash{}",
     }
 )
 
-Cells = Mapping[str, str]
-
 
 def escaped(text: str) -> str:
-    """Return plain text as LaTeX shows it."""
+    """Return plain text as LaTeX shows it, on one line."""
+    if text == NONE:
+        return "--"
+    # Two hyphens in a row would become a dash.
+    text = re.sub("-(?=-)", "-\0", " ".join(text.split()))
+    text = text.translate(_ESCAPES).replace("\0", "{}")
     # A hyphen before a number is a minus.
-    return re.sub(r"(?<![\w])-(?=\d)", "$-$", text.translate(_ESCAPES))
+    return re.sub(r"(?<![\w])-(?=\d)", "$-$", text)
 
 
 def latex_table(
-    rows: Sequence[Cells], caption: str, label: str, bold: Collection[tuple[int, str]] = ()
+    table: Table, caption: str, label: str, bold: Collection[tuple[int, str]] = ()
 ) -> str:
-    r"""Return rows of plain text as a ``table`` of booktabs.
+    r"""Return a table as a ``table`` of booktabs.
 
     Args:
-        rows: Text by column; the first row tells the columns, the first of them set left.
+        table: The table.
         caption: Plain text.
         label: As in ``\ref``.
-        bold: Cells to set in bold, as (row, column).
+        bold: Cells to set in bold, as (row, key of the column).
     """
-    names = list(rows[0]) if rows else ["(nothing to show)"]
+    if not table.columns:
+        table = Table((text_column("nothing", "(nothing to show)"),))
     lines = [
         r"\begin{table}[t]",
         r"\centering",
         rf"\caption{{{escaped(caption)}}}",
         rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{l{'r' * (len(names) - 1)}}}",
+        rf"\begin{{tabular}}{{{''.join(column.align[0] for column in table.columns)}}}",
         r"\toprule",
-        " & ".join(escaped(name) for name in names) + r" \\",
+        _line([escaped(title) for title in table.titles]),
         r"\midrule",
     ]
-    for place, row in enumerate(rows):
+    for place, texts in enumerate(table.cells):
         cells = [
-            rf"\textbf{{{escaped(row[name])}}}" if (place, name) in bold else escaped(row[name])
-            for name in names
+            rf"\textbf{{{escaped(text)}}}" if (place, column.key) in bold else escaped(text)
+            for column, text in zip(table.columns, texts, strict=True)
         ]
-        lines.append(" & ".join(cells) + r" \\")
+        lines.append(_line(cells))
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published]) -> str:
@@ -85,71 +97,84 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     trained enough.
     """
     metric = analysis.suite.metric
-    shown = f"test {analysis.suite.shown_metric}{', %' if in_points(metric) else ''}"
-    better = _better(analysis)
     with_published = any(name == metric for _, name in published)
-    rows, bold = [], set()
-    for place, arm in enumerate(analysis.arms):
-        row = {
-            "arm": arm.name,
-            "changes": "; ".join([changes(arm.changes), *arm_remarks(analysis, arm)]),
-            shown: mean_and_reach(list(arm.scores.values()), metric),
-            "seeds": str(len(arm.scores)),
-            "compressed": count(arm.counts.get("compressed_adapter")),
-        }
-        if with_published:
-            number = published.get((arm.name, metric))
-            row["published"] = number.value if number else NONE
-        rows.append(row)
-        if arm.name in better:
-            bold.add((place, shown))
+    columns = (
+        text_column("arm"),
+        text_column("changes"),
+        scores("score", f"test {analysis.suite.shown_metric}", metric),
+        Column("seeds", "seeds"),
+        counts("compressed"),
+        *([Column("published", "published")] if with_published else []),
+    )
+    rows = []
+    for arm in analysis.arms:
+        number = published.get((arm.name, metric))
+        rows.append(
+            {
+                "arm": arm.name,
+                "changes": "; ".join([changes(arm.changes), *arm_remarks(analysis, arm)]),
+                "score": mean_and_reach(list(arm.scores.values())),
+                "seeds": len(arm.scores),
+                "compressed": arm.counts.get("compressed_adapter"),
+                "published": number.value if number else None,
+            }
+        )
+    better = _better(analysis)
+    bold = {(place, "score") for place, row in enumerate(rows) if row["arm"] in better}
     caption = (
         f"{_titled(analysis)}: mean over seeds ± half width of its 95 % t interval. Bold: higher "
         f"than {BASE} by the paired t test, Holm-corrected over {analysis.tests} "
         f"comparisons at {LEVEL}{analyses_taken(analysis)}. Compressed: parameters of the plain "
         "LoRA that would be served."
     )
-    return latex_table(rows, caption, _label(analysis, "arms"), bold)
+    return latex_table(Table(columns, tuple(rows)), caption, _label(analysis, "arms"), bold)
 
 
 def effects_table(analysis: Analysis) -> str:
     """Return the named comparisons and contrasts, bold where the corrected test rejects."""
     metric = analysis.suite.metric
-    rows, bold = [], set()
-    for place, item in enumerate(analysis.family):
-        test = item.paired
-        rows.append(
-            {
-                "comparison": item.name,
-                "difference": signed(test.estimate, metric),
-                "95 % interval": interval(test.low, test.high, metric),
-                "p": p_value(test.p),
-                "p (Holm)": p_value(item.paired_holm),
-                "p (new sentences, Holm)": p_value(item.crossed_holm),
-                "n": str(test.n),
-            }
-        )
-        if _stands(analysis, item):
-            bold.add((place, "difference"))
+    columns = (
+        text_column("comparison"),
+        differences("difference", "difference", metric),
+        differences("interval", "95 % interval", metric),
+        p_values("p"),
+        p_values("p_holm", "p (Holm)"),
+        p_values("p_holm_new_sentences", "p (new sentences, Holm)"),
+        Column("seeds", "n"),
+    )
+    rows = [
+        {
+            "comparison": item.name,
+            "difference": item.paired.estimate,
+            "interval": between(item.paired.low, item.paired.high),
+            "p": item.paired.p,
+            "p_holm": item.paired_holm,
+            "p_holm_new_sentences": item.crossed_holm,
+            "seeds": item.paired.n,
+        }
+        for item in analysis.family
+    ]
+    bold = {
+        (place, "difference")
+        for place, item in enumerate(analysis.family)
+        if _stands(analysis, item)
+    }
     caption = (
         f"{_titled(analysis)}: differences over new seeds on this test set, paired by seed. Bold: "
         f"Holm-corrected paired t test at {LEVEL} over the {analysis.tests} comparisons named "
         f"before the run{analyses_taken(analysis)}. New sentences: seeds and test sentences both "
         "taken as samples."
     )
-    return latex_table(rows, caption, _label(analysis, "effects"), bold)
+    return latex_table(Table(columns, tuple(rows)), caption, _label(analysis, "effects"), bold)
 
 
-def mean_and_reach(scores: Sequence[float], metric: str) -> str:
+def mean_and_reach(found: Sequence[float]) -> Spread | None:
     """Return a mean and the half width of its 95 % t interval; with one seed the mean alone."""
-    if not scores:
-        return NONE
-    factor, digits = (100.0, 2) if in_points(metric) else (1.0, 4)
-    values = factor * np.asarray(scores, dtype=float)
-    mean = f"{values.mean():.{digits}f}"
-    if len(values) < 2:
-        return mean
-    return f"{mean} ± {t_reach(values, LEVEL):.{digits}f}"
+    if not found:
+        return None
+    values = np.asarray(found, dtype=float)
+    around = float(t_reach(values, LEVEL)) if len(values) > 1 else None
+    return Spread(float(values.mean()), around)
 
 
 def _better(analysis: Analysis) -> set[str]:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from ...config.space import Distribution, Space
 from .latex import latex_table
-from .text import NONE, Row
+from .table import Record, Table, text_column
 
 
-def search_space_rows(space: Space) -> list[Row]:
-    """Return one row a searched setting: its range or choices, its scale, when it applies.
+def space_rows(space: Space) -> Table:
+    """Return one row per searched setting: its range or choices, its scale, when it applies.
 
     Args:
         space: The study's space.
     """
-    return [_row(name, item) for name, item in space.search.items()]
+    columns = (
+        text_column("setting"),
+        text_column("type"),
+        text_column("values"),
+        text_column("scale"),
+        text_column("condition", "only where"),
+    )
+    return Table(columns, tuple(_row(name, item) for name, item in space.search.items()))
 
 
 def search_space_table(space: Space, trials: int) -> str:
@@ -29,12 +36,12 @@ def search_space_table(space: Space, trials: int) -> str:
         f"seed {space.sampler.seed}, "
         f"chosen by {objective} on the validation split, protocol {space.protocol}."
     )
-    return latex_table(search_space_rows(space), caption, f"tab:{space.name}-space")
+    return latex_table(space_rows(space), caption, f"tab:{space.name}-space")
 
 
-def _row(name: str, item: Distribution) -> Row:
+def _row(name: str, item: Distribution) -> Record:
     if item.choices:
-        values, scale = ", ".join(str(choice) for choice in item.choices), NONE
+        values, scale = ", ".join(str(choice) for choice in item.choices), None
     else:
         values = f"{item.low} to {item.high}"
         scale = "logarithmic" if item.log else "linear"
@@ -45,5 +52,5 @@ def _row(name: str, item: Distribution) -> Row:
         "type": item.type,
         "values": f"{values}{steps}",
         "scale": scale,
-        "only where": only or NONE,
+        "condition": only or None,
     }

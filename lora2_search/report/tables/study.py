@@ -1,73 +1,93 @@
-"""A study's trials as rows of text."""
+"""A study's trials as tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ...analysis import StudyTable, flag_names, score_of, searched, setting, value_of
 from ...store import RunRecord
 from ..figures.curves import STATES
-from .text import NONE, Row, count, level
+from .suite import PARAMETERS
+from .table import NONE, Column, Record, Table, text_column
+from .text import counts, scores, seconds
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 
-def trial_rows(table: StudyTable) -> list[Row]:
-    """Return the table of trials, the best first, those without a score last."""
+def trials_table(table: StudyTable) -> Table:
+    """Return one row per trial, the best first, those without a score last."""
     order = sorted(table.trials, key=_rank)
     names = list(table.runs.space.search or searched(table.study))
-    return [_row(table, trial, names) for trial in order]
+    validation = scores("validation", f"validation {table.metric}", table.metric)
+    columns = (
+        Column("trial", "trial"),
+        text_column("state"),
+        replace(validation, format=_last(validation)),
+        scores("test", f"test {table.metric}", table.metric),
+        *(Column(f"setting.{name}", name, format=_setting) for name in names),
+        counts("compressed"),
+        Column("seconds", "time", format=seconds, unit="s"),
+        text_column("flags", wraps=True),
+        text_column("why", wraps=True),
+    )
+    return Table(columns, tuple(_row(table, trial, names) for trial in order))
 
 
-def winner_rows(table: StudyTable) -> list[Row]:
+def winner_table(table: StudyTable) -> Table:
     """Return the winner beside the runs outside the search: scores, numbers of parameters."""
     shown = {
         "winner": table.winner_run,
         **{name: table.runs.references[name] for name in table.runs.references},
         "head-only": table.runs.reference,
     }
+    columns = (
+        text_column("run", ""),
+        scores("validation", f"validation {table.shown_metric}", table.metric),
+        scores("test", f"test {table.shown_metric}", table.metric),
+        *(counts(key, heading) for key, heading in PARAMETERS.items()),
+        Column("seconds", "time", format=seconds, unit="s"),
+    )
     rows = []
     for name, run in shown.items():
         record = run.record if run else None
         ended = record is not None and record.status == "completed"
         rows.append(
             {
-                "": name if ended or record is None else f"{name} ({record.status})",
-                f"validation {table.shown_metric}": _score(record, "validation", table.metric),
-                f"test {table.shown_metric}": _score(record, "test", table.metric),
-                "trained (adapter)": count_of(record, "trained_adapter"),
-                "trained (head)": count_of(record, "trained_head"),
-                "kept": count_of(record, "kept_adapter"),
-                "compressed": count_of(record, "compressed_adapter"),
-                "seconds": _seconds(record),
+                "run": name if ended or record is None else f"{name} ({record.status})",
+                "validation": value_of(record, "validation", table.metric),
+                "test": value_of(record, "test", table.metric),
+                **{key: count_of(record, key) for key in PARAMETERS},
+                "seconds": record.seconds if record else None,
             }
         )
-    return rows
+    return Table(columns, tuple(rows))
 
 
-def count_of(record: RunRecord | None, key: str) -> str:
-    """Return a number of parameters of a record as text."""
-    counts: Mapping[str, Any] = record.counts if record else {}
-    return count(counts.get(key))
+def count_of(record: RunRecord | None, key: str) -> float | None:
+    """Return a number of parameters of a record; ``None`` where it is not known."""
+    return record.counts.get(key) if record else None
 
 
-def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Row:
+class Unfinished(float):
+    """The last validation score of a trial that did not complete, which is no result."""
+
+
+def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Record:
     run = table.runs.trials.get(trial.number)
     record = run.record if run else None
     reason = str(trial.user_attrs.get("reason") or (record.error if record else "") or "")
-    row = {
-        "trial": str(trial.number),
+    return {
+        "trial": trial.number,
         "state": STATES[trial.state.name],
-        f"validation {table.metric}": _last(trial, table.metric),
-        f"test {table.metric}": _score(record, "test", table.metric),
-    }
-    row |= {name: setting(trial.params.get(name, NONE)) for name in names}
-    return row | {
+        "validation": _validation(trial),
+        "test": value_of(record, "test", table.metric),
+        **{f"setting.{name}": trial.params.get(name) for name in names},
         "compressed": count_of(record, "compressed_adapter"),
-        "seconds": _seconds(record),
-        "flags": flag_names(record) or NONE,
+        "seconds": record.seconds if record else None,
+        "flags": flag_names(record) or None,
         "why": reason.splitlines()[0] if reason else "",
     }
 
@@ -77,19 +97,21 @@ def _rank(trial: FrozenTrial) -> tuple[bool, float, int]:
     return (score is None, -(score or 0.0), trial.number)
 
 
-def _last(trial: FrozenTrial, metric: str) -> str:
-    if (score := score_of(trial)) is not None:
-        return level(score, metric)
-    if not trial.intermediate_values:
-        return NONE
-    last = trial.intermediate_values[max(trial.intermediate_values)]
-    return f"({level(last, metric)})"
+def _validation(trial: FrozenTrial) -> float | None:
+    if (score := score_of(trial)) is not None or not trial.intermediate_values:
+        return score
+    return Unfinished(trial.intermediate_values[max(trial.intermediate_values)])
 
 
-def _score(record: RunRecord | None, split: str, metric: str) -> str:
-    return level(value_of(record, split, metric), metric)
+def _last(column: Column) -> Callable[[float | None], str]:
+    """Return how a score is written: in brackets, where the trial did not complete."""
+
+    def text(value: float | None) -> str:
+        shown = column.format(value)
+        return f"({shown})" if isinstance(value, Unfinished) else shown
+
+    return text
 
 
-def _seconds(record: RunRecord | None) -> str:
-    seconds = record.seconds if record else None
-    return NONE if seconds is None else f"{seconds:.0f}"
+def _setting(value: object) -> str:
+    return NONE if value is None else setting(value)

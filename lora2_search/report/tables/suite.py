@@ -1,21 +1,39 @@
-"""A suite's numbers as rows of text: one column order for the terminal and for the report."""
+"""A suite's numbers as tables: one column order for the terminal and for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ...analysis import Analysis, Arm, Comparison, flag_counts
 from ...stats import expected_best, rejects
-from .text import NONE, Row, changes, count, in_points, interval, level, p_value, signed
+from .table import NONE, Column, Spread, Table, text_column
+from .text import (
+    between,
+    changes,
+    counts,
+    differences,
+    level,
+    p_value,
+    p_values,
+    scores,
+    seconds,
+)
 
 if TYPE_CHECKING:
     from ...analysis import Published, Tuning
 
-_TRAINED, _HEAD = "trained (adapter)", "trained (head)"
+# Numbers of parameters, by their names in records, as headings.
+PARAMETERS = {
+    "trained_adapter": "trained (adapter)",
+    "trained_head": "trained (head)",
+    "kept_adapter": "kept",
+    "compressed_adapter": "compressed",
+}
 
 
-def suite_tables(analyses: Mapping[str, Analysis]) -> dict[str, list[Row]]:
+def suite_tables(analyses: Mapping[str, Analysis]) -> dict[str, Table]:
     """Return the tables of a suite, analysed by task: ``arms``, ``seeds`` and ``sentences``.
 
     Those of a suite of several tasks are named ``boolq: arms`` and so on.
@@ -23,46 +41,47 @@ def suite_tables(analyses: Mapping[str, Analysis]) -> dict[str, list[Row]]:
     tables = {}
     for task, analysis in analyses.items():
         prefix = f"{task}: " if task else ""
-        tables[f"{prefix}arms"] = arm_rows(analysis)
-        tables[f"{prefix}seeds"] = seed_rows(analysis)
-        tables[f"{prefix}sentences"] = sentence_rows(analysis)
+        tables[f"{prefix}arms"] = arm_table(analysis)
+        tables[f"{prefix}seeds"] = seed_table(analysis)
+        tables[f"{prefix}sentences"] = sentence_table(analysis)
     return tables
 
 
-def arm_rows(
+def arm_table(
     analysis: Analysis, published: Mapping[tuple[str, str], Published] | None = None
-) -> list[Row]:
-    """Return one row an arm: score, runs that count, parameters, seconds, health flags.
+) -> Table:
+    """Return one row per arm: score, runs that count, parameters, seconds, health flags.
 
     Args:
         analysis: The suite's numbers.
         published: Numbers of others, by (arm, metric): a column of their own where there are any.
     """
     metric, planned = analysis.suite.metric, len(analysis.suite.seeds)
-    published_numbers = {
-        arm: number for (arm, name), number in (published or {}).items() if name == metric
-    }
-    return [
+    numbers = {arm: number for (arm, name), number in (published or {}).items() if name == metric}
+    columns = [
+        text_column("arm"),
+        Column("changes", "changes", "left", changes, wraps=True),
+        scores("score", f"test {analysis.suite.shown_metric}", metric),
+        *([Column("published", "published", format=_published)] if numbers else []),
+        Column("runs", "runs"),
+        *(counts(key, heading) for key, heading in PARAMETERS.items()),
+        Column("seconds", "time per run", format=seconds, unit="s"),
+        text_column("flags", wraps=True),
+    ]
+    rows = [
         {
             "arm": arm.name,
-            "changes": changes(arm.changes),
-            f"test {analysis.suite.shown_metric}": _mean_and_sd(arm, metric),
-            **(
-                {"published": _published(published_numbers.get(arm.name))}
-                if published_numbers
-                else {}
-            ),
+            "changes": arm.changes,
+            "score": None if arm.mean is None else Spread(arm.mean, arm.sd),
+            "published": numbers.get(arm.name),
             "runs": _runs(arm, planned),
-            _TRAINED: count(arm.counts.get("trained_adapter")),
-            _HEAD: count(arm.counts.get("trained_head")),
-            "kept": count(arm.counts.get("kept_adapter")),
-            "compressed": count(arm.counts.get("compressed_adapter")),
-            "s a run": NONE if arm.seconds is None else f"{arm.seconds:.0f}",
-            "flags": flag_counts(arm.records) or NONE,
-            **_remarks({a.name: arm_remarks(analysis, a) for a in analysis.arms}, arm.name),
+            **{key: arm.counts.get(key) for key in PARAMETERS},
+            "seconds": arm.seconds,
+            "flags": flag_counts(arm.records) or None,
         }
         for arm in analysis.arms
     ]
+    return _with_remarks(columns, rows, [arm_remarks(analysis, arm) for arm in analysis.arms])
 
 
 def arm_remarks(analysis: Analysis, arm: Arm) -> list[str]:
@@ -88,12 +107,19 @@ def _no_better(arms: Sequence[str]) -> str:
     return f"{' and '.join(arms)} {verb} no better than the constant answer"
 
 
-def _remarks(remarks: Mapping[str, Sequence[str]], name: str) -> Row:
-    """Return the column of remarks, only where there are any."""
-    return {"remarks": "; ".join(remarks[name]) or NONE} if any(remarks.values()) else {}
+def _with_remarks(
+    columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], remarks: Sequence[Sequence[str]]
+) -> Table:
+    """Return a table with a column of remarks, only where there are any."""
+    if not any(remarks):
+        return Table(tuple(columns), tuple(rows))
+    remarked = (
+        {**row, "remarks": "; ".join(own) or None} for row, own in zip(rows, remarks, strict=True)
+    )
+    return Table((*columns, text_column("remarks", wraps=True)), tuple(remarked))
 
 
-def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> list[Row]:
+def seed_table(analysis: Analysis, items: Sequence[Comparison] | None = None) -> Table:
     """Return the paired differences over seeds, on this test set.
 
     Args:
@@ -101,103 +127,138 @@ def seed_rows(analysis: Analysis, items: Sequence[Comparison] | None = None) -> 
         items: What to show; by default the family, and the floor check last.
     """
     metric, items = analysis.suite.metric, _all(analysis) if items is None else items
-    remarks = {item.name: comparison_remarks(analysis, item) for item in items}
+    columns = [
+        text_column("comparison"),
+        differences("difference", "difference", metric),
+        differences("interval", "95 % interval", metric),
+        p_values("p", "p (paired t)"),
+        p_values("p_holm", "p (Holm)"),
+        Column("p_sign_flip", "p (sign-flip)", format=_sign_flip),
+        p_values("p_sign_flip_holm", "p (sign-flip, Holm)"),
+        Column("seeds", "n"),
+        Column("ties", "ties"),
+    ]
     rows = []
     for item in items:
         test, named = item.paired, item in analysis.family
         rows.append(
             {
                 "comparison": item.name,
-                "difference": signed(test.estimate, metric),
-                "95 % interval": interval(test.low, test.high, metric),
-                "p (paired t)": p_value(test.p),
-                "p (Holm)": p_value(item.paired_holm) if named else NONE,
-                "p (sign-flip)": _sign_flip(item),
-                "p (sign-flip, Holm)": p_value(item.sign_flip_holm) if named else NONE,
-                "n": str(test.n),
-                "ties": str(test.ties),
-                **_remarks(remarks, item.name),
+                "difference": test.estimate,
+                "interval": between(test.low, test.high),
+                "p": test.p,
+                "p_holm": item.paired_holm if named else None,
+                "p_sign_flip": item.sign_flip if item.sign_flip is not None else _needed(item),
+                "p_sign_flip_holm": item.sign_flip_holm if named else None,
+                "seeds": test.n,
+                "ties": test.ties,
             }
         )
-    return rows
+    return _with_remarks(columns, rows, [comparison_remarks(analysis, item) for item in items])
 
 
-def sentence_rows(analysis: Analysis) -> list[Row]:
+def sentence_table(analysis: Analysis) -> Table:
     """Return the crossed tests, over new seeds and new sentences; the floor check is last."""
     metric, items = analysis.suite.metric, _all(analysis)
-    remarks = {item.name: comparison_remarks(analysis, item) for item in items}
+    columns = [
+        text_column("comparison"),
+        differences("difference", "difference", metric),
+        differences("interval", "95 % interval", metric),
+        p_values("p"),
+        p_values("p_holm", "p (Holm)"),
+        Column("samples", "seeds × sentences"),
+        Column("from_seeds", "chance: seeds", format=_share, unit="%"),
+        Column("from_sentences", "sentences", format=_share, unit="%"),
+        Column("from_both", "both", format=_share, unit="%"),
+    ]
     rows = []
     for item in items:
         test = item.crossed
-        shares = [f"{share:.0%}" for share in test.shares]
-        known = any(test.shares)
+        shares = test.shares if any(test.shares) else (None, None, None)
         rows.append(
             {
                 "comparison": item.name,
-                "difference": signed(test.estimate, metric),
-                "95 % interval": interval(test.low, test.high, metric),
-                "p": p_value(test.p),
-                "p (Holm)": p_value(item.crossed_holm) if item in analysis.family else NONE,
-                "seeds × sentences": f"{test.n} × {test.examples}",
-                "chance: seeds": shares[0] if known else NONE,
-                "sentences": shares[1] if known else NONE,
-                "both": shares[2] if known else NONE,
-                **_remarks(remarks, item.name),
+                "difference": test.estimate,
+                "interval": between(test.low, test.high),
+                "p": test.p,
+                "p_holm": item.crossed_holm if item in analysis.family else None,
+                "samples": f"{test.n} × {test.examples}",
+                **dict(zip(("from_seeds", "from_sentences", "from_both"), shares, strict=True)),
             }
         )
-    return rows
+    return _with_remarks(columns, rows, [comparison_remarks(analysis, item) for item in items])
 
 
-def equality_rows(analysis: Analysis) -> list[Row]:
+def equality_table(analysis: Analysis) -> Table:
     """Return the claims of equality that were named before the run, tested.
 
     No verdict where the suite is not known to be trained enough: untrained, all arms look alike.
     """
     metric = analysis.suite.metric
+    columns = (
+        text_column("claim"),
+        replace(differences("margin", "margin", metric), format=_margin(metric)),
+        differences("difference", "difference", metric),
+        differences("interval", "90 % interval", metric),
+        p_values("p_holm", "p (Holm)"),
+        text_column("shown", "on this test set"),
+        p_values("p_holm_new_sentences", "p (new sentences, Holm)"),
+        text_column("shown_new_sentences", "on new sentences"),
+        text_column("remarks", wraps=True),
+    )
     rows = []
     for item in analysis.equivalence:
         same_set, new = item.on_this_set, item.on_new_sentences
-        tested = analysis.gives_verdicts and not item.unlearnt
-        why = (
-            _no_better(item.unlearnt)
-            if analysis.gives_verdicts
-            else "not shown to be trained enough"
-        )
-        rows.append(
-            {
-                "claim": f"{item.claim.arm} equals {item.claim.reference}",
-                "margin": f"± {signed(item.claim.margin, metric).removeprefix('+')}",
-                "difference": signed(item.paired.estimate, metric),
-                "90 % interval": interval(same_set.low, same_set.high, metric),
-                "p (Holm)": p_value(item.on_this_set_holm) if tested else NONE,
-                "on this test set": _shown(item.on_this_set_holm) if tested else NONE,
-                "p (new sentences, Holm)": p_value(item.on_new_sentences_holm) if tested else NONE,
-                "on new sentences": _shown(item.on_new_sentences_holm) if tested else NONE,
-                "remarks": (same_set.note or new.note or NONE) if tested else why,
+        row = {
+            "claim": f"{item.claim.arm} equals {item.claim.reference}",
+            "margin": item.claim.margin,
+            "difference": item.paired.estimate,
+            "interval": between(same_set.low, same_set.high),
+        }
+        if not analysis.gives_verdicts:
+            row["remarks"] = "not shown to be trained enough"
+        elif item.unlearnt:
+            row["remarks"] = _no_better(item.unlearnt)
+        else:
+            row |= {
+                "p_holm": item.on_this_set_holm,
+                "shown": _shown(item.on_this_set_holm),
+                "p_holm_new_sentences": item.on_new_sentences_holm,
+                "shown_new_sentences": _shown(item.on_new_sentences_holm),
+                "remarks": same_set.note or new.note or None,
             }
-        )
-    return rows
+        rows.append(row)
+    return Table(columns, tuple(rows))
 
 
-def tuning_rows(analysis: Analysis, tuning: Tuning) -> list[Row]:
-    """Return one row a tuned arm: what was chosen, of how many, what fewer would have found."""
+def tuning_table(analysis: Analysis, tuning: Tuning) -> Table:
+    """Return one row per tuned arm: what was chosen, of how many, what fewer would have found."""
     metric = analysis.suite.metric
     chosen, ends = analysis.suite.plan.tuned or {}, analysis.suite.plan.open_ends
+    columns = (
+        text_column("arm"),
+        Column("chosen", "chosen", "left", changes, wraps=True),
+        *([text_column("open_end", "open end")] if ends else []),
+        Column("trials", "trials"),
+        scores("best", f"best validation {metric}", metric),
+        scores("expected_of_one", "expected best of 1", metric),
+        scores("expected_of_half", "expected best of half", metric),
+    )
     rows = []
-    for arm, scores in tuning.trial_scores(metric).items():
-        best = expected_best(scores)
+    for arm, found in tuning.trial_scores(metric).items():
+        best = expected_best(found)
         rows.append(
             {
                 "arm": arm,
-                "chosen": changes(chosen.get(arm, {})),
-                **({"open end": ", ".join(ends.get(arm, []))} if ends else {}),
-                "trials": _of(len(scores), tuning.trials(arm)),
-                f"best validation {metric}": level(max(scores), metric),
-                "expected best of 1": level(best[0], metric),
-                "expected best of half": level(best[(len(best) + 1) // 2 - 1], metric),
+                "chosen": chosen.get(arm, {}),
+                "open_end": ", ".join(ends.get(arm, [])),
+                "trials": _of(len(found), tuning.trials(arm)),
+                "best": max(found),
+                "expected_of_one": best[0],
+                "expected_of_half": best[(len(best) + 1) // 2 - 1],
             }
         )
-    return rows
+    return Table(columns, tuple(rows))
 
 
 def _of(complete: int, run: int) -> str:
@@ -213,15 +274,6 @@ def analyses_taken(analysis: Analysis) -> str:
 
 def _all(analysis: Analysis) -> list[Comparison]:
     return [*analysis.family, *([analysis.floor] if analysis.floor else [])]
-
-
-def _mean_and_sd(arm: Arm, metric: str) -> str:
-    if arm.sd is None:
-        return level(arm.mean, metric)
-    spread = f"{100 * arm.sd:.2f}" if in_points(metric) else f"{arm.sd:.4f}"
-    return f"{level(arm.mean, metric).removesuffix(' %')} ± {spread}" + (
-        " %" if in_points(metric) else ""
-    )
 
 
 def _shown(p: float | None) -> str:
@@ -245,7 +297,18 @@ def _runs(arm: Arm, planned: int) -> str:
     return ", ".join(parts)
 
 
-def _sign_flip(item: Comparison) -> str:
-    if item.sign_flip is None:
-        return f"needs {item.sign_flip_seeds} seeds"
-    return p_value(item.sign_flip)
+def _needed(item: Comparison) -> str:
+    return f"needs {item.sign_flip_seeds} seeds"
+
+
+def _sign_flip(value: float | str | None) -> str:
+    return value if isinstance(value, str) else p_value(value)
+
+
+def _share(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.0f}"
+
+
+def _margin(metric: str) -> Callable[[float], str]:
+    form = differences("margin", "margin", metric).format
+    return lambda value: f"± {form(value).removeprefix('+')}"

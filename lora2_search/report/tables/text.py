@@ -1,41 +1,38 @@
-"""Numbers as text: one form for the terminal, the page and the files."""
+"""Numbers as text, and the columns that hold them: one form for terminal, page and files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-Row = dict[str, str]
-
-NONE = "–"
+from .table import NONE, Column, Interval, Spread
 
 
-def changes(settings: Mapping[str, Any]) -> str:
+def changes(settings: Mapping[str, Any] | None) -> str:
     """Return what an arm changes: ``adapter.gamma: 0``."""
-    return ", ".join(f"{key}: {value}" for key, value in settings.items()) or NONE
+    return ", ".join(f"{key}: {value}" for key, value in (settings or {}).items()) or NONE
 
 
 def level(value: float | None, metric: str) -> str:
-    """Return a score: accuracy in per cent, correlations as they are."""
+    """Return a score with its unit: accuracy in per cent, correlations as they are."""
     if value is None:
         return NONE
-    return f"{100 * value:z.2f} %" if in_points(metric) else f"{value:z.4f}"
+    return f"{_scaled(value, metric)} %" if in_points(metric) else _scaled(value, metric)
 
 
 def signed(value: float | None, metric: str) -> str:
     """Return a difference of scores with its sign and its unit."""
     if value is None:
         return NONE
-    return f"{100 * value:+z.2f} points" if in_points(metric) else f"{value:+z.4f}"
+    text = _scaled(value, metric, "+")
+    return f"{text} points" if in_points(metric) else text
 
 
 def interval(low: float | None, high: float | None, metric: str) -> str:
     """Return an interval of a difference."""
     if low is None or high is None:
         return NONE
-    if in_points(metric):
-        return f"{100 * low:+z.2f} to {100 * high:+z.2f}"
-    return f"{low:+z.4f} to {high:+z.4f}"
+    return f"{_scaled(low, metric, '+')} to {_scaled(high, metric, '+')}"
 
 
 def in_points(metric: str) -> bool:
@@ -55,22 +52,52 @@ def count(number: float | None) -> str:
     return NONE if number is None else f"{round(number):,}"
 
 
-def markdown_table(rows: Sequence[Row]) -> str:
-    """Return rows as a Markdown table, numbers to the right."""
-    if not rows:
-        return "(nothing to show)"
-    names = list(rows[0])
-    rule = ["---"] + [
-        "---:" if _numeric([row[name] for row in rows]) else "---" for name in names[1:]
-    ]
-    heads = [_cell(name) for name in names]
-    lines = [heads, rule, *([_cell(row[name]) for name in names] for row in rows)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+def seconds(value: float | None) -> str:
+    """Return a time in whole seconds, without its unit."""
+    return NONE if value is None else f"{value:.0f}"
 
 
-def _numeric(values: Sequence[str]) -> bool:
-    return all(value == NONE or value[:1] in "+-<0123456789" for value in values)
+def scores(key: str, heading: str, metric: str) -> Column:
+    """Return a column of scores, numbers or `Spread`: mean ± what lies around it."""
+
+    def text(value: float | Spread | None) -> str:
+        if value is None:
+            return NONE
+        if not isinstance(value, Spread):
+            return _scaled(value, metric)
+        mean = _scaled(value.mean, metric)
+        return mean if value.around is None else f"{mean} ± {_scaled(value.around, metric)}"
+
+    return Column(key, heading, format=text, unit="%" if in_points(metric) else "")
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def differences(key: str, heading: str, metric: str) -> Column:
+    """Return a column of differences of scores, numbers or `Interval`."""
+
+    def text(value: float | Interval | None) -> str:
+        if isinstance(value, Interval):
+            return interval(*value, metric)
+        return NONE if value is None else _scaled(value, metric, "+")
+
+    return Column(key, heading, format=text, unit="points" if in_points(metric) else "")
+
+
+def p_values(key: str, heading: str | None = None) -> Column:
+    """Return a column of p values; its heading is its key, if none is given."""
+    return Column(key, heading or key, format=p_value)
+
+
+def counts(key: str, heading: str | None = None) -> Column:
+    """Return a column of whole numbers; its heading is its key, if none is given."""
+    return Column(key, heading or key, format=count)
+
+
+def between(low: float | None, high: float | None) -> Interval | None:
+    """Return an interval; ``None`` where an end is not known."""
+    return None if low is None or high is None else Interval(low, high)
+
+
+def _scaled(value: float, metric: str, sign: str = "") -> str:
+    """Return a score or a difference of scores in the digits of its metric, without a unit."""
+    factor, digits = (100.0, 2) if in_points(metric) else (1.0, 4)
+    return f"{factor * value:{sign}z.{digits}f}"

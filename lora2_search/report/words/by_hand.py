@@ -23,7 +23,6 @@ def test_score(arm, seed):
     return score("{metric}", labels, predictions{classes})"""
 
 _CODE = """\
-```python
 from pathlib import Path
 import pandas as pd
 from lora2_search import score
@@ -34,12 +33,11 @@ seeds = {seeds}
 arms = {arms}
 scores = pd.DataFrame({{arm: [test_score(arm, seed) for seed in seeds] for arm in arms}}, seeds)
 {diverged}print(scores)
-print(scores.sub(scores["base"], axis=0).agg(["mean", "std", "count"]))
-```"""
+print(scores.sub(scores["base"], axis=0).agg(["mean", "std", "count"]))"""
 
 
 def by_hand(analysis: Analysis, archived: bool) -> str:
-    """Return the code as Markdown, to be run in the suite's folder.
+    """Return the code, to be run in the suite's folder.
 
     Args:
         analysis: The suite's numbers.

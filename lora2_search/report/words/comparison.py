@@ -41,6 +41,38 @@ def short(item: Comparison, analysis: Analysis) -> str:
     return f"{sentence} ({both})."
 
 
+def line(item: Comparison, analysis: Analysis) -> str:
+    """Return what the tests say of a named comparison or contrast, in one sentence."""
+    words = _words(item, analysis)
+    asked = f"{words.question}{words.about}{'' if words.question.endswith('?') else ':'}"
+    if item.paired.p is None:
+        return f"{asked} cannot be tested: {item.paired.note}."
+    if item.unlearnt:
+        return f"{asked} no verdict: {' and '.join(item.unlearnt)} learnt nothing."
+    if item.differs:
+        return short(item, analysis)
+    return f"{asked} not shown to differ ({signed(item.paired.estimate, analysis.suite.metric)})."
+
+
+def equality_line(item: Equality, analysis: Analysis) -> str:
+    """Return what the tests say of a claim of equality, in one sentence."""
+    margin = signed(item.claim.margin, analysis.suite.metric).removeprefix("+")
+    asked = f"{item.claim.arm} the same as {item.claim.reference} within ±{margin}"
+    if item.unlearnt:
+        return f"{asked}: no verdict: {' and '.join(item.unlearnt)} learnt nothing."
+    same_set, new = (
+        "shown" if rejects(p) else "not shown"
+        for p in (item.on_this_set_holm, item.on_new_sentences_holm)
+    )
+    return f"{asked}: {same_set} on this test set, {new} on new sentences."
+
+
+def exploratory_line(item: Comparison, analysis: Analysis) -> str:
+    """Return the difference of a comparison that nothing named, in one sentence."""
+    observed = signed(item.paired.estimate, analysis.suite.metric)
+    return f"Exploratory: {item.arm} against {item.reference}: {observed}, which proves nothing."
+
+
 def paragraph(item: Comparison, analysis: Analysis) -> str:
     """Return what the tests say of a named comparison or contrast, both questions apart."""
     words = _words(item, analysis)

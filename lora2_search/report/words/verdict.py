@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
@@ -12,9 +13,12 @@ from ...store import RUNS_FOLDER, SUITE_FILE, home
 from ..tables.suite import analyses_taken
 from ..tables.text import level, signed
 from .comparison import (
+    equality_line,
     equality_paragraph,
+    exploratory_line,
     exploratory_paragraph,
     floor_numbers,
+    line,
     no_verdict,
     paragraph,
     short,
@@ -169,18 +173,42 @@ def _claim(item: Equality, analysis: Analysis) -> str:
     return f"{item.claim.arm} as {item.claim.reference} within ±{margin}"
 
 
-def details(analysis: Analysis) -> list[str]:
-    """Return one paragraph a comparison, contrast and claim, those that nothing named last.
+@dataclass(frozen=True)
+class Story:
+    """What is said of a comparison, contrast or claim.
+
+    Attributes:
+        line: In one line.
+        text: In full, with tests, intervals and power.
+    """
+
+    line: str
+    text: str
+
+
+def stories(analysis: Analysis) -> list[Story]:
+    """Return what is said of every comparison, contrast and claim, those nothing named last.
 
     None when the suite is not known to be trained enough: then nothing is concluded of any part.
     """
     if not analysis.gives_verdicts:
         return []
     return [
-        *(paragraph(item, analysis) for item in analysis.family),
-        *(equality_paragraph(item, analysis) for item in analysis.equivalence),
-        *(exploratory_paragraph(item, analysis) for item in analysis.exploratory),
+        *(Story(line(item, analysis), paragraph(item, analysis)) for item in analysis.family),
+        *(
+            Story(equality_line(item, analysis), equality_paragraph(item, analysis))
+            for item in analysis.equivalence
+        ),
+        *(
+            Story(exploratory_line(item, analysis), exploratory_paragraph(item, analysis))
+            for item in analysis.exploratory
+        ),
     ]
+
+
+def details(analysis: Analysis) -> list[str]:
+    """Return one paragraph per comparison, contrast and claim, as ``stories`` has them."""
+    return [story.text for story in stories(analysis)]
 
 
 def not_tested(analysis: Analysis) -> list[str]:

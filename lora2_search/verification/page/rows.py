@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ...report import markdown_table
+from ...report import Table, markdown_table, text_column
 from ...store import reading, stored_json, write_json, write_text
 
 UNTRAINED = "not trained enough to tell"
@@ -42,15 +42,14 @@ class Row:
     says: str
     numbers: Mapping[str, float] = field(default_factory=dict)
 
-    def cells(self) -> dict[str, str]:
-        """Return its columns by their headings, without what it says and its numbers."""
-        return {
-            "check": self.check,
-            "claim": self.claim,
-            "published": self.published,
-            "measured": self.measured,
-            "verdict": self.verdict,
-        }
+
+def claims_table(rows: Sequence[Row]) -> Table:
+    """Return the claims as a table, without what they say and their numbers."""
+    columns = tuple(
+        text_column(key, wraps=key != "check")
+        for key in ("check", "claim", "published", "measured", "verdict")
+    )
+    return Table(columns, tuple(vars(row) for row in rows))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -97,6 +96,6 @@ def write_markdown(folder: Path, rows: Sequence[Row]) -> Path:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the table, and below it what each row says and does not."""
-    table = markdown_table([row.cells() for row in rows])
+    table = markdown_table(claims_table(rows))
     paragraphs = "\n".join(f"* **{row.claim}: {row.verdict}.** {row.says}" for row in rows)
     return f"{table}\n\n{paragraphs}\n"

@@ -1,0 +1,114 @@
+// Figures are drawn when they come into view, in the colours of the page, and again when the scheme
+// changes. Tables are sorted by their headings, and folded parts are opened to be printed.
+(function () {
+  var CONFIG = { displayModeBar: false, responsive: true };
+  // Numbers on an axis of logarithms: 1e-3, 3e-3.
+  var LOG = { exponentformat: "e", dtick: "D2", minor: { ticks: "outside" } };
+
+  function colour(name) {
+    return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  }
+
+  function axes(layout) {
+    return Object.keys(layout).filter(function (key) { return /^[xy]axis\d*$/.test(key); });
+  }
+
+  function dressed(figure) {
+    var layout = Object.assign({
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
+      margin: { l: 60, r: 20, t: 20, b: 50 }, hovermode: "closest"
+    }, figure.layout);
+    delete layout.width;
+    layout.font = Object.assign({ family: "system-ui, sans-serif", size: 13 }, layout.font);
+    layout.xaxis = layout.xaxis || {};
+    layout.yaxis = layout.yaxis || {};
+    axes(layout).forEach(function (key) {
+      layout[key] = Object.assign({ automargin: true, zeroline: false }, layout[key]);
+      if (layout[key].type === "log") { layout[key] = Object.assign({}, LOG, layout[key]); }
+    });
+    return painted(layout);
+  }
+
+  function painted(layout) {
+    var ink = colour("--soft"), line = colour("--line");
+    layout.font = Object.assign({}, layout.font, { color: ink });
+    axes(layout).forEach(function (key) {
+      Object.assign(layout[key], { gridcolor: line, zerolinecolor: line, linecolor: line });
+    });
+    return layout;
+  }
+
+  function draw(div) {
+    if (div.drawn || !div.offsetWidth) { return; }
+    div.drawn = true;
+    var figure = JSON.parse(div.querySelector("script").textContent);
+    Plotly.newPlot(div, figure.data, dressed(figure.layout), CONFIG);
+  }
+
+  function everyPlot(act) { document.querySelectorAll(".plot").forEach(act); }
+
+  function paint() {
+    everyPlot(function (div) {
+      if (div.drawn) { Plotly.relayout(div, painted(Object.assign({}, div.layout))); }
+    });
+  }
+
+  function watch() {
+    if (!window.IntersectionObserver) { return everyPlot(draw); }
+    var seen = new IntersectionObserver(function (entries) {
+      entries.forEach(function (entry) {
+        if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
+      });
+    }, { rootMargin: "600px" });
+    everyPlot(function (div) { seen.observe(div); });
+  }
+
+  function order(cell) {
+    var number = cell.getAttribute("data-order");
+    return number === null ? cell.textContent : Number(number);
+  }
+
+  function sort(button) {
+    var head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
+    var place = head.cellIndex, up = head.getAttribute("aria-sort") !== "ascending";
+    var rows = Array.prototype.slice.call(body.rows);
+    rows.sort(function (a, b) {
+      var one = order(a.cells[place]), two = order(b.cells[place]);
+      // What is not known stays last, whichever way.
+      if (typeof one !== typeof two) { return typeof one === "number" ? -1 : 1; }
+      return (one < two ? -1 : one > two ? 1 : 0) * (up ? 1 : -1);
+    });
+    rows.forEach(function (row) { body.appendChild(row); });
+    table.querySelectorAll("th[aria-sort]").forEach(function (other) {
+      other.setAttribute("aria-sort", "none");
+    });
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  }
+
+  // Tables that are cut say so.
+  function cue() {
+    document.querySelectorAll(".scroll").forEach(function (div) {
+      div.classList.toggle("more", div.scrollWidth - div.clientWidth - div.scrollLeft > 4);
+    });
+  }
+
+  window.addEventListener("load", function () {
+    watch();
+    cue();
+    document.querySelectorAll(".scroll").forEach(function (div) {
+      div.addEventListener("scroll", cue, { passive: true });
+    });
+    document.querySelectorAll("table.sortable th button").forEach(function (button) {
+      button.addEventListener("click", function () { sort(button); });
+    });
+    document.querySelectorAll("details").forEach(function (part) {
+      part.addEventListener("toggle", function () { watch(); cue(); });
+    });
+  });
+  window.addEventListener("resize", cue);
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+  window.addEventListener("beforeprint", function () {
+    document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+    everyPlot(draw);
+  });
+})();
