@@ -55,6 +55,8 @@ class Contestant:
     def step(self, step: int) -> None:
         start = time.perf_counter()
         list(self.trainer.advance(step, step + 1))
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         self.seconds.append(time.perf_counter() - start)
 
 
@@ -124,9 +126,11 @@ def _regularise_as_peft(tuner: Any) -> Callable[[], dict[str, Tensor]]:
     return regularization
 
 
-def race(methods: list[str], shape: tuple[int, int], steps: int) -> dict[str, Contestant]:
+def race(
+    methods: list[str], shape: tuple[int, int], steps: int, device: str = "cpu"
+) -> dict[str, Contestant]:
     total = steps + WARM
-    field_ = {method: contestant(method, shape, total) for method in methods}
+    field_ = {method: contestant(method, shape, total, device) for method in methods}
     for step in range(total):
         for each in field_.values():
             each.step(step)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +35,21 @@ def test_the_page_marks_every_missed_target() -> None:
     assert len(rows) > 5
     for value, shown in rows:
         assert target(value, shown.removesuffix(": **missed**")) == shown
+
+
+@pytest.mark.slow
+def test_every_check_for_a_gpu_can_run(tmp_path: Path) -> None:
+    script = PAGE.parents[1] / "benchmarks" / "gpu.sh"
+    out = tmp_path / "rows.jsonl"
+    environment = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run([script, "--dry-run", "--out", out], check=True, env=environment)
+    rows = {row["what"]: row for row in map(json.loads, out.read_text().splitlines())}
+    assert rows["whole LoRA² step / PEFT LoRA step, 4 x 16"]["ratio"] > 0
+    assert rows["one run, mixed_precision bf16"]["flags"] == []
+    killed = rows["kill -9 and resume against uninterrupted"]
+    assert killed["killed before its end"] and killed["equal scores"]
+    assert killed["largest difference of a loss"] == 0
+    nf4 = rows["nf4, steps on one batch"]
+    assert nf4["last loss"] < nf4["first loss"]
+    shared = rows["tune, two trials on one device"]
+    assert (shared["completed"], shared["at once"]) == (3, 2)
