@@ -8,6 +8,7 @@ from .model_types import TARGETS as TARGETS
 from .model_types import default_modules_to_save as default_modules_to_save
 from .model_types import default_targets as default_targets
 from .peft_settings import PeftSettings as PeftSettings
+from .presets import PRESETS as PRESETS
 from .run import GLUE_TASKS as GLUE_TASKS
 from .run import PACKAGED_TASKS as PACKAGED_TASKS
 from .run import RunConfig as RunConfig

@@ -244,6 +244,31 @@ class CompressResult:
 
 
 @dataclass(frozen=True)
+class GrowthPoint:
+    """‖ΔW‖_F over all matrices, scaled, at one step."""
+
+    step: int
+    increment: float
+
+
+@dataclass(frozen=True)
+class GrowthResult:
+    """What moves first, how far ΔW grows, and whether masked values come back.
+
+    Attributes:
+        gradients: By step, the norm of the gradient of each factor over all matrices.
+        points: ‖ΔW‖ at some steps.
+        masked: How often a mask took a singular value.
+        returned: How often a later mask let one live again.
+    """
+
+    gradients: Mapping[int, Mapping[str, float]]
+    points: tuple[GrowthPoint, ...]
+    masked: int
+    returned: int
+
+
+@dataclass(frozen=True)
 class Measurements:
     """What was measured beside one run: the result of each probe, by the probe's name.
 
@@ -259,6 +284,7 @@ class Measurements:
     truth: TruthResult | None = None
     merge: MergeResult | None = None
     compress: CompressResult | None = None
+    growth: GrowthResult | None = None
     diverged: str | None = None
     majority: float | None = None
 

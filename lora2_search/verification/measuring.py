@@ -8,6 +8,7 @@ from ..training import Diverged, prepare
 from .measurements import Measurements
 from .plan import Part, Plan
 from .probes.agreement import AgreementProbe
+from .probes.growth import GrowthProbe
 from .probes.leave_one_out import TruthProbe
 from .probes.merging import CompressProbe, MergeProbe
 from .probes.planes import PlanesProbe
@@ -21,6 +22,7 @@ _ALONE: dict[str, Callable[[Watch], Probe]] = {
     "score": ScoreProbe,
     "merge": MergeProbe,
     "compress": CompressProbe,
+    "growth": GrowthProbe,
 }
 
 _WITH_SHADOWS: dict[str, Callable[[Watch, Shadows], Probe]] = {

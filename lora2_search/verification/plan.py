@@ -10,7 +10,9 @@ from pathlib import Path
 
 from ..config import (
     PACKAGED_TASKS,
+    PRESETS,
     RunConfig,
+    Settings,
     Source,
     merge,
     validate,
@@ -104,9 +106,19 @@ QUICK: dict[str, dict[str, float]] = {
 
 PACKAGED_QUICK: dict[str, dict[str, float]] = {"data": {"validation_size": 100, "test_size": 200}}
 
-ARMS: dict[str, dict[str, str | float]] = {
+# How the recommended adapter begins; its shape and ranks stay those of the run.
+_BEGINNING = ("adapter.init", "adapter.penalty", "adapter.lora_alpha", "adapter.t_init")
+
+# The rate is the one that was tuned for it (docs/results/start), on other seeds too.
+RECOMMENDED: Settings = {
+    **{setting: PRESETS["recommended"][setting] for setting in _BEGINNING},
+    "training.lr": 1e-3,
+}
+
+ARMS: dict[str, Settings] = {
     "start": {},
     "pruned": {},
+    "recommended": RECOMMENDED,
     "unpruned": {"adapter.scoring": "none"},
     "head-only": {"method": "head-only"},
     "no-regulariser": {"adapter.scoring": "none", "adapter.gamma": 0.0},
@@ -116,6 +128,10 @@ ARMS: dict[str, dict[str, str | float]] = {
 # Which probe each check needs, beside a run of which arm.
 CHECKS: dict[str, list[tuple[str, str]]] = {
     "start": [("start", "start")],
+    "learning": [
+        *(("pruned", probe) for probe in ("growth", "score")),
+        *(("recommended", probe) for probe in ("growth", "score")),
+    ],
     "planes": [("unpruned", "planes"), ("no-regulariser", "planes"), ("cross", "planes")],
     "pruning": [("pruned", "score"), ("unpruned", "score"), ("head-only", "score")],
     "scoring": [("pruned", "agreement"), ("unpruned", "agreement")],

@@ -41,7 +41,7 @@ def test_a_file_of_before_is_read_and_written_as_it_is() -> None:
 
 
 def test_whatever_is_measured_is_read_back_as_it_was(plan: Plan, tmp_path: Path) -> None:
-    probes = ("planes", "score", "agreement", "truth", "merge", "compress")
+    probes = ("planes", "score", "agreement", "truth", "merge", "compress", "growth")
     assert {probe for pairs in CHECKS.values() for _, probe in pairs} == {*probes, "start"}
     for part in (Part("pruned", 100, probes), Part("start", 100, ("start",))):
         found = measure(plan, part)

@@ -38,7 +38,7 @@ def test_probes_change_nothing_in_the_run_they_look_at(
         return kept[-1]
 
     monkeypatch.setitem(measure.__globals__["_ALONE"], "kept", keeping)
-    probes = ("planes", "agreement", "truth", "merge", "compress", "score", "kept")
+    probes = ("planes", "agreement", "truth", "merge", "compress", "growth", "score", "kept")
     measure(plan, Part("pruned", 100, probes))
     trainer = prepare(plan.run_config("pruned", 100)).trainer
     list(trainer.advance(0, trainer.plan.total))

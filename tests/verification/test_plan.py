@@ -16,7 +16,7 @@ def test_the_default_verifies_the_packaged_model_on_the_packaged_sentences() -> 
     plan = make_plan()
     assert (plan.config.task, plan.config.model.name_or_path) == ("sentiment", "minilm")
     assert (len(plan.seeds), plan.checks) == (6, tuple(CHECKS))
-    arms = {"start", "pruned", "unpruned", "head-only", "no-regulariser", "cross"}
+    arms = {"start", "pruned", "recommended", "unpruned", "head-only", "no-regulariser", "cross"}
     assert {part.arm for part in plan.parts()} == arms
     assert len(plan.parts()) == 6 * len(arms)
 

@@ -12,6 +12,8 @@ from lora2_search.stats.significance import Paired, paired
 from lora2_search.verification.measurements import (
     AgreementPoint,
     AgreementResult,
+    GrowthPoint,
+    GrowthResult,
     Measurements,
     Pair,
     PlanesPoint,
@@ -26,7 +28,7 @@ from lora2_search.verification.measurements import (
 from lora2_search.verification.page.rows import Row
 from lora2_search.verification.plan import Plan, make_plan
 from lora2_search.verification.results import Results
-from lora2_search.verification.verdicts import pruning, ranking, scoring, start, truth
+from lora2_search.verification.verdicts import learning, pruning, ranking, scoring, start, truth
 from lora2_search.verification.verdicts.planes import rows as planes_rows
 
 PLAN = make_plan(seeds=6)
@@ -234,3 +236,33 @@ def test_the_overlap_is_compared_by_seed_and_the_planes_never_part() -> None:
     assert increment.numbers["with_increment_unpruned"] == pytest.approx(0.02)
     assert errors.numbers["error_outer_unpruned"] == 2.0
     assert flips.verdict == "does not hold"
+
+
+def growth(scores: list[float], returned: int) -> dict[int, Measurements]:
+    found = GrowthResult({1: {"u": 0.5, "λ": 0.0}}, (GrowthPoint(63, 2.0),), 144, returned)
+    return {
+        seed: Measurements(growth=found, score=ScoreResult("accuracy", score, 0.5, 72))
+        for seed, score in enumerate(scores)
+    }
+
+
+@pytest.mark.parametrize(
+    ("recommended", "verdict"),
+    [
+        ([0.75, 0.76, 0.74, 0.77], "the recommended one scores higher (paired t)"),
+        ([0.60, 0.61, 0.62, 0.60], "the recommended one scores lower (paired t)"),
+        ([0.70, 0.72, 0.69, 0.71], "not shown to differ"),
+    ],
+)
+def test_the_initialisation_is_judged_by_a_paired_test(
+    recommended: list[float], verdict: str
+) -> None:
+    published = growth([0.70, 0.71, 0.70, 0.71], returned=61)
+    arms = {"pruned": published, "recommended": growth(recommended, returned=1)}
+    parts = {(arm, seed): found for arm, seeds in arms.items() for seed, found in seeds.items()}
+    (row,) = learning.rows(results(parts))
+    assert row.verdict == verdict
+    assert "published: gradients u 0.5, λ 0; ‖ΔW‖ at the end 2; 244 of 576 masked" in row.measured
+    assert row.numbers["returned_recommended"] == 4
+    quick = results(parts, replace(PLAN, quick=True))
+    assert learning.rows(quick)[0].verdict == "too few runs to tell"

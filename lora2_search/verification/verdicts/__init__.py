@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from ..page.rows import Row
 from ..results import Results
-from . import compress, merge, planes, pruning, ranking, scoring, start, truth
+from . import compress, learning, merge, planes, pruning, ranking, scoring, start, truth
 
 _ROWS: dict[str, Callable[[Results], list[Row]]] = {
     "start": start.rows,
+    "learning": learning.rows,
     "planes": planes.rows,
     "pruning": pruning.rows,
     "scoring": scoring.rows,
