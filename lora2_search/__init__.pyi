@@ -1,5 +1,8 @@
 from .api import ablate as ablate
+from .api import compare as compare
 from .api import load_study as load_study
+from .api import predict as predict
+from .api import reproduce as reproduce
 from .api import train as train
 from .api import tune as tune
 from .api import verify as verify

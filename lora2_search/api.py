@@ -1,4 +1,4 @@
-"""From Python: ``tune``, ``ablate``, ``train``, ``verify`` and ``load_study``."""
+"""From Python: what the verbs do, ``load_study``, and what one does with what was run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ from .config import RunConfig
 from .config.space import Space
 from .config.suite import Suite
 from .experiments import (
+    Compared,
+    Predicted,
+    Reproduction,
     Request,
     RunOptions,
     SuiteRequest,
     ablate_suite,
+    compare_named,
+    predict_file,
+    reproduce_run,
     resolve_run,
     resolve_space,
     resolve_suite,
@@ -26,7 +32,21 @@ from .store import RunRecord
 from .training import Observer
 from .verification import Verification, make_plan
 
-__all__ = ["Study", "SuiteResult", "ablate", "load_study", "train", "tune", "verify"]
+__all__ = [
+    "Compared",
+    "Predicted",
+    "Reproduction",
+    "Study",
+    "SuiteResult",
+    "ablate",
+    "compare",
+    "load_study",
+    "predict",
+    "reproduce",
+    "train",
+    "tune",
+    "verify",
+]
 
 
 def _unsaid(line: str) -> None:
@@ -207,3 +227,71 @@ def verify(
         margin=margin,
     )
     return verify_plan(plan, RunOptions(tracking_uri=tracking_uri, say=say), workers, out)
+
+
+def compare(first: str, second: str, *, storage: Path | None = None) -> Compared:
+    """Return two results side by side: settings, scores with intervals, costs, examples.
+
+    Two studies that were loaded are compared by ``study.compare(other)``.
+
+    Args:
+        first: A study (its winner), a suite, an arm of one (``quick/lora``), or a run
+            (``quick/3``, ``quick/base-seed0``).
+        second: What it is compared with.
+        storage: Where ``studies/`` and ``suites/`` are.
+
+    Raises:
+        UserError: There is no such result, or a suite is compared with something that is none.
+    """
+    return compare_named(first, second, storage)
+
+
+def reproduce(
+    run: str,
+    *,
+    name: str | None = None,
+    storage: Path | None = None,
+    tracking_uri: str | None = None,
+    observers: Sequence[Observer] = (),
+    say: Callable[[str], None] = _unsaid,
+) -> Reproduction:
+    """Train a run again in a fresh folder, and compare adapter, scores and predictions to the bit.
+
+    Args:
+        run: A run, a study (its winner), a trial (``quick/3``) or a run of a suite
+            (``quick/base-seed0``).
+        name: The name of the new run; by default the run's own with ``-again``.
+        storage: Where ``studies/`` and ``suites/`` are.
+        tracking_uri: The MLflow store.
+        observers: Told what happens.
+        say: Takes a line for people.
+
+    Raises:
+        ConfigError: The model or the data cannot be used any more.
+        UserError: There is no such run, it is not complete, or the name is in use.
+    """
+    options = RunOptions(storage, tracking_uri=tracking_uri, observers=observers, say=say)
+    return reproduce_run(run, options, name)
+
+
+def predict(
+    run: str,
+    data: str | Path,
+    *,
+    storage: Path | None = None,
+    overrides: Sequence[str] = (),
+) -> Predicted:
+    """Let a trained run answer the rows of a file; ``.frame()`` has them with probabilities.
+
+    Args:
+        run: A run, a study (its winner), a trial (``quick/3``) or a run of a suite.
+        data: csv, tsv, jsonl, json or parquet, read as the run's own data were; labels are
+            optional.
+        storage: Where ``studies/`` and ``suites/`` are.
+        overrides: How the file is read, where otherwise: ``data.text=[body]``.
+
+    Raises:
+        ConfigError: The file cannot be read, or lacks a text column.
+        UserError: There is no such run, it is not complete, or has lost its adapter.
+    """
+    return predict_file(run, data, storage, overrides)

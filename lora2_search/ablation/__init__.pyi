@@ -4,6 +4,7 @@ from .reuse import reusable as reusable
 from .runner import DIFFERENCES_FILE as DIFFERENCES_FILE
 from .runner import SUITES as SUITES
 from .runner import SuiteResult as SuiteResult
+from .runner import read_suite_result as read_suite_result
 from .runner import resume_from_archive as resume_from_archive
 from .runner import run_suite as run_suite
 from .runner import suite_folder as suite_folder

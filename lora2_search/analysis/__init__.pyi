@@ -3,6 +3,7 @@ from .across_tasks import Overall as Overall
 from .across_tasks import costs as costs
 from .across_tasks import overall as overall
 from .arms import Arm as Arm
+from .circumstances import circumstances_between as circumstances_between
 from .comparison import Analysis as Analysis
 from .comparison import Comparison as Comparison
 from .comparison import analyse_tasks as analyse_tasks
@@ -62,3 +63,10 @@ from .study import score_of as score_of
 from .study import searched as searched
 from .study import setting as setting
 from .study import value_of as value_of
+from .versus import Examples as Examples
+from .versus import Quantity as Quantity
+from .versus import ScorePair as ScorePair
+from .versus import SettingPair as SettingPair
+from .versus import Side as Side
+from .versus import Versus as Versus
+from .versus import compare_sides as compare_sides

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config import RunConfig
 from ..errors import UserError
 from ..stats import CORRELATIONS
 from ..store import Damaged, home, stored_json
 from .contrasts import common_predictions
-from .records import SuiteRuns
+from .records import Run, SuiteRuns, Values
 from .scores import Scored
 
 Mistakes = Counter[tuple[int, int]]
@@ -94,24 +95,43 @@ def disagreements(
     common = common_predictions(scores, (arm, reference), suite.seeds)
     if isinstance(common, str):
         return []
-    labels = common.labels  # [E]
-    ours, theirs = common.answers[arm], common.answers[reference]  # [S, E]
+    ours, theirs = common.answers[arm], common.answers[reference]
+    numbers = suite.metric in CORRELATIONS
+    return widest_apart(common.examples, common.labels, ours, theirs, numbers, shown)
+
+
+def widest_apart(
+    examples: NDArray[np.int64],
+    labels: Values,
+    ours: Values,
+    theirs: Values,
+    numbers: bool,
+    shown: int,
+) -> list[Disagreement]:
+    """Return the examples on which two sets of answers differ most, at most ``shown`` each way.
+
+    Args:
+        examples: Their numbers, ``[E]``.
+        labels: The right answers, ``[E]``.
+        ours: The answers of one, by seed, ``[S, E]``.
+        theirs: Those of the other, of the same seeds, ``[S, E]``.
+        numbers: Whether labels are numbers, not classes.
+        shown: How many each way.
+    """
     seeds = len(ours)
-    if suite.metric in CORRELATIONS:
+    if numbers:
         mine, other = (-np.abs(values - labels).mean(axis=0) for values in (ours, theirs))
     else:
         mine, other = ((values == labels).sum(axis=0).astype(float) for values in (ours, theirs))
     difference = mine - other  # [E]
     # Values are never quite the same: what is less than 2 % of the labels' spread is no difference.
-    least = 0.02 * float(labels.std()) if suite.metric in CORRELATIONS else 0.0
+    least = 0.02 * float(labels.std()) if numbers else 0.0
     indices = []
     for sign in (1, -1):
         order = np.argsort(-sign * difference, kind="stable")[:shown]
         indices += [int(index) for index in order if sign * difference[index] > least]
     return [
-        Disagreement(
-            int(common.examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds
-        )
+        Disagreement(int(examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds)
         for i in indices
     ]
 
@@ -126,7 +146,15 @@ def example_texts(suite: SuiteRuns) -> Texts:
     if stored.exists():
         return stored_texts(stored).get(suite.task, {})
     run = next((run for run in suite.runs.values() if run.record.data_hash), None)
-    if run is None or not _is_here(run.record.config):
+    return {} if run is None else texts_of(run)
+
+
+def texts_of(run: Run) -> Texts:
+    """Return the texts of a run's test examples by number, as `example_texts` reads the data set.
+
+    Nothing where that is not here, or no longer the one that the run was tested on.
+    """
+    if not run.record.data_hash or not _is_here(run.record.config):
         return {}
     from ..training import load_data
 

@@ -8,7 +8,7 @@ import typer
 
 from .. import __version__
 from . import main as main  # scripts that were installed earlier begin here
-from . import verbs
+from . import verbs, verbs_afterwards, verbs_spaces
 
 app = typer.Typer(
     name="lora2-search",
@@ -20,13 +20,28 @@ app = typer.Typer(
 )
 
 runs_app = typer.Typer(
-    help="List runs, show them, and deliver them to MLflow.",
+    help="List, show, compare, deliver and delete what was run.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
+spaces_app = typer.Typer(
+    help="List, show and check search spaces.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a verb's help: commands to paste, a line each."""
+    return "\n".join(["Examples:", "", "\b", *(f"  lora2-search {line}" for line in commands)])
+
+
 app.add_typer(runs_app, name="runs")
+
+
+app.add_typer(spaces_app, name="spaces")
 
 
 for verb in (
@@ -45,6 +60,19 @@ for verb in (
     app.command()(verb)
 
 
+app.command(
+    epilog=examples(
+        "predict --run quickstart --data new.csv --out answers.csv",
+        "predict --run quickstart/3 --data new.jsonl --to jsonl > answers.jsonl",
+    )
+)(verbs_afterwards.predict)
+
+
+app.command(
+    epilog=examples("reproduce quickstart", "reproduce quickstart/3", "reproduce quick/base-seed0")
+)(verbs_afterwards.reproduce)
+
+
 runs_app.command("list")(verbs.runs_list)
 
 
@@ -52,6 +80,58 @@ runs_app.command("show")(verbs.runs_show)
 
 
 runs_app.command("sync")(verbs.runs_sync)
+
+
+runs_app.command(
+    "compare",
+    epilog=examples(
+        "runs compare quickstart quickstart-2",
+        "runs compare quickstart/3 quickstart/lora",
+        "runs compare quick/base quick/no-regulariser",
+    ),
+)(verbs_afterwards.runs_compare)
+
+
+runs_app.command(
+    "frame",
+    epilog=examples("runs frame quickstart > trials.csv", "runs frame quick --out runs.parquet"),
+)(verbs_afterwards.runs_frame)
+
+
+runs_app.command(
+    "best",
+    epilog=examples("runs best quickstart --out best.yaml", "train best.yaml --set seed=1"),
+)(verbs_afterwards.runs_best)
+
+
+runs_app.command("delete", epilog=examples("runs delete quickstart-2"))(
+    verbs_afterwards.runs_delete
+)
+
+
+runs_app.command("gc", epilog=examples("runs gc --dry-run", "runs gc quickstart --keep 1 --yes"))(
+    verbs_afterwards.runs_gc
+)
+
+
+spaces_app.command("list", epilog=examples("spaces list", "spaces list my-spaces"))(
+    verbs_spaces.spaces_list
+)
+
+
+spaces_app.command("show", epilog=examples("spaces show rte --set adapter.r=8"))(
+    verbs_spaces.spaces_show
+)
+
+
+spaces_app.command("check", epilog=examples("spaces check my.yaml", "spaces check spaces/*.yaml"))(
+    verbs_spaces.spaces_check
+)
+
+
+spaces_app.command("schema", epilog=examples("spaces schema --out space.schema.json"))(
+    verbs_spaces.spaces_schema
+)
 
 
 def _print_version(wanted: bool) -> None:

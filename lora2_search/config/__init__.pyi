@@ -22,6 +22,7 @@ from .schema import DataConfig as DataConfig
 from .schema import ModelConfig as ModelConfig
 from .schema import TrainingConfig as TrainingConfig
 from .settings import Settings as Settings
+from .settings import dotted as dotted
 from .settings import is_used as is_used
 from .settings import value_of as value_of
 from .stored import stored_plan as stored_plan

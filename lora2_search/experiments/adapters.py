@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..search import load_study
 from ..store import ADAPTER_FOLDER, RunRecord, command_line, read_record
 from ..store import CONFIG_FILE as RUN_CONFIG_FILE
-from .catalog import find_item
-from .train import run_of_trial
+from .find_run import find_run
 
 # As in `training.export`, whose imports a mistyped name should not wait for.
 _CONFIG_FILE = "adapter_config.json"
@@ -45,20 +43,8 @@ def find_adapter(what: str, storage: Path | None) -> FoundAdapter:
     if path.is_dir():
         _refuse_archived(str(path), path)
         raise UserError(f"{path} holds no adapter ({_CONFIG_FILE}), nor a run that left one")
-    item = find_item(what, storage)
-    if item.kind == "run":
-        return _of_run(f"run {item.name}", item.folder)
-    if item.kind == "verification":
-        raise UserError(f"{item.name} is a verification, which keeps no adapter; name a run")
-    if item.kind == "suite":
-        raise UserError(
-            f"{item.name} is a suite, which has no winner; name the folder of one of its runs: "
-            f"{item.folder / 'runs'}/ARM-seedN"
-        )
-    winner = run_of_trial(load_study(item.name, storage))
-    if winner is None or winner.folder is None:
-        raise UserError(f"study {item.name} has no completed trial yet")
-    return _of_run(f"{winner.name} of study {item.name}", winner.folder)
+    run = find_run(what, storage)
+    return _of_run(run.what, run.folder)
 
 
 def _refuse_archived(what: str, folder: Path) -> None:
@@ -79,6 +65,7 @@ def _of_run(what: str, folder: Path) -> FoundAdapter:
         method = record.config["method"] if record else "unknown"
         if method not in ("full", "head-only"):
             lost = adapter / _CONFIG_FILE
-            raise UserError(f"{what} has lost its adapter: {lost} is missing, or is not a file")
+            again = "`runs gc` may have removed it, and `reproduce` trains it again"
+            raise UserError(f"{what} has lost its adapter: {lost} is missing, or no file; {again}")
         raise UserError(f"{what} left no adapter: its method is {method}")
     return FoundAdapter(what, adapter, record)

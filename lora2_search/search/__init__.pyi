@@ -6,5 +6,6 @@ from .study import Study as Study
 from .study import load_study as load_study
 from .study import run_study as run_study
 from .study import study_folder as study_folder
+from .trial import StudyTrial as StudyTrial
 from .trial import best_trial as best_trial
 from .trial import read_trials as read_trials

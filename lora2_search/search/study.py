@@ -9,6 +9,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
 
+from ..config import dotted
 from ..config.space import (
     HEAD_ONLY,
     Space,
@@ -20,7 +21,7 @@ from ..config.space import (
     typed_space,
 )
 from ..config.space import notes as early_stopping_notes
-from ..errors import Argument, RequestError
+from ..errors import Argument, RequestError, UserError
 from ..execution import Interruption
 from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
@@ -34,9 +35,13 @@ if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from ray.tune.schedulers import TrialScheduler
 
+    from ..analysis import Side, Versus
     from ..execution import TrialTrainable
 
 STUDIES = Shelf("study", "studies", SPACE_FILE)
+
+# What tells the searches of two studies apart.
+_SEARCH = ("search", "objective", "sampler", "scheduler", "trials", "hours")
 
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
@@ -98,6 +103,34 @@ class Study:
         import pandas
 
         return pandas.DataFrame([_row(trial, self.space) for trial in self.trials])
+
+    def side(self) -> Side:
+        """Return its winner as one side of a comparison.
+
+        Raises:
+            UserError: No trial is complete, or the winner's record is damaged.
+        """
+        from ..analysis import Run, Side
+
+        best = self.best
+        if best is None:
+            raise UserError(f"study {self.name} has no completed trial yet")
+        if best.record is None:
+            raise UserError(best.damage or f"trial {best.number} of {self.name} has no record")
+        name = f"trial {best.number} of study {self.name}"
+        plan = self.space.model_dump(mode="json", include=set(_SEARCH))
+        runs = {int(best.record.config["seed"]): Run(best.folder, best.record)}
+        return Side(name, runs, self.space.objective.metric, dotted(plan))
+
+    def compare(self, other: Study) -> Versus:
+        """Return its winner beside another study's: settings, scores, costs, examples.
+
+        Raises:
+            UserError: One of them has no completed trial.
+        """
+        from ..analysis import compare_sides
+
+        return compare_sides(self.side(), other.side())
 
 
 def run_study(

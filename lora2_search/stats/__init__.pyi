@@ -28,6 +28,7 @@ from .significance import Paired as Paired
 from .significance import Score as Score
 from .significance import crossed as crossed
 from .significance import holm as holm
+from .significance import mean_interval as mean_interval
 from .significance import paired as paired
 from .significance import pigeonhole as pigeonhole
 from .significance import pigeonhole_draws as pigeonhole_draws

@@ -2,6 +2,7 @@ from .delivery.client import Client as Client
 from .delivery.client import Refused as Refused
 from .delivery.client import Unavailable as Unavailable
 from .delivery.client import quiet_environment as quiet_environment
+from .delivery.sync import delivering as delivering
 from .delivery.sync import sync as sync
 from .session import Tracked as Tracked
 from .session import failed_on_error as failed_on_error

@@ -22,6 +22,8 @@ from .export.adapter import export_adapter as export_adapter
 from .export.callback import Lora2Callback as Lora2Callback
 from .export.compress import CutAdapter as CutAdapter
 from .export.compress import compress_adapter as compress_adapter
+from .export.trained import Answers as Answers
+from .export.trained import answer as answer
 from .loop.checkpoint import has_checkpoint as has_checkpoint
 from .loop.environment import commit as commit
 from .loop.environment import versions as versions

@@ -25,11 +25,14 @@ DECIDING = (
 )
 
 # Files in these folders that decide no result: they estimate costs, inspect a user's file, write
-# a card, or cut a finished run's adapter.
+# a card, serve somebody else's loop, or apply a finished run.
 NOT_DECIDING = (
     "training/data/inspect.py",
     "training/events.py",
+    "training/export/callback.py",
     "training/export/card.py",
+    "training/export/reload.py",
+    "training/export/trained.py",
     "training/loop/estimate.py",
     "training/models/sizes.py",
 )

@@ -20,10 +20,22 @@ VERBS = {
     "init": ["--data", "--model", "--out", "--text", "--label", "--kind", "--force"],
     "doctor": ["--fetch", "--tracking-uri"],
     "ui": ["--port", "--tracking-uri"],
-    "runs": ["list", "show", "sync"],
+    "predict": ["--run", "--data", "--out", "--to", "--text", "--set", "Examples:"],
+    "reproduce": ["{RUN}", "--name", "--storage", "--tracking-uri", "--json", "Examples:"],
+    "runs": ["list", "show", "sync", "compare", "frame", "best", "delete", "gc"],
     "runs list": ["--json", "--storage"],
     "runs show": ["{name}", "--json"],
     "runs sync": ["--tracking-uri", "--json"],
+    "runs compare": ["{A}", "{B}", "--storage", "--json", "Examples:"],
+    "runs frame": ["{name}", "--to", "--out", "--storage", "Examples:"],
+    "runs best": ["{name}", "--out", "--storage", "Examples:"],
+    "runs delete": ["{name}", "--yes", "--storage", "--json", "Examples:"],
+    "runs gc": ["--keep", "--dry-run", "--yes", "--storage", "--json", "Examples:"],
+    "spaces": ["list", "show", "check", "schema"],
+    "spaces list": ["--json", "Examples:"],
+    "spaces show": ["{FILE}", "--set", "--json", "Examples:"],
+    "spaces check": ["{FILE...}", "--set", "--json", "Examples:"],
+    "spaces schema": ["--out", "Examples:"],
 }
 
 

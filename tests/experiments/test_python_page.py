@@ -15,7 +15,7 @@ SCRIPTS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 TOLD = {
     "train": ["completed", "test/accuracy"],
-    "tune": ["training.lr", "COMPLETE"],
+    "tune": ["training.lr", "COMPLETE", "probability_good", "True () ()"],
     "ablate": ["no-regulariser", "report.md {}"],
     "verify": ["start, merge; "],
 }

@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from torch.utils.data import SequentialSampler
-from transformers import Trainer, TrainerState, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 import lora2_search
 from lora2_search.adapter.config import Lora2Config
@@ -34,6 +34,16 @@ def ready(model: Path, data: Path, **change: Any) -> Prepared:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     return prepared
+
+
+class Logger(TrainerCallback):
+    """What a callback that comes after ours is given to log."""
+
+    def __init__(self) -> None:
+        self.logs: list[dict[str, Any]] = []
+
+    def on_log(self, *_: Any, **kwargs: Any) -> None:
+        self.logs.append(dict(kwargs["logs"]))
 
 
 class InOrder(Trainer):
@@ -104,7 +114,8 @@ def test_a_trainer_with_the_callback_ends_as_our_own_loop(
     ours = ready(tiny_bert, reviews_csv, **change)
     list(ours.trainer.advance(0, ours.trainer.plan.total))
     theirs = ready(tiny_bert, reviews_csv, **change)
-    trainer = trainer_for(theirs, tmp_path)
+    trainer, logger = trainer_for(theirs, tmp_path), Logger()
+    trainer.add_callback(logger)
     trainer.train()
     one, other = ours.trainer.progress, theirs.trainer.progress
     assert one.adaptive.rank_pattern() == other.adaptive.rank_pattern()
@@ -119,6 +130,8 @@ def test_a_trainer_with_the_callback_ends_as_our_own_loop(
     assert last["lora2/kept_rank"] == one.adaptive.kept_rank()
     terms = other.adaptive.regularization()
     assert {f"lora2/{name}" for name in terms} <= last.keys()
+    (logged,) = [logs for logs in logger.logs if logs.get("loss") == last["loss"]][-1:]
+    assert logged.items() <= last.items() and "lora2/kept_rank" in logged
 
 
 def test_a_trainer_resumed_equals_one_that_never_stopped(

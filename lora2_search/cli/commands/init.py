@@ -21,11 +21,12 @@ from ...config import (
     with_overrides,
 )
 from ...errors import ConfigError, Problem
-from ...experiments import check_model
+from ...experiments import check_model, modeline, write_schema
 from ...store import command_line
 from ...training import PACKAGED_MODEL, Inspection, inspect, read_architecture
 
 TEMPLATE = """\
+{modeline}
 # Written by `lora2-search init` from {file}.
 {found}
 name: {name}
@@ -111,6 +112,7 @@ def space_text(found: Inspection, model: str, name: str) -> str:
     settings = found.settings | positive
     steps_an_epoch = max(1.0, found.rows * (1 - held_out) ** 2 / batch_size)
     return TEMPLATE.format(
+        modeline=modeline(write_schema()),
         file=found.path.name,
         name=name,
         found="\n".join(f"# {sentence}" for sentence in found.sentences()),

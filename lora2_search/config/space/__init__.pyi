@@ -6,6 +6,8 @@ from .distribution import in_order as in_order
 from .distribution import is_conditional as is_conditional
 from .grace import grace_period as grace_period
 from .grace import notes as notes
+from .json_schema import Schema as Schema
+from .json_schema import space_schema as space_schema
 from .references import HEAD_ONLY as HEAD_ONLY
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs

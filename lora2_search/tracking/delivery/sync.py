@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, Field
@@ -73,21 +75,17 @@ def sync(folder: Path, uri: str) -> Counts:
     """
     if not parent_path(folder).exists():
         raise UserError(f"no tracked runs under {folder}: expected {parent_path(folder)}")
-    from filelock import Timeout
-
     from .client import ExperimentDeleted, Unavailable, quiet_environment
     from .cursor import damaged_spools
-    from .delivery import Delivery, delivery_lock
+    from .delivery import Delivery
 
     try:
-        with delivery_lock(folder).acquire(timeout=_WAIT_SECONDS), quiet_environment():
+        with delivering(folder), quiet_environment():
             delivery = Delivery(folder, uri)
             damaged = damaged_spools(folder, delivery.cursor)
             check_identity(folder)
             delivery.retry_refused()
             delivery.round(everything=True)
-    except Timeout:
-        raise UserError(f"a running study or syncer is delivering {folder} right now") from None
     except Unavailable as error:
         raise UserError(
             f"cannot reach MLflow at {uris.display_uri(uri)}: {error}; nothing is lost, "
@@ -102,6 +100,28 @@ def sync(folder: Path, uri: str) -> Counts:
         refused=sum(position.refused for position in delivery.cursor.positions()),
         damaged=damaged,
     )
+
+
+@contextmanager
+def delivering(folder: Path) -> Iterator[None]:
+    """Be the only process that delivers what is in ``folder``.
+
+    Raises:
+        UserError: Another one is at it.
+    """
+    from filelock import Timeout
+
+    from .delivery import delivery_lock
+
+    lock = delivery_lock(folder)
+    try:
+        lock.acquire(timeout=_WAIT_SECONDS)
+    except Timeout:
+        raise UserError(f"a running study or syncer is delivering {folder} right now") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _is_verification(folder: Path) -> bool:

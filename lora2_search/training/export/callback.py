@@ -33,8 +33,11 @@ class Lora2Callback(TrainerCallback):
     * Before the first forward of each optimiser step the gradients of the regularisers are put
       where backward adds the task's. So each step has them once however many batches it
       accumulates, and clipping and the gradient scaler see the sum, as if the terms had been in
-      the loss. The loss that is logged stays the task's own; the terms stand beside it in
-      ``state.log_history``, as ``lora2/outer`` and so on.
+      the loss. The loss that is logged stays the task's own; the terms (``lora2/outer`` and so on)
+      and ``lora2/kept_rank`` stand beside it in ``state.log_history``, on the terminal, and in
+      the logs of every callback that comes after this one. Trainer puts those of ``report_to``
+      before it; move one behind it with
+      ``trainer.add_callback(trainer.pop_callback(MLflowCallback))``.
     * After the optimiser's step and before the gradients are cleared the importance is averaged
       and singular values are masked; a step that the gradient scaler skipped is left out.
     * Into every checkpoint it writes ``lora2_allocator.safetensors``, and restores it on resuming.
@@ -114,10 +117,13 @@ class Lora2Callback(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Add the regularisers and the kept rank to the trainer's history of the training."""
-        if "loss" in kwargs["logs"]:
+        """Add the regularisers and the kept rank to what the trainer logs of the training."""
+        logs: dict[str, float] = kwargs["logs"]
+        if "loss" in logs:
             noted = {f"lora2/{name}": float(term) for name, term in self._terms.items()}
-            state.log_history[-1].update(noted, **{"lora2/kept_rank": self._lora2.kept_rank()})
+            noted["lora2/kept_rank"] = self._lora2.kept_rank()
+            for entry in (state.log_history[-1], logs):
+                entry.update(noted)
 
     def on_save(
         self,

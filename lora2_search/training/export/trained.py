@@ -1,0 +1,171 @@
+"""A trained run, applied to the rows of a file that it has never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...config import TASKS, DataConfig, Kind, RunConfig
+from ...errors import ConfigError, Problem
+from ...store import ADAPTER_FOLDER, RunRecord
+from ..data.labels import is_number, labels_of, namer
+from ..data.reading.file import read_file
+from ..data.reading.table import Table, shown
+from ..data.sources import check_columns
+from ..data.tokens import Encoded
+from ..loop.evaluate import Predictions, predict
+from ..models.accelerator import new_accelerator
+from ..models.load import load_base, load_tokenizer
+from .reload import reload_model
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a run answers to the rows of a file.
+
+    Attributes:
+        table: The file, as it was read.
+        rows: The rows of it that have text, ``[n]``; the others have no answer.
+        said: The answers to these rows; a label that the file does not hold is NaN.
+        classes: Names of the classes, in order of the logits; empty for numbers.
+        scores: The task's metrics over the rows that have a label; empty where none has.
+        notes: What was recognised, and which rows are left out of what, in plain sentences.
+    """
+
+    table: Table
+    rows: tuple[int, ...]
+    said: Predictions
+    classes: tuple[str, ...]
+    scores: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """The softmax of the logits, ``[n, classes]``; ``[n, 0]`` for numbers."""
+        if not self.classes:
+            return np.empty((len(self.rows), 0))
+        logits = self.said.logits.astype(np.float64)  # [n, classes]
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Answers:
+    """Let a run answer the rows of a file, read as its own data were.
+
+    Args:
+        record: Of the run, which is complete.
+        folder: The run's folder.
+        file: csv, tsv, jsonl, json or parquet. Labels are optional.
+        data: The run's own settings of ``data``, or what a user set over them.
+
+    Raises:
+        ConfigError: The file cannot be read, lacks a text column or any text, or the model is
+            missing.
+        Damaged: The run's adapter is missing or cannot be loaded.
+        UserError: The hub cannot be reached.
+    """
+    config = RunConfig.model_validate(record.config)
+    own = TASKS.get(config.task)
+    text = tuple(data.text or (own.text if own else ()))
+    label = data.label or (own.label if own else "")
+    table = read_file(file, "data", data)
+    check_columns(table, {f"data.text.{i}": name for i, name in enumerate(text)}, table.source)
+    rows = _with_text(table, text)
+    classes = tuple(record.classes)
+    labels, notes = _labels(table, label, rows, classes)
+    encoded = _encoded(config, [[table.columns[c].cells[r] or "" for r in rows] for c in text])
+    kind: Kind = "classification" if classes else "regression"
+    said = Predictions(labels, _logits(config, classes, folder, encoded, kind), kind)
+    if left := len(table) - len(rows):
+        notes += (f"{left:,} rows lack text and get no prediction",)
+    return Answers(table, rows, said, classes, _scores(said, record), (*table.said, *notes))
+
+
+def _with_text(table: Table, text: Sequence[str]) -> tuple[int, ...]:
+    columns = [table.columns[name].cells for name in text]
+    rows = tuple(
+        row
+        for row, cells in enumerate(zip(*columns, strict=True))
+        if all(cell is not None and cell.strip() for cell in cells)
+    )
+    if not rows:
+        names = ", ".join(map(repr, text))
+        raise ConfigError(
+            [Problem("data", f"no row of {table.source} has a text in each of {names}")]
+        )
+    return rows
+
+
+def _labels(
+    table: Table, column: str, rows: Sequence[int], classes: Sequence[str]
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Return the labels of rows, NaN where there is none that the run knows, and what to say."""
+    values = np.full(len(rows), np.nan)
+    if column not in table.columns:
+        return values, ()
+    cells = table.columns[column].cells
+    held = [index for index, row in enumerate(rows) if (cells[row] or "").strip()]
+    if not held:
+        return values, ()
+    labels = labels_of(table, column, [rows[index] for index in held])
+    value = _reader_of(namer(labels), classes)
+    found = [value(item.cell) for item in labels.items]
+    values[held] = [np.nan if number is None else number for number in found]
+    unknown = [item for item, number in zip(labels.items, found, strict=True) if number is None]
+    if not unknown:
+        return values, ()
+    names = list(dict.fromkeys(shown(item.cell) for item in unknown))
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    wanted = f"a class of the run ({', '.join(classes)})" if classes else "a number"
+    return values, (
+        f"{len(unknown):,} labels are not {wanted} and are not scored: "
+        f"{', '.join(names[:_MOST_NAMED])}{more}, first in {unknown[0].place}",
+    )
+
+
+def _reader_of(name: Callable[[str], str], classes: Sequence[str]) -> Callable[[str], float | None]:
+    if not classes:
+        return lambda cell: float(cell) if is_number(cell) else None
+    number = {known: float(index) for index, known in enumerate(classes)}
+    return lambda cell: number.get(cell, number.get(name(cell)))
+
+
+def _encoded(config: RunConfig, texts: list[list[str]]) -> Encoded:
+    tokenizer = load_tokenizer(config.model)
+    output = tokenizer(*texts, truncation=True, max_length=config.data.max_length)
+    features = {name: [list(row) for row in rows] for name, rows in output.items()}
+    lengths = np.array([len(row) for row in features["input_ids"]], dtype=np.int64)
+    return Encoded(features, np.zeros(len(lengths)), lengths)
+
+
+def _logits(
+    config: RunConfig, classes: Sequence[str], folder: Path, encoded: Encoded, kind: Kind
+) -> NDArray[np.float32]:
+    import torch
+    from transformers import DataCollatorWithPadding
+
+    training = config.training
+    if training.mixed_precision == "fp16" and not torch.cuda.is_available():
+        training = training.model_copy(update={"mixed_precision": "no"})  # no CPU can
+    accelerator = new_accelerator(training)
+    base = load_base(config.model, max(1, len(classes)), not classes)
+    model = reload_model(base, config, folder / ADAPTER_FOLDER).to(accelerator.device)
+    model = accelerator.prepare(model)
+    collate = DataCollatorWithPadding(load_tokenizer(config.model))
+    return predict(model, encoded, collate, training.eval_batch_size, kind).logits
+
+
+def _scores(said: Predictions, record: RunRecord) -> dict[str, float]:
+    known = np.isfinite(said.labels)
+    if not known.any():
+        return {}
+    metrics = tuple(
+        name.partition("/")[2] for name in record.scores if name.startswith("validation/")
+    )
+    return Predictions(said.labels[known], said.logits[known], said.kind).scores(metrics)
