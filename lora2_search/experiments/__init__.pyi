@@ -10,7 +10,6 @@ from .catalog import Named as Named
 from .catalog import all_items as all_items
 from .catalog import changed as changed
 from .catalog import find_item as find_item
-from .cleaning import KEEP as KEEP
 from .cleaning import Removable as Removable
 from .cleaning import collect as collect
 from .cleaning import delete as delete
@@ -18,7 +17,8 @@ from .cleaning import garbage as garbage
 from .cleaning import removal_of as removal_of
 from .compare import Compared as Compared
 from .compare import compare_named as compare_named
-from .frames import FORMATS as FORMATS
+from .extremes import Sized as Sized
+from .extremes import extreme_adapters as extreme_adapters
 from .frames import format_of as format_of
 from .frames import frame_of as frame_of
 from .frames import write_frame as write_frame

@@ -28,6 +28,7 @@ from .loop.checkpoint import has_checkpoint as has_checkpoint
 from .loop.environment import commit as commit
 from .loop.environment import versions as versions
 from .loop.estimate import Estimate as Estimate
+from .loop.estimate import adapter_size as adapter_size
 from .loop.estimate import measure as measure
 from .loop.plan import check_schedule as check_schedule
 from .loop.plan import plan as plan

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,22 @@ def test_a_forecast_needs_no_folder_and_makes_none(
     # Three trials, head-only and LoRA: three rounds.
     assert (told.at_once, told.seconds) == (2, 30.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("resources", "bounds", "hours", "device"),
+    [
+        ({"gpus_per_trial": 0.0, "cpus_per_trial": 2.0}, ["trials=3"], 100.0, "core"),
+        ({"gpus_per_trial": 0.5}, ["trials=3"], 25.0, "GPU"),
+        ({"gpus_per_trial": 1.0}, ["trials=null", "hours=4"], 8.0, "GPU"),
+        ({"gpus_per_trial": 1.0}, ["trials=3", "hours=100"], 50.0, "GPU"),
+    ],
+)
+def test_hours_of_devices_are_those_of_all_runs_however_many_run_at_a_time(
+    resources: dict[str, float], bounds: list[str], hours: float, device: str
+) -> None:
+    ten_hours = replace(ESTIMATE, seconds_per_step=3600.0)  # with the two runs outside: five runs
+    space = load_space("quickstart", bounds)
+    terms = Resources.model_validate(resources)
+    told = forecast(space, [], ten_hours, None, at_once=2, resources=terms)
+    assert (told.device_hours, told.device) == (hours, device)

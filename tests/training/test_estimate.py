@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.training.loop.estimate import measure
+from lora2_search.training.loop.estimate import adapter_size, measure
 from lora2_search.training.loop.run import run
 from tests.training.test_run import settings
 
@@ -17,6 +17,7 @@ def test_an_estimate_names_what_the_run_then_has(
     record = run(config, tmp_path)
     assert said.sizes == record.sizes and said.steps == record.total_steps
     assert said.counts["trained_adapter"] == record.counts["trained_adapter"]
+    assert adapter_size(config) == record.counts["trained_adapter"]
     assert said.seconds == pytest.approx(
         said.steps * said.seconds_per_step
         + (4 * said.sizes["validation"] + said.sizes["test"]) * said.seconds_per_example

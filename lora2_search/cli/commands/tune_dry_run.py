@@ -8,13 +8,14 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ...config import RunConfig, with_settings
 from ...config.space import Resources, Space, Value
 from ...execution import max_concurrent_runs
-from ...experiments import check_inputs
+from ...experiments import Sized, check_inputs, extreme_adapters
 from ...search import make_sampler, study_folder
-from ...training import Estimate, measure
+from ...training import Estimate, adapter_size, measure
 from ..console.rows import duration, plain, print_json
 from ..console.say import narrator
 
@@ -33,6 +34,11 @@ class Forecast:
         references: Runs outside the search.
         at_once: Trials that train side by side.
         seconds: Of the whole study; ``None`` where neither trials nor hours bound it.
+        device_hours: Hours of the devices that all runs take together: GPU-hours, or core-hours
+            where a run takes no GPU; ``None`` where nothing bounds them.
+        device: ``GPU`` or ``core``.
+        smallest: The smallest adapter that can be proposed; ``None`` where that is not known.
+        largest: The largest one.
         disk_mb: MiB that stay; ``None`` where nothing bounds the trials.
         samples: Settings of the first trials.
     """
@@ -48,6 +54,10 @@ class Forecast:
     references: Sequence[str]
     at_once: int
     seconds: float | None
+    device_hours: float | None
+    device: Literal["GPU", "core"]
+    smallest: Sized | None
+    largest: Sized | None
     disk_mb: float | None
     disk_free_mb: float
     early_stopping: bool
@@ -78,7 +88,10 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     samples = sampled(space, SAMPLES)
     say("measuring a few steps of the first trial")
     estimate = measured(space.run_config(samples[0]), resources)
-    result = forecast(space, samples, estimate, storage, trials_at_once)
+    extremes = extreme_adapters(space, adapter_size)
+    result = forecast(
+        space, samples, estimate, storage, trials_at_once, resources=resources, extremes=extremes
+    )
     if as_json:
         print_json(result)
         return
@@ -109,12 +122,28 @@ def forecast(
     estimate: Estimate,
     storage: Path | None,
     at_once: int,
+    *,
+    resources: Resources | None = None,
+    extremes: tuple[Sized, Sized] | None = None,
 ) -> Forecast:
-    """Return the cost of a study."""
-    runs = space.runs
+    """Return the cost of a study.
+
+    Args:
+        space: What would be searched.
+        samples: Settings of the first trials.
+        estimate: The cost of one run.
+        storage: Where the study would be.
+        at_once: Trials that train side by side.
+        resources: Those of one run, ``with_gpus``; by default the space's own.
+        extremes: The smallest and the largest adapter.
+    """
+    runs, resources = space.runs, resources or space.resources
     seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
+    busy = None if runs is None else runs * estimate.seconds
     if space.hours is not None:
         seconds = min(seconds or math.inf, space.hours * 3600)
+        busy = min(busy or math.inf, at_once * seconds)
+    each = resources.gpus_per_trial or resources.cpus_per_trial
     disk = None if runs is None else runs * estimate.disk_mb + at_once * estimate.checkpoint_mb
     return Forecast(
         name=space.name,
@@ -128,6 +157,10 @@ def forecast(
         references=space.outside,
         at_once=at_once,
         seconds=seconds,
+        device_hours=None if busy is None else busy * each / 3600,
+        device="GPU" if resources.gpus_per_trial else "core",
+        smallest=extremes[0] if extremes else None,
+        largest=extremes[1] if extremes else None,
         disk_mb=disk,
         disk_free_mb=free_mb(study_folder(space.name, storage)),
         early_stopping=space.scheduler.name != "none",
@@ -195,6 +228,7 @@ def _told(result: Forecast) -> list[str]:
         lines.append(
             f"Parameters:  {counts['trained_adapter']:,} in the adapter, {head:,} in the head"
         )
+    lines += _range(result)
     lines.append(f"One trial:   {duration(result.seconds_per_trial)}")
     if result.seconds is not None:
         less = ", less what early stopping saves" if result.early_stopping else ""
@@ -202,14 +236,37 @@ def _told(result: Forecast) -> list[str]:
             f"In all:      about {duration(result.seconds)} for {_runs(result)}, "
             f"{result.at_once} at a time{less}"
         )
+    if result.device_hours is not None:
+        most = "; at most, since early stopping saves some" if result.early_stopping else ""
+        lines.append(f"Devices:     {_hours(result.device_hours)} {result.device}-hours{most}")
     if result.disk_mb is not None:
         free = result.disk_free_mb / 1024
         lines.append(f"Disk:        {result.disk_mb:,.0f} MiB; {free:,.0f} GiB are free")
     lines.append("The first trials:")
     for number, settings in enumerate(result.samples):
-        values = ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
-        lines.append(f"  trial {number}: {values}")
+        lines.append(f"  trial {number}: {_settings(settings)}")
     return lines
+
+
+def _range(result: Forecast) -> list[str]:
+    """Return between which sizes the adapters lie; nothing where all have the same."""
+    ends = (result.smallest, result.largest)
+    if None in ends or ends[0] == ends[1]:
+        return []
+    told = [
+        f"{end.parameters:,}" + (f" ({_settings(end.settings)})" if end.settings else "")
+        for end in ends
+        if end is not None
+    ]
+    return [f"             adapters from {told[0]} to {told[1]}"]
+
+
+def _settings(settings: Mapping[str, Value]) -> str:
+    return ", ".join(f"{key}={plain(value)}" for key, value in settings.items())
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2g}" if hours < 10 else f"{hours:,.0f}"
 
 
 def _runs(result: Forecast) -> str:

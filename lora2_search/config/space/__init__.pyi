@@ -4,9 +4,9 @@ from .distribution import Distribution as Distribution
 from .distribution import Value as Value
 from .distribution import in_order as in_order
 from .distribution import is_conditional as is_conditional
+from .distribution import is_searched as is_searched
 from .grace import grace_period as grace_period
 from .grace import notes as notes
-from .json_schema import Schema as Schema
 from .json_schema import space_schema as space_schema
 from .references import HEAD_ONLY as HEAD_ONLY
 from .references import reference_records as reference_records

@@ -9,9 +9,12 @@ from pathlib import Path
 from statistics import median
 
 from ...adapter import count_parameters
-from ...config import RunConfig
+from ...config import RunConfig, with_settings
 from ..export.adapter import save_adapter
-from .prepare import Prepared, prepare
+from ..models.load import load_base
+from ..models.methods import attach
+from .plan import plan
+from .prepare import Prepared, load_inputs, prepare
 
 _MEASURED_STEPS = 6
 
@@ -70,6 +73,24 @@ def measure(config: RunConfig) -> Estimate:
         # weights and two moments, in the two checkpoints that are kept
         checkpoint_mb=2 * 3 * disk / 2**20,
     )
+
+
+def adapter_size(config: RunConfig) -> int:
+    """Return how many parameters a run's adapter trains, counted on the adapter itself.
+
+    0 for a method without one. PiSSA, whose start takes minutes, is counted as the LoRA that it is.
+
+    Raises:
+        ConfigError: The adapter's settings do not fit the model, or model or data are missing.
+    """
+    if config.method in ("full", "head-only"):
+        return 0
+    if config.method == "pissa":
+        config = with_settings(config, {"method": "lora"})
+    data, encoded, _ = load_inputs(config)
+    base = load_base(config.model, data.outputs, data.kind == "regression")
+    model, _ = attach(base, config, plan(config.training, len(encoded["train"])).total)
+    return count_parameters(model)["trained_adapter"]
 
 
 def _seconds_per_step(prepared: Prepared) -> float:
