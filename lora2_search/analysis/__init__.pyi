@@ -50,6 +50,7 @@ from .records import damaged_predictions as damaged_predictions
 from .records import read_plan as read_plan
 from .records import read_study as read_study
 from .records import read_tasks as read_tasks
+from .records import serves_plain_lora as serves_plain_lora
 from .records import shown_metric as shown_metric
 from .scores import Scored as Scored
 from .study import StudyTable as StudyTable

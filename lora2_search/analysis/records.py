@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Settings, named_metric, read_yaml, stored_plan
+from ..config import LORAS, Settings, named_metric, read_yaml, stored_plan
 from ..config.space import HEAD_ONLY, Space
 from ..config.suite import Suite
 from ..errors import UserError
@@ -48,6 +48,22 @@ Plan = TypeVar("Plan", Space, Suite)
 _DIVERGED = "diverged:"
 
 Values = NDArray[np.float64]
+
+
+# Whose adapters stock PEFT can serve as B · A on the untouched base.
+_LORA_LIKE = {"lora2", "adalora", *LORAS} - {"dora"}
+
+
+def serves_plain_lora(record: RunRecord) -> bool:
+    """Return whether a run's adapter is, or can be written as, a plain LoRA."""
+    config = record.config
+    if record.kept_norm is not None:  # it was cut
+        return True
+    method = config.get("method", "lora2")
+    if method != "peft":
+        return method in _LORA_LIKE
+    own = config["peft"]
+    return own.get("peft_type") in ("LORA", "ADALORA") and not own.get("use_dora")
 
 
 @dataclass(frozen=True)

@@ -73,5 +73,6 @@ def _siblings(kind: type[BaseModel], path: KeyPath) -> list[str]:
 
 def _readable(path: KeyPath) -> list[str]:
     # pydantic adds the member of a union to the path ("gamma", "float"): not a key of the file.
-    unions = ("int", "float", "str", "constrained", "list[", "function-", "union", "tagged")
-    return [part for part in path if not part.startswith(unions)]
+    types = ("int", "float", "str", "bool")
+    unions = ("constrained-", "list[", "set[", "dict[", "function-", "union[", "tagged-union[")
+    return [part for part in path if part not in types and not part.startswith(unions)]

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,29 @@ def test_the_winner_stands_against_head_only(
     assert "lora2-search train --from-study mine" in text
     assert str(tmp_path / "report.html") in text
     assert "lora2-search ui mine" in text
+
+
+@pytest.mark.parametrize(
+    ("config", "plain"),
+    [
+        ({"method": "pissa"}, True),
+        ({"method": "dora"}, False),
+        ({"method": "full"}, False),
+        ({"method": "peft", "peft": {"peft_type": "LORA"}}, True),
+        ({"method": "peft", "peft": {"peft_type": "LORA", "use_dora": True}}, False),
+        ({"method": "peft", "peft": {"peft_type": "OFT"}}, False),
+    ],
+)
+def test_only_what_becomes_a_plain_lora_is_said_to(
+    config: dict[str, Any], plain: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = study(tmp_path, ("COMPLETE", 0.78))
+    (trial,) = item.trials
+    read = read_record(trial.folder)
+    assert read is not None
+    read.model_copy(update={"config": config}).write(trial.folder)
+    text = told(item, capsys)
+    assert "168,480 trained" in text and ("plain LoRA" in text) == plain
 
 
 def test_another_objective_is_told_by_its_name_and_its_values(

@@ -15,6 +15,8 @@ from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.models import any_peft
 from tests.experiments.test_preflight import config
 
+CUT = {"after.svd_rank": 2}
+
 
 def of(model: Path, data: Path, **peft: Any) -> RunConfig:
     return config(model, data, method="peft", peft=peft)
@@ -51,6 +53,102 @@ def test_what_peft_cannot_do_is_told_in_one_message(
     with pytest.raises(ConfigError, match=says) as caught:
         check_inputs(of(tiny_bert, reviews_csv, **peft))
     assert [problem.key for problem in caught.value.problems] == [key]
+
+
+LORA, ADALORA = {"peft_type": "LORA"}, {"peft_type": "ADALORA"}
+
+
+def by_name(peft: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"method": "peft", "peft": peft, **more}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        ({"method": "lora", "adapter.r": 33}, "adapter.r", r"at most 32.* \[32, 32\].*got 33"),
+        ({"method": "pissa", "adapter.r": 64}, "adapter.r", "at most 32"),
+        (
+            {"method": "adalora", "adapter.r": 64, "adapter.target_rank": 4},
+            "adapter.r",
+            "at most 32",
+        ),
+        (
+            {"method": "lora", "adapter.rank_pattern": {"intermediate.dense": 40}},
+            "adapter.rank_pattern.intermediate.dense",
+            r"at most 32.* \[48, 32\].*got 40",
+        ),
+        (by_name({**LORA, "r": 33}), "peft.r", "at most 32.*got 33"),
+        (by_name({**LORA, "rank_pattern": {"query": 40}}), "peft.rank_pattern", "at most 32"),
+        (by_name({**ADALORA, "init_r": 33}), "peft.init_r", "at most 32.*got 33"),
+        (by_name({**ADALORA, "target_r": 12}), "peft.target_r", "below init_r.*init_r=12"),
+        (by_name({**ADALORA, "r": 6}), "peft.r", "at the start is peft.init_r"),
+        (by_name({**ADALORA, "deltaT": 0}), "peft.deltaT", "at least 1, but got 0"),
+        (by_name({**ADALORA, "tinit": 0.1}), "peft.tinit", "a number of steps.*got 0.1"),
+        (by_name({**ADALORA, "beta1": 1}), "peft.beta1", "between 0 and 1"),
+        (by_name({**ADALORA, "rank_pattern": {"query": 2}}), "peft.rank_pattern", "leave it out"),
+        (
+            by_name({**ADALORA, "tinit": 70, "tfinal": 30}),
+            "peft.tfinal",
+            "tinit=70, tfinal=30, total steps=",
+        ),
+        (by_name({"peft_type": "P_TUNING"}), "peft.num_virtual_tokens", "P_TUNING needs.*got None"),
+        (by_name({**LORA, "use_dora": True}, **CUT), "after.svd_rank", "DoRA also rescales"),
+        (
+            by_name({**LORA, "init_lora_weights": "pissa"}, **CUT),
+            "after.svd_rank",
+            "may have changed the weights",
+        ),
+        (
+            by_name({**LORA, "target_modules": ["word_embeddings"]}, **CUT),
+            "after.svd_rank",
+            "word_embeddings is a layer of kind Embedding",
+        ),
+        (by_name({**LORA, "r": 1}, **CUT), "after.svd_rank", "that is trained, 1, but got 2"),
+    ],
+)
+def test_ranks_budgets_and_cuts_that_cannot_be_are_told_in_one_message(
+    change: dict[str, Any], key: str, says: str, tiny_bert: Path, reviews_csv: Path
+) -> None:
+    with pytest.raises(ConfigError, match=says) as caught:
+        check_inputs(config(tiny_bert, reviews_csv, **change))
+    assert [problem.key for problem in caught.value.problems] == [key]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"method": "lora", "adapter.rank_pattern": {"query": 0}}, "rank_pattern.query=0"),
+        (by_name({"peft_type": "OFT"}, **CUT), "LORA and ADALORA have, but got .*OFT"),
+        ({"method": "pissa", **CUT}, "pissa also rewrites the weights"),
+        ({"adapter.rank_pattern": {"intermediate.dense": -1}}, r"rank_pattern.*at least 0"),
+        (
+            {"adapter.rank_pattern": {"intermediate.dense": "x"}},
+            r"adapter\.rank_pattern\.intermediate\.dense: must be a valid integer",
+        ),
+    ],
+)
+def test_what_contradicts_itself_is_told_without_a_model(
+    change: dict[str, Any], says: str, tiny_bert: Path, reviews_csv: Path
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        config(tiny_bert, reviews_csv, **change)
+
+
+@pytest.mark.parametrize("peft", [LORA, ADALORA])
+def test_a_low_rank_method_of_peft_may_be_cut(
+    peft: dict[str, Any], tiny_bert: Path, reviews_csv: Path
+) -> None:
+    check_inputs(config(tiny_bert, reviews_csv, **by_name(peft, **CUT)))
+
+
+def test_a_rank_that_an_arm_cannot_have_is_told_by_the_arm(
+    tiny_bert: Path, reviews_csv: Path
+) -> None:
+    plain, wide = (
+        config(tiny_bert, reviews_csv, method="lora", **{"adapter.r": r}) for r in (8, 33)
+    )
+    with pytest.raises(ConfigError, match=r"arms\.wide\.adapter\.r: must be at most 32"):
+        check_inputs(plain, variants=[("arms.wide", wide)])
 
 
 def test_settings_of_peft_beside_another_method_are_refused_unless_a_run_reads_them(

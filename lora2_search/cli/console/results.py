@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ...analysis import caveats, edges
+from ...analysis import caveats, edges, serves_plain_lora
 from ...config import named_metric
 from ...experiments import run_of_trial
 from ...report import always
@@ -65,6 +65,7 @@ class Winner:
     caveats: Sequence[str]
     flags: Sequence[Flag]
     counts: Mapping[str, int]
+    plain_lora: bool
     adapter: str
     train: str
 
@@ -129,6 +130,7 @@ def _winner(study: Study, record: RunRecord | None, storage: Path | None) -> Win
         caveats=[*damage, *_caveats(study)],
         flags=record.flags if record else [],
         counts=record.counts if record else {},
+        plain_lora=record is not None and serves_plain_lora(record),
         adapter=str(run.folder / ADAPTER_FOLDER),
         train=command("train", "--from-study", study.name, storage=storage),
     )
@@ -159,7 +161,7 @@ def print_study(study: Study, result: StudySummary) -> None:
         settings = ", ".join(f"{key}={plain(value)}" for key, value in winner.settings.items())
         console.print(f"\nSettings:    {settings}")
         if winner.counts:
-            console.print(f"Parameters:  {_sizes(winner.counts)}")
+            console.print(f"Parameters:  {_sizes(winner)}")
         console.print(f"Adapter:     {winner.adapter}")
         console.print(f"Train it:    {winner.train}")
     console.print(f"Report:      {result.report}")
@@ -249,12 +251,12 @@ def _level(score: float | None) -> str:
     return "-" if score is None else f"{score:z.4f}"
 
 
-def _sizes(counts: Mapping[str, int]) -> str:
-    names = {
-        "trained_adapter": "trained",
-        "kept_adapter": "kept after pruning",
-        "compressed_adapter": "compressed to a plain LoRA",
-    }
+def _sizes(winner: Winner) -> str:
+    counts = winner.counts
+    names = {"trained_adapter": "trained"}
+    if winner.plain_lora:
+        names["kept_adapter"] = "kept after pruning"
+        names["compressed_adapter"] = "compressed to a plain LoRA"
     parts = [f"{counts[key]:,} {words}" for key, words in names.items() if key in counts]
     head = f"; head {counts['trained_head']:,}" if "trained_head" in counts else ""
     return f"adapter {', '.join(parts)}{head}"

@@ -17,6 +17,7 @@ from ...analysis import (
     pruned_arms,
 )
 from ...stats import expected_best
+from ..words.served import no_loras
 from .panel import Panel
 from .suite import (
     draw_bands,
@@ -118,6 +119,8 @@ def _costs(evidence: Evidence) -> Panel:
         "Compressed to a plain LoRA of the kept rank: what would be served, not what was trained. "
         "Mean test score and its 95 % interval over seeds."
     )
+    if line := no_loras(evidence.analysis.suite.runs):
+        text += f" {line}"
     return Panel(title, text, draw_costs(points, evidence.analysis.suite.metric))
 
 

@@ -29,6 +29,7 @@ from ..words.across_tasks import overall_words
 from ..words.by_hand import by_hand
 from ..words.constant import constant_line
 from ..words.provenance import again, compute_statement, made_with
+from ..words.served import no_loras
 from ..words.verdict import details, not_tested, notes
 
 _ABOUT_SEEDS = """\
@@ -202,6 +203,8 @@ def _arms(evidence: Evidence) -> Section:
         "rank, which is what would be served. Seconds with set-up and evaluation."
     )
     table = arm_table(evidence.analysis, evidence.published)
+    if others := no_loras(suite.runs):
+        text += f" {others}"
     records = (run.record for run in suite.runs.values())
     if line := constant_line(records, suite.metric, ["test"]):
         text += f" {line}"

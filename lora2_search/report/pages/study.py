@@ -6,7 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...analysis import Run, StudyTable, caveats, edges, read_study_table, setting, value_of
+from ...analysis import (
+    Run,
+    StudyTable,
+    caveats,
+    edges,
+    read_study_table,
+    serves_plain_lora,
+    setting,
+    value_of,
+)
 from ...stats import expected_best
 from ...store import PAGE_FILE, rank_grid, write_text
 from ..figures.curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
@@ -104,6 +113,7 @@ def _protocol(name: str) -> str:
 def _cards(page: StudyTable, score: float | None) -> list[tuple[str, str]]:
     record = page.winner_run.record if page.winner_run else None
     ours = value_of(record, "test", page.metric)
+    plain = record is None or serves_plain_lora(record)
     size = (record.sizes if record else {}).get("test")
     where = f"{size:,} test sentences" if size else "the test sentences"
     return [
@@ -113,7 +123,10 @@ def _cards(page: StudyTable, score: float | None) -> list[tuple[str, str]]:
         ),
         (level(ours, page.metric), f"winner, {where} (only reported)"),
         *(card for name, run in _beside(page).items() for card in _against(page, ours, name, run)),
-        (count(count_of(record, "compressed_adapter")), "adapter parameters, compressed"),
+        (
+            count(count_of(record, "compressed_adapter")),
+            f"adapter parameters, {'compressed' if plain else 'as trained'}",
+        ),
     ]
 
 
