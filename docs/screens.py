@@ -18,15 +18,18 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 from rich.text import Text
+from rich.theme import Theme
 
 from lora2_search.analysis.evidence import gather
 from lora2_search.cli.commands.ablate import print_tables
 from lora2_search.cli.commands.runs import show
 from lora2_search.cli.console.live import LiveView
+from lora2_search.cli.console.screen import STYLES
 from lora2_search.config.run import RunConfig
 from lora2_search.config.run_info import RunInfo
 from lora2_search.report.archive.archive import unpack_archive
 from lora2_search.report.archive.record import rebuilt
+from lora2_search.store.rank_pattern import write_rank_pattern
 from lora2_search.store.record import RunRecord
 from lora2_search.training.events import Report
 
@@ -43,7 +46,13 @@ def records() -> dict[str, RunRecord]:
     return {line["run"]: rebuilt(line, first["shared"]) for line in rest}
 
 
-def live_table(found: dict[str, RunRecord], width: int) -> Console:
+def recording(width: int) -> Console:
+    """Return a console that keeps what is printed, in the colours of the command line."""
+    theme = Theme({name: style for name, style in STYLES.items() if name})
+    return Console(record=True, width=width, file=io.StringIO(), theme=theme)
+
+
+def live_table(found: dict[str, RunRecord], width: int, folder: Path) -> Console:
     """Return the live table while the first runs are under way, two at a time."""
     now = 0.0
     view = LiveView(len(found), io.StringIO(), lambda: now, width=width, terminal=True)
@@ -51,9 +60,12 @@ def live_table(found: dict[str, RunRecord], width: int) -> Console:
     seed_by_seed = sorted(found.items(), key=lambda item: item[0].rpartition("-seed")[2])
     for place, (name, record) in enumerate(seed_by_seed[:8]):
         arm, _, seed = name.removeprefix("runs/").rpartition("-seed")
-        told, config = f"{arm}, seed {seed}", RunConfig(task="sentiment")
-        run = RunInfo(name, told, config, arms[arm], Path(name))
+        told, config = f"{arm}, seed {seed}", RunConfig.model_validate(record.config)
+        run = RunInfo(name, told, config, arms[arm], folder / name, metric=record.metric)
         view.started(run)
+        if record.rank_pattern:
+            run.folder.mkdir(parents=True, exist_ok=True)
+            write_rank_pattern(run.folder, record.rank_pattern, config.adapter.r)
         points = [p for p in record.history if f"validation/{record.metric}" in p.metrics]
         for interval, point in enumerate(points[: None if place < 6 else 1], start=1):
             now += (record.seconds or 0.0) / len(points)
@@ -62,8 +74,8 @@ def live_table(found: dict[str, RunRecord], width: int) -> Console:
             view.reported(run, Report(*steps, score, record.kept_rank, (), False))
         if place < 6:
             view.ended(run, "COMPLETE", record, "")
-    console = Console(record=True, width=width, file=io.StringIO())
-    console.print(view.table())
+    console = recording(width)
+    console.print(view.drawn())
     return console
 
 
@@ -76,7 +88,7 @@ def printed(width: int, prints: Callable[[], None]) -> Console:
     written = stream.getvalue().strip("\n").splitlines()
     lines = [line for line in written if not line.startswith(tempfile.gettempdir())]
     kept = lines if len(lines) <= LINES else [*lines[: LINES - 3], "...", *lines[-2:]]
-    console = Console(record=True, width=width, file=io.StringIO())
+    console = recording(width)
     console.print(Text.from_ansi("\n".join(kept)))
     return console
 
@@ -90,7 +102,7 @@ def main() -> None:
         evidence = gather(folder)
         for width in WIDTHS:
             screens = {
-                "live": live_table(found, width),
+                "live": live_table(found, width, Path(storage) / f"live-{width}"),
                 "runs-show": printed(width, lambda: show(SUITE.name, Path(storage), False)),
                 "suite-end": printed(
                     width,

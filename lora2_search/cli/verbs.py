@@ -275,8 +275,13 @@ def report(
 
 
 def ui(
-    name: Annotated[
-        str | None, typer.Argument(help="The study, suite or verification to open.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The study, suite or verification to open; several are compared.",
+            show_default=False,
+        ),
     ] = None,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
     storage: Storage = None,
@@ -286,7 +291,7 @@ def ui(
     with explain_errors("ui"):
         from .commands.ui import run_ui
 
-        run_ui(name, port, storage, tracking_uri)
+        run_ui(names or [], port, storage, tracking_uri)
 
 
 def doctor(

@@ -9,15 +9,8 @@ from typing import Any
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from ..config.space import rungs
 from .result import FAILED, INTERVAL, SCORE, STANDARD_ERROR, Result
-
-
-def rungs(last: int, grace: int, reduction_factor: int) -> list[int]:
-    """Return the evaluations at which trials are compared, the first one being ``grace``."""
-    evaluations = [grace]
-    while evaluations[-1] * reduction_factor <= last:
-        evaluations.append(evaluations[-1] * reduction_factor)
-    return evaluations
 
 
 def promoted(

@@ -49,14 +49,7 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
     """
     plan, say = resolved.plan, options.say
     folder = study_folder(plan.name, options.storage)
-    parent = ParentInfo(
-        kind="study",
-        name=plan.name,
-        config=plan,
-        columns=tuple(plan.search),
-        description=f"`lora2-search tune`: {plan.task}, {plan.method}",
-    )
-    tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
+    tracked = Tracked(folder, study_parent(plan), resolve_uri(options.tracking_uri), say)
     with resolved.locating_errors(), failed_on_error(tracked):
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study continues without it")
@@ -72,6 +65,17 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
         )
         _finish(study, tracked)
     return study
+
+
+def study_parent(space: Space) -> ParentInfo:
+    """Return what MLflow shows for a study as a whole."""
+    return ParentInfo(
+        kind="study",
+        name=space.name,
+        config=space,
+        columns=tuple(space.search),
+        description=f"`lora2-search tune`: {space.task}, {space.method}",
+    )
 
 
 def _finish(study: Study, tracked: Tracked) -> None:

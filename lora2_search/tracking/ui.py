@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -21,8 +21,9 @@ from ..errors import UserError
 from ..store import PACKAGE, Damaged, home
 from . import uri as uris
 from .delivery.cursor import cursor_path, load
+from .delivery.sync import sync_command
 from .spool.spool import Identity, parent_path, read
-from .views import address
+from .views import address, comparison_address
 
 HOST = "127.0.0.1"
 
@@ -196,11 +197,27 @@ def address_of(folder: Path, uri: str, base: str) -> str | None:
     return address(base, experiment_id, known[-1].what) if experiment_id and known else None
 
 
+def address_of_several(folders: Sequence[Path], uri: str, base: str) -> str:
+    """Return the address of the view that compares several studies or suites.
+
+    Raises:
+        UserError: The store at ``uri`` has nothing of one of them.
+    """
+    found = {folder: load(cursor_path(folder, uri)).experiment_id for folder in folders}
+    for folder, experiment_id in found.items():
+        if experiment_id is None:
+            raise UserError(
+                f"MLflow at {uris.display_uri(uri)} has nothing of {folder.name} to compare; "
+                f"{sync_command(folder, uri)} delivers it"
+            )
+    return comparison_address(base, [str(item) for item in found.values()])
+
+
 def serve(
     uri: str,
     port: int = DEFAULT_PORT,
     *,
-    folder: Path | None = None,
+    folders: Sequence[Path] = (),
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve MLflow until Ctrl-C or SIGTERM, then end all its processes.
@@ -210,14 +227,17 @@ def serve(
     Args:
         uri: The tracking store.
         port: Port on loopback.
-        folder: A study or suite whose view is to be opened.
+        folders: The study or suite whose view is to be opened, or several to be compared.
         announce: Takes lines for people; the last is the address to open, once it answers.
 
     Raises:
-        UserError: The port is taken, or the server does not start.
+        UserError: The port is taken, the server does not start, or the store has nothing of one
+            of several.
     """
+    if len(folders) > 1:
+        address_of_several(folders, uri, "")  # before a server starts
     if uris.is_server(uri):
-        announce(_opening(folder, uri, uris.display_uri(uri)))
+        announce(_opening(folders, uri, uris.display_uri(uri)))
         return
     server = start_server(uri, port, home() / f"mlflow-ui-{port}.log")
     announce("starting MLflow; Ctrl-C ends it")
@@ -225,15 +245,17 @@ def serve(
     try:
         with suppress(KeyboardInterrupt):
             server.wait_until_ready()
-            announce(_opening(folder, uri, server.base))
+            announce(_opening(folders, uri, server.base))
             server.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
         server.stop()
 
 
-def _opening(folder: Path | None, uri: str, base: str) -> str:
-    known = address_of(folder, uri, base) if folder else None
+def _opening(folders: Sequence[Path], uri: str, base: str) -> str:
+    if len(folders) > 1:
+        return address_of_several(folders, uri, base)
+    known = address_of(folders[0], uri, base) if folders else None
     return known or f"{base}/#/experiments?workflowType=machine_learning"
 
 

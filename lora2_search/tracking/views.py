@@ -13,9 +13,15 @@ from collections.abc import Sequence
 from typing import Literal, NotRequired, TypedDict
 from urllib.parse import urlencode
 
-from .spool.spool import ParentKind
+from .spool.spool import Identity
 
 SCORE = "score"
+
+# The view of several experiments, which MLflow looks up with the first of them.
+COMPARE = "compare"
+
+# Parents have no parent.
+COMPLETE_RUNS = "tags.`mlflow.parentRunId` != '' and tags.state = 'COMPLETE'"
 
 _TAG = "mlflow.sharedViewState."
 
@@ -28,8 +34,11 @@ class _GroupKey(TypedDict):
     groupByData: str  # the tag's name
 
 
+_Function = Literal["average", "max"]
+
+
 class _GroupBy(TypedDict):
-    aggregateFunction: Literal["average"]
+    aggregateFunction: _Function
     groupByKeys: list[_GroupKey]
 
 
@@ -43,35 +52,59 @@ class _ViewState(TypedDict):
     groupBy: NotRequired[_GroupBy]
 
 
-def view_tags(
-    what: ParentKind, columns: Sequence[str], groups: Sequence[str] = ("arm",)
-) -> dict[str, str]:
-    """Return the experiment tags that hold the prepared view, named after ``what``.
+def view_tags(study: Identity) -> dict[str, str]:
+    """Return the experiment tags that hold the prepared views of a study or suite.
 
-    A study lists its trials under their parent, newest first, with the score (by which the study
-    chooses), state and the searched settings. Rows nest only in the order of
-    creation, so it is not sorted by score: a click on the column does that. A suite shows one row
-    a group, with the mean over its seeds.
+    One is named after what it is. A study lists its trials under their parent, newest first,
+    with scores, state and the searched settings; the parent's row has those of its winner. Rows
+    nest only in the order of creation, so it is not sorted by score: a click on the column does
+    that. A suite shows one row a group, with the mean over its seeds.
 
-    Args:
-        what: ``study`` or ``suite``.
-        columns: Dotted settings to show.
-        groups: Tags by which the runs of a suite are grouped.
+    The other, ``compare``, is for the page of several experiments, where MLflow takes the view of
+    the first: complete runs alone. Trials are grouped by their study, with its best score; runs
+    of suites by arm and suite, with the mean.
     """
-    settings = [f"params.`{name}`" for name in columns[:_MAX_COLUMNS]]
-    state: _ViewState = {
-        "searchFilter": "",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
-        "selectedColumns": [f"metrics.`{SCORE}`", "tags.`state`", *settings],
-    }
-    if what == "suite":
-        state["selectedColumns"][1:1] = ["tags.`arm`", "tags.`seed`"]
-        state["groupBy"] = {
-            "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in groups],
+    own, compared = _State(study), _State(study)
+    if study.what == "suite":
+        own.group("average", study.groups)
+        compared.group("average", (*study.groups, study.what))
+    else:
+        # Runs outside the search are no trials: they stand in a group of their own.
+        compared.group("max", (study.what, "role"))
+    compared.content["searchFilter"] = COMPLETE_RUNS
+    return {_TAG + study.what: _packed(own.content), _TAG + COMPARE: _packed(compared.content)}
+
+
+class _State:
+    """The view of a study or suite before it is grouped or filtered."""
+
+    def __init__(self, study: Identity) -> None:
+        # A suite's score is of the test split already.
+        test = [f"metrics.`test/{study.metric}`"] if study.metric and study.what == "study" else []
+        marks = ["arm", "seed"] if study.what == "suite" else []
+        # Tags, in which the row of a study can follow its winner: a param is kept for ever.
+        kind = "params" if study.what == "suite" else "tags"
+        settings = [f"{kind}.`{name}`" for name in study.columns[:_MAX_COLUMNS]]
+        self.content: _ViewState = {
+            "searchFilter": "",
+            "orderByKey": "attributes.start_time",
+            "orderByAsc": False,
+            "selectedColumns": [
+                f"metrics.`{SCORE}`",
+                *test,
+                *(f"tags.`{name}`" for name in (*marks, "state")),
+                *settings,
+                "attributes.`Dataset`",
+                "attributes.`Models`",
+            ],
         }
-    return {_TAG + what: _packed(state)}
+
+    def group(self, function: _Function, tags: Sequence[str]) -> None:
+        """Show one row for each combination of these tags."""
+        self.content["groupBy"] = {
+            "aggregateFunction": function,
+            "groupByKeys": [{"mode": "tag", "groupByData": tag} for tag in tags],
+        }
 
 
 def address(base: str, experiment_id: str, view: str | None = None) -> str:
@@ -83,6 +116,16 @@ def address(base: str, experiment_id: str, view: str | None = None) -> str:
     if view:
         query["viewStateShareKey"] = view
     return f"{base.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
+def comparison_address(base: str, experiment_ids: Sequence[str]) -> str:
+    """Return the address of the runs of several experiments, side by side, on the server."""
+    query = {
+        "experiments": json.dumps(list(experiment_ids), separators=(",", ":")),
+        "workflowType": "machine_learning",
+        "viewStateShareKey": COMPARE,
+    }
+    return f"{base.rstrip('/')}/#/compare-experiments/s?{urlencode(query)}"
 
 
 def _packed(state: _ViewState) -> str:

@@ -13,6 +13,8 @@ from .data.inspect import inspect as inspect
 from .data.learnt import learnt as learnt
 from .data.load import Data as Data
 from .data.load import load_data as load_data
+from .data.sources import GLUE_ID as GLUE_ID
+from .data.sources import GLUE_REVISION as GLUE_REVISION
 from .data.undefined import undefined_problem as undefined_problem
 from .events import Beginning as Beginning
 from .events import Observer as Observer
@@ -23,6 +25,7 @@ from .export.callback import Lora2Callback as Lora2Callback
 from .export.compress import CutAdapter as CutAdapter
 from .export.compress import compress_adapter as compress_adapter
 from .export.trained import Answers as Answers
+from .export.trained import TrainedModel as TrainedModel
 from .export.trained import answer as answer
 from .loop.checkpoint import has_checkpoint as has_checkpoint
 from .loop.environment import commit as commit
@@ -42,6 +45,8 @@ from .models.accelerator import check_launch as check_launch
 from .models.any_peft import peft_problems as peft_problems
 from .models.attached import excess_rank as excess_rank
 from .models.files import PACKAGED_MODEL as PACKAGED_MODEL
+from .models.files import model_files as model_files
+from .models.files import model_hash as model_hash
 from .models.files import model_location as model_location
 from .models.files import padding_remark as padding_remark
 from .models.fit import files_problems as files_problems

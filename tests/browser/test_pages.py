@@ -16,9 +16,9 @@ import pytest
 
 from lora2_search.tracking.delivery.sync import sync
 from lora2_search.tracking.spool.observer import SpoolObserver
-from lora2_search.tracking.ui import address_of
+from lora2_search.tracking.ui import address_of, address_of_several
 from tests.report.test_page import MIXED, write_study
-from tests.support.mlflow_study import parent, report, run, whole_run
+from tests.support.mlflow_study import parent, record, report, run, whole_run
 from tests.support.servers import answers, free_port, wait_until
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -72,22 +72,28 @@ def shows(browser: Any, *texts: str) -> Callable[[], bool]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[tuple[str, str, Path, Path]]:
-    """A served store with a study of three trials and a suite of two arms by two seeds."""
+    """A served store with two studies of three trials and a suite of two arms by two seeds."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     study, suite = tmp_path / "studies" / "demo", tmp_path / "suites" / "demo"
-    for folder, info in ((study, parent()), (suite, parent(kind="suite"))):
+    told = {study: parent(), suite: parent(kind="suite")}
+    told[study.with_name("other")] = parent(name="other")
+    for folder, info in told.items():
         folder.mkdir(parents=True)
         observer = SpoolObserver(folder, info)
-        for number in range(3 if folder == study else 4):
-            tags = {} if folder == study else {"arm": ("base", "other")[number % 2]}
+        for number in range(4 if folder == suite else 3):
+            tags = {"arm": ("base", "other")[number % 2]} if folder == suite else {}
             one = run(folder, number, **tags)
-            if folder == study and number == 1:
+            if folder != suite and number == 1:
                 observer.started(one)
                 observer.reported(one, report(0, 20))
                 observer.ended(one, "PRUNED", None, "weaker than others")
             else:
                 whole_run(observer, one)
-        observer.close("COMPLETE")
+        winner = None if folder == suite else run(folder, 2)
+        if winner:
+            winner.folder.mkdir(parents=True)
+            record(winner).write(winner.folder)
+        observer.close("COMPLETE", winner=winner)
         sync(folder, uri)
     port = free_port()
     code = f"from lora2_search.tracking.ui import serve; serve({uri!r}, {port})"
@@ -120,11 +126,16 @@ def test_mlflow_shows_a_study_with_its_trials_nested_and_a_suite_grouped_by_arm(
     open_view(browser, base, address_of(study, uri, base))
     wait_until(lambda: any("demo" in row for row in rows(browser)), 60)
     assert not any("trial" in row for row in rows(browser))
+    # The row of the study is that of its winner: score, test score, state, k.
+    wait_until(shows(browser, "0.75", "0.7\n", "COMPLETE", "3\n", "sentiment"), 60)
     browser.find_element(By.CSS_SELECTOR, ".ag-cell button").click()
     wait_until(lambda: sum("trial" in row for row in rows(browser)) >= 3, 60)
     wait_until(shows(browser, "score", "adapter.k", "PRUNED", "0.75\n"), 60)
     open_view(browser, base, address_of(suite, uri, base))
     wait_until(shows(browser, "Group: base", "Group: other"), 60)
+    several = [study, study.with_name("other")]
+    open_view(browser, base, address_of_several(several, uri, base))
+    wait_until(shows(browser, "study: demo", "study: other", "score"), 60)
 
 
 def test_the_report_of_a_study_draws_every_figure_and_asks_nothing_of_a_network(

@@ -10,8 +10,10 @@ from rich.console import Console
 
 from lora2_search.cli.console.live import ROWS, LiveView
 from lora2_search.cli.console.rows import duration
-from lora2_search.config.run import RunConfig
+from lora2_search.cli.console.screen import screen
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.run_info import RunInfo
+from lora2_search.store.rank_pattern import write_rank_pattern
 from lora2_search.store.record import RunRecord
 from lora2_search.training.events import Report
 
@@ -59,7 +61,8 @@ def test_without_a_terminal_every_event_is_one_line() -> None:
     assert stream.getvalue().splitlines() == [
         "trial 0 started  k=4 lr=0.00123",
         "trial 0 step 10/40  validation score 0.6100  kept rank 90",
-        "trial 0 COMPLETE  validation score 0.7100  1 min 14 s  1 of 2 done, about 1 min 14 s left",
+        "trial 0 COMPLETE  validation score 0.7100  1 min 14 s  1 of 2 done, about 1 min 14 s left"
+        ", best 0.7100 (trial 0)",
     ]
 
 
@@ -72,7 +75,7 @@ def test_an_objective_is_shown_by_its_name_and_decides_which_run_is_the_best() -
             live.ended(run(number, metric="f1"), "COMPLETE", record(accuracy, f1), "")
     assert "trial 0 step 10/40  validation f1 0.3000  kept rank 90" in stream.getvalue()
     assert "trial 1 COMPLETE  validation f1 0.4000" in stream.getvalue()
-    assert [row[3] for row in cells(live)] == ["0.3000", "0.4000 *"]
+    assert [row[3] for row in cells(live)] == ["0.3000", "0.4000 best"]
     assert live.table().columns[3].header == "validation f1"
 
 
@@ -119,7 +122,42 @@ def test_the_best_complete_run_is_marked_and_a_pruned_one_is_not() -> None:
     for number, state, score in ((0, "COMPLETE", 0.7), (1, "COMPLETE", 0.8), (2, "PRUNED", 0.9)):
         live.started(run(number))
         live.ended(run(number), state, record(score), "")  # type: ignore[arg-type]
-    assert [row[3] for row in cells(live)] == ["0.7000", "0.8000 *", "0.9000"]
+    assert [row[3] for row in cells(live)] == ["0.7000", "0.8000 best", "0.9000"]
+
+
+def test_the_view_tells_the_best_the_budget_and_the_rungs(tmp_path: Path) -> None:
+    stream, clock = io.StringIO(), Clock()
+    live = LiveView(4, stream, clock, width=140, terminal=True, rungs=(2, 3))
+    config = with_settings(RunConfig(task="rte"), {"adapter.r": 8, "adapter.target_rank": 6})
+    one = replace(run(0, **{"adapter.k": 4}), config=config, folder=tmp_path)
+    write_rank_pattern(tmp_path, {"layer.0": 8, "layer.1": 7}, highest=8)
+    live.started(one)
+    live.reported(one, report(2, rank=15))
+    live.started(replace(run(1), is_reference=True))
+    assert [row[4:6] for row in cells(live)] == [["1/2", "15 → 12"], ["", ""]]
+    live.reported(one, report(4, rank=12))
+    live.ended(one, "COMPLETE", record(0.71), "")
+    assert cells(live)[0][4:6] == ["2/2", "12"]
+    drawn = io.StringIO()
+    Console(file=drawn, width=140).print(live.drawn())
+    assert drawn.getvalue().splitlines()[0].startswith("1 of 4 done")
+    assert "best so far: trial 0, validation score 0.7100  k=4" in drawn.getvalue()
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("1", False)])
+def test_colours_are_for_terminals_that_want_them_and_words_stand_beside(
+    no_color: str | None, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", no_color)
+    told = io.StringIO()
+    screen(told, terminal=True).print("But: it ties", style="warning")
+    assert ("\x1b[33m" in told.getvalue()) is coloured
+    assert "But: it ties" in told.getvalue()
+    piped = io.StringIO()
+    screen(piped).print("But: :smile: [red]it ties[/red]", style="warning")
+    assert piped.getvalue() == "But: :smile: [red]it ties[/red]\n"
 
 
 def test_a_long_study_shows_its_last_runs_and_all_that_run() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from benchmarks.early_stopping import RULES, simulate
-from lora2_search.execution.schedulers import promoted, rungs
+from lora2_search.config.space.grace import rungs
+from lora2_search.execution.schedulers import promoted
 
 
 @pytest.mark.parametrize(

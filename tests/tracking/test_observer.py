@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from lora2_search.config.run import with_settings
 from lora2_search.store.rank_pattern import write_rank_pattern
 from lora2_search.store.record import Flag
 from lora2_search.tracking.delivery.sync import sync_command
 from lora2_search.tracking.spool.observer import CHANGEABLE, SpoolObserver
 from lora2_search.tracking.spool.spool import (
     Artifact,
+    DataSet,
     End,
     Metrics,
+    Model,
     Start,
     parent_path,
     read,
@@ -176,7 +179,7 @@ def test_the_runs_own_metric_is_told_where_nothing_was_reported(
     (told,) = records(folder, "00000", Metrics)
     assert told.values["score"] == 0.5
     named = [r.values for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
-    assert named == [{"winner/validation": 0.5, "winner/test": 0.4}]
+    assert named == [{"score": 0.5, "test/f1": 0.4, "test/accuracy": 0.7}]
 
 
 def test_what_a_resume_may_change_is_known_to_tracking() -> None:
@@ -186,13 +189,70 @@ def test_what_a_resume_may_change_is_known_to_tracking() -> None:
     assert set(CHANGEABLE) == {*study._FREE_ON_RESUME, *runner._FREE_ON_RESUME}
 
 
-def test_the_parent_has_no_score_of_its_own(observer: SpoolObserver, folder: Path) -> None:
-    info = run(folder)
-    whole_run(observer, info)
-    record(info).write(_made(info.folder))
-    observer.close("COMPLETE", winner=info)
+def test_the_parent_stands_for_its_winner_in_the_columns_of_the_view(folder: Path) -> None:
+    """In tags, which the next winner overwrites; the rows of trials have the same tags."""
+    told = SpoolObserver(folder, parent(columns=("adapter.k", "training.lr")))
+    first, second = run(folder), run(folder, 3)
+    for number, info in enumerate((first, second)):
+        if number:
+            told = SpoolObserver(folder, parent(columns=("adapter.k",)))
+        whole_run(told, info)
+        record(info).write(_made(info.folder))
+        told.close("COMPLETE", winner=info)
+    ends = [item for item in read(parent_path(folder)).records if isinstance(item, End)]
+    assert [end.tags["adapter.k"] for end in ends] == ["1", "4"]
+    assert [end.tags["winner"] for end in ends] == ["trial 0", "trial 3"]
     named = [r.values for r in read(parent_path(folder)).records if isinstance(r, Metrics)]
-    assert named == [{"winner/validation": 0.75, "winner/test": 0.7}]
+    assert named == [{"score": 0.75, "test/accuracy": 0.7}] * 2
+    (start,) = records(folder, "00003", Start)
+    assert start.tags["adapter.k"] == start.params["adapter.k"] == "4"
+    assert start.tags["study"] == "demo"
+
+
+@pytest.mark.parametrize(
+    ("method", "shown", "hidden"),
+    [
+        ("head-only", {"training.lr"}, {"adapter.k", "adapter.r", "peft.peft_type"}),
+        ("lora", {"adapter.r", "adapter.lora_alpha"}, {"adapter.k", "adapter.gamma"}),
+        ("lora2", {"adapter.k", "adapter.r"}, {"adapter.loraplus_lr_ratio"}),
+    ],
+)
+def test_a_run_shows_the_settings_that_its_method_looks_at(
+    method: str, shown: set[str], hidden: set[str], observer: SpoolObserver, folder: Path
+) -> None:
+    info = run(folder)
+    observer.started(replace(info, config=with_settings(info.config, {"method": method})))
+    (start,) = records(folder, "00000", Start)
+    assert shown <= start.params.keys() and not hidden & start.params.keys()
+    assert ("adapter.k" in start.tags) is ("adapter.k" in shown)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "source_type", "source"),
+    [
+        ({}, "sentiment", "local", "assets/sentiment"),
+        ({"task": "rte"}, "glue/rte", "hugging_face", '"config_name": "rte"'),
+        ({"task": "rte", "data.path": "/glue"}, "rte", "local", '"/glue"'),
+        (
+            {"task": "custom", "data": {"path": "a/my.csv", "text": ["t"], "label": "l"}},
+            "my.csv",
+            "local",
+            "a/my.csv",
+        ),
+    ],
+)
+def test_a_run_and_its_parent_name_their_data(
+    settings: dict, name: str, source_type: str, source: str, observer: SpoolObserver, folder: Path
+) -> None:
+    info = run(folder)
+    info = replace(info, config=with_settings(info.config, settings))
+    for number in range(2):
+        observer.ended(replace(info, key=f"0000{number}"), "COMPLETE", record(info), "")
+    (mine,) = records(folder, "00001", DataSet)
+    (parents,) = [r for r in read(parent_path(folder)).records if isinstance(r, DataSet)]
+    assert mine == parents
+    assert (mine.name, mine.source_type) == (name, source_type) and source in mine.source
+    assert mine.digest == "0123456789abcdef" and mine.sizes["test"] == 10
 
 
 def test_the_end_tells_versions_commit_device_and_reason(
@@ -274,6 +334,9 @@ def test_the_winner_leaves_adapter_record_and_rank_pattern(
         "trials/0/record.json": "winner",
         "trials/0/rank_pattern.json": "winner",
     }
+    (model,) = [r for r in read(parent_path(folder)).records if isinstance(r, Model)]
+    assert (model.key, model.name, model.path) == ("00000", "demo trial 0", "trials/0")
+    assert model.params == {"adapter.k": "1"}
 
 
 def test_an_artifact_of_an_ended_run_does_not_start_it_again(

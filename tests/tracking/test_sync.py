@@ -193,6 +193,31 @@ def test_artifacts_lie_beside_the_database_and_missing_ones_are_told(
     assert not dead_letter_path(folder, uri).exists()
 
 
+def test_data_and_model_are_in_fields_of_their_own_once_however_often_they_are_sent(
+    observer: SpoolObserver, folder: Path, uri: str, stored: Stored
+) -> None:
+    info = run(folder)
+    whole_run(observer, info)
+    (info.folder / "adapter").mkdir(parents=True)
+    (info.folder / "adapter" / "adapter_config.json").write_text("{}")
+    record(info).write(info.folder)
+    observer.close("COMPLETE", winner=info)
+    for _ in range(2):
+        assert sync(folder, uri).refused == 0
+        cursor_path(folder, uri).unlink()
+    for item in (stored.parent(), stored.runs()["00000"]):
+        (given,) = item.inputs.dataset_inputs
+        assert (given.dataset.name, given.dataset.digest) == ("sentiment", "0123456789abcdef")
+        assert given.tags[0].value == "train, validation, test"
+    top = stored.parent()
+    (output,) = top.outputs.model_outputs
+    (model,) = stored.client.search_logged_models([top.info.experiment_id])
+    assert (model.model_id, model.source_run_id) == (output.model_id, top.info.run_id)
+    assert (str(model.status), model.params) == ("READY", {"adapter.k": "1"})
+    assert top.data.metrics == {"score": 0.75, "test/accuracy": 0.7}
+    assert top.data.tags["adapter.k"] == "1" and "adapter.k" not in top.data.params
+
+
 def test_one_refused_metric_takes_no_other_with_it(
     observer: SpoolObserver, folder: Path, uri: str, stored: Stored
 ) -> None:

@@ -94,3 +94,11 @@ def test_a_proxy_has_no_part_in_asking_our_own_server(
     server = Server(process, f"http://127.0.0.1:{port}", tmp_path / "log", "sqlite:////x/mlflow.db")
     server.wait_until_ready()
     assert process.wait(20) == 0
+
+
+def test_what_is_not_in_the_store_cannot_be_compared_and_the_command_that_delivers_it_is_told(
+    tmp_path: Path,
+) -> None:
+    folders = [tmp_path / "studies" / name for name in ("one", "two")]
+    with pytest.raises(UserError, match="has nothing of one to compare.*runs sync one"):
+        serve("http://mlflow.example:5000", folders=folders)

@@ -32,6 +32,7 @@ from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json
 from ..console.say import narrator, resume_hint
+from ..console.screen import facts, places, tell
 from .ablate_dry_run import difference_lines, power_lines, suite_dry_run
 
 
@@ -156,16 +157,13 @@ def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wi
         tables = {name: table.records for name, table in suite_tables(analyses).items()}
         print_json({**vars(summary), "tables": tables})
         return
-    print(f"\nSuite {result.name}")
+    tell(f"\nSuite {result.name}", "head")
     for task, analysis in analyses.items():
         print_tables(task, analysis, wide)
-    print(f"\nVerdict:  {summary.verdict}")
-    for line in failure_lines(result):
-        print(f"Failed:   {line}")
-    print(f"Report:   {summary.report}")
-    print(f"MLflow:   {summary.ui}")
-    if summary.mlflow:
-        print(f"          opens {summary.mlflow}")
+    print()
+    facts([("Verdict", summary.verdict)], "head")
+    facts((("Failed", line) for line in failure_lines(result)), "failure")
+    places(summary.ui, summary.mlflow, summary.report)
 
 
 def arms_without_a_run(result: SuiteResult) -> set[str]:

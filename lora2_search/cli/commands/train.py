@@ -18,6 +18,7 @@ from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
 from ..console.say import resume_hint
+from ..console.screen import facts, places, tell
 
 
 def run_train(
@@ -115,18 +116,14 @@ def _summary(run: RunInfo, record: RunRecord, uri: str) -> RunSummary:
 
 
 def _print(result: RunSummary, record: RunRecord) -> None:
-    print(f"\nRun {result.name}: {_listed(record.scores, record)}")
+    tell(f"\nRun {result.name}: {_listed(record.scores, record)}", "head")
     if record.constant:
         same = {name: record.constant[name] for name in record.scores if name in record.constant}
-        print(f"For comparison, {always(record)}: {_listed(same, record)}")
-    for flag in record.flags:
-        print(f"Health:   {flag}")
-    if result.seconds:
-        print(f"Time:     {duration(result.seconds)}")
-    print(f"Adapter:  {result.adapter}")
-    print(f"MLflow:   {result.ui}")
-    if result.mlflow:
-        print(f"          opens {result.mlflow}")
+        tell(f"For comparison, {always(record)}: {_listed(same, record)}")
+    facts((("Health", str(flag)) for flag in record.flags), "warning")
+    facts([("Time", duration(result.seconds))] if result.seconds else [])
+    facts([("Adapter", result.adapter)])
+    places(result.ui, result.mlflow)
 
 
 def _listed(scores: dict[str, float], record: RunRecord) -> str:

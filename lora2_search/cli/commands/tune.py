@@ -8,7 +8,7 @@ from signal import Signals
 
 import typer
 
-from ...config.space import Space
+from ...config.space import Space, grace_period, rungs
 from ...experiments import Request, RunOptions, resolve_space, study_progress, tune_space
 from ...search import study_folder
 from ...signals import Interrupted
@@ -55,7 +55,7 @@ def run_tune(
     stream = sys.stderr if as_json else sys.stdout
     # A resume does not print finished trials again.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
-    view = LiveView(plan.runs, stream=stream, earlier=earlier)
+    view = LiveView(plan.runs, stream=stream, earlier=earlier, rungs=_rungs(plan))
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
         resume_hint(again(plan.name), begun),
@@ -71,6 +71,16 @@ def run_tune(
         print_study(study, result)
     if result.winner is None:
         raise typer.Exit(1)
+
+
+def _rungs(space: Space) -> list[int]:
+    """Return the evaluations after which a trial may be stopped."""
+    early, base = space.scheduler, space.run_config()
+    if early.name == "none":
+        return []
+    last = base.training.evaluations
+    first = grace_period(base, space.search, early.grace)
+    return [at for at in rungs(last, first, early.reduction_factor) if at < last]
 
 
 def _beginning(space: Space, resumed: bool) -> str:

@@ -14,6 +14,7 @@ from ...verification import Plan, Verification, claims_table, make_plan
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
 from ..console.say import narrator
+from ..console.screen import facts, places
 
 
 def run_verify(
@@ -80,8 +81,6 @@ def _tell(plan: Plan, found: Verification, uri: str, seconds: float, as_json: bo
     print("\nWhat each row says, and what it does not:\n")
     for row in found.rows:
         print(f"- {row.claim}: {row.verdict}.\n  {row.says}")
-    print(f"\nTime:     {duration(seconds)}")
-    print(f"Page:     {summary['page']}")
-    print(f"MLflow:   {command('ui', tracking_uri=uri)}")
-    if summary["mlflow"]:
-        print(f"          opens {summary['mlflow']}")
+    print()
+    facts([("Time", duration(seconds)), ("Page", str(found.page))])
+    places(command("ui", tracking_uri=uri), where_in_mlflow(found.folder, uri))

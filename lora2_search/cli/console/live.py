@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ...config import RunInfo
 from ...report import Extent, extent, fitting
-from ...store import ADAPTER_FOLDER, CHECKPOINT_FOLDER
+from ...store import ADAPTER_FOLDER, CHECKPOINT_FOLDER, RANK_PATTERN_FILE
 from ...training import Beginning, Observer, State
 from .rows import duration, number, plain, short
+from .screen import Style, screen
 
 if TYPE_CHECKING:
     from ...store import RunRecord
@@ -29,10 +31,11 @@ ROWS = 15
 
 REDRAWS_PER_SECOND = 4
 
-RUN, STATE, STEP, RANK, LEFT, SETTINGS = (
+RUN, STATE, STEP, RUNG, RANK, LEFT, SETTINGS = (
     "run",
     "state",
     "step",
+    "rung",
     "kept rank",
     "time left",
     "settings",
@@ -46,7 +49,15 @@ LEAST_SETTINGS = 12
 # A name up to this long stays on one line.
 WHOLE_NAME = 20
 
-STYLES = {"running": "cyan", "COMPLETE": "green", "PRUNED": "yellow", "FAIL": "red"}
+BAR = 40
+
+STYLES: dict[str, Style] = {
+    "running": "running",
+    "COMPLETE": "",
+    "PRUNED": "warning",
+    "STOPPED": "warning",
+    "FAIL": "failure",
+}
 
 
 @dataclass
@@ -56,7 +67,9 @@ class Row:
     Attributes:
         begun: Clock at its start, in seconds; of this process, so a resumed run begins anew.
         first_step: Step of its first report here: what an earlier process did takes no time now.
+        interval: Evaluations done.
         score: Last validation score; NaN before the first.
+        budget: The rank that its matrices are cut to, all together; ``None`` where nothing is cut.
         ended: Clock at its end; ``None`` while it runs.
         resumed: Whether an earlier process did some or all of it.
         competes: Whether it may be the best; the head-only reference of a study may not.
@@ -69,12 +82,29 @@ class Row:
     step: int = 0
     first_step: int = 0
     total_steps: int = 0
+    interval: int = 0
     score: float = math.nan
     kept_rank: int | None = None
+    budget: int | None = None
     ended: float | None = None
     reason: str = ""
     resumed: bool = False
     competes: bool = True
+
+    @property
+    def share(self) -> float:
+        """How much of the run is done, 0 to 1."""
+        if self.ended is not None:
+            return 1.0
+        return self.step / self.total_steps if self.total_steps else 0.0
+
+    @property
+    def rank(self) -> str:
+        """The kept rank, and the budget where it is not yet reached: ``231 → 216``."""
+        if self.kept_rank is None:
+            return ""
+        left = self.budget is not None and self.budget < self.kept_rank and self.ended is None
+        return f"{self.kept_rank} → {self.budget}" if left else str(self.kept_rank)
 
     def seconds_left(self, now: float) -> float | None:
         """Return the time left at the run's own speed; ``None`` before its first report."""
@@ -103,6 +133,7 @@ class LiveView:
         width: Of the terminal; found out when not given.
         terminal: Whether it is one; found out when not given.
         earlier: How many of ``total`` ended before and are not printed again.
+        rungs: Evaluations after which a weak run is stopped, of a study that stops some.
     """
 
     def __init__(
@@ -113,8 +144,10 @@ class LiveView:
         width: int | None = None,
         terminal: bool | None = None,
         earlier: int = 0,
+        rungs: Sequence[int] = (),
     ) -> None:
-        self._console = Console(file=stream, width=width, force_terminal=terminal, highlight=False)
+        self._console = screen(stream, width=width, terminal=terminal)
+        self._rungs = tuple(rungs)
         self._total = total
         self._earlier = earlier
         self._clock = clock
@@ -123,7 +156,7 @@ class LiveView:
         self._metric = "validation score"
         self._live = Live(
             console=self._console,
-            get_renderable=self.table,
+            get_renderable=self.drawn,
             refresh_per_second=REDRAWS_PER_SECOND,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -161,7 +194,9 @@ class LiveView:
             row.first_step = report.step
         row.step, row.total_steps = report.step, report.total_steps
         row.score, row.kept_rank = report.score, report.kept_rank
-        rank = "" if report.kept_rank is None else f"  kept rank {report.kept_rank}"
+        row.interval = report.interval
+        row.budget = row.budget or _budget(run)
+        rank = f"  kept rank {row.rank}" if row.rank else ""
         self._line(
             f"{run.name} step {report.step}/{report.total_steps}  "
             f"{self._metric} {number(report.score)}{rank}"
@@ -177,15 +212,38 @@ class LiveView:
         seconds = row.ended - row.begun if took is None else took
         because = f"  ({reason})" if reason else ""
         if state == "FAIL" and self._console.is_terminal:
-            self.say(f"{run.name} failed: {reason}")  # a narrow table has no room for it
+            self.say(f"{run.name} failed: {reason}", "failure")  # a narrow table has no room for it
+        best = f", best {number(found.score)} ({found.name})" if (found := self.best()) else ""
         self._line(
             f"{run.name} {state}  {self._metric} {number(row.score)}  "
-            f"{duration(seconds)}{because}  {self.summary()}"
+            f"{duration(seconds)}{because}  {self.summary()}{best}"
         )
 
-    def say(self, line: str) -> None:
+    def say(self, line: str, style: Style = "") -> None:
         """Print a line for people where the runs are shown, above the table."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(line, style=style or None)
+
+    def best(self) -> Row | None:
+        """Return the complete run with the highest score, the first of equals."""
+        rows = list(self._rows.values())  # the drawing thread looks while runs are added
+        done = [row for row in rows if row.state == "COMPLETE" and row.competes]
+        return max(
+            (row for row in done if not math.isnan(row.score)),
+            key=lambda row: row.score,
+            default=None,
+        )
+
+    def drawn(self) -> Group:
+        """Return what is drawn: how far all is, the best run so far, and the table."""
+        head = [Text(self.summary(), "head", no_wrap=True, overflow="ellipsis")]
+        if best := self.best():
+            told = f"best so far: {best.name}, {self._metric} {number(best.score)}  {best.settings}"
+            head.append(Text(told.rstrip(), "winner", no_wrap=True, overflow="ellipsis"))
+        if self._total:
+            done = self._earlier + sum(row.share for row in list(self._rows.values()))
+            full = round(BAR * min(1.0, done / self._total))
+            head.append(Text("━" * full, "running") + Text("━" * (BAR - full), "quiet"))
+        return Group(*head, self.table())
 
     def summary(self) -> str:
         """Return how many runs ended and how much time is left."""
@@ -198,7 +256,7 @@ class LiveView:
         """Return the table of the last runs, as many of its columns as fit the terminal."""
         rows = list(self._rows.values())  # the drawing thread looks while runs are added
         cells = self._cells(rows)
-        table = Table(title=self.summary(), title_justify="left", expand=False)
+        table = Table(expand=False)
         if len(rows) > ROWS:
             table.caption = f"{len(rows) - ROWS} earlier runs not shown"
         widths = _widths(cells, self._console.width)
@@ -215,25 +273,32 @@ class LiveView:
         return table
 
     def _cells(self, rows: list[Row]) -> dict[str, list[Text]]:
-        scores = [row.score for row in rows if row.state == "COMPLETE" and row.competes]
-        best, now = max(scores, default=math.nan), self._clock()
-        columns = (RUN, STATE, STEP, self._metric, RANK, LEFT, SETTINGS)
+        best, now = self.best(), self._clock()
+        rung = (RUNG,) if self._rungs else ()
+        columns = (RUN, STATE, STEP, self._metric, *rung, RANK, LEFT, SETTINGS)
         cells: dict[str, list[Text]] = {name: [] for name in columns}
         for row in _last(rows):
-            mark = " *" if row.state == "COMPLETE" and row.competes and row.score == best else ""
+            is_best = best is not None and row.score == best.score and row.competes
+            is_best &= row.state == "COMPLETE"
+            style: Style = "winner" if is_best else STYLES[row.state]
             left = row.seconds_left(now)
-            line = (
-                Text(row.name),
-                Text(row.state, STYLES[row.state]),
-                Text(f"{row.step}/{row.total_steps}" if row.total_steps else ""),
-                Text(number(row.score) + mark),
-                Text("" if row.kept_rank is None else str(row.kept_rank)),
-                Text(duration(left) if left is not None else ""),
-                Text(row.reason or row.settings),
-            )
-            for name, cell in zip(columns, line, strict=True):
-                cells[name].append(cell)
+            cells[RUN].append(Text(row.name, "winner" if is_best else ""))
+            cells[STATE].append(Text(row.state, style))
+            cells[STEP].append(Text(f"{row.step}/{row.total_steps}" if row.total_steps else ""))
+            score = number(row.score) + (" best" if is_best else "")
+            cells[self._metric].append(Text(score, "winner" if is_best else ""))
+            if self._rungs:
+                cells[RUNG].append(Text(self._rung(row)))
+            cells[RANK].append(Text(row.rank))
+            cells[LEFT].append(Text(duration(left) if left is not None else ""))
+            cells[SETTINGS].append(Text(row.reason or row.settings, "quiet" if row.reason else ""))
         return cells
+
+    def _rung(self, row: Row) -> str:
+        """Return at how many of all rungs a run was compared; nothing of one that never is."""
+        if not row.competes:
+            return ""
+        return f"{sum(at <= row.interval for at in self._rungs)}/{len(self._rungs)}"
 
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
@@ -256,14 +321,28 @@ class LiveView:
 
 def _widths(cells: dict[str, list[Text]], room: int) -> dict[str, int]:
     """Return the width of each column that fits: a narrow terminal keeps the score to the last."""
-    metric = next(name for name in cells if name not in (RUN, STATE, STEP, RANK, LEFT, SETTINGS))
-    order = (RUN, STATE, metric, STEP, LEFT, RANK, SETTINGS)
+    known = (RUN, STATE, STEP, RUNG, RANK, LEFT, SETTINGS)
+    metric = next(name for name in cells if name not in known)
+    order = [RUN, STATE, metric, STEP, LEFT, RANK, RUNG, SETTINGS]
+    order = [name for name in order if name in cells]
     extents = [extent(name, [cell.plain for cell in cells[name]]) for name in order]
     name = extents[0]
     extents[0] = Extent(max(name.least, min(name.natural, WHOLE_NAME)), name.natural)
     # Settings are cut off anyhow, so a few characters of them will do.
     extents[-1] = Extent(LEAST_SETTINGS, max(LEAST_SETTINGS, extents[-1].natural))
     return dict(zip(order, fitting(extents, room - EDGES, GAP), strict=False))
+
+
+def _budget(run: RunInfo) -> int | None:
+    """Return the rank that all matrices of a run keep in the end; ``None`` where none is cut."""
+    target = run.config.adapter.target_rank
+    if target is None or not run.config.prunes:
+        return None
+    try:
+        modules = json.loads((run.folder / RANK_PATTERN_FILE).read_bytes())["modules"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return round(target * len(modules))
 
 
 def _begun_before(run: RunInfo) -> bool:

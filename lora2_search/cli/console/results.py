@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from ...analysis import caveats, edges, serves_plain_lora
@@ -18,6 +17,7 @@ from ...search import Study
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
 from .rows import plain, short
+from .screen import facts, places, screen
 
 SPLITS = ("validation", "test")
 
@@ -138,36 +138,36 @@ def _winner(study: Study, record: RunRecord | None, storage: Path | None) -> Win
 
 def print_study(study: Study, result: StudySummary) -> None:
     """Print a study's result for people."""
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = screen()
     counted = ", ".join(f"{count} {state.lower()}" for state, count in result.trials.items())
-    console.print(f"\nStudy {study.name}: {len(study.trials)} trials ({counted}).")
+    console.print(f"\nStudy {study.name}: {len(study.trials)} trials ({counted}).", style="head")
     for note in study.notes:
         console.print(f"Note: {note}")
     winner = result.winner
     if winner is None:
-        console.print("No trial was completed, so there is no winner. Why they ended:")
+        failed = "No trial was completed, so there is no winner. Why they ended:"
+        console.print(failed, style="failure")
         for reason in dict.fromkeys(trial.reason for trial in study.trials if trial.reason):
             console.print(f"  {reason}")
     else:
-        console.print(
-            f"Winner: trial {winner.trial}, by its {winner.shown} on the validation split."
-        )
-        for caveat in winner.caveats:
-            console.print(f"But: {caveat}")
-        for flag in winner.flags:
-            console.print(f"Health: {flag}")
-        console.print()
-        console.print(_against(winner, _beside(result), result.constant))
-        settings = ", ".join(f"{key}={plain(value)}" for key, value in winner.settings.items())
-        console.print(f"\nSettings:    {settings}")
-        if winner.counts:
-            console.print(f"Parameters:  {_sizes(winner)}")
-        console.print(f"Adapter:     {winner.adapter}")
-        console.print(f"Train it:    {winner.train}")
-    console.print(f"Report:      {result.report}")
-    console.print(f"MLflow:      {result.ui}")
-    if result.mlflow:
-        console.print(f"             opens {result.mlflow}")
+        _print_winner(winner, result)
+    places(result.ui, result.mlflow, result.report)
+
+
+def _print_winner(winner: Winner, result: StudySummary) -> None:
+    console = screen()
+    by = f"by its {winner.shown} on the validation split"
+    console.print(f"Winner: trial {winner.trial}, {by}.", style="winner")
+    for caveat in winner.caveats:
+        console.print(f"But: {caveat}", style="warning")
+    for flag in winner.flags:
+        console.print(f"Health: {flag}", style="warning")
+    console.print()
+    console.print(_against(winner, _beside(result), result.constant))
+    console.print()
+    settings = ", ".join(f"{key}={plain(value)}" for key, value in winner.settings.items())
+    sizes = [("Parameters", _sizes(winner))] if winner.counts else []
+    facts([("Settings", settings), *sizes, ("Adapter", winner.adapter), ("Train it", winner.train)])
 
 
 def where_in_mlflow(folder: Path, uri: str) -> str | None:
@@ -233,7 +233,8 @@ def _against(
         table.add_column(split, justify="right")
     rows = {f"winner (trial {winner.trial})": winner, **beside}
     for name, scores in rows.items():
-        table.add_row(name, *(_level(getattr(scores, split)) for split in SPLITS))
+        style = "winner" if scores is winner else ""
+        table.add_row(name, *(_level(getattr(scores, split)) for split in SPLITS), style=style)
     for name, scores in beside.items():
         title = "difference" if len(beside) == 1 else f"winner − {name.partition(' (')[0]}"
         pairs = ((getattr(winner, split), getattr(scores, split)) for split in SPLITS)

@@ -15,6 +15,7 @@ from ...errors import Argument, ConfigError, RequestError, UserError, first_line
 from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
 from ...store import command_line
 from ...tracking import options, redacted, resolve_uri
+from .screen import complain, tell
 
 
 def narrator(as_json: bool = False) -> Callable[[str], None]:
@@ -24,7 +25,7 @@ def narrator(as_json: bool = False) -> Callable[[str], None]:
     """
 
     def say(line: str) -> None:
-        print(line, file=sys.stderr if as_json else sys.stdout, flush=True)
+        tell(line, stream=sys.stderr if as_json else sys.stdout)
 
     return say
 
@@ -55,7 +56,7 @@ def explain_errors(
             say(line)
         many = len(error.problems) if isinstance(error, ConfigError) else 1
         what = "1 problem" if many == 1 else f"{many} problems"
-        say(f"{what}; options: {command_line(*verb.split(), '--help')}")
+        complain(f"{what}; options: {command_line(*verb.split(), '--help')}", "")
         raise typer.Exit(MISTAKE) from None
     except (IsADirectoryError, NotADirectoryError, FileExistsError, PermissionError) as error:
         # Something else stands where a file or folder of ours belongs, or nobody may touch it.
@@ -124,9 +125,10 @@ def resume_hint(again: str, begun: Path) -> Iterator[None]:
 
 def _say_interrupted(came: Signals, *more: object) -> None:
     by = "" if came == Signals.SIGINT else f" by {came.name}"
-    say(f"\ninterrupted{by}" + "".join(f"; {part}" for part in more))
+    line = f"\ninterrupted{by}" + "".join(f"; {part}" for part in more)
+    complain(redacted(line), "warning")
 
 
 def say(line: str) -> None:
     """Print one line about a failure on stderr, no password in it; see `narrator` for others."""
-    print(redacted(line), file=sys.stderr, flush=True)
+    complain(redacted(line))

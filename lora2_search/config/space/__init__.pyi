@@ -7,6 +7,7 @@ from .distribution import is_conditional as is_conditional
 from .distribution import is_searched as is_searched
 from .grace import grace_period as grace_period
 from .grace import notes as notes
+from .grace import rungs as rungs
 from .json_schema import space_schema as space_schema
 from .references import HEAD_ONLY as HEAD_ONLY
 from .references import reference_records as reference_records

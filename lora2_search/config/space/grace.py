@@ -96,6 +96,14 @@ def grace_period(base: RunConfig, search: Mapping[str, Distribution], requested:
     return shortest_grace(base, search) if requested is None else requested
 
 
+def rungs(last: int, grace: int, reduction_factor: int) -> list[int]:
+    """Return the evaluations at which ASHA compares trials, the first one being ``grace``."""
+    evaluations = [grace]
+    while evaluations[-1] * reduction_factor <= last:
+        evaluations.append(evaluations[-1] * reduction_factor)
+    return evaluations
+
+
 def notes(base: RunConfig, search: Mapping[str, Distribution], requested: int | None) -> list[str]:
     """Return what a user of ASHA should know about this space; empty when all is well."""
     last = base.training.evaluations

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..spool.params import TAG_LENGTH, shortened
-from ..spool.spool import Artifact, End, Metrics, Record, Start
+from ..spool.spool import Artifact, DataSet, End, Metrics, Model, Record, Start
 from .client import Client, Point, Refused
 
 # Failed and killed runs draw the same red cross: the row's dot tells a pruned one.
@@ -33,6 +33,8 @@ class Batch:
         self._params: dict[str, str] = {}
         self._tags: dict[str, str] = {}
         self._artifacts: list[Artifact] = []
+        self._data: list[DataSet] = []
+        self._models: list[Model] = []
         for record in records:
             self._add(record)
 
@@ -71,6 +73,16 @@ class Batch:
                 client.upload(run_id, folder / artifact.path, artifact.to)
             except Refused as error:
                 yield f"artifact {artifact.path}", error
+        for data in self._data:
+            try:
+                client.log_data(run_id, data)
+            except Refused as error:
+                yield f"data set {data.name}", error
+        for model in self._models:
+            try:
+                client.log_model(run_id, model, folder / model.path)
+            except Refused as error:
+                yield f"model {model.name}", error
         if self.ended:
             client.end(run_id, str(self.state), self._end_ms)
 
@@ -106,6 +118,10 @@ class Batch:
             self.points += [(k, _storable(v), record.time_ms, record.step) for k, v in values]
         elif isinstance(record, Artifact):
             self._artifacts.append(record)
+        elif isinstance(record, DataSet):
+            self._data.append(record)
+        elif isinstance(record, Model):
+            self._models.append(record)
         elif isinstance(record, End):
             self._end(record)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...errors import first_line
 from ...store import variables
 from .. import uri as uris
+from ..spool.spool import DataSet, Model
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
 
 STATUS = {
     "RUNNING": "RUNNING",
@@ -171,6 +177,42 @@ class Client:
             else:
                 self._client.log_artifact(run_id, str(path), to or None)
 
+    def log_data(self, run_id: str, data: DataSet) -> None:
+        """Name a run's data in MLflow's own field for it; what is there already stays."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        told = Dataset(
+            name=data.name,
+            digest=data.digest,
+            source_type=data.source_type,
+            source=data.source,
+            profile=json.dumps(data.sizes),
+        )
+        context = InputTag("mlflow.data.context", ", ".join(data.sizes) or "train")
+        with _named(self._uri):
+            self._client.log_inputs(run_id, [DatasetInput(told, [context])])
+
+    def log_model(self, run_id: str, model: Model, source: Path) -> None:
+        """Keep what a run trained as a model of another run, its parent; once, however often sent.
+
+        Raises:
+            Refused: There is nothing to keep in ``source``.
+        """
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+
+        from .model import model_folder
+
+        with _named(self._uri):
+            parent = self._client.get_run(run_id)
+            kept = self._kept_model(parent.info.experiment_id, f"{run_id}/{model.key}", model)
+            if kept.status != LoggedModelStatus.READY:
+                with model_folder(source, run_id, kept.model_id) as folder:
+                    self._client.log_model_artifacts(kept.model_id, str(folder))
+                self._client.finalize_logged_model(kept.model_id, LoggedModelStatus.READY)
+            outputs = parent.outputs.model_outputs if parent.outputs else []
+            if kept.model_id not in [output.model_id for output in outputs]:
+                self._client.log_outputs(run_id, [LoggedModelOutput(kept.model_id, step=0)])
+
     def end(self, run_id: str, state: str, end_ms: int) -> None:
         """End a run: pruned and stopped ones are KILLED, for MLflow knows no such states."""
         with _named(self._uri):
@@ -183,6 +225,30 @@ class Client:
                 return bool(self._client.get_run(run_id).info.lifecycle_stage == "deleted")
         except Refused:
             return True
+
+    def _kept_model(self, experiment_id: str, key: str, model: Model) -> LoggedModel:
+        """Find the model of that key or create it; of two, left by a lost reply, the older stays.
+
+        A deleted one is not found: a run that is offered again gets another.
+        """
+        found = self._client.search_logged_models(
+            [experiment_id],
+            f"tags.`{KEY_TAG}` = '{key}'",
+            order_by=[{"field_name": "creation_time"}],
+        )
+        for double in found[1:]:
+            _log.warning("deleted model %s, a duplicate of %s", double.model_id, key)
+            self._client.delete_logged_model(double.model_id)
+        if found:
+            return found[0]
+        return self._client.create_logged_model(
+            experiment_id,
+            re.sub(r"[^\w\-]+", "-", model.name),
+            source_run_id=key.partition("/")[0],
+            tags={KEY_TAG: key},
+            params=dict(model.params),
+            model_type="lora2_search",
+        )
 
     def _named_experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException

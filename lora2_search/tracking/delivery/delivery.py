@@ -128,7 +128,7 @@ class Delivery:
         name = f"{EXPERIMENTS[study.what]}/{study.name}"
         try:
             experiment_id, known = client.experiment(name, study.uuid)
-            client.tag_experiment(experiment_id, view_tags(study.what, study.columns, study.groups))
+            client.tag_experiment(experiment_id, view_tags(study))
         except Refused as error:
             # Without an experiment nothing can be delivered: the study's name is the trouble.
             raise Unavailable(str(error)) from error

@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...config import named_metric
+from ...config import is_used, named_metric
 from ...store import ADAPTER_FOLDER, RANK_PATTERN_FILE, RECORD_FILE, readable_record
 from ..views import SCORE
+from .data_set import data_set
 from .params import clean_key, clean_tags, flat
 from .spool import (
     Artifact,
+    DataSet,
     End,
     Flusher,
     Identity,
+    Model,
     ParentKind,
     Spool,
     Start,
@@ -82,21 +85,26 @@ class SpoolObserver:
         self._open: dict[str, Spool] = {}
         self._diverged: set[str] = set()
         self._common: dict[str, str] = {}
+        self._columns = parent.columns
+        self._data: list[DataSet] = []
         path = parent_path(self._folder)
         earlier = read(path).records
         known = [record for record in earlier if isinstance(record, Identity)]
-        identity = Identity(
+        self._identity = Identity(
             uuid=known[-1].uuid if known else uuid.uuid4().hex,
             what=parent.kind,
             name=parent.name,
             columns=parent.columns,
             groups=parent.groups,
+            metric=known[-1].metric if known else "",
         )
         self._parent = Spool(path, self._flusher)
         tags = _config_tags(parent.config) | {"lora2.kind": parent.kind} | dict(parent.tags)
         if parent.description:
             tags["mlflow.note.content"] = parent.description
-        settings = flat(parent.config.model_dump(mode="json")) | flat(parent.params)
+        # Methods that are searched may look at settings that this one does not.
+        one = None if "method" in parent.columns else parent.config.method
+        settings = _settings(parent.config, one) | flat(parent.params)
         # What varies from run to run is not a setting of the whole.
         settings = {key: value for key, value in settings.items() if key not in parent.columns}
         changeable = {key: value for key, value in settings.items() if _is_changeable(key)}
@@ -105,7 +113,7 @@ class SpoolObserver:
         # A bound that a resume took away: its tag would stay.
         removed = {key: "" for key in tag_names if _is_changeable(key)}
         start = _start(self._parent, parent.name, params, removed | changeable | tags)
-        self._parent.append(identity, start)
+        self._parent.append(self._identity, start)
 
     def started(self, run: RunInfo) -> None:
         """Note that a run begins or goes on."""
@@ -141,6 +149,8 @@ class SpoolObserver:
             tags |= {f"health.{flag.name}": _flag_text(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)
+            if record is not None:
+                self._note_data(run, record, spool)
             if record is not None and state == "COMPLETE":
                 step = max((point.step for point in record.history), default=record.total_steps)
                 spool.points([(step, time_ms, _final_metrics(run, record))])
@@ -171,8 +181,9 @@ class SpoolObserver:
     def close(self, state: ParentState, *, reason: str = "", winner: RunInfo | None = None) -> None:
         """End the parent; call it once, last.
 
-        The winner's adapter, record and rank pattern become artifacts of the parent. Runs still
-        under way are noted as ``STOPPED``; a resume sets them running again.
+        The parent's row is then the winner's: its score, its test scores and its settings. Its
+        adapter, record and rank pattern become artifacts of the parent, and a model that MLflow
+        loads. Runs still under way are noted as ``STOPPED``; a resume sets them running again.
         """
         time_ms = _now_ms()
         with self._full_disk_said_once():
@@ -190,7 +201,7 @@ class SpoolObserver:
         self._flusher.close()
 
     def _keep_winner(self, winner: RunInfo, time_ms: int) -> dict[str, str]:
-        """Keep the winner's files and scores with the parent; return what they are scores of."""
+        """Keep the winner's files, model and scores with the parent; return its tags."""
         record = readable_record(winner.folder)
         adapter = winner.folder / ADAPTER_FOLDER
         if adapter.is_dir():
@@ -201,19 +212,41 @@ class SpoolObserver:
         pattern = winner.folder / RANK_PATTERN_FILE
         if pattern.is_file():
             self.artifact(None, pattern, "winner")
-        # Not `score`: under the runs' own key the parent would become a bar among them.
-        scores = {
-            "winner/validation": record.score("validation", winner.metric),
-            "winner/test": record.score("test", winner.metric),
-        }
-        values = {key: score for key, score in scores.items() if score is not None}
+        params = _settings(winner.config, winner.config.method)
+        shown = {name: params[name] for name in self._columns if name in params}
+        if adapter.is_dir():
+            # A single run is called as the whole is.
+            name = " ".join(dict.fromkeys([self._identity.name, winner.name]))
+            path = self._relative(winner.folder)
+            self._parent.append(Model(key=winner.key, name=name, path=path, params=shown))
+        values = {SCORE: record.score(winner.split, winner.metric), **_test_scores(record)}
+        told = {clean_key(key): value for key, value in values.items() if value is not None}
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
-        self._parent.points([(self._parent.records, time_ms, values)])
-        return _judged_by(winner, record)
+        self._parent.points([(self._parent.records, time_ms, told)])
+        # Tags, which a later winner may overwrite; MLflow keeps a param for ever.
+        return dict.fromkeys(self._columns, "") | shown | _judged_by(winner, record)
+
+    def _note_data(self, run: RunInfo, record: RunRecord, spool: Spool) -> None:
+        """Name the data of a run, also with the parent, and by which metric it is judged."""
+        data = data_set(run.config, record)
+        if data is not None:
+            spool.append(data)
+            if data not in self._data:
+                self._data.append(data)
+                self._parent.append(data)
+        metric = run.metric or record.metric
+        if metric and not self._identity.metric:
+            self._identity = self._identity.model_copy(update={"metric": metric})
+            self._parent.append(self._identity)
 
     def _begin(self, run: RunInfo, spool: Spool) -> None:
-        params = flat(run.config.model_dump(mode="json")) | flat(run.settings)
+        method = run.config.method
+        params = _settings(run.config, method)
+        params |= {key: v for key, v in flat(run.settings).items() if is_used(key, method)}
         tags = _config_tags(run.config) | dict(run.tags) | {"seed": str(run.config.seed)}
+        tags |= {self._identity.what: self._identity.name}
+        # The columns of the prepared view, in which the parent stands for its winner.
+        tags |= {name: params[name] for name in self._columns if name in params}
         spool.append(_start(spool, run.name, params, tags))
 
     def _spool(self, run: RunInfo) -> Spool:
@@ -258,6 +291,21 @@ def _config_tags(config: RunConfig) -> dict[str, str]:
     return {"task": config.task, "model": config.model.name_or_path, "method": config.method}
 
 
+def _settings(config: RunConfig, method: str | None) -> dict[str, str]:
+    """Return a run's settings as params, without those that its method does not look at."""
+    given = config.model_dump(mode="json")
+    for section in ("adapter", "peft"):
+        if method is not None and given.get(section):
+            used = {k: v for k, v in given[section].items() if is_used(f"{section}.{k}", method)}
+            given[section] = used
+    return flat(given)
+
+
+def _test_scores(record: RunRecord) -> dict[str, float]:
+    # Those of the validation split are the ends of curves that are there already.
+    return {key: v for key, v in record.scores.items() if not key.startswith("validation/")}
+
+
 def _machine_tags(record: RunRecord) -> dict[str, str]:
     tags = {
         "commit": (record.commit or "") + (" (changed)" if record.dirty else ""),
@@ -286,10 +334,7 @@ def _end_ms(spool: Spool, record: RunRecord | None, ended_ms: int) -> int:
 
 def _final_metrics(run: RunInfo, record: RunRecord) -> dict[str, float]:
     values: dict[str, float | None] = {SCORE: record.score(run.split, run.metric)}
-    # Those of the validation split are the ends of curves that are there already.
-    values |= {
-        key: value for key, value in record.scores.items() if not key.startswith("validation/")
-    }
+    values |= _test_scores(record)
     values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
     values |= {f"seconds/{key}": value for key, value in record.timings.items()}
     values["memory/peak_mb"] = record.peak_memory_mb

@@ -78,6 +78,7 @@ class Identity(_Line):
         name: Its name for people.
         columns: Settings shown beside the score in the prepared view.
         groups: Tags by which a suite's runs are grouped there.
+        metric: The metric that its runs are judged by; empty before the first has told.
     """
 
     kind: Literal["identity"] = "identity"
@@ -86,6 +87,7 @@ class Identity(_Line):
     name: str
     columns: tuple[str, ...] = ()
     groups: tuple[str, ...] = ("arm",)
+    metric: str = ""
 
 
 class Start(_Line):
@@ -115,6 +117,42 @@ class Artifact(_Line):
     to: str = ""
 
 
+class DataSet(_Line):
+    """The data of a run: a name, a hash and where it came from, none of its content.
+
+    Attributes:
+        name: For people: the file, or the task.
+        digest: The first 16 digits of ``RunRecord.data_hash``.
+        source_type: What kind of source it is, in MLflow's word.
+        source: The source, in MLflow's form, as JSON.
+        sizes: Examples by split.
+    """
+
+    kind: Literal["data"] = "data"
+    name: str
+    digest: str
+    source_type: Literal["local", "hugging_face"]
+    source: str
+    sizes: dict[str, int] = Field(default_factory=dict)
+
+
+class Model(_Line):
+    """What a run trained, to be kept as a model that MLflow can load.
+
+    Attributes:
+        key: The run's.
+        name: The run's, for people.
+        path: Its folder, relative to the study's.
+        params: The settings that tell it from others, dotted.
+    """
+
+    kind: Literal["model"] = "model"
+    key: str
+    name: str
+    path: str
+    params: dict[str, str] = Field(default_factory=dict)
+
+
 class End(_Line):
     """A run ended."""
 
@@ -125,7 +163,7 @@ class End(_Line):
     tags: dict[str, str] = Field(default_factory=dict)
 
 
-Record = Identity | Start | Metrics | Artifact | End
+Record = Identity | Start | Metrics | Artifact | DataSet | Model | End
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 

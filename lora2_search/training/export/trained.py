@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +55,51 @@ class Answers:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
+class TrainedModel:
+    """The model of a run, loaded once, which answers texts as the run itself did.
+
+    Args:
+        record: Of the run, which is complete.
+        folder: The run's folder.
+
+    Raises:
+        ConfigError: The pretrained model is missing.
+        Damaged: The run's adapter is missing or cannot be loaded.
+        UserError: The hub cannot be reached.
+    """
+
+    def __init__(self, record: RunRecord, folder: Path) -> None:
+        import torch
+
+        self._config = config = RunConfig.model_validate(record.config)
+        self._kind: Kind = "classification" if record.classes else "regression"
+        self._outputs = max(1, len(record.classes))
+        training = config.training
+        if training.mixed_precision == "fp16" and not torch.cuda.is_available():
+            training = training.model_copy(update={"mixed_precision": "no"})  # no CPU can
+        accelerator = new_accelerator(training)
+        base = load_base(config.model, self._outputs, not record.classes)
+        model = reload_model(base, config, folder / ADAPTER_FOLDER).to(accelerator.device)
+        self._model = accelerator.prepare(model)
+        self._tokenizer = load_tokenizer(config.model)
+
+    def predict(self, texts: Sequence[Sequence[str]]) -> Predictions:
+        """Return the answers to one or two columns of ``n`` texts; the labels are NaN."""
+        from transformers import DataCollatorWithPadding
+
+        labels = np.full(len(texts[0]), np.nan)
+        if not len(labels):
+            return Predictions(labels, np.empty((0, self._outputs), np.float32), self._kind)
+        length, size = self._config.data.max_length, self._config.training.eval_batch_size
+        output = self._tokenizer(*map(list, texts), truncation=True, max_length=length)
+        features = {name: [list(row) for row in rows] for name, rows in output.items()}
+        lengths = np.array([len(row) for row in features["input_ids"]], dtype=np.int64)
+        split = Encoded(features, labels, lengths)
+        return predict(
+            self._model, split, DataCollatorWithPadding(self._tokenizer), size, self._kind
+        )
+
+
 def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Answers:
     """Let a run answer the rows of a file, read as its own data were.
 
@@ -79,9 +124,8 @@ def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Ans
     rows = _with_text(table, text)
     classes = tuple(record.classes)
     labels, notes = _labels(table, label, rows, classes)
-    encoded = _encoded(config, [[table.columns[c].cells[r] or "" for r in rows] for c in text])
-    kind: Kind = "classification" if classes else "regression"
-    said = Predictions(labels, _logits(config, classes, folder, encoded, kind), kind)
+    texts = [[table.columns[c].cells[r] or "" for r in rows] for c in text]
+    said = replace(TrainedModel(record, folder).predict(texts), labels=labels)
     if left := len(table) - len(rows):
         notes += (f"{left:,} rows lack text and get no prediction",)
     return Answers(table, rows, said, classes, _scores(said, record), (*table.said, *notes))
@@ -134,31 +178,6 @@ def _reader_of(name: Callable[[str], str], classes: Sequence[str]) -> Callable[[
         return lambda cell: float(cell) if is_number(cell) else None
     number = {known: float(index) for index, known in enumerate(classes)}
     return lambda cell: number.get(cell, number.get(name(cell)))
-
-
-def _encoded(config: RunConfig, texts: list[list[str]]) -> Encoded:
-    tokenizer = load_tokenizer(config.model)
-    output = tokenizer(*texts, truncation=True, max_length=config.data.max_length)
-    features = {name: [list(row) for row in rows] for name, rows in output.items()}
-    lengths = np.array([len(row) for row in features["input_ids"]], dtype=np.int64)
-    return Encoded(features, np.zeros(len(lengths)), lengths)
-
-
-def _logits(
-    config: RunConfig, classes: Sequence[str], folder: Path, encoded: Encoded, kind: Kind
-) -> NDArray[np.float32]:
-    import torch
-    from transformers import DataCollatorWithPadding
-
-    training = config.training
-    if training.mixed_precision == "fp16" and not torch.cuda.is_available():
-        training = training.model_copy(update={"mixed_precision": "no"})  # no CPU can
-    accelerator = new_accelerator(training)
-    base = load_base(config.model, max(1, len(classes)), not classes)
-    model = reload_model(base, config, folder / ADAPTER_FOLDER).to(accelerator.device)
-    model = accelerator.prepare(model)
-    collate = DataCollatorWithPadding(load_tokenizer(config.model))
-    return predict(model, encoded, collate, training.eval_batch_size, kind).logits
 
 
 def _scores(said: Predictions, record: RunRecord) -> dict[str, float]:
