@@ -12,6 +12,7 @@ from ..config.space import Space, Value, is_conditional
 from ..errors import ConfigError
 from ..store import TRIALS_FOLDER, Status, readable_record
 from ..training import State
+from .attributes import trial_attributes
 from .storage import make_sampler
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ class AskTell:
         if number is None:
             return
         record = readable_record(run.folder)
+        for name, value in trial_attributes(record).items() if record else ():
+            self._storage.set_trial_user_attr(self._trial_id(number), name, value)
         if record is not None and record.seconds is not None:
             self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
         self._tell(number, state, score, reason)

@@ -26,6 +26,7 @@ from ..execution import Interruption
 from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
+from .attributes import describe_study
 from .storage import open_study, stored_trials
 from .trial import StudyTrial, best_trial, read_trials
 
@@ -242,6 +243,7 @@ def _source(
     reference: bool,
     interruption: Interruption,
 ) -> AskTell:
+    describe_study(study, space)
     if space.hours is not None:
         interruption.end_in(space.hours * 3600 - seconds_spent(study))
     outside = reference_runs(space, folder) if reference else []
