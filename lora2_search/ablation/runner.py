@@ -32,6 +32,7 @@ from .tuning import FurtherTrial, chosen_settings, further_trials, open_ends, tu
 if TYPE_CHECKING:
     import pandas
 
+    from ..analysis import Analysis
     from ..config.space import Resources, Value
     from ..execution import TrialTrainable
 
@@ -70,6 +71,17 @@ class SuiteResult:
             f"SuiteResult({self.name!r}, {self.ended} of {len(self.runs)} runs ended, "
             f"folder={str(self.folder)!r})"
         )
+
+    @cached_property
+    def analyses(self) -> Mapping[str, Analysis]:
+        """What its records and predictions say, by task; ``{"": ...}`` when it names none.
+
+        Raises:
+            UserError: Its folder holds no suite any more.
+        """
+        from ..analysis import analyse_tasks
+
+        return analyse_tasks(self.folder)
 
     @cached_property
     def records(self) -> Mapping[str, RunRecord]:

@@ -143,13 +143,17 @@ class Evidence:
         return [run.record for run in self.analysis.suite.runs.values()]
 
 
-def gather(folder: Path) -> dict[str, Evidence]:
+def gather(folder: Path, analyses: Mapping[str, Analysis] | None = None) -> dict[str, Evidence]:
     """Read and analyse a suite's folder, by task; ``{"": ...}`` when it names none.
+
+    Args:
+        folder: The suite's folder.
+        analyses: Its analyses, where they have been made.
 
     Raises:
         UserError: The folder holds no suite, or its ``published.csv`` is wrong.
     """
-    analyses = analyse_tasks(folder)
+    analyses = analyse_tasks(folder) if analyses is None else analyses
     arms = next(iter(analyses.values())).suite.arms
     published = read_published(folder, arms, analyses)
     tuning = read_tuning(folder)

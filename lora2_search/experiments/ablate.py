@@ -299,7 +299,7 @@ def _finish(result: SuiteResult, tracked: Tracked) -> None:
     if result.interrupted:
         tracked.close("STOPPED", reason="interrupted", artifacts=plan)
         return
-    out = write_suite_report(result.folder).parent
+    out = write_suite_report(result.folder, analyses=result.analyses).parent
     for path in report_files(out):
         tracked.artifact(path, "" if path.parent == out else path.parent.name)
     tracked.close("COMPLETE", artifacts=plan)

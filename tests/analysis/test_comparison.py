@@ -190,7 +190,7 @@ def test_the_score_of_an_arm_is_told_with_the_class_that_it_is_of(
     # Tables and number are in both.
     evidence = gather(tmp_path)
     assert f"| {shown} |" in report_texts(evidence)["report.md"]
-    assert f"base, mean {shown}<" in suite_page(evidence)
+    assert f">{shown}</button>" in suite_page(evidence)
 
 
 def test_the_commonest_class_is_no_score_of_another_metric(tmp_path: Path) -> None:

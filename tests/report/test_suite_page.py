@@ -4,21 +4,26 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lora2_search.analysis.evidence import gather
+from lora2_search.report.figures.axes import linear, log_ticks
+from lora2_search.report.figures.forest import forest
 from lora2_search.report.figures.panels import geometry_panels, interaction_panels, suite_panels
 from lora2_search.report.figures.paper import write_figures
-from lora2_search.report.figures.suite import draw_forest, draw_interaction
+from lora2_search.report.figures.suite import draw_interaction
 from lora2_search.report.pages.suite import suite_page
 from lora2_search.report.rendering import prose
 from lora2_search.report.words.verdict import headline
 from tests.support.designs import STATES, in_disrepair, write_crossed
+from tests.support.suites import draws, suite, write_suite
 
 
 def test_the_page_holds_plotly_once_and_names_no_address(tmp_path: Path) -> None:
     evidence = gather(write_crossed(tmp_path))
     html = suite_page(evidence)
-    assert html.count('class="plot"') >= 5
+    assert html.count('class="plot"') >= 3
     assert len(re.findall(r"<script[^>]*>/\*\*\s*\n?\* plotly\.js", html)) == 1
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=", html)
     assert "default-src 'none'" in html and "prefers-color-scheme: dark" in html
@@ -39,16 +44,62 @@ def test_every_state_of_a_suite_has_a_page_and_figures_or_reasons(
     write_figures(evidence, tmp_path / "figures", ("svg",))
 
 
-def test_the_forest_draws_each_margin_as_a_band_behind_its_own_row(tmp_path: Path) -> None:
-    from lora2_search.analysis.factorial import effects
+def test_the_forest_has_every_comparison_with_its_numbers_margin_and_word(tmp_path: Path) -> None:
+    analysis = gather(write_crossed(tmp_path))[""].analysis
+    found = forest(analysis)
+    rows = {row.name: row for row in found.rows}
+    assert list(rows) == [*(item.name for item in analysis.family), "base − head-only"]
+    for item in analysis.family:
+        row = rows[item.name]
+        assert (row.effect, row.low, row.high) == (
+            item.paired.estimate,
+            item.paired.low,
+            item.paired.high,
+        )
+        assert (row.tone == "differs") == item.differs
+    assert [row.margin for row in found.rows if row.margin] == [0.05]
+    floor = rows["base − head-only"]
+    assert floor.marks == ("floor",) and floor.word == "trained enough"
+    assert found.scale.place(0.0) < found.scale.place(0.05) <= 100
+    html = suite_page(gather(tmp_path))
+    assert html.index('class="verdict"') < html.index('class="forest"') < html.index("<details")
+    assert html.index(">In words<") < html.index(">Arms<") < html.index(">Compute<")
 
-    found = effects(gather(write_crossed(tmp_path))[""].analysis)
-    figure = draw_forest(found, "accuracy")
-    row = [item.name for item in found].index("one-plane − base")
-    (band,) = [shape for shape in figure.layout.shapes if shape.type == "rect"]
-    assert (band.x0, band.x1) == (-5.0, 5.0) and band.y0 < row < band.y1
-    drawn = {name for trace in figure.data for name in trace.y}
-    assert drawn == {item.name for item in found}
+
+def test_an_untuned_arm_and_a_suite_without_a_verdict_are_marked_in_the_row(
+    tmp_path: Path,
+) -> None:
+    arms = {"lora": {"method": "lora"}, "head-only": {"method": "head-only"}}
+    plan = suite(arms=arms, seeds=4, training={"lr": 1e-2})
+    rates = {"base": 0.5, "lora": 0.8, "head-only": 0.9}
+    row, floor = forest(gather(write_suite(tmp_path, plan, draws(rates)))[""].analysis).rows
+    assert row.marks == ("lora untuned",)
+    assert (row.word, row.tone) == ("no verdict", "none")
+    assert floor.word == "not shown to be trained enough"
+
+
+@pytest.mark.parametrize(
+    ("values", "ticks"),
+    [
+        ([1e-3, 2e-2], ["1e-3", "3e-3", "1e-2", "3e-2"]),
+        ([0.004], ["3e-3", "1e-2"]),
+        ([1e-8, 1.0], [f"1e{power}" for power in range(-8, 1)]),
+        ([0.0, float("nan")], []),
+    ],
+)
+def test_ticks_of_logarithms_are_told_by_their_powers(
+    values: list[float], ticks: list[str]
+) -> None:
+    places, texts = log_ticks(values)
+    assert texts == ticks and places == pytest.approx([float(text) for text in ticks])
+
+
+@given(st.lists(st.floats(-1e3, 1e3), max_size=5))
+def test_an_axis_holds_all_its_values_and_ticks(values: list[float]) -> None:
+    scale = linear(values)
+    assert all(not scale.beyond(value) for value in values)
+    assert all(0 <= scale.place(value) <= 100 for value in (*values, *scale.ticks))
+    assert 2 <= len(scale.ticks) <= 12
 
 
 def test_small_figures_are_drawn_for_interactions_and_geometry(tmp_path: Path) -> None:

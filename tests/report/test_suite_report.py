@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from lora2_search.analysis.comparison import analyse_tasks
 from lora2_search.analysis.evidence import gather
 from lora2_search.report.pages.suite_files import report_files, report_texts, write_suite_report
 from lora2_search.report.tables.text import signed
+from lora2_search.report.words.verdict import headline
 from tests.support.designs import STATES, crossed_suite, in_disrepair, write_crossed
 
 NAN = re.compile(r"\b(nan|inf)\b", re.IGNORECASE)
@@ -39,6 +42,14 @@ def test_everything_that_is_promised_is_written(tmp_path: Path) -> None:
     linked = re.findall(r"!\[[^]]*\]\(([^)]*)\)", path.read_text())
     assert len(linked) >= 4 and all((out / link).is_file() for link in linked)
     assert (tmp_path / "suite" / "published.csv").is_file()
+
+
+def test_a_suite_that_was_analysed_is_not_read_again(tmp_path: Path) -> None:
+    folder = write_crossed(tmp_path / "suite")
+    analyses = analyse_tasks(folder)
+    shutil.rmtree(folder / "runs")
+    text = write_suite_report(folder, tmp_path / "out", analyses).read_text()
+    assert text.splitlines()[2] == f"> {headline(analyses[''])}"
 
 
 def test_published_numbers_are_not_asked_for_before_the_metric_is_known(tmp_path: Path) -> None:

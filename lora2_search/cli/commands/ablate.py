@@ -11,7 +11,7 @@ from signal import Signals
 import typer
 
 from ...ablation import SuiteResult, suite_folder
-from ...analysis import Analysis, analyse_tasks
+from ...analysis import Analysis
 from ...config.suite import Suite
 from ...errors import UserError
 from ...experiments import RunOptions, SuiteRequest, ablate_suite, resolve_suite
@@ -140,7 +140,7 @@ def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
 
 
 def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wide: bool) -> None:
-    analyses = analyse_tasks(result.folder)
+    analyses = result.analyses
     verdicts = (
         f"{task}: {headline(item)}" if task else headline(item) for task, item in analyses.items()
     )

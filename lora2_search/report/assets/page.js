@@ -2,8 +2,6 @@
 // changes. Tables are sorted by their headings, and folded parts are opened to be printed.
 (function () {
   var CONFIG = { displayModeBar: false, responsive: true };
-  // Numbers on an axis of logarithms: 1e-3, 3e-3.
-  var LOG = { exponentformat: "e", dtick: "D2", minor: { ticks: "outside" } };
 
   function colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -13,18 +11,16 @@
     return Object.keys(layout).filter(function (key) { return /^[xy]axis\d*$/.test(key); });
   }
 
-  function dressed(figure) {
+  function dressed(given) {
     var layout = Object.assign({
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true,
       margin: { l: 60, r: 20, t: 20, b: 50 }, hovermode: "closest"
-    }, figure.layout);
-    delete layout.width;
+    }, given);
     layout.font = Object.assign({ family: "system-ui, sans-serif", size: 13 }, layout.font);
     layout.xaxis = layout.xaxis || {};
     layout.yaxis = layout.yaxis || {};
     axes(layout).forEach(function (key) {
       layout[key] = Object.assign({ automargin: true, zeroline: false }, layout[key]);
-      if (layout[key].type === "log") { layout[key] = Object.assign({}, LOG, layout[key]); }
     });
     return painted(layout);
   }

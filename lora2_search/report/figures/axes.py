@@ -81,7 +81,7 @@ class Scale:
         return not self.low <= value <= self.high
 
 
-def linear(values: Iterable[float], ticks: int = 5) -> Scale:
+def linear(values: Iterable[float], ticks: int = 8) -> Scale:
     """Return an axis that shows every value with some room, and about so many round ticks."""
     known = list(values) or [0.0]
     low, high = min(known), max(known)

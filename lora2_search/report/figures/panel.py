@@ -13,8 +13,6 @@ from ..tables.table import Table
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_HEIGHT = 420
-
 
 @dataclass(frozen=True)
 class Panel:
@@ -32,19 +30,19 @@ class Panel:
     figure: Figure | None = None
     table: Table | None = None
 
+    def height(self, otherwise: int) -> int:
+        """Return how high the drawing is in pixels, where the figure itself does not say."""
+        return int(self.figure.layout.height or otherwise) if self.figure is not None else 0
 
-def figure_json(panel: Panel, height: int = _HEIGHT) -> Markup:
-    """Return a panel's drawing as JSON that may stand in a script element.
 
-    Args:
-        panel: What is drawn.
-        height: Pixels, where the figure names none itself.
-    """
+def figure_json(panel: Panel) -> Markup:
+    """Return a panel's drawing as JSON that may stand in a script element."""
     if panel.figure is None:
         return Markup("null")
     drawn: dict[str, Any] = panel.figure.to_plotly_json()
-    layout = {key: value for key, value in drawn["layout"].items() if key != "template"}
-    layout = {"height": height, **layout}
+    # The page has its own template, and its element is as high as the figure.
+    own = ("template", "height", "width")
+    layout = {key: value for key, value in drawn["layout"].items() if key not in own}
     text = _encoded({"data": drawn["data"], "layout": layout})
     # Within a script element only `<` can end it or begin a comment.
     return Markup(text.replace("<", "\\u003c"))

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...analysis import (
+    Band,
+    Cost,
     Evidence,
+    Interaction,
     MeanRanks,
     SuiteRuns,
     bands,
     costs,
-    effects,
     geometry_keys,
     interactions,
     mean_ranks,
     pruned_arms,
 )
 from ...stats import expected_best
+from ..tables.table import Column, Table, text_column
+from ..tables.text import between, counts, scores
 from ..words.served import no_loras
 from .panel import Panel
-from .suite import (
-    draw_bands,
-    draw_costs,
-    draw_expected_best,
-    draw_forest,
-    draw_interaction,
-    draw_ranks,
-)
+from .suite import draw_bands, draw_costs, draw_expected_best, draw_interaction
 
 FEWEST_TRIALS = 2
 
 
 def suite_panels(evidence: Evidence) -> list[Panel]:
-    """Return the figures that stand alone: effects, curves, ranks, cost, tuning."""
-    panels = [_forest(evidence), _curves(evidence), _ranks(evidence), _costs(evidence)]
+    """Return the figures that stand alone: cost, curves, tuning."""
+    panels = [_costs(evidence), _curves(evidence)]
     return panels + ([_tuning(evidence)] if evidence.tuning.runs else [])
 
 
@@ -47,6 +45,7 @@ def interaction_panels(evidence: Evidence) -> list[Panel]:
             f"{f'{item.block}: ' if several else ''}{item.first} × {item.second}",
             "",
             draw_interaction(item, metric),
+            _cells(item, metric),
         )
         for item in pairs
     ]
@@ -55,7 +54,11 @@ def interaction_panels(evidence: Evidence) -> list[Panel]:
 def geometry_panels(evidence: Evidence) -> list[Panel]:
     """Return one small figure for every geometry metric that the runs recorded."""
     suite = evidence.analysis.suite
-    return [Panel(key, "", draw_bands(bands(suite, key), key)) for key in geometry_keys(suite)]
+    found = {key: bands(suite, key) for key in geometry_keys(suite)}
+    return [
+        Panel(key, "", draw_bands(own, key, None), _band_table(own, None))
+        for key, own in found.items()
+    ]
 
 
 def pattern_of_arms(suite: SuiteRuns) -> tuple[dict[str, MeanRanks], int]:
@@ -71,28 +74,14 @@ def pattern_of_arms(suite: SuiteRuns) -> tuple[dict[str, MeanRanks], int]:
 
 def trials_of_arms(evidence: Evidence) -> Mapping[str, list[float]]:
     """Return the expected best validation score against trials of every tuned arm."""
-    scores = evidence.tuning.trial_scores(evidence.analysis.suite.metric)
-    return {arm: expected_best(v) for arm, v in scores.items() if len(v) >= FEWEST_TRIALS}
-
-
-def _forest(evidence: Evidence) -> Panel:
-    title, shown = "Effects", effects(evidence.analysis)
-    if not shown:
-        return Panel(title, "No comparison has an interval yet: that takes two seeds of both arms.")
-    text = (
-        "Mean difference over seeds on this test set, 95 % interval (not corrected); orange where "
-        "the test says that it differs, after Holm's correction."
-    )
-    if any(item.margin is not None for item in shown):
-        text += " Green bands: the margins within which two arms were to count as equal."
-    if not evidence.analysis.gives_verdicts:
-        text += " The base is not shown to be trained enough, so no effect here is a verdict."
-    return Panel(title, text, draw_forest(shown, evidence.analysis.suite.metric))
+    found = evidence.tuning.trial_scores(evidence.analysis.suite.metric)
+    return {arm: expected_best(v) for arm, v in found.items() if len(v) >= FEWEST_TRIALS}
 
 
 def _curves(evidence: Evidence) -> Panel:
     suite = evidence.analysis.suite
-    by_arm = bands(suite, f"validation/{suite.metric}")
+    key = f"validation/{suite.metric}"
+    by_arm = bands(suite, key)
     title = "Learning curves"
     if not by_arm:
         return Panel(title, "No complete run was evaluated on the way.")
@@ -100,28 +89,22 @@ def _curves(evidence: Evidence) -> Panel:
         f"Validation {suite.metric}: mean over the complete runs of an arm, and the range from the "
         "lowest to the highest of them. Click a name to hide it."
     )
-    return Panel(title, text, draw_bands(by_arm, f"validation {suite.metric}"))
-
-
-def _ranks(evidence: Evidence) -> Panel:
-    patterns, highest = pattern_of_arms(evidence.analysis.suite)
-    if not patterns:
-        return Panel("Rank patterns", "No complete run was pruned.")
-    text = "Mean kept rank over the complete runs, by block and kind of module."
-    return Panel("Rank patterns", text, draw_ranks(patterns, highest))
+    drawn = draw_bands(by_arm, f"validation {suite.metric}", suite.metric)
+    return Panel(title, text, drawn, _band_table(by_arm, suite.metric))
 
 
 def _costs(evidence: Evidence) -> Panel:
-    title, points = "Score against compressed parameters", costs(evidence.analysis)
+    title, points = "Score against served weights", costs(evidence.analysis)
     if not points:
         return Panel(title, "No arm with an adapter has a complete run.")
     text = (
-        "Compressed to a plain LoRA of the kept rank: what would be served, not what was trained. "
-        "Mean test score and its 95 % interval over seeds."
+        "Served weights: the adapter compressed to a plain LoRA of the kept rank, not what was "
+        "trained. Mean test score and its 95 % interval over seeds."
     )
     if line := no_loras(evidence.analysis.suite.runs):
         text += f" {line}"
-    return Panel(title, text, draw_costs(points, evidence.analysis.suite.metric))
+    metric = evidence.analysis.suite.metric
+    return Panel(title, text, draw_costs(points, metric), _cost_table(points, metric))
 
 
 def _tuning(evidence: Evidence) -> Panel:
@@ -132,4 +115,73 @@ def _tuning(evidence: Evidence) -> Panel:
         "What a smaller search would have found on average (Dodge et al. 2019), on the validation "
         "split that tuning chose by."
     )
-    return Panel(title, text, draw_expected_best(curves, evidence.analysis.suite.metric))
+    metric = evidence.analysis.suite.metric
+    return Panel(title, text, draw_expected_best(curves, metric), _trials(curves, metric))
+
+
+def _band_table(found: Sequence[Band], metric: str | None) -> Table:
+    """Return the means of every arm at every step; those of no score in four digits."""
+    plain = Column("", "", format=lambda value: "–" if value is None else f"{value:.4g}")
+    form = plain if metric is None else scores("", "", metric)
+    columns = (
+        Column("step", "optimiser step"),
+        *(replace(form, key=f"arm.{band.arm}", heading=band.arm) for band in found),
+    )
+    steps = sorted({step for band in found for step in band.steps})
+    by_arm = {band.arm: dict(zip(band.steps, band.mean, strict=True)) for band in found}
+    rows = (
+        {"step": step, **{f"arm.{arm}": means.get(step) for arm, means in by_arm.items()}}
+        for step in steps
+    )
+    return Table(columns, tuple(rows))
+
+
+def _cost_table(points: Sequence[Cost], metric: str) -> Table:
+    shown = scores("", "", metric).format
+
+    def interval(ends: tuple[float, float] | None) -> str:
+        return "–" if ends is None else f"{shown(ends[0])} to {shown(ends[1])}"
+
+    columns = (
+        text_column("arm"),
+        counts("parameters", "adapter parameters, compressed"),
+        scores("mean", f"test {metric}", metric),
+        replace(scores("interval", "95 % interval", metric), format=interval),
+    )
+    rows = (
+        {
+            "arm": item.arm,
+            "parameters": item.parameters,
+            "mean": item.mean,
+            "interval": between(item.low, item.high),
+        }
+        for item in points
+    )
+    return Table(columns, tuple(rows))
+
+
+def _cells(found: Interaction, metric: str) -> Table:
+    seconds = found.levels(1)
+    columns = (
+        text_column("first", found.first),
+        *(scores(f"level.{level}", f"{found.second}: {level}", metric) for level in seconds),
+    )
+    rows = []
+    for level in found.levels(0):
+        tests = {other: found.cells.get((level, other)) for other in seconds}
+        means = {f"level.{other}": test.estimate if test else None for other, test in tests.items()}
+        rows.append({"first": level, **means})
+    return Table(columns, tuple(rows))
+
+
+def _trials(curves: Mapping[str, Sequence[float]], metric: str) -> Table:
+    longest = max(len(values) for values in curves.values())
+    columns = (Column("trials", "trials"), *(scores(f"arm.{arm}", arm, metric) for arm in curves))
+    rows = (
+        {
+            "trials": number + 1,
+            **{f"arm.{arm}": own[number] for arm, own in curves.items() if number < len(own)},
+        }
+        for number in range(longest)
+    )
+    return Table(columns, tuple(rows))

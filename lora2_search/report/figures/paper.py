@@ -90,6 +90,8 @@ def save_figure(
         draw(figure)
         for path, end in zip(paths, ends, strict=True):
             figure.savefig(path, metadata=_ENDS[end])
+            # What was laid out for the first form holds for the second, and laying out takes long.
+            figure.set_layout_engine("none")
     return paths
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...analysis import Evidence
 from ..tables.markdown import markdown_table
@@ -13,19 +13,23 @@ REPORT_FILE = "report.md"
 
 
 def tasks_report(
-    evidence: Mapping[str, Evidence], figures: Mapping[str, Mapping[str, str]] | None = None
+    evidence: Mapping[str, Evidence],
+    figures: Mapping[str, Mapping[str, str]] | None = None,
+    over_all: Sequence[Section] | None = None,
 ) -> str:
     """Return the report of a suite as Markdown.
 
     Args:
         evidence: What it is made from, by task.
         figures: Where figures lie, by task and title, as links from the report.
+        over_all: What holds over all tasks, where it has been computed.
     """
     name = next(iter(evidence.values())).analysis.suite.name
     parts = [f"# Suite {name}"]
     for task, item in evidence.items():
         parts.append(f"> {f'**{task}**: ' if task else ''}{headline(item.analysis)}")
-    parts += _rendered(overall_sections(evidence), "##")
+    over_all = overall_sections(evidence) if over_all is None else over_all
+    parts += _rendered(over_all, "##")
     for task, item in evidence.items():
         depth = "###" if task else "##"
         parts += [f"## Task {task}"] if task else []

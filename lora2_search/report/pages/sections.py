@@ -70,6 +70,10 @@ _ABOUT_EXAMPLES = (
 )
 
 
+# Sections that a page treats apart.
+ARMS, KEPT_RANKS, PROBLEMS = "Arms", "Kept ranks", "Missing, failed, diverged, added"
+
+
 @dataclass(frozen=True)
 class Section:
     """A part of a report.
@@ -97,7 +101,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
     suite = analysis.suite
     sections = [
         Section("", tuple(details(analysis))),
-        Section("Missing, failed, diverged, added", lines=tuple(notes(analysis))),
+        Section(PROBLEMS, lines=tuple(notes(analysis))),
         _seeds(analysis),
         _sentences(analysis),
         _equality(analysis),
@@ -208,7 +212,7 @@ def _arms(evidence: Evidence) -> Section:
     records = (run.record for run in suite.runs.values())
     if line := constant_line(records, suite.metric, ["test"]):
         text += f" {line}"
-    return Section("Arms", (text,), tables=(("", table),))
+    return Section(ARMS, (text,), tables=(("", table),))
 
 
 def _tuning(evidence: Evidence) -> Section:
@@ -255,7 +259,7 @@ def _examples(evidence: Evidence) -> Section:
 def _kept_ranks(suite: SuiteRuns) -> Section:
     tables = [(f"{arm}:", rank_table(records)) for arm, records in pruned_arms(suite).items()]
     about = "Mean over the complete runs, by block and kind of module."
-    return Section("Kept ranks", (about,) if tables else (), tables=_tables(tables))
+    return Section(KEPT_RANKS, (about,) if tables else (), tables=_tables(tables))
 
 
 def _floor_words(analysis: Analysis) -> str:

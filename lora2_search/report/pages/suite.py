@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from ...analysis import Evidence
+from ...analysis import Analysis, Arm, Evidence, pruned_arms
+from ..figures.axes import Scale, linear
+from ..figures.forest import Forest, forest
 from ..figures.panel import Panel
-from ..figures.panels import geometry_panels, interaction_panels, suite_panels
-from ..rendering import render
-from ..tables.text import level, signed
-from ..words.verdict import headline
-from .sections import Section, common_sections, overall_sections, task_sections
+from ..figures.panels import geometry_panels, interaction_panels, pattern_of_arms, suite_panels
+from ..rendering import render, slug
+from ..tables.examples import rank_table
+from ..tables.table import Table
+from ..tables.text import level
+from ..words.verdict import Story, headline, stories
+from .sections import (
+    ARMS,
+    KEPT_RANKS,
+    PROBLEMS,
+    Section,
+    common_sections,
+    overall_sections,
+    task_sections,
+)
 
 _ABOUT_INTERACTIONS = (
     "Mean test score in each cell and its 95 % interval over seeds, averaged over the other "
@@ -26,33 +38,55 @@ _ABOUT_GEOMETRY = (
 
 
 @dataclass(frozen=True)
+class Strip:
+    """The scores of an arm's seeds on the axis of all arms.
+
+    Attributes:
+        places: Where each seed stands, in per cent of the axis.
+        mean: Where their mean stands.
+        label: The same in words.
+    """
+
+    places: tuple[float, ...]
+    mean: float
+    label: str
+
+
+@dataclass(frozen=True)
 class _Task:
     """One task of a suite, as its template shows it."""
 
     name: str
+    anchor: str
+    of: str
     sure: bool
     headline: str
-    cards: list[tuple[str, str]]
-    details: list[Section]
-    forest: Panel
-    interactions: list[Panel]
-    numbers: list[Section]
+    forest: Forest
+    about_forest: str
+    stories: list[Story]
+    problems: list[Section]
+    arms: Section
+    strips: list[Strip]
     figures: list[Panel]
+    interactions: list[Panel]
     geometry: list[Panel]
-    others: list[Section]
+    ranks: dict[str, Table]
+    highest: int
+    sections: list[Section]
 
 
-def suite_page(evidence: Mapping[str, Evidence]) -> str:
+def suite_page(evidence: Mapping[str, Evidence], over_all: Sequence[Section] | None = None) -> str:
     """Return the page as HTML.
 
     Args:
         evidence: What it is made from, by task; ``""`` for a suite that names none.
+        over_all: What holds over all tasks, where it has been computed.
     """
     return render(
         "suite.html",
         title=next(iter(evidence.values())).analysis.suite.name,
         tasks=[_task(name, item) for name, item in evidence.items()],
-        overall=overall_sections(evidence),
+        overall=overall_sections(evidence) if over_all is None else over_all,
         common=common_sections(evidence),
         about_interactions=_ABOUT_INTERACTIONS,
         about_geometry=_ABOUT_GEOMETRY,
@@ -60,37 +94,60 @@ def suite_page(evidence: Mapping[str, Evidence]) -> str:
 
 
 def _task(name: str, item: Evidence) -> _Task:
-    sections = task_sections(item)
-    forest, *figures = suite_panels(item)
-    # Kept ranks are drawn here, not written.
-    tables = [part for part in sections if part.title not in ("", "Kept ranks")]
-    numbers = [part.title for part in tables].index("Arms") + 1
+    analysis = item.analysis
+    # Comparisons stand on the page as stories, kept ranks as heat maps.
+    sections = {part.title: part for part in task_sections(item)}
+    apart = ("", ARMS, KEPT_RANKS, PROBLEMS)
+    _, highest = pattern_of_arms(analysis.suite)
     return _Task(
         name=name,
-        sure=item.analysis.gives_verdicts,
-        headline=headline(item.analysis),
-        cards=_cards(item),
-        details=[part for part in sections if not part.title],
-        forest=forest,
+        anchor=f"{slug(name)}-" if name else "",
+        of=f" of {name}" if name else "",
+        sure=analysis.gives_verdicts,
+        headline=headline(analysis),
+        forest=forest(analysis),
+        about_forest=_about_forest(analysis),
+        stories=stories(analysis),
+        problems=[part for title, part in sections.items() if title == PROBLEMS],
+        arms=_arms(sections[ARMS]),
+        strips=_strips(analysis.arms, analysis.suite.metric),
+        figures=suite_panels(item),
         interactions=interaction_panels(item),
-        numbers=tables[:numbers],
-        figures=figures,
         geometry=geometry_panels(item),
-        others=tables[numbers:],
+        ranks={arm: rank_table(found) for arm, found in pruned_arms(analysis.suite).items()},
+        highest=highest,
+        sections=[part for title, part in sections.items() if title not in apart],
     )
 
 
-def _cards(item: Evidence) -> list[tuple[str, str]]:
-    """The base beside head-only: whether there is anything to tell."""
-    analysis = item.analysis
-    metric, arms = analysis.suite.metric, {arm.name: arm for arm in analysis.arms}
-    base = next(iter(arms.values()))
-    seeds = len(analysis.suite.seeds)
-    shown = [(level(base.mean, metric), f"base, mean test {analysis.suite.shown_metric}")]
-    if analysis.floor is not None:
-        floor = arms.get(str(analysis.suite.floor))
-        shown.append((level(floor.mean if floor else None, metric), "head-only"))
-        shown.append((signed(analysis.floor.paired.estimate, metric), "base − head-only"))
+def _arms(section: Section) -> Section:
+    """Return the section with scores right after the names, and what arms change last."""
+    [(heading, table)] = section.tables
+    keys = [column.key for column in table.columns if column.key != "changes"]
+    return replace(section, tables=((heading, table.select([*keys, "changes"])),))
+
+
+def _about_forest(analysis: Analysis) -> str:
+    seeds, metric = len(analysis.suite.seeds), analysis.suite.shown_metric
     done = sum(len(arm.scores) for arm in analysis.arms)
-    shown.append((f"{done} of {len(arms) * seeds}", f"runs that count, {seeds} seeds an arm"))
-    return shown
+    text = (
+        f"Difference in test {metric}, mean over seeds on this test set, with its 95 % interval "
+        f"(not corrected); the words follow Holm's correction. {done} of "
+        f"{len(analysis.arms) * seeds} runs count, {seeds} seeds per arm."
+    )
+    if analysis.equivalence:
+        text += " Green bands: the margins within which two arms were to count as the same."
+    return text
+
+
+def _strips(arms: Sequence[Arm], metric: str) -> list[Strip]:
+    scale = linear(score for arm in arms for score in arm.scores.values())
+    return [_strip(arm, scale, metric) for arm in arms]
+
+
+def _strip(arm: Arm, scale: Scale, metric: str) -> Strip:
+    found = list(arm.scores.values())
+    if not found or arm.mean is None:
+        return Strip((), 0.0, "")
+    label = f"{len(found)} seeds, {level(min(found), metric)} to {level(max(found), metric)}"
+    return Strip(tuple(map(scale.place, found)), scale.place(arm.mean), label)
