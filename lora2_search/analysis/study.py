@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..config.space import Distribution, Space
 from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
+from .front import Outcome, outcomes_of, pareto_front, winning
 from .records import Run, StudyRuns, read_study, shown_metric
 
 if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial
 
-Trial = TypeVar("Trial")
+
+# Where a study has several objectives: Optuna's TPE fails on a pruned trial that has reported
+# intermediate values, since it would have to know which objective they are of.
+EVALUATIONS = "evaluations"
 
 
 def open_study(folder: Path, name: str) -> Study:
@@ -44,14 +48,14 @@ def complete_trials(study: Study) -> list[FrozenTrial]:
 
 
 def score_of(trial: FrozenTrial) -> float | None:
-    """Return the score by which a trial is chosen; ``None`` of one that is not complete."""
-    return trial.value if trial.state.name == "COMPLETE" else None
+    """Return a trial's score, its first objective; ``None`` of one that is not complete."""
+    return trial.values[0] if trial.state.name == "COMPLETE" else None
 
 
-def highest(trials: Iterable[Trial], score: Callable[[Trial], float | None]) -> Trial | None:
-    """Return the trial with the highest score, the first of equals; ``None`` where none has one."""
-    scored = [(value, trial) for trial in trials if (value := score(trial)) is not None]
-    return max(scored, key=lambda pair: pair[0], default=(0.0, None))[1]
+def scores_by_evaluation(trial: FrozenTrial) -> dict[int, float]:
+    """Return the score, the first objective, after each evaluation of a trial, from 1."""
+    kept = trial.user_attrs.get(EVALUATIONS, {})
+    return {int(at): float(value) for at, value in kept.items()} or dict(trial.intermediate_values)
 
 
 def searched(study: Study) -> list[str]:
@@ -188,8 +192,10 @@ class StudyTable:
         runs: The study's records.
         study: Optuna's study.
         trials: All its trials, by number.
-        winner: The best complete trial.
+        winner: The best complete trial, by the rule of the space.
         metric: What was maximised, on the validation split.
+        outcomes: What the complete trials came to, by number.
+        front: The feasible ones that no other beats in every objective, the best score first.
     """
 
     runs: StudyRuns
@@ -197,6 +203,8 @@ class StudyTable:
     trials: tuple[FrozenTrial, ...]
     winner: FrozenTrial | None
     metric: str
+    outcomes: tuple[Outcome, ...]
+    front: tuple[Outcome, ...]
 
     @property
     def states(self) -> dict[int, str]:
@@ -225,7 +233,11 @@ def read_study_table(folder: Path) -> StudyTable:
     known = [run.record.metric for run in runs.trials.values() if run.record.metric]
     metric = runs.space.objective.metric or (known[0] if known else "score")
     trials = tuple(study.get_trials(deepcopy=False))
-    return StudyTable(runs, study, trials, highest(trials, score_of), metric)
+    outcomes = outcomes_of(trials)
+    number = winning(outcomes, runs.space)
+    winner = next((trial for trial in trials if trial.number == number), None)
+    front = pareto_front(outcomes, runs.space.goals)
+    return StudyTable(runs, study, trials, winner, metric, tuple(outcomes), tuple(front))
 
 
 def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:

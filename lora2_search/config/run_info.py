@@ -29,6 +29,7 @@ class RunInfo:
         is_reference: Whether a study has it outside its search, only to be compared with.
         metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
             task's primary metric.
+        outcomes: What else counts: objectives and constraints beside the score, by name.
         split: Where it counts: a search chooses on ``validation``, a suite compares on ``test``.
             ``record.score(run.split, run.metric)`` is its score.
     """
@@ -44,6 +45,7 @@ class RunInfo:
     trial: int | None = None
     is_reference: bool = False
     metric: str | None = None
+    outcomes: tuple[str, ...] = ()
     split: Literal["validation", "test"] = "validation"
 
     @property

@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..analysis import outcome_cells
 from ..config import is_used
 from ..config.space import Space
 from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
-from ..search import best_trial, read_trials
+from ..search import best_trial, front_of, read_trials
 from ..store import (
     LOCK_FILE,
     OWNER_FILE,
@@ -167,13 +168,30 @@ class Named:
         A suite has none: its arms are compared, not chosen from.
         """
         if self.kind == "study":
-            trial = best_trial(read_trials(self.folder, self.name))
+            assert isinstance(self.plan, Space)
+            trial = best_trial(read_trials(self.folder, self.name), self.plan)
             if trial is None or trial.score is None:
                 return None
             return f"trial {trial.number}", trial.score
         record = self._record() if self.kind == "run" else None
         score = record.score("validation") if record and record.status == "completed" else None
         return None if score is None else (self.name, score)
+
+    def outcomes(self) -> dict[str, dict[str, float | bool | None]]:
+        """Return the objectives of a study's complete trials, and how they stand, by name.
+
+        Empty where it has one objective and no constraint; see `analysis.outcome_cells`.
+        """
+        if not isinstance(self.plan, Space):
+            return {}
+        trials = read_trials(self.folder, self.name)
+        front = {trial.number for trial in front_of(trials, self.plan)}
+        cells = {
+            f"trial {trial.number}": outcome_cells(trial.outcome, self.plan, trial.number in front)
+            for trial in trials
+            if trial.outcome is not None
+        }
+        return {name: values for name, values in cells.items() if values}
 
     def records(self) -> list[tuple[str, RunRecord]]:
         """Return the name and record of each run in it that has one, in order.

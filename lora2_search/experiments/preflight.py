@@ -17,7 +17,7 @@ from ..config import (
     is_used,
     with_settings,
 )
-from ..config.space import unmeasured
+from ..config.space import measured, unmeasured
 from ..errors import ConfigError, Problem, UserError, first_line
 from ..training import (
     CONFIG_FILE,
@@ -157,7 +157,10 @@ def _check_data(
         say(f"{data.left_out:,} rows lack text or label and are left out")
     check_schedule(config, len(data.splits["train"]))
     completed = with_settings(config, {"data.kind": data.kind})
-    by_key = {key: unmeasured(metric, completed) for key, metric in judged_by.items()}
+    by_key = {
+        key: None if metric in measured(completed) else unmeasured(metric, completed)
+        for key, metric in judged_by.items()
+    }
     labels = "numbers" if data.kind == "regression" else "classes"
     wrong = [
         Problem(key, f"{problem}; its labels are read as {labels}; data.kind can change that")

@@ -130,6 +130,7 @@ def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
         params,
         trial.folder,
         metric=study.space.objective.metric,
+        outcomes=study.space.outcomes,
     )
 
 

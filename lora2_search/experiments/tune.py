@@ -53,8 +53,7 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
     with resolved.locating_errors(), failed_on_error(tracked):
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study continues without it")
-        judged_by = {"objective.metric": plan.objective.metric}
-        data_lines = check_inputs(plan.run_config(), say, judged_by, plan.other_models())
+        data_lines = check_inputs(plan.run_config(), say, plan.judged_by, plan.other_models())
         study = run_study(
             plan,
             resume=resolved.resumed,
@@ -74,14 +73,30 @@ def study_parent(space: Space) -> ParentInfo:
         name=space.name,
         config=space,
         columns=tuple(space.search),
+        outcomes=space.outcomes,
         description=f"`lora2-search tune`: {space.task}, {space.method}",
     )
+
+
+def _tag_outcomes(study: Study, tracked: Tracked) -> None:
+    """Note which trials are on the front and which meet the constraints: a later one may push."""
+    front = {trial.number for trial in study.pareto}
+    for trial in study.trials:
+        if trial.outcome is None or not study.space.outcomes:
+            continue
+        tags = {"feasible": "yes" if trial.outcome.is_feasible else "no"}
+        if len(study.space.goals) > 1:
+            tags["pareto"] = "yes" if trial.number in front else "no"
+        run = run_of_trial(study, trial.number)
+        assert run is not None
+        tracked.tag(run, tags)
 
 
 def _finish(study: Study, tracked: Tracked) -> None:
     from ..report import write_study_page
 
     space = study.folder / SPACE_FILE
+    _tag_outcomes(study, tracked)
     if study.interrupted:
         tracked.close("STOPPED", reason="interrupted", artifacts=[space])
         return

@@ -1,5 +1,7 @@
 from .ask_tell import trial_key as trial_key
-from .storage import make_sampler as make_sampler
+from .ask_tell import with_fixed_sampler as with_fixed_sampler
+from .samplers import make_sampler as make_sampler
+from .samplers import most_trials as most_trials
 from .storage import stored_trials as stored_trials
 from .study import STUDIES as STUDIES
 from .study import Study as Study
@@ -8,4 +10,6 @@ from .study import run_study as run_study
 from .study import study_folder as study_folder
 from .trial import StudyTrial as StudyTrial
 from .trial import best_trial as best_trial
+from .trial import front_of as front_of
+from .trial import outcomes_in as outcomes_in
 from .trial import read_trials as read_trials

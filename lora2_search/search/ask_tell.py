@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..analysis import EVALUATIONS, outcomes_of, scores_by_evaluation
 from ..config import RunConfig, RunInfo
-from ..config.space import Space, Value, is_conditional
-from ..errors import ConfigError
+from ..config.space import Space, Value, chosen_sampler
+from ..errors import ConfigError, UserError
 from ..store import TRIALS_FOLDER, Status, readable_record
 from ..training import State
 from .attributes import trial_attributes
-from .storage import make_sampler
+from .outcomes import all_infeasible, constraint_excesses, objective_values
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
-_RUN, _REASON, _SECONDS = "run", "reason", "seconds"
+_RUN, _REASON, _SECONDS, _SAMPLER = "run", "reason", "seconds", "sampler"
+
+# When the first so many complete trials all break a constraint, the user is told.
+_FIRST = 10
 
 _ALIKE = 3
 
@@ -38,6 +43,7 @@ class AskTell:
         references: The runs outside the search. They go first, so that no process waits for one
             of them at the end.
         over: Returns whether the time is up.
+        say: Takes a line for people.
     """
 
     final: frozenset[Status] = frozenset({"completed", "pruned", "failed"})
@@ -50,16 +56,18 @@ class AskTell:
         folder: Path,
         references: Sequence[RunInfo],
         over: Callable[[], bool],
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         from optuna.trial import TrialState
 
-        self._study, self._storage, self._space, self._folder = study, storage, space, folder
-        self._references, self._over = list(references), over
+        self._study, self._storage, self._folder = study, storage, folder
+        self._space = with_fixed_sampler(space, study, say)
+        self._references, self._over, self._say = list(references), over, say
         self._id = storage.get_study_id_from_name(study.study_name)
         trials = study.get_trials(deepcopy=False)
         self._orphans = [trial for trial in trials if trial.state == TrialState.RUNNING]
         self._asked = len(trials)
-        self._values = {trial.number: dict(trial.intermediate_values) for trial in self._orphans}
+        self._values = {trial.number: scores_by_evaluation(trial) for trial in self._orphans}
         self._numbers: dict[str, int] = {}
         self._outcomes: list[str] = []
         self._proven = any(trial.state == TrialState.COMPLETE for trial in trials)
@@ -85,7 +93,11 @@ class AskTell:
             return self._references.pop(0)
         if self._orphans:
             return self._taken_up(self._orphans.pop(0))
-        while self._asked < (self._space.trials or self._asked + 1):
+        from .samplers import most_trials
+
+        bounds = (self._space.trials, most_trials(self._space))
+        most = min(bound for bound in (*bounds, math.inf) if bound is not None)
+        while self._asked < most:
             if self._over() or self.common_failure:
                 return None
             run = self._proposed()
@@ -104,7 +116,12 @@ class AskTell:
         if number is None or interval in self._values.setdefault(number, {}):
             return
         self._values[number][interval] = score
-        self._storage.set_trial_intermediate_value(self._trial_id(number), interval, score)
+        trial = self._trial_id(number)
+        if len(self._space.goals) == 1:
+            self._storage.set_trial_intermediate_value(trial, interval, score)
+        else:
+            scores = {str(at): value for at, value in self._values[number].items()}
+            self._storage.set_trial_user_attr(trial, EVALUATIONS, scores)
 
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         """Tell Optuna the truth about a trial, ``seconds`` among it: its own clock counts waits."""
@@ -116,19 +133,47 @@ class AskTell:
             self._storage.set_trial_user_attr(self._trial_id(number), name, value)
         if record is not None and record.seconds is not None:
             self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
-        self._tell(number, state, score, reason)
+        values = None if score is None else [score]
+        if score is not None and record is not None:
+            try:
+                values = objective_values(self._space, score, record, run.folder)
+                excesses = constraint_excesses(self._space, record, run.folder)
+                self._constrain(number, excesses)
+            except UserError as error:
+                state, values, reason = "FAIL", None, str(error)
+        self._tell(number, state, values, reason)
+        if state == "COMPLETE" and self._space.constraints:
+            self._warn()
         self._outcomes.append(reason if state == "FAIL" else "")
         self._proven |= state == "COMPLETE"
         self._values.pop(number, None)
         spent = self._spent + time.monotonic() - self._begun
         self._study.set_user_attr(_SECONDS, round(spent, 1))
 
-    def _tell(self, number: int, state: State, score: float | None, reason: str) -> None:
+    def _constrain(self, number: int, excesses: Mapping[str, float]) -> None:
+        """Give Optuna the constraints of a trial; those of an earlier driver stand."""
+        from optuna.trial import Trial
+
+        if not excesses:
+            return
+        known = self._storage.get_trial(self._trial_id(number)).constraints
+        trial = Trial(self._study, self._trial_id(number))
+        for name, excess in excesses.items():
+            if name not in known:
+                trial.set_constraint(name, excess)
+
+    def _warn(self) -> None:
+        """Say so when the first trials that are complete all break a constraint."""
+        complete = outcomes_of(self._study.get_trials(deepcopy=False))
+        if len(complete) == _FIRST and not any(item.is_feasible for item in complete):
+            self._say(f"{all_infeasible(complete, self._space)}; the study goes on")
+
+    def _tell(self, number: int, state: State, values: list[float] | None, reason: str) -> None:
         from optuna.trial import TrialState
 
         if reason:
             self._storage.set_trial_user_attr(self._trial_id(number), _REASON, reason)
-        self._study.tell(number, score, TrialState[state], skip_if_finished=True)
+        self._study.tell(number, values, TrialState[state], skip_if_finished=True)
 
     def _proposed(self) -> RunInfo | None:
         self._asked += 1
@@ -162,16 +207,20 @@ class AskTell:
         self._numbers[key] = number
         folder = self._folder / TRIALS_FOLDER / key
         metric = self._space.objective.metric
-        return RunInfo(key, f"trial {number}", config, dict(params), folder, metric=metric)
+        return RunInfo(
+            key,
+            f"trial {number}",
+            config,
+            dict(params),
+            folder,
+            metric=metric,
+            outcomes=self._space.outcomes,
+        )
 
     def _use_sampler(self, number: int) -> None:
-        sampler = self._space.sampler
-        self._study.sampler = make_sampler(
-            sampler.name,
-            sampler.seed + number,
-            sampler.startup_trials,
-            is_conditional(self._space.search),
-        )
+        from .samplers import make_sampler
+
+        self._study.sampler = make_sampler(self._space, number)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
@@ -180,6 +229,23 @@ class AskTell:
 def trial_key(number: int) -> str:
     """Return the name of a trial's folder, its key for observers too."""
     return f"{number:05d}"
+
+
+def with_fixed_sampler(
+    space: Space, study: OptunaStudy, say: Callable[[str], None] = lambda line: None
+) -> Space:
+    """Return the space with the sampler that ``auto`` stands for in this study.
+
+    It is chosen once: a resume with more trials goes on with the same one.
+    """
+    if space.sampler.name != "auto":
+        return space
+    name = study.user_attrs.get(_SAMPLER)
+    if name is None:
+        name, why = chosen_sampler(space.search_task)
+        study.set_user_attr(_SAMPLER, name)
+        say(f"sampler: {name} ({why})")
+    return space.model_copy(update={"sampler": space.sampler.model_copy(update={"name": name})})
 
 
 def seconds_spent(study: OptunaStudy) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..analysis import quietly
+from ..config.space import Objective
 from ..store import (
     PATIENCE_SECONDS,
     STUDY_FILE,
@@ -20,7 +21,6 @@ from ..store import (
 )
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
     from optuna.storages import RDBStorage
     from optuna.study import Study as OptunaStudy
     from optuna.trial import FrozenTrial
@@ -30,15 +30,16 @@ _REMEDY = "restore it from a copy; the records of its trials are intact and stay
 
 @contextmanager
 def open_study(
-    folder: Path, name: str, *, shared: bool = False
+    folder: Path, name: str, *, shared: bool = False, goals: Sequence[Objective] = ()
 ) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
-    """Open the Optuna study of a folder to run it, made if absent; larger values are better.
+    """Open the Optuna study of a folder to run it, made if absent.
 
     Args:
         folder: The study's folder.
         name: The study's name.
         shared: Whether the folder may be on a network file system. SQLite's write-ahead log needs
             memory that all its users share, so it is for a local disk alone.
+        goals: What is optimised, the score first; one that is maximised where there are none.
 
     Raises:
         Damaged: It cannot be read.
@@ -51,9 +52,16 @@ def open_study(
     with open_database(path) as storage:
         if not shared:
             _spare_syncs(storage)
+        directions = ["maximize" if goal.maximizes else "minimize" for goal in goals]
         study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+            storage=storage,
+            study_name=name,
+            directions=directions or ["maximize"],
+            load_if_exists=True,
         )
+        if len(goals) > 1:
+            with quietly():
+                study.set_metric_names([str(goal.metric) for goal in goals])
         yield study, storage
 
 
@@ -74,23 +82,6 @@ def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
             why = f"it holds no study {name}, but {TRIALS_FOLDER}/ holds trials"
             raise Damaged(path, why, _REMEDY)
         return [] if study is None else study.get_trials(deepcopy=False)
-
-
-def make_sampler(name: str, seed: int, startup_trials: int, conditional: bool) -> BaseSampler:
-    """Return the sampler of one trial.
-
-    A new one for each trial, seeded by the trial's number, needs no state to be saved: a resumed
-    study proposes what the unbroken one would have. Conditional settings are modelled in groups.
-    """
-    import optuna
-
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=startup_trials, multivariate=True, group=conditional
-        )
 
 
 def _set_journal(path: Path, mode: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
 
+from ..analysis import outcome_cells, scores_by_evaluation
 from ..config import dotted
 from ..config.space import (
     HEAD_ONLY,
@@ -27,8 +28,9 @@ from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, She
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .attributes import describe_study
+from .outcomes import all_infeasible
 from .storage import open_study, stored_trials
-from .trial import StudyTrial, best_trial, read_trials
+from .trial import StudyTrial, best_trial, front_of, outcomes_in, read_trials
 
 if TYPE_CHECKING:
     import pandas
@@ -73,8 +75,17 @@ class Study:
 
     @property
     def best(self) -> StudyTrial | None:
-        """The complete trial with the highest score, the earliest of equals; ``None`` if none."""
-        return best_trial(self.trials)
+        """The winner: the complete trial with the best score, the earliest of equals.
+
+        Only trials that meet the space's ``constraints`` count. With several ``objectives`` it is
+        picked from `pareto`, by the space's ``pick``. ``None`` if there is none.
+        """
+        return best_trial(self.trials, self.space)
+
+    @property
+    def pareto(self) -> tuple[StudyTrial, ...]:
+        """The feasible trials that none beats in every objective, the best score first."""
+        return front_of(self.trials, self.space)
 
     @property
     def reference(self) -> RunRecord | None:
@@ -89,21 +100,28 @@ class Study:
 
     @property
     def notes(self) -> list[str]:
-        """What its early stopping could not do; empty when all is well."""
+        """What its early stopping could not do, and what no trial met; empty when all is well."""
+        outcomes = outcomes_in(self.trials)
+        lines = []
+        if outcomes and not any(item.is_feasible for item in outcomes):
+            lines.append(all_infeasible(outcomes, self.space))
         if self.space.scheduler.name == "none":
-            return []
+            return lines
         requested = self.space.scheduler.grace
-        return early_stopping_notes(self.space.run_config(), self.space.search, requested)
+        return lines + early_stopping_notes(self.space.run_config(), self.space.search, requested)
 
     def frame(self) -> pandas.DataFrame:
         """Return one row per trial: number, state, scores, settings, sizes, seconds.
 
         ``validation`` and ``test`` are the objective after the last evaluation, on either split;
         ``score`` is the validation score of complete trials alone, by which the study chooses.
+        With several objectives each has a column ``objective.<name>``, and ``pareto`` says which
+        trials are on the front; with constraints ``feasible`` says which trials meet them.
         """
         import pandas
 
-        return pandas.DataFrame([_row(trial, self.space) for trial in self.trials])
+        front = {trial.number for trial in self.pareto}
+        return pandas.DataFrame([_row(trial, self.space, front) for trial in self.trials])
 
     def side(self) -> Side:
         """Return its winner as one side of a comparison.
@@ -188,8 +206,10 @@ def run_study(
             )
         )
         space.write(folder)
-        database = stack.enter_context(open_study(folder, space.name, shared=storage is not None))
-        source = _source(space, folder, *database, reference, interruption)
+        shared = storage is not None
+        opened = open_study(folder, space.name, shared=shared, goals=space.goals)
+        database = stack.enter_context(opened)
+        source = _source(space, folder, *database, reference, interruption, say)
         interrupted = execute(
             source,
             folder,
@@ -242,12 +262,13 @@ def _source(
     storage: BaseStorage,
     reference: bool,
     interruption: Interruption,
+    say: Callable[[str], None],
 ) -> AskTell:
     describe_study(study, space)
     if space.hours is not None:
         interruption.end_in(space.hours * 3600 - seconds_spent(study))
     outside = reference_runs(space, folder) if reference else []
-    return AskTell(study, storage, space, folder, outside, lambda: interruption.overdue)
+    return AskTell(study, storage, space, folder, outside, lambda: interruption.overdue, say)
 
 
 def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
@@ -260,14 +281,15 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
         last=base.training.evaluations,
         grace=grace_period(base, space.search, early.grace),
         reduction_factor=early.reduction_factor,
-        past=[trial.intermediate_values for trial in ended],
+        past=[scores_by_evaluation(trial) for trial in ended],
     )
 
 
-def _row(trial: StudyTrial, space: Space) -> dict[str, Value]:
+def _row(trial: StudyTrial, space: Space, front: Collection[int]) -> dict[str, Value]:
     record = trial.record
     row: dict[str, Value] = {"number": trial.number, "state": trial.state, "score": trial.score}
     row |= {name: trial.params.get(name) for name in space.search}
+    row |= outcome_cells(trial.outcome, space, trial.number in front)
     for split in ("validation", "test"):
         row[split] = record.score(split, space.objective.metric) if record else None
     for name in ("trained_adapter", "kept_adapter", "compressed_adapter"):

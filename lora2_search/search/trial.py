@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..analysis import highest, score_of
+from ..analysis import Outcome, outcome_of, pareto_front, score_of, scores_by_evaluation, winning
+from ..config.space import Space
 from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record, readable_record
 from .ask_tell import reason_of, trial_key
 from .storage import stored_trials
@@ -25,10 +26,11 @@ class StudyTrial:
         number: From 0, in the order in which they were proposed.
         state: ``COMPLETE``, ``PRUNED``, ``FAIL``, or ``RUNNING`` for one to be taken up again.
         params: The searched settings, dotted.
-        score: The objective after the last evaluation; ``None`` unless complete.
-        values: The objective by evaluation, from 1.
+        score: The (first) objective after the last evaluation; ``None`` unless complete.
+        values: The same by evaluation, from 1.
         reason: Why it was pruned or failed.
         folder: Where record, predictions and adapter lie.
+        outcome: What it came to in every objective and constraint; ``None`` unless complete.
     """
 
     number: int
@@ -38,6 +40,7 @@ class StudyTrial:
     values: Mapping[int, float]
     reason: str
     folder: Path
+    outcome: Outcome | None = None
 
     @cached_property
     def record(self) -> RunRecord | None:
@@ -61,9 +64,22 @@ def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:
     return tuple(_trial(item, folder) for item in stored_trials(folder, name))
 
 
-def best_trial(trials: Iterable[StudyTrial]) -> StudyTrial | None:
-    """Return the complete trial with the highest score, the first of equals; ``None`` if none."""
-    return highest(trials, lambda trial: trial.score)
+def best_trial(trials: Sequence[StudyTrial], space: Space) -> StudyTrial | None:
+    """Return the winner by the rule of the space, ``None`` if none; see `analysis.winning`."""
+    number = winning(outcomes_in(trials), space)
+    return next((trial for trial in trials if trial.number == number), None)
+
+
+def front_of(trials: Sequence[StudyTrial], space: Space) -> tuple[StudyTrial, ...]:
+    """Return the feasible trials that none beats in every objective, the best score first."""
+    by_number = {trial.number: trial for trial in trials}
+    front = pareto_front(outcomes_in(trials), space.goals)
+    return tuple(by_number[item.number] for item in front)
+
+
+def outcomes_in(trials: Iterable[StudyTrial]) -> list[Outcome]:
+    """Return what the complete trials came to, in their order."""
+    return [trial.outcome for trial in trials if trial.outcome is not None]
 
 
 def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
@@ -72,7 +88,8 @@ def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
         state=trial.state.name,
         params=trial.params,
         score=score_of(trial),
-        values=trial.intermediate_values,
+        values=scores_by_evaluation(trial),
         reason=reason_of(trial),
         folder=folder / TRIALS_FOLDER / trial_key(trial.number),
+        outcome=outcome_of(trial),
     )

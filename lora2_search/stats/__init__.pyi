@@ -13,6 +13,8 @@ from .equivalence import tost_crossed as tost_crossed
 from .equivalence import tost_draws as tost_draws
 from .fast_metrics import CORRELATIONS as CORRELATIONS
 from .fast_metrics import scorer as scorer
+from .pareto import hypervolume as hypervolume
+from .pareto import non_dominated as non_dominated
 from .power import paired_equivalence_power as paired_equivalence_power
 from .power import paired_power as paired_power
 from .power import reach as reach

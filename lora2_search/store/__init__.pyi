@@ -29,6 +29,8 @@ from .lock import LOCK_FILE as LOCK_FILE
 from .lock import OWNER_FILE as OWNER_FILE
 from .lock import is_owned as is_owned
 from .lock import lock_folder as lock_folder
+from .measures import MEASURES as MEASURES
+from .measures import outcome_value as outcome_value
 from .paths import PACKAGE as PACKAGE
 from .paths import display_path as display_path
 from .paths import find_file as find_file

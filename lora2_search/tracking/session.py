@@ -73,6 +73,10 @@ class Tracked:
         """Note numbers of the whole itself."""
         self.open().measured(values)
 
+    def tag(self, run: RunInfo, tags: Mapping[str, str]) -> None:
+        """Note what is known of a run only after its end."""
+        self.open().tag(run, tags)
+
     def artifact(self, path: Path, to: str = "") -> None:
         """Keep a file with the whole, in its folder ``to``."""
         self.open().artifact(None, path, to)

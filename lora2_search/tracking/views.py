@@ -56,9 +56,9 @@ def view_tags(study: Identity) -> dict[str, str]:
     """Return the experiment tags that hold the prepared views of a study or suite.
 
     One is named after what it is. A study lists its trials under their parent, newest first,
-    with scores, state and the searched settings; the parent's row has those of its winner. Rows
-    nest only in the order of creation, so it is not sorted by score: a click on the column does
-    that. A suite shows one row a group, with the mean over its seeds.
+    with scores, state, other objectives and the searched settings; the parent's row has those of
+    its winner. Rows nest only in the order of creation, so it is not sorted by score: a click on
+    the column does that. A suite shows one row a group, with the mean over its seeds.
 
     The other, ``compare``, is for the page of several experiments, where MLflow takes the view of
     the first: complete runs alone. Trials are grouped by their study, with its best score; runs
@@ -93,6 +93,7 @@ class _State:
                 f"metrics.`{SCORE}`",
                 *test,
                 *(f"tags.`{name}`" for name in (*marks, "state")),
+                *study.outcomes,
                 *settings,
                 "attributes.`Dataset`",
                 "attributes.`Models`",

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lora2_search.analysis.front import Outcome
 from lora2_search.cli.console.results import command, print_study, study_summary
 from lora2_search.cli.console.rows import print_json, print_rows
 from lora2_search.config.space.schema import load_space
@@ -51,7 +52,8 @@ def study(
         if score is not None:
             record(place, score, score - 0.01)
         reason = "" if score is not None else "diverged: the score is NaN at step 3"
-        made.append(StudyTrial(number, state, PARAMS, score, {}, reason, place))
+        outcome = None if score is None else Outcome(number, (score,), {})
+        made.append(StudyTrial(number, state, PARAMS, score, {}, reason, place, outcome))
     if reference:
         record(folder / "reference" / "head-only", 0.67, 0.66)
     space = load_space("quickstart", ["name=mine", *changes])

@@ -71,6 +71,39 @@ def test_a_file_of_ones_own_is_looked_at_tuned_and_its_winner_trained(
     assert [row["name"] for row in listed][:2] == ["mine", "mine-2"]
 
 
+def test_a_study_of_two_objectives_is_the_same_on_the_terminal_in_runs_show_and_in_mlflow(
+    space: Path, home_with_store: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    more = (
+        "sampler: {name: qmc}\npick: {max_drop: 0.5}\n"
+        "objectives: [{metric: accuracy}, {metric: file_bytes}]\n"
+        "constraints: {compressed_parameters: {max: 900_000}}\n"
+        "rules: [adapter.target_rank * 2 <= adapter.k + 9]\n"
+    )
+    space.write_text(space.read_text().replace("sampler: {name: tpe, seed: 0}\n", more))
+    done = run("tune", "--space", space, *SHORT, "--trials", 4, "--json")
+    result = json.loads(done.stdout)
+    assert result["picked"] == "the best file_bytes within 0.5 of the best accuracy"
+    front = {row["trial"] for row in result["front"]}
+    assert result["winner"]["trial"] in front
+    study = api.load_study("mine")
+    assert front == {trial.number for trial in study.pareto}
+    for trial in study.trials:
+        files = [path.stat().st_size for path in (trial.folder / "adapter").glob("*.safetensors")]
+        assert trial.outcome is None or trial.outcome.values[1] == sum(files) > 0
+    table = run("runs", "show", "mine", "--wide").stdout
+    assert "file_bytes" in table and "pareto" in table and "feasible" in table
+
+    client = MlflowClient(f"sqlite:///{home_with_store / DATABASE}")
+    experiment = client.get_experiment_by_name("lora2_search/studies/mine")
+    tagged = client.search_runs([experiment.experiment_id], "tags.pareto = 'yes'")
+    assert {run.info.run_name for run in tagged} == {f"trial {number}" for number in front}
+    assert all("outcome/file_bytes" in run.data.metrics for run in tagged)
+    assert all(run.data.tags["feasible"] == "yes" for run in tagged)
+
+
 def test_ctrl_c_says_how_to_go_on_and_the_study_ends_whole(
     space: Path, home_with_store: Path
 ) -> None:

@@ -12,12 +12,14 @@ import pytest
 from lora2_search.config.run import with_settings
 from lora2_search.store.rank_pattern import write_rank_pattern
 from lora2_search.store.record import Flag
+from lora2_search.tracking.delivery.batch import Batch
 from lora2_search.tracking.delivery.sync import sync_command
 from lora2_search.tracking.spool.observer import CHANGEABLE, SpoolObserver
 from lora2_search.tracking.spool.spool import (
     Artifact,
     DataSet,
     End,
+    Identity,
     Metrics,
     Model,
     Start,
@@ -346,6 +348,25 @@ def test_an_artifact_of_an_ended_run_does_not_start_it_again(
     whole_run(observer, info)
     observer.artifact(info, info.folder / "figure.png")
     assert isinstance(records(folder, "00000", Start | End)[-1], End)
+
+
+def test_a_trial_tells_its_other_objectives_and_later_its_place_on_the_front(folder: Path) -> None:
+    info = replace(run(folder, 0), outcomes=("compressed_parameters", "f1"))
+    told = record(info)
+    told.counts, told.scores = {"compressed_adapter": 70}, {"validation/f1": 0.5}
+    observer = SpoolObserver(folder, replace(parent(), outcomes=info.outcomes))
+    observer.started(info)
+    observer.ended(info, "COMPLETE", told, "")
+    values = records(folder, info.key, Metrics)[-1].values
+    assert (values["outcome/compressed_parameters"], values["validation/f1"]) == (70, 0.5)
+    observer.tag(info, {"pareto": "yes"})
+    observer.tag(info, {"pareto": "no"})
+    sent = Batch(read(run_path(folder, info.key)).records)
+    assert sent.state == "COMPLETE"
+    assert sent._tags["pareto"] == "no"
+    *_, identity = [r for r in read(parent_path(folder)).records if isinstance(r, Identity)]
+    assert identity.outcomes[0] == "metrics.`outcome/compressed_parameters`"
+    assert "tags.`pareto`" in identity.outcomes
 
 
 def test_a_full_disk_is_said_once_and_stops_nothing(

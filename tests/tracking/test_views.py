@@ -41,6 +41,13 @@ def test_a_study_shows_scores_state_and_settings_in_the_order_of_creation() -> N
     assert "groupBy" not in state
 
 
+def test_a_study_shows_its_other_objectives_before_the_settings() -> None:
+    outcomes = ("metrics.`outcome/seconds`", "tags.`pareto`")
+    state, _ = views("study", "adapter.k", outcomes=outcomes)
+    shown = ["metrics.`score`", "tags.`state`", *outcomes, "tags.`adapter.k`"]
+    assert state["selectedColumns"][:5] == shown
+
+
 def test_a_suite_is_grouped_by_arm() -> None:
     state, _ = views("suite", "adapter.k", metric="accuracy")
     assert state["groupBy"] == {

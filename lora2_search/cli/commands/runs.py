@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -68,6 +68,8 @@ class RunRow:
         settings: The values of what varies between the runs.
         shown: The metric as people read it: F1 names its class.
         step: Steps done of steps in all.
+        outcome: Of a trial, its objectives, whether it is on their front, and whether it meets the
+            constraints; empty where the study has one objective and no constraint.
     """
 
     run: str
@@ -83,6 +85,7 @@ class RunRow:
     scores: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     peak_mb: float | None = None
+    outcome: Mapping[str, float | bool | None] = field(default_factory=dict)
     flags: Sequence[Flag] = ()
     error: str = ""
 
@@ -96,6 +99,7 @@ class RunRow:
         return {
             **vars(self),
             **self.settings,
+            **{key.replace("objective.", ""): _told(value) for key, value in self.outcome.items()},
             **{name: None if score is None else number(score) for name, score in scores.items()},
             "metric": self.shown or self.metric,
             "kept rank": self.kept_rank,
@@ -103,6 +107,12 @@ class RunRow:
             "peak MB": f"{self.peak_mb:.0f}" if self.peak_mb else None,
             "health": ", ".join(flag.name for flag in self.flags),
         }
+
+
+def _told(value: float | bool | None) -> str | None:
+    if value is None or isinstance(value, bool):
+        return None if value is None else ("yes" if value else "no")
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:.4g}"
 
 
 def renamed(values: Mapping[str, object], names: Mapping[str, str]) -> dict[str, object]:
@@ -149,7 +159,11 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
         _show_verification(item, as_json)
         return
     keys = _varied(item)
-    rows = [_row(run, record, item, keys) for run, record in item.records()]
+    outcomes = item.outcomes()
+    rows = [
+        replace(_row(run, record, item, keys), outcome=outcomes.get(run, {}))
+        for run, record in item.records()
+    ]
     rows += [_lost_row(lost, item) for lost in item.lost()]
     rows += [_waiting(run, settings, item) for run, settings in item.waiting().items()]
     state = item.state()
@@ -162,6 +176,9 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
         print_json({**about, "folder": str(item.folder), "runs": shown})
         return
     columns = ["run", "state", "metric", "validation", "test"]
+    known = next(iter(outcomes.values()), {})
+    # The first objective is the validation score.
+    columns += [name.replace("objective.", "") for name in [*known][len(known) > 1 :]]
     columns += ["step", "kept rank", "seconds", "peak MB", *keys, "health", "error"]
     print_rows([row.cells() for row in rows], columns, wide=wide)
     records = [record for _, record in item.records()]

@@ -14,7 +14,7 @@ from ...config import RunConfig, with_settings
 from ...config.space import Resources, Space, Value
 from ...execution import max_concurrent_runs
 from ...experiments import Sized, check_inputs, extreme_adapters
-from ...search import make_sampler, study_folder
+from ...search import make_sampler, most_trials, study_folder, with_fixed_sampler
 from ...training import Estimate, adapter_size, measure
 from ..console.rows import duration, plain, print_json
 from ..console.say import narrator
@@ -78,8 +78,7 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         UserError: The hub or the package index cannot be reached.
     """
     say = narrator(as_json)
-    judged_by = {"objective.metric": space.objective.metric}
-    notes = check_inputs(space.run_config(), say, judged_by, space.other_models())
+    notes = check_inputs(space.run_config(), say, space.judged_by, space.other_models())
     cpus, gpus = local_cpus_and_gpus()
     resources = space.resources.with_gpus(space.training.device, bool(gpus))
     trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
@@ -104,14 +103,11 @@ def sampled(space: Space, count: int) -> list[dict[str, Value]]:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="maximize")
-    conditional = any(item.when for item in space.search.values())
+    study = optuna.create_study(directions=["maximize"] * len(space.goals))
+    space = with_fixed_sampler(space, study)
     rows: list[dict[str, Value]] = []
-    for number in range(min(count, space.trials or count)):
-        sampler = space.sampler
-        study.sampler = make_sampler(
-            sampler.name, sampler.seed + number, sampler.startup_trials, conditional
-        )
+    for number in range(min(count, space.trials or count, most_trials(space) or count)):
+        study.sampler = make_sampler(space, number)
         rows.append(dict(space.suggest(study.ask())))
     return rows
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ...analysis import caveats, edges, serves_plain_lora
+from ...analysis import caveats, edges, pick_rule, rivals, serves_plain_lora
 from ...config import named_metric
 from ...experiments import run_of_trial
 from ...report import always
-from ...search import Study
+from ...search import Study, outcomes_in
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
 from .rows import plain, short
@@ -71,14 +71,32 @@ class Winner:
 
 
 @dataclass(frozen=True)
+class FrontTrial:
+    """A trial that no other beats in every objective: its objectives by name, its settings."""
+
+    trial: int
+    objectives: Mapping[str, float]
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
 class StudySummary:
-    """A study's result; ``winner`` is ``None`` when no trial completed."""
+    """A study's result; ``winner`` is ``None`` when no trial completed, or none may win.
+
+    Attributes:
+        front: The Pareto front, the best score first; empty with one objective.
+        picked: The rule by which the winner was picked from it.
+        infeasible: Complete trials that break a constraint; ``None`` where there is none.
+    """
 
     name: str
     folder: str
     interrupted: bool
     trials: Mapping[str, int]
     winner: Winner | None
+    front: Sequence[FrontTrial]
+    picked: str | None
+    infeasible: int | None
     constant: ConstantScores | None
     head_only: Scores
     references: Mapping[str, Scores]
@@ -99,6 +117,9 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
         interrupted=study.interrupted,
         trials={state: states.count(state) for state in sorted(set(states))},
         winner=winner,
+        front=_front(study),
+        picked=pick_rule(study.space) if len(study.space.goals) > 1 else None,
+        infeasible=_infeasible(study),
         constant=_constant(record, winner.metric) if winner and record else None,
         head_only=_scores(study.reference, metric),
         references={
@@ -144,7 +165,17 @@ def print_study(study: Study, result: StudySummary) -> None:
     for note in study.notes:
         console.print(f"Note: {note}")
     winner = result.winner
-    if winner is None:
+    if result.front:
+        names = ", ".join(result.front[0].objectives)
+        console.print(f"Front: {len(result.front)} trials that none beats in all of {names}.\n")
+        console.print(_front_table(result))
+        console.print()
+    if result.infeasible:
+        console.print(f"Constraints: {result.infeasible} complete trials break them.")
+    if winner is None and result.trials.get("COMPLETE"):
+        none = "No complete trial meets the constraints, so there is no winner."
+        console.print(none, style="failure")
+    elif winner is None:
         failed = "No trial was completed, so there is no winner. Why they ended:"
         console.print(failed, style="failure")
         for reason in dict.fromkeys(trial.reason for trial in study.trials if trial.reason):
@@ -156,7 +187,7 @@ def print_study(study: Study, result: StudySummary) -> None:
 
 def _print_winner(winner: Winner, result: StudySummary) -> None:
     console = screen()
-    by = f"by its {winner.shown} on the validation split"
+    by = f"by {result.picked or f'its {winner.shown} on the validation split'}"
     console.print(f"Winner: trial {winner.trial}, {by}.", style="winner")
     for caveat in winner.caveats:
         console.print(f"But: {caveat}", style="warning")
@@ -168,6 +199,37 @@ def _print_winner(winner: Winner, result: StudySummary) -> None:
     settings = ", ".join(f"{key}={plain(value)}" for key, value in winner.settings.items())
     sizes = [("Parameters", _sizes(winner))] if winner.counts else []
     facts([("Settings", settings), *sizes, ("Adapter", winner.adapter), ("Train it", winner.train)])
+
+
+def _front(study: Study) -> list[FrontTrial]:
+    goals = study.space.goals
+    if len(goals) == 1:
+        return []
+    names = [str(goal.metric) for goal in goals]
+    return [
+        FrontTrial(trial.number, dict(zip(names, trial.outcome.values, strict=True)), trial.params)
+        for trial in study.pareto
+        if trial.outcome is not None
+    ]
+
+
+def _infeasible(study: Study) -> int | None:
+    if not study.space.constraints:
+        return None
+    return sum(not outcome.is_feasible for outcome in outcomes_in(study.trials))
+
+
+def _front_table(result: StudySummary) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("trial", *result.front[0].objectives):
+        table.add_column(name, justify="right")
+    table.add_column("settings")
+    for item in result.front:
+        won = result.winner is not None and item.trial == result.winner.trial
+        values = (_amount(value) for value in item.objectives.values())
+        settings = " ".join(f"{short(key)}={plain(value)}" for key, value in item.settings.items())
+        table.add_row(f"{item.trial} *" if won else f"{item.trial}  ", *values, settings)
+    return table
 
 
 def where_in_mlflow(folder: Path, uri: str) -> str | None:
@@ -208,7 +270,7 @@ def _scores(
 
 
 def _caveats(study: Study) -> list[str]:
-    scores = {trial.number: trial.score for trial in study.trials}
+    scores = rivals(outcomes_in(study.trials), study.space)
     metric = study.space.objective.metric
     found = caveats(scores, study.reference, metric, study.references)
     return found + (edges(study.space, study.best.params) if study.best else [])
@@ -250,6 +312,11 @@ def _difference(ours: float | None, theirs: float | None) -> str:
 
 def _level(score: float | None) -> str:
     return "-" if score is None else f"{score:z.4f}"
+
+
+def _amount(value: float) -> str:
+    """Return an objective's value: counts whole, scores and times in four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:z.4g}"
 
 
 def _sizes(winner: Winner) -> str:

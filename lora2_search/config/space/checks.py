@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,16 @@ from ..schema import SENTENCE_SETTINGS
 from ..settings import is_setting, known_settings
 from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, TASKS
 from ..yaml import Source
-from .distribution import Distribution, Value
+from .distribution import METHOD, Distribution, Value
 from .feasibility import corner_problems, problems_with
 from .grace import shortest_grace
+from .objectives import Bounds, Direction, constraint_problems, objective_problems
 from .references import reference_problems
+from .rules import parse_rule, rule_problems
+from .samplers import Sampler, Search, sampler_problems
 
 if TYPE_CHECKING:
-    from .schema import Scheduler
+    from .schema import Scheduler, _Aims
 
 
 def measured(config: RunConfig) -> tuple[str, ...]:
@@ -80,7 +83,13 @@ class Parts:
         base: The fixed settings, ``None`` if they cannot run.
         references: What each run outside the search sets, by name, dotted.
         metric: What is maximised; ``None`` for the task's own, or where the task is wrong.
+        direction: As written beside it.
+        aims: ``objectives`` and ``pick``; neither where one is wrong, or the task.
+        constraints: On results.
+        rules: Between settings.
         scheduler: ``None`` if it is wrong.
+        sampler: ``None`` if it is wrong.
+        trials: How many at most; ``None`` where that is not given, or wrong.
         bounded: Whether ``trials`` or ``hours`` is given.
     """
 
@@ -89,7 +98,13 @@ class Parts:
     base: RunConfig | None
     references: Mapping[str, Mapping[str, Any]]
     metric: str | None
+    direction: Direction | None
+    aims: _Aims
+    constraints: Mapping[str, Bounds]
+    rules: Sequence[str]
     scheduler: Scheduler | None
+    sampler: Sampler | None
+    trials: int | None
     bounded: bool
 
 
@@ -101,12 +116,19 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     known = {name: d for name, d in parts.search.items() if is_setting(name)}
     wrong = [*_conditions(known, parts.names)]
     if parts.base is not None:
-        wrong += _objective(parts.metric, parts.base)
+        wrong += _objective(parts, known)
         wrong += _endpoints(parts.base, known)
         bad = {key for key, _ in wrong}
         sound = {name: d for name, d in known.items() if f"search.{name}" not in bad}
         sound = {name: d for name, d in sound.items() if set(d.when or {}) <= set(sound)}
-        wrong += [(f"search.{key}", why) for key, why in corner_problems(parts.base, sound)]
+        broken = list(rule_problems(parts.rules, parts.base, sound)) if parts.rules else []
+        wrong += broken
+        if not wrong and sound and len(sound) == len(parts.names):
+            wrong += _sampler(parts, sound)
+        if not broken:  # else they are what was to keep settings apart that clash
+            rules = [parse_rule(text) for text in parts.rules]
+            clashes = corner_problems(parts.base, sound, rules)
+            wrong += [(f"search.{key}", why) for key, why in clashes]
         wrong += _grace(parts.base, sound, parts.scheduler)
         wrong += reference_problems(parts.references, parts.base, _FIXED)
     mistakes += wrong
@@ -136,10 +158,41 @@ def _budget(parts: Parts, data: Mapping[str, Any]) -> Found:
         )
 
 
-def _objective(metric: str | None, base: RunConfig) -> Found:
-    problem = unmeasured(metric, base)
-    if problem is not None:
+def _objective(parts: Parts, search: Mapping[str, Distribution]) -> Found:
+    assert parts.base is not None
+    base, aims = parts.base, parts.aims
+    metrics, methods = measured(base), _methods(base, search)
+    if (problem := unmeasured(parts.metric, base)) is not None:
         yield "objective.metric", problem
+    elif parts.direction == "minimize":
+        yield (
+            "objective.direction",
+            "the score of a study is maximized; leave `direction` out (to keep a size or a time "
+            "small beside it, name both in `objectives`)",
+        )
+    yield from objective_problems(aims.objectives, parts.metric, aims.pick, metrics, base, methods)
+    yield from constraint_problems(parts.constraints, metrics, base, methods)
+
+
+def _sampler(parts: Parts, search: Mapping[str, Distribution]) -> Found:
+    assert parts.base is not None
+    if parts.sampler is None:
+        return
+    task = Search(
+        settings=search,
+        base=parts.base,
+        rules=parts.rules,
+        objectives=max(1, len(parts.aims.objectives)),
+        is_constrained=bool(parts.constraints),
+        is_pruned=parts.scheduler is None or parts.scheduler.name != "none",
+        trials=parts.trials,
+    )
+    yield from sampler_problems(parts.sampler, task)
+
+
+def _methods(base: RunConfig, search: Mapping[str, Distribution]) -> list[str]:
+    searched = search.get(METHOD)
+    return [str(value) for value in searched.endpoints()] if searched else [base.method]
 
 
 def _names(names: list[str]) -> Found:

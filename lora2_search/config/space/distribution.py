@@ -138,6 +138,46 @@ class Distribution(Section):
         distribution: Any = self.to_optuna()
         return [distribution.low, distribution.high]
 
+    def at(self, share: float) -> Value:
+        """Return the value at a share of the range, or of the choices, on the setting's own scale.
+
+        Args:
+            share: From 0 to below 1; every value of a stepped range has an equal part of it.
+        """
+        if self.type == "categorical":
+            choices = self.choices or []
+            return choices[int(share * len(choices))]
+        distribution: Any = self.to_optuna()
+        low, high, step = distribution.low, distribution.high, distribution.step
+        if self.log:
+            whole = 0.5 if self.type == "int" else 0.0
+            start, end = math.log(low - whole), math.log(high + whole)
+            value = min(max(math.exp(start + share * (end - start)), low), high)
+            return round(value) if self.type == "int" else value
+        if step is None:
+            return float(low + share * (high - low))
+        steps = round((high - low) / step) + 1
+        value = min(low + int(share * steps) * step, high)
+        return value if self.type == "int" else float(value)
+
+    def share(self, value: Any) -> float:
+        """Return where a value lies on the setting's own scale, 0 to 1; of choices, by their order.
+
+        The middle of a step or choice: ``at(share(value)) == value``.
+        """
+        if self.type == "categorical":
+            choices = self.choices or []
+            return (choices.index(value) + 0.5) / len(choices)
+        distribution: Any = self.to_optuna()
+        low, high, step = distribution.low, distribution.high, distribution.step
+        if self.log:
+            whole = 0.5 if self.type == "int" else 0.0
+            start, end = math.log(low - whole), math.log(high + whole)
+            return (math.log(value) - start) / (end - start)
+        if step is None:
+            return float((value - low) / (high - low))
+        return (round((value - low) / step) + 0.5) / (round((high - low) / step) + 1)
+
     def to_optuna(self) -> BaseDistribution:
         """Return the same as an Optuna distribution."""
         from optuna.distributions import (
@@ -187,6 +227,15 @@ def is_searched(name: str, item: Distribution, params: Mapping[str, Value]) -> b
     if not item.applies(params):
         return False
     return METHOD not in params or METHOD in (item.when or {}) or is_used(name, str(params[METHOD]))
+
+
+def active(search: Mapping[str, Distribution], values: Mapping[str, Value]) -> dict[str, Value]:
+    """Return those of the values, one for every searched setting, that such a trial searches."""
+    chosen: dict[str, Value] = {}
+    for name, item in in_order(search):
+        if is_searched(name, item, chosen):
+            chosen[name] = values[name]
+    return chosen
 
 
 def is_conditional(search: Mapping[str, Distribution]) -> bool:

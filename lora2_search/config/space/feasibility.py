@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any
 
 from ...errors import ConfigError, Problem
 from ..run import RunConfig, setting_names, with_settings
-from .distribution import Distribution, Value, in_order, is_searched
+from .distribution import Distribution, Value, active, in_order
+from .rules import Rule, obeyed
 
 # Of each setting at least so many values are tried with those of each other one.
 _FEWEST_TRIED = 10
@@ -18,12 +19,13 @@ _MOST_CORNERS = 3_000
 
 
 def corner_problems(
-    base: RunConfig, search: Mapping[str, Distribution]
+    base: RunConfig, search: Mapping[str, Distribution], rules: Sequence[Rule] = ()
 ) -> Iterator[tuple[str, str]]:
     """Yield (setting, message): a searched setting, and which others it does not go with.
 
     The edges of each pair of settings are tried, the rest at their first value: no rule of a run
-    ties more than two searched settings, so pairs find every clash.
+    ties more than two searched settings, so pairs find every clash. Corners that break a rule of
+    the space are left out: no trial is there.
     """
     first = {name: item.endpoints()[0] for name, item in in_order(search)}
     pairs = list(combinations(search, 2)) or [(name, name) for name in search]
@@ -33,8 +35,8 @@ def corner_problems(
     for left, right in pairs:
         both = product(edges[left], edges[right])
         for a, b in both if left != right else [(value, value) for value in edges[left]]:
-            corner = _active(search, {**first, left: a, right: b})
-            if left not in corner or right not in corner:
+            corner = active(search, {**first, left: a, right: b})
+            if left not in corner or right not in corner or not obeyed(rules, base, corner):
                 continue
             for problem in problems_with(base, corner):
                 rule = problem.message.partition(", but got")[0]
@@ -103,11 +105,3 @@ def _value(base: RunConfig, name: str) -> Any:
     for part in name.split("."):
         value = getattr(value, part)
     return value
-
-
-def _active(search: Mapping[str, Distribution], values: dict[str, Value]) -> dict[str, Value]:
-    chosen: dict[str, Value] = {}
-    for name, item in in_order(search):
-        if is_searched(name, item, chosen):
-            chosen[name] = values[name]
-    return chosen

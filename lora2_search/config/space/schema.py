@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ...errors import ConfigError, Problem
-from ...store import SPACE_FILE, write_text
+from ...store import MEASURES, SPACE_FILE, write_text
 from ..messages import NAME_PATTERN
 from ..presets import with_presets
 from ..run import Config, RunConfig, validate, with_settings
@@ -20,7 +20,10 @@ from ..settings import is_setting
 from ..yaml import Data, Source, merge, named_source
 from .checks import Parts, semantic_problems
 from .distribution import METHOD, Distribution, Value, in_order, is_searched
+from .objectives import Bounds, Objective, Pick
 from .references import HEAD_ONLY, References
+from .rules import Rule, parse_rule
+from .samplers import Sampler, Search
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -31,20 +34,6 @@ _WHATEVER: Data = {"task": "sentiment", "data": {"path": "-"}}
 
 # With these every method can run.
 _ANY_METHOD: Data = {"adapter": {"target_rank": 1}}
-
-
-class Objective(Section):
-    """What is maximised: a metric on the validation split, of the last evaluation."""
-
-    metric: str | None = Field(None, description="`f1`, `accuracy` ...; default: the task's own")
-
-
-class Sampler(Section):
-    """Who proposes the settings. Trial n is drawn with ``seed + n``."""
-
-    name: Literal["tpe", "random"] = "tpe"
-    seed: int = Field(0, ge=0)
-    startup_trials: int = Field(10, ge=1, description="random trials before TPE models anything")
 
 
 class Scheduler(Section):
@@ -91,23 +80,86 @@ class _Compared(Section):
     references: References = {}
 
 
+class _Ruled(Section):
+    rules: list[str] = []
+
+
+class _Aims(Section):
+    objectives: list[Objective] = []
+    pick: Pick | None = None
+
+
 class Space(RunConfig):
     """A run configuration whose ``search`` says which settings vary.
 
     ``trials`` and ``hours`` bound the study; with both, the first one reached ends it.
     ``references`` are run once, outside the search, to compare the winner with: by name, what each
     one sets over the space's own settings.
+
+    With several ``objectives`` the first one is ``objective`` too: it decides early stopping, and
+    is the score that is shown. ``pick`` says which trial of their front wins. Trials whose results
+    break ``constraints`` cannot win; settings that break ``rules`` are never run.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     search: dict[str, Distribution]
     references: References = {}
     objective: Objective = Objective()
+    objectives: list[Objective] = Field([], description="several; the first one is a score")
+    pick: Pick | None = Field(None, description="which trial of the front of `objectives` wins")
+    constraints: dict[str, Bounds] = Field({}, description="by result: its least, its greatest")
+    rules: list[str] = Field([], description="between settings: `adapter.target_rank <= adapter.r`")
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()
     trials: int | None = Field(None, ge=1)
     hours: float | None = Field(None, gt=0)
     resources: Resources = Resources()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _first_objective(cls, data: Any) -> Any:
+        several = data.get("objectives") if isinstance(data, dict) else None
+        if "objective" in (data or {}) or not isinstance(several, list) or not several:
+            return data
+        first = several[0].get("metric") if isinstance(several[0], dict) else None
+        return {**data, "objective": {"metric": first}} if isinstance(first, str) else data
+
+    @property
+    def goals(self) -> tuple[Objective, ...]:
+        """Everything that is optimised, the score first."""
+        return tuple(self.objectives) or (self.objective,)
+
+    @property
+    def search_task(self) -> Search:
+        """What decides which samplers can search it."""
+        return Search(
+            settings=self.search,
+            base=self.as_run_config(),
+            rules=self.rules,
+            objectives=len(self.goals),
+            is_constrained=bool(self.constraints),
+            is_pruned=self.scheduler.name != "none",
+            trials=self.trials,
+        )
+
+    @property
+    def judged_by(self) -> dict[str, str | None]:
+        """The metrics that decide, by the key that names them; sizes and costs are none."""
+        named = {f"objectives.{i}.metric": item.metric for i, item in enumerate(self.objectives)}
+        metrics = named or {"objective.metric": self.objective.metric}
+        metrics |= {f"constraints.{name}": name for name in self.constraints}
+        return {key: metric for key, metric in metrics.items() if metric not in MEASURES}
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What counts beside the score: the other objectives and the constraints, by name."""
+        named = [*(str(goal.metric) for goal in self.goals[1:]), *self.constraints]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def parsed_rules(self) -> tuple[Rule, ...]:
+        """The rules between settings."""
+        return tuple(map(parse_rule, self.rules))
 
     @property
     def outside(self) -> list[str]:
@@ -244,15 +296,29 @@ def _parts(data: Data) -> Parts:
             base[key] = filled[key]
     run = _tolerant(base, RunConfig)
     objective = _tolerant(data.get("objective", {}), Objective)
-    compared = _tolerant({"references": data.get("references", {})}, _Compared)
     task_known = run is not None and ("task" in base or "task" not in filled)
+    aims = {key: data[key] for key in ("objectives", "pick") if key in data}
+    bounds = data.get("constraints")
+    constraints = {
+        str(name): accepted
+        for name, item in (bounds.items() if isinstance(bounds, dict) and task_known else ())
+        if (accepted := _tolerant(item, Bounds)) is not None
+    }
+    ruled = _tolerant({"rules": data.get("rules", [])}, _Ruled)
+    compared = _tolerant({"references": data.get("references", {})}, _Compared)
     return Parts(
         names=names,
         search=good,
         base=run or _tolerant({**base, **_WHATEVER}, RunConfig),
         references=compared.references if compared else {},
         metric=objective.metric if objective and task_known else None,
+        direction=objective.direction if objective else None,
+        aims=(_tolerant(aims, _Aims) if task_known else None) or _Aims(),
+        constraints=constraints,
+        rules=ruled.rules if ruled else [],
         scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
+        sampler=_tolerant(data.get("sampler", {}), Sampler),
+        trials=data["trials"] if isinstance(data.get("trials"), int) else None,
         bounded=data.get("trials") is not None or data.get("hours") is not None,
     )
 

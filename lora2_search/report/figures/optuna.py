@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ...analysis import complete_trials, quietly, searched
+from ...analysis import complete_trials, quietly, score_of, searched
 from .panel import Panel
 
 if TYPE_CHECKING:
     from optuna.study import Study
+    from optuna.trial import FrozenTrial
 
 _EARLY_TO_LATE = [[0, "#7fa6d6"], [1, "#d9762b"]]
 
 _FEWEST_FOR_IMPORTANCE = 4
+
+
+def _score(study: Study) -> Callable[[FrozenTrial], float] | None:
+    """Return what Optuna is to draw of several objectives: the first; ``None`` where it is one."""
+    return None if len(study.directions) == 1 else lambda trial: trial.values[0]
 
 
 def history_panel(study: Study, metric: str) -> Panel:
@@ -23,7 +30,9 @@ def history_panel(study: Study, metric: str) -> Panel:
     if not complete_trials(study):
         return Panel(title, "No trial is complete yet.")
     with quietly():
-        figure = optuna.visualization.plot_optimization_history(study, target_name=metric)
+        figure = optuna.visualization.plot_optimization_history(
+            study, target=_score(study), target_name=metric
+        )
     figure.update_layout(title=None)
     return Panel(title, f"Validation {metric} by trial, and the best one so far.", figure)
 
@@ -35,7 +44,9 @@ def slice_panels(study: Study, metric: str) -> list[Panel]:
     panels = []
     for name in searched(study):
         with quietly():
-            figure = optuna.visualization.plot_slice(study, params=[name], target_name=metric)
+            figure = optuna.visualization.plot_slice(
+                study, params=[name], target=_score(study), target_name=metric
+            )
         figure.update_layout(title=None)
         # Optuna's blues end where a dark page begins.
         figure.update_traces(marker_colorscale=_EARLY_TO_LATE)
@@ -58,7 +69,7 @@ def importance_gap(study: Study) -> str | None:
             "Importances compare settings with one another, and fewer than two settings vary over "
             f"all complete trials ({', '.join(varied) or 'none'})."
         )
-    if len({trial.value for trial in trials}) < 2:
+    if len({score_of(trial) for trial in trials}) < 2:
         return "All complete trials score the same: no setting can be shown to matter."
     return None
 
@@ -74,7 +85,7 @@ def importance_panel(study: Study, metric: str) -> Panel:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
     with quietly():
         figure = optuna.visualization.plot_param_importances(
-            study, evaluator=evaluator, target_name=metric
+            study, evaluator=evaluator, target=_score(study), target_name=metric
         )
     figure.update_layout(title=None, height=110 + 45 * len(figure.data[0].y))
     count = len(complete_trials(study))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...analysis import StudyTable
+from ...analysis import StudyTable, score_of
 from ...stats import expected_best
 from ...store import RankGrid, rank_grid
 from .curves import STATES, Curve, learning_curves
@@ -40,7 +40,7 @@ def _drawings(table: StudyTable) -> Mapping[str, tuple[tuple[float, float], Draw
     best = table.winner.number if table.winner else None
     if curves := learning_curves(records, table.states, table.metric):
         drawings["learning-curves"] = (5.5, 3.4), lambda f: _curves(f, curves, table.metric, best)
-    scores = [t.value for t in table.trials if t.state.name == "COMPLETE" and t.value is not None]
+    scores = [score for trial in table.trials if (score := score_of(trial)) is not None]
     if len(scores) > 1:
         expected = expected_best(scores)
         drawings["expected-best-score"] = (4.8, 3.2), lambda f: _expected(f, expected, table.metric)

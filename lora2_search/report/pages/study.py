@@ -12,6 +12,8 @@ from ...analysis import (
     caveats,
     edges,
     read_study_table,
+    rivals,
+    score_of,
     serves_plain_lora,
     setting,
     value_of,
@@ -19,6 +21,7 @@ from ...analysis import (
 from ...stats import expected_best
 from ...store import PAGE_FILE, rank_grid, write_text
 from ..figures.curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
+from ..figures.front import front_panels
 from ..figures.optuna import history_panel, importance_panel, slice_panels
 from ..figures.panel import Panel
 from ..figures.suite import draw_expected_best
@@ -59,6 +62,7 @@ def study_page(page: StudyTable) -> str:
         about=_about(page),
         notes=_notes(page),
         winner=_winner(page),
+        front=front_panels(page),
         history=history_panel(page.study, page.metric),
         about_slices=(
             f"Validation {page.metric} of the complete trials; from blue (early) to orange (late)."
@@ -100,7 +104,9 @@ def _notes(page: StudyTable) -> list[str]:
     if page.runs.unreadable:
         broken = ", ".join(page.runs.unreadable)
         notes.append(f"Records that cannot be read, left out: {broken}.")
-    if page.winner is None:
+    if page.winner is None and page.outcomes:
+        notes.append("No complete trial meets the constraints, so there is no winner.")
+    elif page.winner is None:
         notes.append("No trial is complete yet, so there is no winner.")
     return notes
 
@@ -177,7 +183,7 @@ def _winner(page: StudyTable) -> _Winner | None:
         optimistic += f" {line}"
     return _Winner(
         number=page.winner.number,
-        cards=_cards(page, page.winner.value),
+        cards=_cards(page, score_of(page.winner)),
         caveats=_caveats(page),
         settings=settings,
         caution=optimistic,
@@ -187,7 +193,7 @@ def _winner(page: StudyTable) -> _Winner | None:
 
 
 def _caveats(page: StudyTable) -> list[str]:
-    scores = {t.number: t.value for t in page.trials if t.state.name == "COMPLETE"}
+    scores = rivals(page.outcomes, page.runs.space)
     reference = page.runs.reference.record if page.runs.reference else None
     others = {name: run.record for name, run in page.runs.references.items()}
     remarks = caveats(scores, reference, page.metric, others)
@@ -209,7 +215,7 @@ def _curves_panel(page: StudyTable) -> Panel:
 
 def _trials_panel(page: StudyTable) -> Panel:
     title = "Expected best score against trials"
-    scores = [t.value for t in page.trials if t.state.name == "COMPLETE" and t.value is not None]
+    scores = [score for trial in page.trials if (score := score_of(trial)) is not None]
     if len(scores) < 2:
         return Panel(title, "Fewer than two trials are complete.")
     text = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...analysis import StudyTable, read_study_table
+from ...analysis import StudyTable, outcome_cells, read_study_table
 from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
 from ..figures.study import write_study_figures
@@ -54,10 +54,13 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
 def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
     """Return one row per trial, by number: state, scores, searched settings, sizes, seconds."""
     rows: list[dict[str, Cell]] = []
+    outcomes = {item.number: item for item in table.outcomes}
+    front = {item.number for item in table.front}
     for trial in table.trials:
         run = table.runs.trials.get(trial.number)
         row: dict[str, Cell] = {"trial": trial.number, "state": trial.state.name}
         row |= {f"setting.{name}": value for name, value in trial.params.items()}
+        row |= outcome_cells(outcomes.get(trial.number), table.runs.space, trial.number in front)
         if run is not None:
             record = run.record
             row |= dict(sorted(record.scores.items()))

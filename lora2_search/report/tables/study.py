@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...analysis import StudyTable, flag_names, score_of, searched, setting, value_of
+from ...analysis import (
+    StudyTable,
+    flag_names,
+    score_of,
+    scores_by_evaluation,
+    searched,
+    setting,
+    value_of,
+)
 from ...store import RunRecord
 from ..figures.curves import STATES
 from .suite import PARAMETERS
@@ -66,6 +74,32 @@ def winner_table(table: StudyTable) -> Table:
     return Table(columns, tuple(rows))
 
 
+def front_table(table: StudyTable) -> Table:
+    """Return the trials that no other beats in every objective, the best score first."""
+    names, goals = list(table.runs.space.search), table.runs.space.goals
+    params = {trial.number: trial.params for trial in table.trials}
+    columns = (
+        Column("trial", "trial"),
+        *(Column(f"objective.{g.metric}", str(g.metric), format=_amount) for g in goals),
+        *(Column(f"setting.{name}", name, format=_setting) for name in names),
+    )
+    rows = [
+        {
+            "trial": item.number,
+            **{f"objective.{g.metric}": v for g, v in zip(goals, item.values, strict=True)},
+            **{f"setting.{name}": params[item.number].get(name) for name in names},
+        }
+        for item in table.front
+    ]
+    return Table(columns, tuple(rows))
+
+
+def _amount(value: float | None) -> str:
+    if value is None:
+        return NONE
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) > 1 else f"{value:z.4g}"
+
+
 def count_of(record: RunRecord | None, key: str) -> float | None:
     """Return a number of parameters of a record; ``None`` where it is not known."""
     return record.counts.get(key) if record else None
@@ -98,9 +132,10 @@ def _rank(trial: FrozenTrial) -> tuple[bool, float, int]:
 
 
 def _validation(trial: FrozenTrial) -> float | None:
-    if (score := score_of(trial)) is not None or not trial.intermediate_values:
+    known = scores_by_evaluation(trial)
+    if (score := score_of(trial)) is not None or not known:
         return score
-    return Unfinished(trial.intermediate_values[max(trial.intermediate_values)])
+    return Unfinished(known[max(known)])
 
 
 def _last(column: Column) -> Callable[[float | None], str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..spool.params import TAG_LENGTH, shortened
-from ..spool.spool import Artifact, DataSet, End, Metrics, Model, Record, Start
+from ..spool.spool import Artifact, DataSet, End, Metrics, Model, Record, Start, Tags
 from .client import Client, Point, Refused
 
 # Failed and killed runs draw the same red cross: the row's dot tells a pruned one.
@@ -124,6 +124,8 @@ class Batch:
             self._models.append(record)
         elif isinstance(record, End):
             self._end(record)
+        elif isinstance(record, Tags):
+            self._tags |= record.tags
 
     def _end(self, record: End) -> None:
         self.state, self._end_ms = record.state, record.time_ms

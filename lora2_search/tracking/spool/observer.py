@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...config import is_used, named_metric
-from ...store import ADAPTER_FOLDER, RANK_PATTERN_FILE, RECORD_FILE, readable_record
+from ...store import (
+    ADAPTER_FOLDER,
+    MEASURES,
+    RANK_PATTERN_FILE,
+    RECORD_FILE,
+    outcome_value,
+    readable_record,
+)
 from ..views import SCORE
 from .data_set import data_set
 from .params import clean_key, clean_tags, flat
@@ -27,6 +34,7 @@ from .spool import (
     ParentKind,
     Spool,
     Start,
+    Tags,
     parent_path,
     read,
     run_path,
@@ -56,6 +64,7 @@ class ParentInfo:
         config: What its runs have in common; a ``Space`` or ``Suite`` is one too.
         columns: Searched or changed settings, dotted: the columns of the prepared view.
         groups: Tags by which it groups the runs of a suite.
+        outcomes: Names of objectives and constraints beside the score: more columns.
         params: More settings, such as sampler and number of trials.
         tags: More tags.
         description: One or two sentences for the head of its page.
@@ -66,6 +75,7 @@ class ParentInfo:
     config: RunConfig
     columns: tuple[str, ...] = ()
     groups: tuple[str, ...] = ("arm",)
+    outcomes: tuple[str, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
@@ -97,6 +107,7 @@ class SpoolObserver:
             columns=parent.columns,
             groups=parent.groups,
             metric=known[-1].metric if known else "",
+            outcomes=_outcome_columns(parent),
         )
         self._parent = Spool(path, self._flusher)
         tags = _config_tags(parent.config) | {"lora2.kind": parent.kind} | dict(parent.tags)
@@ -166,6 +177,14 @@ class SpoolObserver:
         metrics = {clean_key(key): value for key, value in values.items()}
         with self._full_disk_said_once():
             self._parent.points([(self._parent.records, _now_ms(), metrics)])
+
+    def tag(self, run: RunInfo, tags: Mapping[str, str]) -> None:
+        """Note what is known of a run only after its end; noted again, the later ones count."""
+        with self._full_disk_said_once():
+            spool = self._file(run)
+            spool.append(Tags(tags=clean_tags(tags)))
+            if not isinstance(spool.last, Start):
+                self._open.pop(run.key).close()
 
     def artifact(self, run: RunInfo | None, path: Path, to: str = "") -> None:
         """Keep a file or folder with a run, or with the parent where ``run`` is ``None``.
@@ -337,8 +356,19 @@ def _final_metrics(run: RunInfo, record: RunRecord) -> dict[str, float]:
     values |= _test_scores(record)
     values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
     values |= {f"seconds/{key}": value for key, value in record.timings.items()}
+    for name in run.outcomes:
+        values[_outcome_key(name)] = outcome_value(name, record, run.folder)
     values["memory/peak_mb"] = record.peak_memory_mb
     return {clean_key(key): value for key, value in values.items() if value is not None}
+
+
+def _outcome_columns(parent: ParentInfo) -> tuple[str, ...]:
+    metrics = [f"metrics.`{_outcome_key(name)}`" for name in parent.outcomes]
+    return (*metrics, "tags.`pareto`", "tags.`feasible`") if metrics else ()
+
+
+def _outcome_key(name: str) -> str:
+    return f"outcome/{name}" if name in MEASURES else f"validation/{name}"
 
 
 def _now_ms() -> int:

@@ -60,5 +60,5 @@ def shortened(text: str, length: int) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, bool | list | tuple):
-        return json.dumps(value)
+        return json.dumps(value) if value not in ([], ()) else ""
     return str(value)

@@ -77,6 +77,7 @@ class Identity(_Line):
         what: ``study``, ``suite`` or ``verification``.
         name: Its name for people.
         columns: Settings shown beside the score in the prepared view.
+        outcomes: Metrics and tags shown there before them, as MLflow names columns.
         groups: Tags by which a suite's runs are grouped there.
         metric: The metric that its runs are judged by; empty before the first has told.
     """
@@ -86,6 +87,7 @@ class Identity(_Line):
     what: ParentKind
     name: str
     columns: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ("arm",)
     metric: str = ""
 
@@ -163,7 +165,14 @@ class End(_Line):
     tags: dict[str, str] = Field(default_factory=dict)
 
 
-Record = Identity | Start | Metrics | Artifact | DataSet | Model | End
+class Tags(_Line):
+    """What is known of a run only after its end, such as its place among the others."""
+
+    kind: Literal["tags"] = "tags"
+    tags: dict[str, str]
+
+
+Record = Identity | Start | Metrics | Artifact | DataSet | Model | End | Tags
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Annotated[Record, Field(discriminator="kind")])
 

@@ -139,7 +139,7 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
         ({"search": None, "arms": {"base": {}}}, "", "an ablation suite; use ablate --suite"),
         ({"hours": 0.0}, "hours", "greater than 0, but got 0.0"),
         ({"name": "../x"}, "name", "'-', 100 at most (it names a folder), but got '../x'"),
-        ({"sampler": {"name": "cmaes"}}, "sampler.name", "but got 'cmaes'"),
+        ({"sampler": {"name": "cma"}}, "sampler.name", "but got 'cma'"),
         ({"sampelr": {}}, "sampelr", 'did you mean "sampler"?'),
         ({"objective": {"metric": "f1"}}, "objective.metric", "'f1' is not measured on task sent"),
         (

@@ -1,0 +1,104 @@
+"""Several objectives on a study's page: the front, and how much it grew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ...analysis import Outcome, StudyTable, hypervolumes, pick_rule, setting
+from ..tables.study import front_table
+from .panel import Panel
+from .style import COLOURS, GREY
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+def front_panels(table: StudyTable) -> list[Panel]:
+    """Return the front and its hypervolume by trial; none where there is one objective."""
+    if len(table.runs.space.goals) < 2:
+        return []
+    if not table.front:
+        return [Panel("Pareto front", "No complete trial meets the constraints yet.")]
+    return [_front(table), _growth(table)]
+
+
+def _front(table: StudyTable) -> Panel:
+    goals = table.runs.space.goals
+    text = (
+        "Orange: trials that no other beats in every objective; ringed: the winner, picked as "
+        f"{pick_rule(table.runs.space)}. Hover over a trial for its settings."
+    )
+    if len(goals) > 2:
+        text += f" Drawn are the first two of {len(goals)} objectives; the table has all."
+    return Panel("Pareto front", text, _draw_front(table), front_table(table))
+
+
+def _draw_front(table: StudyTable) -> Figure:
+    import plotly.graph_objects as go
+
+    first, second = (str(goal.metric) for goal in table.runs.space.goals[:2])
+    on_front = {item.number for item in table.front}
+    settings = {trial.number: trial.params for trial in table.trials}
+    beaten = [o for o in table.outcomes if o.is_feasible and o.number not in on_front]
+    infeasible = [outcome for outcome in table.outcomes if not outcome.is_feasible]
+    figure = go.Figure()
+    for name, shown, colour, symbol in (
+        ("breaks a constraint", infeasible, GREY, "x-thin-open"),
+        ("beaten by another", beaten, COLOURS[0], "circle"),
+        ("on the front", list(table.front), COLOURS[1], "square"),
+    ):
+        if shown:
+            figure.add_scatter(
+                x=[outcome.values[1] for outcome in shown],
+                y=[outcome.values[0] for outcome in shown],
+                mode="lines+markers" if shown == list(table.front) else "markers",
+                line={"shape": "hv", "width": 1, "color": colour},
+                marker={"color": colour, "size": 9, "symbol": symbol},
+                name=name,
+                text=[_hover(outcome, settings.get(outcome.number, {})) for outcome in shown],
+                hovertemplate=f"%{{text}}<br>{first} %{{y}}, {second} %{{x:,}}<extra></extra>",
+            )
+    winner = next(
+        (o for o in table.front if table.winner and o.number == table.winner.number), None
+    )
+    if winner:
+        ring = {"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": COLOURS[1], "width": 2}}
+        figure.add_scatter(
+            x=[winner.values[1]],
+            y=[winner.values[0]],
+            mode="markers",
+            marker=ring,
+            name=f"winner (trial {winner.number})",
+            hoverinfo="skip",
+        )
+    figure.update_layout(xaxis_title=second, yaxis_title=f"validation {first}")
+    return figure
+
+
+def _hover(outcome: Outcome, settings: Mapping[str, object]) -> str:
+    lines = [f"trial {outcome.number}"]
+    lines += [f"{name} = {setting(value)}" for name, value in settings.items()]
+    # Plotly takes a few tags for markup.
+    return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
+
+
+def _growth(table: StudyTable) -> Panel:
+    import plotly.graph_objects as go
+
+    shares = hypervolumes(table.outcomes, table.runs.space.goals)
+    figure = go.Figure()
+    figure.add_scatter(
+        x=list(shares),
+        y=list(shares.values()),
+        mode="lines+markers",
+        line={"shape": "hv", "color": COLOURS[1]},
+        hovertemplate="after trial %{x}: %{y:.3f}<extra></extra>",
+    )
+    figure.update_layout(xaxis_title="trial", yaxis_title="hypervolume", showlegend=False)
+    text = (
+        "Share of the objectives' space that the front covers after each complete trial. Every "
+        "objective is scaled from its best (0) to its worst value (1) in this study, with the "
+        "reference point at 1.1; the curve of another study cannot be compared with it."
+    )
+    return Panel("Hypervolume", text, figure)

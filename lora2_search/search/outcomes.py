@@ -1,0 +1,61 @@
+"""What a complete trial came to: the values of its objectives, and how it stands to constraints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..analysis import Outcome
+from ..config.space import Space
+from ..errors import UserError
+from ..store import RunRecord, outcome_value
+
+
+def objective_values(space: Space, score: float, record: RunRecord, folder: Path) -> list[float]:
+    """Return the values of a space's objectives, the score first.
+
+    Raises:
+        UserError: The run has no such result.
+    """
+    others = [str(goal.metric) for goal in space.goals[1:]]
+    return [score, *(_value(name, "objectives", record, folder) for name in others)]
+
+
+def constraint_excesses(space: Space, record: RunRecord, folder: Path) -> dict[str, float]:
+    """Return by how much a run is beyond each bound; 0 or less where it is within.
+
+    The names say which bound of which result: ``compressed_parameters max``.
+
+    Raises:
+        UserError: The run has no such result.
+    """
+    return {
+        f"{name} {end}": excess
+        for name, bounds in space.constraints.items()
+        for end, excess in bounds.excess(_value(name, "constraints", record, folder)).items()
+    }
+
+
+def all_infeasible(outcomes: Sequence[Outcome], space: Space) -> str:
+    """Say that no trial meets the constraints, and how near the nearest came to each."""
+    missed = []
+    for name, bounds in space.constraints.items():
+        beyond = [
+            max((v for key, v in item.broken.items() if key.split()[0] == name), default=0.0)
+            for item in outcomes
+        ]
+        if min(beyond, default=0.0) > 0:
+            missed.append(f"{name} must be {bounds} and misses that by {min(beyond):,.4g} or more")
+    together = "each is met by some of them, but never all at once"
+    return (
+        f"none of the {len(outcomes)} complete trials meets the constraints: "
+        f"{'; '.join(missed) or together}"
+    )
+
+
+def _value(name: str, section: str, record: RunRecord, folder: Path) -> float:
+    value = outcome_value(name, record, folder)
+    if value is None or not math.isfinite(value):
+        raise UserError(f"{section}: the run has no {name}, but got {value}")
+    return value
