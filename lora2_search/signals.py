@@ -161,14 +161,18 @@ class _Command:
     """What this process knows of its own end, when it is a command of ours.
 
     Attributes:
+        listens: Whether a thread waits for the signals.
         first: The signal that ends it; ``None`` while none came.
+        cause: Why nobody had to send it; empty for a real one.
         told: How often the main thread was told.
         end: When it ends by force, on the monotonic clock.
         last_words: What is done when it ends by force.
     """
 
     def __init__(self) -> None:
+        self.listens = False
         self.first: Signals | None = None
+        self.cause = ""
         self.told = 0
         self.end = math.inf
         self.last_words: list[Callable[[Signals], object]] = []
@@ -202,6 +206,33 @@ def interrupt_at_first(seconds: float) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, taken_now)
     listener = threading.Thread(target=_listen, args=(taken_now, seconds), daemon=True)
     listener.start()
+    _command.listens = True
+
+
+def pretend(number: Signals, cause: str) -> None:
+    """Let this process end as if a signal had come to it, which nobody sent.
+
+    Outside a command of ours it reaches a handler in Python alone: no program dies of it.
+
+    Args:
+        number: The signal.
+        cause: What happened, for `cause`.
+    """
+    _command.cause = _command.cause or cause
+    if _command.listens:
+        os.kill(os.getpid(), number)
+    else:
+        _thread.interrupt_main(number)
+
+
+def cause() -> str:
+    """Return what ends this process, where that is no signal that somebody sent; else nothing."""
+    return _command.cause
+
+
+def is_leaving() -> bool:
+    """Return whether this is a command of ours that was told to end."""
+    return _command.listens and _command.first is not None
 
 
 def let_through() -> None:

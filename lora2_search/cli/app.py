@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 
 runs_app = typer.Typer(
-    help="List, show, compare, deliver and delete what was run.",
+    help="List, show, compare, check, deliver and delete what was run.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -42,6 +42,25 @@ app.add_typer(runs_app, name="runs")
 
 
 app.add_typer(spaces_app, name="spaces")
+
+
+cluster_app = typer.Typer(
+    help="Write job scripts for a cluster.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+app.add_typer(cluster_app, name="cluster")
+
+
+cluster_app.command(
+    "slurm",
+    epilog=examples(
+        "cluster slurm --space rte.yaml --gpus 1 --storage /shared > job.sbatch",
+        "cluster slurm --suite quick --suite components > jobs.sbatch",
+    ),
+)(verbs.cluster_slurm)
 
 
 for verb in (
@@ -131,6 +150,11 @@ spaces_app.command("check", epilog=examples("spaces check my.yaml", "spaces chec
 
 spaces_app.command("schema", epilog=examples("spaces schema --out space.schema.json"))(
     verbs_spaces.spaces_schema
+)
+
+
+runs_app.command("check", epilog=examples("runs check quickstart", "runs check quick --repair"))(
+    verbs.runs_check
 )
 
 

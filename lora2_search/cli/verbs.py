@@ -343,6 +343,80 @@ def runs_sync(
         sync_all(name, storage, tracking_uri, as_json)
 
 
+def runs_check(
+    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help="Rebuild records from checkpoint and spool, and delete damaged checkpoints.",
+        ),
+    ] = False,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is damaged, what that costs, and what can be mended."""
+    with explain_errors("runs check"):
+        from .commands.check import run_check
+
+        run_check(name, storage, tracking_uri, repair, as_json)
+
+
+def cluster_slurm(
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A space to search, as for `tune`.", show_default=False),
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A suite to run, as for `ablate`; repeat it for an array of jobs, one each.",
+            show_default=False,
+        ),
+    ] = None,
+    settings: Set = None,
+    name: Name = None,
+    storage: Storage = None,
+    tracking_uri: TrackingUri = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Number of machines.")] = 1,
+    cpus: Annotated[int, typer.Option(min=1, help="CPUs of each machine.")] = 8,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs of each machine.")] = 0,
+    time: Annotated[
+        str,
+        typer.Option(
+            help="Limit of one allocation; the job is requeued, and resumes, until all is done."
+        ),
+    ] = "04:00:00",
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORDS",
+            help="Another line of #SBATCH: --sbatch=--partition=gpu. Repeat for more.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Print a Slurm job script that requeues itself until all is done."""
+    with explain_errors("cluster slurm"):
+        from .commands.cluster import print_slurm_script
+
+        print_slurm_script(
+            space=space,
+            suites=suite or [],
+            overrides=tuple(settings or ()),
+            name=name,
+            storage=storage,
+            tracking_uri=tracking_uri,
+            nodes=nodes,
+            cpus=cpus,
+            gpus=gpus,
+            time=time,
+            more=tuple(sbatch or ()),
+        )
+
+
 def params(
     model: Annotated[
         str, typer.Option(metavar="MODEL", help="Shipped name, model folder or hub id.")

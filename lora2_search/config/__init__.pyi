@@ -34,6 +34,7 @@ from .tasks import Kind as Kind
 from .tasks import constant_scores as constant_scores
 from .tasks import is_defined as is_defined
 from .tasks import named_metric as named_metric
+from .tasks import primary_metric as primary_metric
 from .tasks import score as score
 from .tasks import score_logits as score_logits
 from .vocabulary import ALLOCATIONS as ALLOCATIONS

@@ -4,4 +4,7 @@ from .engine import execute as execute
 from .interruption import Interruption as Interruption
 from .schedulers import make_scheduler as make_scheduler
 from .session import run_session as run_session
+from .slurm import Slurm as Slurm
+from .slurm import Work as Work
+from .slurm import slurm_script as slurm_script
 from .trainable import TrialTrainable as TrialTrainable

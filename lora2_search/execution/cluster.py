@@ -17,6 +17,7 @@ from .. import signals
 from ..config.space import Resources
 from ..errors import Argument, ConfigError, Problem, RequestError, UserError, first_line
 from .local_ray import TOKEN_FILE, local_ray
+from .pulse import watched
 
 Node = tuple[float, float]
 
@@ -94,11 +95,14 @@ def connect(
             return
         with signals.preserve_handlers():
             _join(address, say)
-        try:
-            check_nodes(folder)
-            yield
-        finally:
-            ray.shutdown()
+        with watched(address) as is_dead:
+            try:
+                check_nodes(folder)
+                yield
+            finally:
+                # From a dead one it takes five seconds, which a command that ends has not.
+                if not (is_dead() and signals.is_leaving()):
+                    ray.shutdown()
 
 
 def resolve_gpus(resources: Resources, device: str) -> Resources:

@@ -15,15 +15,15 @@ from ray.tune.schedulers import TrialScheduler
 from .. import signals
 from ..config import RunInfo
 from ..config.space import Resources
+from ..errors import Argument, RequestError
 from ..store import Status, variables
 from ..training import Observer, State
 from .cluster import capacity
+from .disk import DiskLimit
 from .interruption import Interruption
-from .run_queue import RunLimits, RunQueue, RunSource
+from .run_queue import MOST_LOSSES, RunLimits, RunQueue, RunSource
 from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .trainable import TrialTrainable
-
-MAX_DEATHS = 3
 
 _SCRATCH = ".ray"
 
@@ -92,6 +92,7 @@ def execute(
 
     Raises:
         OSError: The disk is full, here or where a run takes place.
+        RequestError: The folder has reached ``resources.max_disk_gb``; runs under way ended first.
     """
     interruption = interruption or Interruption()
     if interruption.requested:
@@ -102,7 +103,8 @@ def execute(
         gpu=bool(resources.gpus_per_trial),
         interval_seconds=limit and limit * 60,
     )
-    queue = RunQueue(source, observers, terms, _why_stopped(interruption))
+    disk = DiskLimit(folder, resources.max_disk_gb)
+    queue = RunQueue(source, observers, terms, _why_stopped(interruption), disk)
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
@@ -113,6 +115,12 @@ def execute(
                 raise leaving.error from None
         # Tune's processes end when nothing refers to them: on a Ray that goes on, too.
         gc.collect()
+    if disk.refused and not interruption.requested:
+        raise RequestError(
+            f"{disk.refused}; the runs under way have ended; free some space there, or raise it (",
+            *(Argument("overrides", "resources.max_disk_gb=N"), "), then resume with "),
+            Argument("resume", folder.name),
+        )
     return interruption.requested
 
 
@@ -135,7 +143,7 @@ def _tune(
         num_samples=-1,
         resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
         max_concurrent_trials=capacity(resources),
-        max_failures=MAX_DEATHS,
+        max_failures=MOST_LOSSES,
         reuse_actors=True,
         storage_path=str(scratch),
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

@@ -23,8 +23,17 @@ from ..store import (
     set_aside,
 )
 from ..training import Observer, State
+from .disk import DiskLimit
+from .loss import Loss
 from .result import COMPLETED, FAILED, INTERVAL, SCORE, Result, report_of, report_of_record
 from .trainable import Task
+from .watchdog import write_failure_marker
+
+# A process that died by itself is replaced so often; lost nodes and preemptions do not count.
+MAX_DEATHS = 3
+
+# What Tune itself allows of both kinds together: a cluster that keeps none of its nodes.
+MOST_LOSSES = 200
 
 
 class RunSource(Protocol):
@@ -63,6 +72,7 @@ class _Entry:
     run: RunInfo
     last: int = 0
     deaths: list[str] = field(default_factory=list)
+    moves: int = 0
 
 
 class RunQueue:
@@ -73,6 +83,7 @@ class RunQueue:
         observers: Who is notified.
         terms: What holds for every run.
         stopped: Returns why a run that neither completed nor failed was stopped.
+        disk: Says whether there is room for another run.
     """
 
     def __init__(
@@ -81,11 +92,13 @@ class RunQueue:
         observers: Sequence[Observer],
         terms: RunLimits,
         stopped: Callable[[int], str],
+        disk: DiskLimit | None = None,
     ) -> None:
         self._source = source
         self._observers = list(observers)
         self._terms = terms
         self._stopped = stopped
+        self._disk = disk
         self._live: dict[str, _Entry] = {}
         self._read: dict[str, RunRecord] = {}
 
@@ -94,6 +107,8 @@ class RunQueue:
 
         A run whose record is final already (the driver died before it reported it) is reported now.
         """
+        if self._disk is not None and self._disk.refused:
+            return None
         while (run := self._source.next()) is not None:
             record = _sound_record(run.folder)
             if record is not None and record.fingerprint != run.config.fingerprint():
@@ -102,6 +117,8 @@ class RunQueue:
                     "choose another name"
                 )
             if record is None or record.status not in self._source.final:
+                if self._disk is not None and not self._disk.allows(len(self._live)):
+                    return None  # a resume takes it up
                 self._live[trial_id] = _Entry(run)
                 return self._task(run)
             self._settle(run, record)
@@ -130,9 +147,23 @@ class RunQueue:
         for observer in self._observers:
             observer.reported(entry.run, report)
 
-    def lost(self, trial_id: str, error: str) -> None:
-        """The process of the run died; another one goes on from its checkpoint."""
-        self._live[trial_id].deaths.append(error)
+    def lost(self, trial_id: str, loss: Loss) -> bool:
+        """The process of the run is gone; another one goes on from its checkpoint.
+
+        Returns:
+            Whether that happened too often by the run's own doing: the next process only says so.
+        """
+        entry = self._live[trial_id]
+        if not loss.own:
+            entry.moves += 1
+            return False
+        entry.deaths.append(loss.reason)
+        if len(entry.deaths) <= MAX_DEATHS:
+            return False
+        write_failure_marker(
+            entry.run.folder, f"its process died {len(entry.deaths)} times: {loss.reason}"
+        )
+        return True
 
     def ended(self, trial_id: str, result: Result | None, error: bool) -> None:
         """A trial is over, in whatever way: ``result`` is its last one.
@@ -158,6 +189,8 @@ class RunQueue:
         del self._live[trial_id]
 
     def _verdict(self, entry: _Entry, result: Result | None, error: bool) -> tuple[State, str]:
+        if error and entry.moves and not entry.deaths:
+            return "FAIL", f"its process had to move {entry.moves} times and no other one took over"
         if error:
             deaths = entry.deaths or ["killed, or out of memory"]
             return (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback, Stopper
@@ -12,6 +11,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from .interruption import Interruption
+from .loss import last_loss
 from .result import SCORE, Result
 from .run_queue import RunQueue
 from .trainable import Task
@@ -96,7 +96,9 @@ class Listener(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The trial's process died, and another one will go on."""
-        self._queue.lost(trial.trial_id, _last_line(trial.error_file))
+        if self._queue.lost(trial.trial_id, last_loss(trial.error_file)):
+            # The next process finds why the run has failed, and says so; it is the last one.
+            trial.max_failures = 0
 
 
 class InterruptionStopper(Stopper):
@@ -130,9 +132,3 @@ def _leaving_on_error() -> Iterator[None]:
         yield
     except Exception as error:
         raise Leaving(error) from None
-
-
-def _last_line(path: str | None) -> str:
-    lines = Path(path).read_text(encoding="utf-8").split("\n") if path else []
-    written = [line.strip() for line in lines if line.strip()]
-    return written[-1] if written else "no reason given"

@@ -19,13 +19,16 @@ from typing import TypedDict
 from ray import tune
 
 from ..config import RunConfig
-from ..errors import BaseChanged, ConfigError, UserError
+from ..errors import BaseChanged, ConfigError, Preempted, UserError
 from ..store import Attempt, RunRecord, Superseded, read_record
 from ..training import Report
+from .notice import Notice
 from .result import Result, of_failure, of_report, report_of_record
 from .watchdog import pop_failure_marker, time_limit, write_failure_marker
 
 Run = Generator[Report, None, RunRecord]
+
+HasToGo = Callable[[], bool]
 
 
 class Task(TypedDict):
@@ -76,10 +79,14 @@ class TrialTrainable(tune.Trainable):
     def step(self) -> Result:
         """Train until the next evaluation and return its result, or why there is none."""
         try:
-            with time_limit(Path(self._task["folder"]), self._task["interval_seconds"]):
+            limit = self._task["interval_seconds"]
+            with time_limit(Path(self._task["folder"]), limit), _notice().awaited():
                 return self._next()
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
+        except Preempted:
+            self._drop()
+            raise  # Tune gives the run to another process, which goes on from its checkpoint
         except BaseChanged as error:
             self._drop()
             write_failure_marker(Path(self._task["folder"]), _reason(error))
@@ -94,7 +101,8 @@ class TrialTrainable(tune.Trainable):
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
         """Start the run, or resume it from its checkpoint."""
-        return _prepare(self._task["threads"])(config, folder, self._task["metric"])
+        iterate = _prepare(self._task["threads"])
+        return iterate(config, folder, self._task["metric"], _notice().given)
 
     def _take(self, task: Task) -> None:
         self._task = task
@@ -117,6 +125,8 @@ class TrialTrainable(tune.Trainable):
 
     def _next(self) -> Result:
         folder = Path(self._task["folder"])
+        if _notice().given():
+            raise Preempted(_notice().reason)
         if self._run is None or self._attempt is None:
             overdue = pop_failure_marker(folder)
             if overdue:
@@ -158,7 +168,12 @@ class TrialTrainable(tune.Trainable):
 
 
 @cache
-def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None], Run]:
+def _notice() -> Notice:
+    return Notice()
+
+
+@cache
+def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None, HasToGo], Run]:
     """Import the training loop, once in a process, and hold torch to its threads."""
     import torch
 

@@ -10,6 +10,8 @@ from .catalog import Named as Named
 from .catalog import all_items as all_items
 from .catalog import changed as changed
 from .catalog import find_item as find_item
+from .check import Finding as Finding
+from .check import check_files as check_files
 from .cleaning import Removable as Removable
 from .cleaning import collect as collect
 from .cleaning import delete as delete

@@ -57,3 +57,6 @@ from .record import damaged_records as damaged_records
 from .record import read_record as read_record
 from .record import readable_record as readable_record
 from .shelf import Shelf as Shelf
+from .soundness import Checkpoint as Checkpoint
+from .soundness import check_tensors as check_tensors
+from .soundness import checkpoints as checkpoints

@@ -2,11 +2,14 @@ from .delivery.client import Client as Client
 from .delivery.client import Refused as Refused
 from .delivery.client import Unavailable as Unavailable
 from .delivery.client import quiet_environment as quiet_environment
+from .delivery.cursor import spool_damages as spool_damages
 from .delivery.sync import delivering as delivering
 from .delivery.sync import sync as sync
 from .session import Tracked as Tracked
 from .session import failed_on_error as failed_on_error
 from .spool.observer import ParentInfo as ParentInfo
+from .spool.replay import SpooledRun as SpooledRun
+from .spool.replay import spooled_run as spooled_run
 from .spool.spool import check_identity as check_identity
 from .spool.spool import damage as damage
 from .spool.spool import parent_path as parent_path

@@ -23,6 +23,8 @@ _SECONDS_WHEN_STOPPED = 4.0
 class Tracked:
     """An observer that opens spool and syncer when the first run begins.
 
+    A syncer that is killed is started again with the next event: before that, nothing is new.
+
     Not before: a study that is refused (its name is in use, no cluster answers) must leave nothing
     behind.
 
@@ -51,9 +53,12 @@ class Tracked:
         return self._spool is not None
 
     def open(self) -> SpoolObserver:
-        """Return the spool, opened now where it is not yet."""
+        """Return the spool, opened now where it is not yet, with a syncer that lives."""
         if self._spool is None:
             self._spool = SpoolObserver(self._folder, self._parent)
+            self._syncer = start_syncer(self._folder, self._uri)
+        elif self._syncer is not None and self._syncer.was_killed:
+            self._say("the process that delivers to MLflow was killed, and has been started again")
             self._syncer = start_syncer(self._folder, self._uri)
         return self._spool
 

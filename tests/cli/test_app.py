@@ -26,6 +26,8 @@ VERBS = {
     "runs list": ["--json", "--storage"],
     "runs show": ["{name}", "--json"],
     "runs sync": ["--tracking-uri", "--json"],
+    "runs check": ["{name}", "--repair", "--storage", "--tracking-uri", "--json", "Examples:"],
+    "cluster slurm": ["--space", "--suite", "--nodes", "--time", "--sbatch", "Examples:"],
     "runs compare": ["{A}", "{B}", "--storage", "--json", "Examples:"],
     "runs frame": ["{name}", "--to", "--out", "--storage", "Examples:"],
     "runs best": ["{name}", "--out", "--storage", "Examples:"],

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import UserError, is_disk_full
+from lora2_search.execution.loss import Loss
 from lora2_search.execution.result import of_failure, of_report
 from lora2_search.execution.run_queue import RunLimits, RunQueue
 from lora2_search.execution.searcher import Leaving, TruthfulSearcher
@@ -103,7 +104,7 @@ def test_a_run_that_never_wrote_a_record_gets_one_that_says_why(
 ) -> None:
     desk = Desk(tmp_path, database)
     task = desk.begin("a")
-    desk.queue.lost("a", "OutOfMemoryError")
+    desk.queue.lost("a", Loss("OutOfMemoryError"))
     desk.searcher.on_trial_complete("a", error=True)
     record = read_record(Path(task["folder"]))
     assert record is not None

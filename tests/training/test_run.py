@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from lora2_search.config.run import RunConfig, with_settings
-from lora2_search.errors import ConfigError, UserError
+from lora2_search.errors import ConfigError, Preempted, UserError
 from lora2_search.execution.result import STANDARD_ERROR, of_report
 from lora2_search.store.record import Point, read_record
 from lora2_search.training.loop.evaluate import Predictions, standard_error
@@ -128,6 +128,24 @@ def test_a_run_stopped_and_taken_up_equals_one_that_never_stopped(
     stop_after(config, tmp_path / "stopped", intervals)
     run(config, tmp_path / "stopped")
     assert comparable(tmp_path / "stopped") == comparable(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("asked", [1, 17, 40])
+def test_a_run_that_has_to_go_leaves_at_the_next_point_and_goes_on_exactly_there(
+    asked: int, tiny_bert: Path, reviews_csv: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny_bert, reviews_csv, **{"adapter.lora_dropout": 0.2})
+    run(config, tmp_path / "whole")
+    answers = iter([False] * (asked - 1) + [True])
+    with pytest.raises(Preempted, match="left at step"):
+        for _ in iterate(config, tmp_path / "moved", has_to_go=lambda: next(answers)):
+            pass
+    record = read_record(tmp_path / "moved")
+    assert record is not None
+    assert record.status == "running"
+    assert record.error is None
+    run(config, tmp_path / "moved")
+    assert comparable(tmp_path / "moved") == comparable(tmp_path / "whole")
 
 
 def test_a_run_after_others_in_the_same_process_equals_a_run_in_a_fresh_one(

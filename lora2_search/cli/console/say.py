@@ -12,7 +12,7 @@ from signal import Signals
 import typer
 
 from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
-from ...signals import EXIT_CODES, Interrupted, last_words, signal_of
+from ...signals import EXIT_CODES, Interrupted, cause, last_words, signal_of
 from ...store import command_line
 from ...tracking import options, redacted, resolve_uri
 from .screen import complain, tell
@@ -125,6 +125,8 @@ def resume_hint(again: str, begun: Path) -> Iterator[None]:
 
 def _say_interrupted(came: Signals, *more: object) -> None:
     by = "" if came == Signals.SIGINT else f" by {came.name}"
+    if reason := cause():
+        by = f": {reason}"
     line = f"\ninterrupted{by}" + "".join(f"; {part}" for part in more)
     complain(redacted(line), "warning")
 

@@ -56,6 +56,13 @@ class Resources(Section):
         None, gt=0, description="fail a run whose evaluation interval takes longer (it hangs)"
     )
 
+    max_disk_gb: float | None = Field(
+        None,
+        gt=0,
+        description="begin no run that would take the folder of the study or suite beyond so many "
+        "GB (10⁹ bytes), judged by the largest run so far; those under way end",
+    )
+
     def with_gpus(self, device: str, has_gpu: bool) -> Resources:
         """Return the same with the GPUs of a run decided, where they were left open.
 

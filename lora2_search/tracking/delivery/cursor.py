@@ -113,13 +113,24 @@ def pending(folder: Path, uri: str) -> Pending:
 
 def damaged_spools(folder: Path, cursor: Cursor) -> list[str]:
     """Return which files of a spool cannot be read, or not whole, one sentence each."""
+    return [str(damage) for damage in _damages(folder, cursor)]
+
+
+def spool_damages(folder: Path, uri: str) -> list[Damaged]:
+    """Return the same as errors, none where nothing is tracked; the store's cursor is read."""
+    if not (folder / TRACKING_FOLDER).is_dir():
+        return []
+    return _damages(folder, load(cursor_path(folder, uri)))
+
+
+def _damages(folder: Path, cursor: Cursor) -> list[Damaged]:
     files = [(parent_path(folder), cursor.parent.offset)]
     known = {key: path for key, path, _ in run_paths(folder)}
     for key in sorted(known.keys() | cursor.runs.keys()):
         delivered = cursor.runs.get(key, Position()).offset
         files.append((known.get(key, run_path(folder, key)), delivered))
     damages = ((path, damage(path, delivered)) for path, delivered in files)
-    return [str(Damaged(path, why, _REMEDY)) for path, why in damages if why]
+    return [Damaged(path, why, _REMEDY) for path, why in damages if why]
 
 
 def _short(uri: str) -> str:

@@ -68,6 +68,12 @@ class Handle:
         """Process id of the syncer."""
         return self._process.pid
 
+    @property
+    def was_killed(self) -> bool:
+        """Whether somebody ended it from outside; what leaves by itself has its reasons."""
+        code = self._process.poll()
+        return code is not None and code < 0
+
     def finish(self, timeout: float = 10.0) -> Outcome:
         """Let the syncer deliver what there is and leave, for at most ``timeout`` seconds."""
         if not self._left_within(timeout):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,9 @@ def write_predictions(path: Path, predictions: dict[str, Predictions]) -> None:
         }
         columns |= {f"score_{i}": said.logits[:, i] for i in range(said.logits.shape[1])}
         frames.append(pd.DataFrame(columns))
-    pd.concat(frames, ignore_index=True).to_parquet(path, index=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    pd.concat(frames, ignore_index=True).to_parquet(temporary, index=False)
+    os.replace(temporary, path)
 
 
 _GROUPS = 20

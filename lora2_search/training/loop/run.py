@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import torch
 
 from ...adapter import count_parameters
 from ...config import RunConfig
-from ...errors import BaseChanged, ConfigError, UserError, is_disk_full
+from ...errors import BaseChanged, ConfigError, Preempted, UserError, is_disk_full
 from ...store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -75,14 +75,22 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
             return record
 
 
+def _stays() -> bool:
+    return False
+
+
 def iterate(
-    config: RunConfig, folder: Path, metric: str | None = None
+    config: RunConfig,
+    folder: Path,
+    metric: str | None = None,
+    has_to_go: Callable[[], bool] = _stays,
 ) -> Generator[Report, None, RunRecord]:
     """Train one configuration, yielding after every evaluation interval; see :func:`run`.
 
     ``record.json`` is rewritten at every interval, so a run that is stopped early leaves a true
     record. ``metric`` is what the run is judged by, the task's primary one by default: the reports
-    carry its standard error.
+    carry its standard error. ``has_to_go`` is asked at every point that is logged: the run then
+    keeps its state and raises `Preempted`, its record still ``running``.
     """
     record = _begin(config, folder)
     if record.status == "completed":
@@ -99,10 +107,12 @@ def iterate(
             inputs.check_same(record)
             inputs.note(record)
             prepared = prepare(config)
-            running = _Run(prepared, record, folder, clock, metric)
+            running = _Run(prepared, record, folder, clock, metric, has_to_go)
         yield from running.intervals()
         check_base()
         return record
+    except Preempted:
+        raise
     except Exception as raised:
         if is_disk_full(raised):
             raise  # the run is not at fault: with room again it goes on from its checkpoint
@@ -179,9 +189,10 @@ class _Run:
         folder: Path,
         clock: Clock,
         metric: str | None,
+        has_to_go: Callable[[], bool],
     ) -> None:
         self.prepared, self.record, self.folder = prepared, record, folder
-        self.clock, self.metric = clock, metric
+        self.clock, self.metric, self.has_to_go = clock, metric, has_to_go
         self.trainer, self.data = prepared.trainer, prepared.data
         self.done = 0
         self.unreported: list[Point] = []
@@ -218,7 +229,7 @@ class _Run:
         record = self.record
         try:
             with Timer(record, "train"):
-                points = list(self.trainer.advance(self.done, stop))
+                points = self._trained_to(stop)
         finally:
             # A run that diverges here has in its record what went before.
             self._note_health()
@@ -237,13 +248,27 @@ class _Run:
         record.history += points
         self.unreported += points
         self.clock.note()
+        self._keep(stop, record.history)
+
+    def _trained_to(self, stop: int) -> list[Point]:
+        points = []
+        for point in self.trainer.advance(self.done, stop):
+            points.append(point)
+            if point.step < stop and self.has_to_go():
+                # Between two points the trainer holds sums that no checkpoint has.
+                self.clock.note()
+                self._keep(point.step, [*self.record.history, *points])
+                raise Preempted(f"left at step {point.step} of {self.record.total_steps}")
+        return points
+
+    def _keep(self, step: int, history: list[Point]) -> None:
         check_base()  # before the state is kept: a run that goes on from it relies on it
         kept = Kept(
-            step=stop,
-            history=record.history,
-            timings=record.timings,
+            step=step,
+            history=history,
+            timings=self.record.timings,
             health=self.trainer.health.state(),
-            code_hash=record.code_hash,
+            code_hash=self.record.code_hash,
         )
         save_checkpoint(self.folder, self.trainer.progress, kept)
 

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.ray_here import ray_here, workers_find_tests
+from tests.support.stores import fresh_store, home_with_store
+
+__all__ = ["fresh_store", "home_with_store", "ray_here", "workers_find_tests"]
+
+# Ray gives a raylet ten seconds to come up, which a busy machine does not keep.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
+
+
+@pytest.fixture
+def space(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
+    """A search of three trials, each of some minutes if nothing ends it."""
+    settings: dict[str, Any] = {
+        "task": "custom",
+        "data": {"path": str(reviews_csv), "text": ["review"], "label": "verdict"},
+        "model": {"name_or_path": str(tiny_bert)},
+        "adapter": {"k": 4, "r": 4, "target_rank": 2},
+        "training": {"device": "cpu", "steps": 960, "evaluations": 32},
+        "search": {"adapter.k": {"type": "int", "low": 2, "high": 4}},
+        "trials": 2,
+        "scheduler": {"name": "none"},
+    }
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+@pytest.fixture
+def cluster(workers_find_tests: None) -> Iterator[Any]:
+    """Two Ray nodes of one CPU each on this machine."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    assert not ray.is_initialized()
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
