@@ -1,4 +1,4 @@
-"""Take docs/img/mlflow-*.png: what MLflow's pages show of two suites and of two studies.
+"""Take docs/img/mlflow-*.png: what MLflow's run lists show of suites and studies.
 
 ``python docs/pictures.py STUDY [OTHER]`` tells a passing MLflow store the records of two archived
 suites and of one or two studies of this home (``make demo`` makes ``quickstart``), as running them
@@ -34,7 +34,7 @@ from lora2_search.tracking.views import comparison_address
 from lora2_search.training.events import Report, State
 
 DOCS = Path(__file__).parent
-SUITES = ("start", "components")
+SUITES = ("cheaper-scoring", "scoring")
 SIZE = (1500, 760)
 PORT = 5077
 STATES: dict[str, State] = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
@@ -142,8 +142,6 @@ def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: lis
         return [str(load(cursor_path(folder, uri)).experiment_id) for folder in folders]
 
     take(browser, "study", address(studies[0]), "trial", first=".ag-cell button")
-    charts = f"{address(studies[0])}&compareRunsMode=CHART"
-    take(browser, "curves", charts, "validation")
     take(browser, "suite", address(suites[0]), "Group")
     take(browser, "suites", comparison_address(base, ids(suites)), "Group")
     if len(studies) > 1:

@@ -66,12 +66,17 @@ def view_tags(study: Identity) -> dict[str, str]:
     """
     own, compared = _State(study), _State(study)
     if study.what == "suite":
-        own.group("average", study.groups)
-        compared.group("average", (*study.groups, study.what))
+        # The arm first: MLflow cuts the names of groups.
+        groups = sorted(study.groups, key=lambda tag: tag != "arm")
+        own.group("average", groups)
+        compared.group("average", (*groups, study.what))
     else:
         # Runs outside the search are no trials: they stand in a group of their own.
         compared.group("max", (study.what, "role"))
+        own.content["selectedColumns"].append("attributes.`Models`")
     compared.content["searchFilter"] = COMPLETE_RUNS
+    # Of one study or suite it is the same in every row, and MLflow puts it before the scores.
+    compared.content["selectedColumns"].append("attributes.`Dataset`")
     return {_TAG + study.what: _packed(own.content), _TAG + COMPARE: _packed(compared.content)}
 
 
@@ -95,8 +100,6 @@ class _State:
                 *(f"tags.`{name}`" for name in (*marks, "state")),
                 *study.outcomes,
                 *settings,
-                "attributes.`Dataset`",
-                "attributes.`Models`",
             ],
         }
 

@@ -207,7 +207,7 @@ def test_data_and_model_are_in_fields_of_their_own_once_however_often_they_are_s
         cursor_path(folder, uri).unlink()
     for item in (stored.parent(), stored.runs()["00000"]):
         (given,) = item.inputs.dataset_inputs
-        assert (given.dataset.name, given.dataset.digest) == ("sentiment", "0123456789abcdef")
+        assert (given.dataset.name, given.dataset.digest) == ("sentiment", "01234567")
         assert given.tags[0].value == "train, validation, test"
     top = stored.parent()
     (output,) = top.outputs.model_outputs

@@ -34,7 +34,6 @@ def test_a_study_shows_scores_state_and_settings_in_the_order_of_creation() -> N
         "tags.`state`",
         "tags.`adapter.k`",
         "tags.`training.lr`",
-        "attributes.`Dataset`",
         "attributes.`Models`",
     ]
     assert state["orderByKey"] == "attributes.start_time"  # any other order flattens the rows
@@ -65,7 +64,7 @@ def test_a_suite_is_grouped_by_arm() -> None:
 
 @pytest.mark.parametrize(
     ("what", "function", "groups"),
-    [("study", "max", ["study", "role"]), ("suite", "average", ["task", "arm", "suite"])],
+    [("study", "max", ["study", "role"]), ("suite", "average", ["arm", "task", "suite"])],
 )
 def test_several_are_compared_by_complete_runs_in_groups(
     what: ParentKind, function: str, groups: list[str]
@@ -79,7 +78,7 @@ def test_several_are_compared_by_complete_runs_in_groups(
 
 def test_a_suite_of_several_tasks_has_no_mean_over_them() -> None:
     state, _ = views("suite", groups=("task", "arm"))
-    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["task", "arm"]
+    assert [key["groupByData"] for key in state["groupBy"]["groupByKeys"]] == ["arm", "task"]
 
 
 def test_a_view_of_very_many_settings_fits_an_experiment_tag() -> None:

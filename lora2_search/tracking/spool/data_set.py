@@ -11,7 +11,7 @@ from ...training import GLUE_ID, GLUE_REVISION, TASK_ASSETS
 from .spool import DataSet
 
 # Of MLflow's 36 characters; the whole hash is the tag `data_hash`.
-_DIGEST_LENGTH = 16
+_DIGEST_LENGTH = 8
 
 
 def data_set(config: RunConfig, record: RunRecord) -> DataSet | None:

@@ -124,7 +124,7 @@ class DataSet(_Line):
 
     Attributes:
         name: For people: the file, or the task.
-        digest: The first 16 digits of ``RunRecord.data_hash``.
+        digest: The first 8 digits of ``RunRecord.data_hash``.
         source_type: What kind of source it is, in MLflow's word.
         source: The source, in MLflow's form, as JSON.
         sizes: Examples by split.
