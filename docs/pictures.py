@@ -142,10 +142,10 @@ def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: lis
         return [str(load(cursor_path(folder, uri)).experiment_id) for folder in folders]
 
     take(browser, "study", address(studies[0]), "trial", first=".ag-cell button")
-    take(browser, "suite", address(suites[0]), "Group")
-    take(browser, "suites", comparison_address(base, ids(suites)), "Group")
+    take(browser, "suite", address(suites[0]), "Group: ")
+    take(browser, "suites", comparison_address(base, ids(suites)), "Group: ")
     if len(studies) > 1:
-        take(browser, "studies", comparison_address(base, ids(studies)), "Group")
+        take(browser, "studies", comparison_address(base, ids(studies)), "Group: ")
 
 
 def main() -> None:
