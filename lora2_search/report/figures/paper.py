@@ -91,7 +91,7 @@ def save_figure(
         for path, end in zip(paths, ends, strict=True):
             figure.savefig(path, metadata=_ENDS[end])
             # What was laid out for the first form holds for the second, and laying out takes long.
-            figure.set_layout_engine("none")
+            figure.set_layout_engine(None)
     return paths
 
 

@@ -38,7 +38,7 @@ def trials_table(table: StudyTable) -> Table:
         *(Column(f"setting.{name}", name, format=_setting) for name in names),
         counts("compressed"),
         Column("seconds", "time", format=seconds, unit="s"),
-        text_column("flags", wraps=True),
+        text_column("flags"),
         text_column("why", wraps=True),
     )
     return Table(columns, tuple(_row(table, trial, names) for trial in order))

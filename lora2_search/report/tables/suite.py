@@ -66,7 +66,7 @@ def arm_table(
         Column("runs", "runs"),
         *(counts(key, heading) for key, heading in PARAMETERS.items()),
         Column("seconds", "time per run", format=seconds, unit="s"),
-        text_column("flags", wraps=True),
+        text_column("flags"),
     ]
     rows = [
         {
