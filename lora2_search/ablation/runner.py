@@ -14,6 +14,7 @@ from ..config import RunInfo, Source
 from ..config.suite import Suite, as_grown, suite_source, typed_suite
 from ..execution import Interruption
 from ..store import (
+    PAGE_FILE,
     RUNS_FOLDER,
     SUITE_FILE,
     TUNING_FOLDER,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ..analysis import Analysis
     from ..config.space import Resources, Value
     from ..execution import TrialTrainable
+    from ..report import Page
 
 SUITES = Shelf("suite", "suites", SUITE_FILE)
 
@@ -110,6 +112,22 @@ class SuiteResult:
             for key, record in self.records.items()
             if record.status == "failed"
         }
+
+    def report(self, out: Path | None = None) -> Page:
+        """Write its report again, as the verb ``report`` does, and return its page.
+
+        Args:
+            out: Where to write; by default the suite's folder.
+        """
+        from ..report import Page, write_suite_report
+
+        return Page(write_suite_report(self.folder, out).with_name(PAGE_FILE))
+
+    def _repr_html_(self) -> str:
+        from ..analysis import gather
+        from ..report import framed, suite_page
+
+        return framed(suite_page(gather(self.folder)))
 
     def frame(self) -> pandas.DataFrame:
         """Return one row per run: arm, task, phase, seed, status, scores, sizes, seconds."""

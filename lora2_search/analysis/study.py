@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..config.space import Distribution, Space
 from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
 from .front import Outcome, outcomes_of, pareto_front, winning
@@ -125,63 +123,6 @@ def _listed(numbers: list[int]) -> str:
     more = len(numbers) - _LISTED
     shown = ", ".join(map(str, numbers[:_LISTED]))
     return f"{shown} and {more} more" if more > 0 else shown
-
-
-# A sampler hardly ever draws the very end of a range, so the outermost part of it counts.
-_OUTERMOST = 0.05
-
-
-def edges(space: Space, params: Mapping[str, Any]) -> list[str]:
-    """Return one sentence for each setting whose range a better value may lie beyond.
-
-    At the end is a value in the outermost 5 % of a range, on its own scale, linear or logarithmic.
-    An end beyond which no run is valid (``adapter.target_rank`` at ``adapter.r``) is none.
-
-    Args:
-        space: The study's space.
-        params: The winner's searched settings.
-    """
-    return [
-        sentence
-        for name, item in space.search.items()
-        if name in params and (sentence := _edge(space, params, name, item)) is not None
-    ]
-
-
-def _edge(space: Space, params: Mapping[str, Any], name: str, item: Distribution) -> str | None:
-    low, high = item.low, item.high
-    if low is None or high is None:  # a categorical
-        return None
-    scale = math.log if item.log else float
-    part = (scale(params[name]) - scale(low)) / (scale(high) - scale(low))
-    if _OUTERMOST < part < 1 - _OUTERMOST:
-        return None
-    end, last, way = ("lower", low, -1) if part < 0.5 else ("upper", high, 1)
-    beyond: float
-    if item.type == "int":
-        beyond = last + way
-    elif last > 0:
-        beyond = last * 1.1**way
-    else:
-        beyond = last + way * (high - low) / 10
-    if not _valid(space, {**params, name: beyond}):
-        return None
-    return (
-        f"The winner's {name}, {_short(params[name])}, is at the {end} end of its range "
-        f"({_short(low)} to {_short(high)}), so a better value may lie beyond: widen {name}."
-    )
-
-
-def _valid(space: Space, params: Mapping[str, Any]) -> bool:
-    try:
-        space.run_config(params)
-    except ValueError:  # of these settings, or of those of the space itself
-        return False
-    return True
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)

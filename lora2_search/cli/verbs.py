@@ -248,6 +248,14 @@ def report(
     name: Annotated[
         str, typer.Argument(help="A study, a suite, or the folder of an archived suite.")
     ],
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="OTHER",
+            help="Another study, or another suite: both on one page, compared at the top.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -265,13 +273,16 @@ def report(
             show_default=False,
         ),
     ] = None,
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Open the page in your browser.")
+    ] = False,
     storage: Storage = None,
 ) -> None:
     """Write a study's or suite's report: page, tables, figures, CSV."""
     with explain_errors("report"):
         from .commands.report import run_report
 
-        run_report(name, storage, out, archive)
+        run_report(name, storage, out, archive, other, open_page)
 
 
 def ui(

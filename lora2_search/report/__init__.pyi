@@ -9,8 +9,14 @@ from .figures.panel import Panel as Panel
 from .figures.style import COLOURS as COLOURS
 from .figures.style import DASHES as DASHES
 from .figures.style import GREY as GREY
+from .pages.pairs import write_study_comparison as write_study_comparison
+from .pages.pairs import write_suite_comparison as write_suite_comparison
+from .pages.shown import Page as Page
+from .pages.shown import framed as framed
+from .pages.study import study_page as study_page
 from .pages.study import write_study_page as write_study_page
 from .pages.study_files import write_study_kit as write_study_kit
+from .pages.suite import suite_page as suite_page
 from .pages.suite_files import report_files as report_files
 from .pages.suite_files import write_suite_report as write_suite_report
 from .rendering import render as render
@@ -36,4 +42,5 @@ from .tables.text import signed as signed
 from .words.constant import always as always
 from .words.constant import constant_line as constant_line
 from .words.prospective import before_the_run as before_the_run
+from .words.study import edge_line as edge_line
 from .words.verdict import headline as headline

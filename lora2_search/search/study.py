@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..analysis import Side, Versus
     from ..execution import TrialTrainable
+    from ..report import Page
 
 STUDIES = Shelf("study", "studies", SPACE_FILE)
 
@@ -109,6 +110,25 @@ class Study:
             return lines
         requested = self.space.scheduler.grace
         return lines + early_stopping_notes(self.space.run_config(), self.space.search, requested)
+
+    def report(self, out: Path | None = None) -> Page:
+        """Write its page, tables, figures and CSV, as the verb ``report`` does.
+
+        Args:
+            out: Where to write; by default the study's folder.
+
+        Returns:
+            The page: a path that a notebook shows, and that ``open()`` shows in a browser.
+        """
+        from ..report import Page, write_study_kit
+
+        return Page(write_study_kit(self.folder, out))
+
+    def _repr_html_(self) -> str:
+        from ..analysis import read_study_table
+        from ..report import framed, study_page
+
+        return framed(study_page(read_study_table(self.folder)))
 
     def frame(self) -> pandas.DataFrame:
         """Return one row per trial: number, state, scores, settings, sizes, seconds.

@@ -12,6 +12,7 @@ from .equivalence import tost as tost
 from .equivalence import tost_crossed as tost_crossed
 from .equivalence import tost_draws as tost_draws
 from .fast_metrics import CORRELATIONS as CORRELATIONS
+from .fast_metrics import Scorer as Scorer
 from .fast_metrics import scorer as scorer
 from .pareto import hypervolume as hypervolume
 from .pareto import non_dominated as non_dominated
@@ -31,6 +32,7 @@ from .significance import Score as Score
 from .significance import crossed as crossed
 from .significance import holm as holm
 from .significance import mean_interval as mean_interval
+from .significance import over_examples as over_examples
 from .significance import paired as paired
 from .significance import pigeonhole as pigeonhole
 from .significance import pigeonhole_draws as pigeonhole_draws

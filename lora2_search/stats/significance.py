@@ -23,12 +23,17 @@ LEVEL = 0.05
 
 T, BCA, CROSSED, PIGEONHOLE = "t", "BCa", "crossed t", "two-way bootstrap"
 
+PERCENTILE = "bootstrap over examples"
+
 BOOTSTRAP_FROM = 20
 
 _RESAMPLES = 9_999
 
 # Draws of a two-way bootstrap, which so has no p below 2 / (BOOTSTRAPS + 1).
 BOOTSTRAPS = 400
+
+# Draws of the examples alone, which take microseconds.
+EXAMPLE_BOOTSTRAPS = 1_000
 
 # Differences of scores are differences of fractions: what is smaller is the float's own error.
 _EPSILON = 1e-12
@@ -302,6 +307,30 @@ def pigeonhole_draws(score: Score, seeds: int, examples: int, repeats: int = BOO
             for _ in range(repeats)
         ]
     )
+
+
+def over_examples(
+    score: Callable[[NDArray[np.int64]], float], examples: int, repeats: int = EXAMPLE_BOOTSTRAPS
+) -> TestResult:
+    """Bootstrap the test examples of models that are taken as they are.
+
+    The percentile interval (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13)
+    of ``score(columns)`` on examples drawn anew; fixed seed. It covers what new examples of the
+    same kind would change, not what another training seed would. There is no p value.
+    Edges: fewer than two examples give a note and no interval.
+
+    Args:
+        score: A score, or a difference of two, on the examples of these numbers (repeats allowed).
+        examples: How many there are.
+        repeats: How often they are drawn.
+    """
+    if examples < 2:
+        return TestResult(n=examples, method=PERCENTILE, note=f"{examples} test example(s)")
+    generator = np.random.default_rng(0)
+    drawn = [score(generator.integers(examples, size=examples)) for _ in range(repeats)]
+    low, high = (float(value) for value in np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]))
+    estimate = score(np.arange(examples))
+    return TestResult(estimate=estimate, low=low, high=high, n=examples, method=PERCENTILE)
 
 
 def _t_test(mean: float, error: float, df: float) -> tuple[float, float, float]:

@@ -283,4 +283,4 @@ def test_a_winner_at_the_edge_of_its_range_is_said_with_what_to_widen(
     best = replace(item.trials[0], params={**PARAMS, "training.lr": 0.0181})
     text = told(replace(item, trials=(best,)), capsys)
     assert "But: The winner's training.lr, 0.0181, is at the upper end of its range" in text
-    assert "widen training.lr." in text
+    assert "A wider range: training.lr: {type: float, low: " in text

@@ -7,13 +7,15 @@ import optuna
 import pytest
 import yaml
 
-from lora2_search.analysis.study import open_study, read_study_table
+from lora2_search.analysis.baselines import standings
+from lora2_search.analysis.study import read_study_table
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
-from lora2_search.report.figures.curves import draw_rank_grid, learning_curves
-from lora2_search.report.figures.optuna import importance_gap, importance_panel
+from lora2_search.report.figures.settings import draw_rank_grid
+from lora2_search.report.figures.study_panels import importance_panel
+from lora2_search.report.figures.trials import learning_curves
 from lora2_search.report.pages.study import write_study_page
-from lora2_search.report.tables.study import trials_table, winner_table
+from lora2_search.report.tables.study import size_table, trials_table
 from lora2_search.store.rank_pattern import rank_grid
 from lora2_search.store.record import Flag, read_record
 from tests.support.suites import MODULES, record, write_run, write_study_files
@@ -68,7 +70,13 @@ MIXED = [State.COMPLETE, State.PRUNED, State.COMPLETE, State.FAIL, State.COMPLET
     "states, words",
     [
         ([], ["No trial is complete yet", "0 trials: none yet"]),
-        ([State.COMPLETE], ["Winner: trial 0", "need at least 4 complete trials; there is 1"]),
+        (
+            [State.COMPLETE],
+            [
+                "Winner: trial 0",
+                "need at least 4 complete trials; there is 1, so 3 more are needed",
+            ],
+        ),
         ([State.FAIL], ["there is no winner", "1 failed"]),
         ([State.RUNNING, State.COMPLETE], ["not finished: 2 of 8", "1 under way"]),
         (MIXED, ["Winner: trial 5", "1 pruned", "1 failed", "fANOVA", "+13.00 points"]),
@@ -122,9 +130,9 @@ def test_a_pruned_trial_with_the_highest_score_is_no_winner(tmp_path: Path) -> N
 
 
 def test_the_winner_stands_beside_head_only(tmp_path: Path) -> None:
-    rows = winner_table(read_study_table(write_study(tmp_path, MIXED))).texts
-    assert [row["test"] for row in rows] == ["63.00", "50.00"]
-    assert rows[0]["compressed_adapter"] == "300"
+    table = read_study_table(write_study(tmp_path, MIXED))
+    assert [row.test.estimate for row in standings(table)] == pytest.approx([0.63, 0.5])
+    assert size_table(table).texts[0]["compressed_adapter"] == "300"
 
 
 def test_other_references_stand_between_the_winner_and_head_only(tmp_path: Path) -> None:
@@ -135,16 +143,20 @@ def test_other_references_stand_between_the_winner_and_head_only(tmp_path: Path)
     scores = {"validation/accuracy": 0.7, "test/accuracy": 0.68}
     config = RunConfig(task="sentiment", method="lora")
     write_run(folder / "reference" / "lora", config, scores=scores)
-    rows = winner_table(read_study_table(folder)).texts
-    assert [row["run"] for row in rows] == ["winner", "lora", "head-only"]
+    table = read_study_table(folder)
+    names = ["winner", "lora", "head-only"]
+    assert [row["run"] for row in size_table(table).rows] == names
+    assert [row.name for row in standings(table)] == names
     html = write_study_page(folder).read_text(encoding="utf-8")
-    assert "lora, the same sentences" in html and "-5.00 points" in html
+    assert "winner − lora, test" in html and "-5.00 points" in html
     assert "The winner is no better than lora on the validation split." in html
 
 
-def test_without_a_reference_the_page_shows_a_gap_for_it(tmp_path: Path) -> None:
+def test_without_a_reference_the_winner_stands_alone(tmp_path: Path) -> None:
     folder = write_study(tmp_path, MIXED, reference=False)
-    assert winner_table(read_study_table(folder)).texts[1]["test"] == "–"
+    table = read_study_table(folder)
+    assert [row.name for row in standings(table)] == ["winner"]
+    assert size_table(table).texts[1]["compressed_adapter"] == "–"
     assert write_study_page(folder).is_file()
 
 
@@ -157,22 +169,21 @@ def test_a_record_cut_short_is_named_and_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "states, vary, word",
     [
-        ([State.COMPLETE] * 3, True, "at least 4"),
+        ([State.COMPLETE] * 3, True, "there are 3, so one more is needed"),
         ([State.COMPLETE] * 5, False, "fewer than two settings vary"),
-        ([State.PRUNED] * 5, True, "there are 0"),
+        ([State.PRUNED] * 5, True, "there are 0, so 4 more are needed"),
     ],
 )
 def test_importances_that_cannot_be_told_have_a_reason(
     tmp_path: Path, states: list[State], vary: bool, word: str
 ) -> None:
-    study = open_study(write_study(tmp_path, states, vary=vary), "study")
-    assert word in (importance_gap(study) or "")
-    assert importance_panel(study, "accuracy").figure is None
+    panel = importance_panel(read_study_table(write_study(tmp_path, states, vary=vary)))
+    assert word in panel.text and panel.figure is None
 
 
 def test_importances_are_shares_of_one(tmp_path: Path) -> None:
-    study = open_study(write_study(tmp_path, [State.COMPLETE] * 6), "study")
-    figure = importance_panel(study, "accuracy").figure
+    table = read_study_table(write_study(tmp_path, [State.COMPLETE] * 6))
+    figure = importance_panel(table).figure
     assert figure is not None and sum(figure.data[0].x) == pytest.approx(1)
 
 
@@ -193,7 +204,8 @@ def test_the_rank_grid_is_blocks_by_kinds_of_module() -> None:
     assert grid.ranks[2] == (None, 7, None, None)
     assert grid.ranks[3] == (None, None, None, 2)
     drawn = draw_rank_grid(grid, 8).data[0]
-    assert drawn.zmax == 8 and drawn.text[2][1] == "7"
+    assert drawn.zmax == 8 and drawn.text[1][2] == "7"
+    assert drawn.y[1] == "attention.self.key"
 
 
 @pytest.mark.parametrize("missing", ["space.yaml", "study.db"])
@@ -217,3 +229,30 @@ def test_the_page_says_when_the_winner_beats_nothing(tmp_path: Path) -> None:
 def test_the_protocol_is_explained(tmp_path: Path) -> None:
     html = write_study_page(write_study(tmp_path, [State.COMPLETE])).read_text(encoding="utf-8")
     assert "protocol clean (settings are chosen on a slice of the training set" in html
+
+
+def test_what_was_stopped_stands_with_its_reason_and_its_place(tmp_path: Path) -> None:
+    html = write_study_page(write_study(tmp_path, MIXED)).read_text(encoding="utf-8")
+    stopped = html.partition('id="stopped"')[2].partition("</section>")[0]
+    assert "1 pruned: &lt;why&gt; it ended" in stopped and "1 failed" in stopped
+    assert "6 of 6" not in stopped and "5 of 6" in stopped  # trial 1 scores above trial 0 alone
+
+
+def test_a_winner_at_the_edge_is_told_which_range_to_search_next(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, [State.COMPLETE])
+    space = yaml.safe_load((folder / "space.yaml").read_text())
+    space["search"]["training.lr"]["low"] = 1e-3  # the winner's
+    (folder / "space.yaml").write_text(yaml.safe_dump(space))
+    html = write_study_page(folder).read_text(encoding="utf-8")
+    assert "is at the lower end of its range (0.001 to 0.1)" in html
+    assert "training.lr: {type: float, low: 0.0001, high: 0.1, log: true}" in html
+
+
+def test_every_figure_has_its_numbers_beside_it(tmp_path: Path) -> None:
+    html = write_study_page(write_study(tmp_path, MIXED)).read_text(encoding="utf-8")
+    figures = re.findall(r'<section class="figure" id="([^"]+)">(.*?)</section>', html, re.DOTALL)
+    drawn = {name for name, text in figures if 'class="plot"' in text}
+    assert len(drawn) == 8  # no run has a time on the clock
+    # Its numbers are those of the table of trials.
+    without = {name for name, text in figures if "<summary>Numbers" not in text}
+    assert drawn & without == {"settings-of-all-trials"}

@@ -10,7 +10,14 @@ from ...store import PAGE_FILE, SUITE_FILE, command_line, writable_folder
 from ..console.say import say
 
 
-def run_report(name: str, storage: Path | None, out: Path | None, archive: Path | None) -> None:
+def run_report(
+    name: str,
+    storage: Path | None,
+    out: Path | None,
+    archive: Path | None,
+    other: str | None = None,
+    open_page: bool = False,
+) -> None:
     """Write the report of a study, a suite or an archive and print the path of its page.
 
     Args:
@@ -18,6 +25,8 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
         storage: Where ``studies/`` and ``suites/`` are; by default the home.
         out: Where to write; by default where it lies.
         archive: Where to keep a suite's evidence, and the report that is made from it.
+        other: What it is compared with, on one page.
+        open_page: Open the page in the user's browser.
 
     Raises:
         UserError: There is none of that name, it is a single run, what is asked of it is for
@@ -25,6 +34,9 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
     """
     from ...report import RECORDS_FILE, is_archive
 
+    if other is not None:
+        _finish(_compared(name, other, storage, out, archive), open_page)
+        return
     folder = Path(name).expanduser()
     if is_archive(folder):
         if out is not None or archive is not None:
@@ -32,13 +44,23 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
                 f"{folder} is an archive: its report is written into it; leave out "
                 "--out and --archive"
             )
-        print(_of_archive(folder))
+        _finish(_of_archive(folder), open_page)
         return
     if _was_archive(folder):
         raise UserError(
             f"{folder} was an archive, but has lost a file: it must hold {SUITE_FILE} and "
             f"{RECORDS_FILE}; restore it from a copy"
         )
+    item = _reported(name, storage)
+    if archive is not None:
+        path = _archived(item, _writable(archive))
+        _finish(path, open_page and out is None)
+    if archive is None or out is not None:
+        _finish(write_report(item, None if out is None else _writable(out)), open_page)
+
+
+def _reported(name: str, storage: Path | None) -> Named:
+    """Return a study or a suite, and say which of its files are damaged."""
     item = find_item(name, storage)
     if item.kind == "run":
         raise UserError(
@@ -48,10 +70,38 @@ def run_report(name: str, storage: Path | None, out: Path | None, archive: Path 
         raise UserError(f"{name} is a {item.kind}, which wrote its page when it ended")
     for line in item.troubles():
         say(line)
+    return item
+
+
+def _finish(path: Path, open_page: bool) -> None:
+    """Print the path of a page, and open it where that is asked for."""
+    from ...report import Page
+
+    print(path)
+    if open_page and not Page(path).open():
+        say(f"no browser was found here; open {path.resolve()} in one")
+
+
+def _compared(
+    name: str, other: str, storage: Path | None, out: Path | None, archive: Path | None
+) -> Path:
     if archive is not None:
-        print(_archived(item, _writable(archive)))
-    if archive is None or out is not None:
-        print(write_report(item, None if out is None else _writable(out)))
+        raise UserError("--archive keeps the evidence of one suite; leave out the second name")
+    left, right = _reported(name, storage), _reported(other, storage)
+    if left.folder == right.folder:
+        raise UserError(f"{name} and {other} are the same {left.kind}; name two")
+    if left.kind != right.kind:
+        raise UserError(
+            f"{name} is a {left.kind} and {other} a {right.kind}: name two studies or two suites"
+        )
+    folder = left.folder if out is None else _writable(out)
+    if left.kind == "study":
+        from ...report import write_study_comparison
+
+        return write_study_comparison(left.folder, right.folder, folder)
+    from ...report import write_suite_comparison
+
+    return write_suite_comparison(left.folder, right.folder, folder)
 
 
 def write_report(item: Named, out: Path | None = None) -> Path:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ...analysis import caveats, edges, pick_rule, rivals, serves_plain_lora
+from ...analysis import caveats, pick_rule, rivals, serves_plain_lora, winner_edges
 from ...config import named_metric
 from ...experiments import run_of_trial
-from ...report import always
+from ...report import always, edge_line
 from ...search import Study, outcomes_in
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
@@ -273,7 +273,8 @@ def _caveats(study: Study) -> list[str]:
     scores = rivals(outcomes_in(study.trials), study.space)
     metric = study.space.objective.metric
     found = caveats(scores, study.reference, metric, study.references)
-    return found + (edges(study.space, study.best.params) if study.best else [])
+    edges = winner_edges(study.space, study.best.params) if study.best else []
+    return found + [edge_line(edge) for edge in edges]
 
 
 def _beside(result: StudySummary) -> dict[str, Scores]:

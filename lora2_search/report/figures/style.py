@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 # Okabe and Ito's: distinguishable for those who see no red or green, and on dark paper too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#b58900")
 
@@ -10,3 +12,42 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up")
 
 GREY = COLOURS[6]
+
+# From low to high, or from early to late: one scale for all figures, on light and dark paper.
+LOW_TO_HIGH = ("#56b4e9", "#d55e00")
+
+WINNER_COLOUR = COLOURS[2]
+
+
+@dataclass(frozen=True)
+class StateStyle:
+    """How trials of one state are drawn; colour, dash and symbol each tell it alone.
+
+    Attributes:
+        word: The state for people.
+        colour: Of line and marker.
+        dash: Plotly's name of the line's dash.
+        symbol: Plotly's name of the marker.
+        line: Matplotlib's line style.
+        marker: Matplotlib's marker.
+        pattern: Plotly's pattern of a bar.
+        hatch: Matplotlib's pattern of a bar.
+    """
+
+    word: str
+    colour: str
+    dash: str
+    symbol: str
+    line: str
+    marker: str
+    pattern: str
+    hatch: str
+
+
+STATE_STYLES = {
+    "COMPLETE": StateStyle("complete", COLOURS[0], "solid", "circle", "-", "o", "", ""),
+    "PRUNED": StateStyle("pruned", GREY, "dot", "triangle-down-open", ":", "v", "/", "//"),
+    "FAIL": StateStyle("failed", COLOURS[1], "dash", "x", "--", "x", "x", "xx"),
+    "RUNNING": StateStyle("under way", COLOURS[4], "dashdot", "diamond-open", "-.", "D", ".", ".."),
+    "WAITING": StateStyle("waiting", COLOURS[4], "dashdot", "diamond-open", "-.", "D", ".", ".."),
+}

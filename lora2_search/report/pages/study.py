@@ -3,39 +3,78 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...analysis import (
-    Run,
+    Importances,
+    Standing,
     StudyTable,
     caveats,
-    edges,
+    importances,
     read_study_table,
     rivals,
-    score_of,
     serves_plain_lora,
     setting,
-    value_of,
+    standings,
+    stopped_trials,
+    winner_edges,
 )
-from ...stats import expected_best
-from ...store import PAGE_FILE, rank_grid, write_text
-from ..figures.curves import STATES, draw_learning_curves, draw_rank_grid, learning_curves
+from ...store import PAGE_FILE, write_text
+from ..figures import study_panels as panels
 from ..figures.front import front_panels
-from ..figures.optuna import history_panel, importance_panel, slice_panels
 from ..figures.panel import Panel
-from ..figures.suite import draw_expected_best
+from ..figures.style import STATE_STYLES
 from ..rendering import render
-from ..tables.study import count_of, trials_table, winner_table
+from ..tables.study import count_of, size_table, trials_table
 from ..tables.table import Table
-from ..tables.text import count, level, signed
+from ..tables.text import count, level
+from ..tables.trials import stops_table
 from ..words.constant import constant_line
 from ..words.provenance import versions
+from ..words.study import edge_line, gap_line, gap_value, score_line, stop_lines
 
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
     "paper": "as in published papers, settings are chosen on the split that is reported",
 }
+
+
+@dataclass(frozen=True)
+class _Winner:
+    """The winner, as the template shows it."""
+
+    number: int
+    cards: list[tuple[str, str]]
+    caveats: list[str]
+    settings: str
+    caution: str
+    adapter: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class StudySections:
+    """A study, as its template shows it; from top to bottom."""
+
+    title: str
+    about: str
+    notes: list[str]
+    winner: _Winner | None
+    baselines: Panel
+    front: list[Panel]
+    history: Panel
+    settings: list[Panel]
+    about_slices: str
+    slices: list[Panel]
+    figures: list[Panel]
+    timeline: Panel
+    stopped: Table
+    reasons: list[str]
+    trials: Table
+    styles: list[str]
+    made_with: str
 
 
 def write_study_page(folder: Path) -> Path:
@@ -53,27 +92,50 @@ def write_study_page(folder: Path) -> Path:
 
 def study_page(page: StudyTable) -> str:
     """Return the page as HTML."""
-    trials = trials_table(page)
+    return rendered(study_sections(page, standings(page), importances(page.study)))
+
+
+def rendered(study: StudySections) -> str:
+    """Return the page as HTML, from what stands on it."""
+    return render("study.html", title=study.title, study=study)
+
+
+def study_sections(
+    page: StudyTable, rows: Sequence[Standing], shares: Importances
+) -> StudySections:
+    """Return what stands on a study's page.
+
+    Args:
+        page: The study.
+        rows: The winner and its baselines.
+        shares: The importances.
+    """
+    trials, stops = trials_table(page), stopped_trials(page)
     best = page.winner.number if page.winner else None
     styles = ["winner" if row["trial"] == best else row["state"] for row in trials.rows]
-    return render(
-        "study.html",
+    return StudySections(
         title=page.runs.space.name,
         about=_about(page),
         notes=_notes(page),
-        winner=_winner(page),
+        winner=_winner(page, rows),
+        baselines=panels.standings_panel(rows, page),
         front=front_panels(page),
-        history=history_panel(page.study, page.metric),
+        history=panels.history_panel(page),
+        settings=[panels.parallel_panel(page), panels.importance_panel(page, shares)],
         about_slices=(
-            f"Validation {page.metric} of the complete trials; from blue (early) to orange (late)."
+            f"Validation {page.shown_metric} of the complete trials, all on one scale: from blue "
+            "(the first trial) to orange (the last); the winner is a star with a green edge."
         ),
-        slices=slice_panels(page.study, page.metric),
+        slices=panels.slice_panels(page),
         figures=[
-            importance_panel(page.study, page.metric),
-            _trials_panel(page),
-            _curves_panel(page),
-            _ranks_panel(page),
+            panels.contour_panel(page, shares),
+            panels.ranks_panel(page),
+            panels.curves_panel(page),
+            panels.expected_panel(page),
         ],
+        timeline=panels.timeline_panel(page),
+        stopped=stops_table(stops, page.runs.space.training.evaluations, page.metric),
+        reasons=stop_lines(stops),
         trials=trials,
         styles=styles,
         made_with=_made_with(page),
@@ -83,7 +145,9 @@ def study_page(page: StudyTable) -> str:
 def _about(page: StudyTable) -> str:
     space = page.runs.space
     counts = Counter(trial.state.name for trial in page.trials)
-    state_counts = ", ".join(f"{counts[key]} {word}" for key, word in STATES.items() if counts[key])
+    state_counts = ", ".join(
+        f"{counts[key]} {style.word}" for key, style in STATE_STYLES.items() if counts[key]
+    )
     return (
         f"Task {space.task}, model {space.model.name_or_path}, protocol "
         f"{_protocol(space.protocol)}. {len(page.trials)} trials: {state_counts or 'none yet'}."
@@ -116,19 +180,20 @@ def _protocol(name: str) -> str:
     return f"{name} ({meaning})" if meaning else name
 
 
-def _cards(page: StudyTable, score: float | None) -> list[tuple[str, str]]:
-    record = page.winner_run.record if page.winner_run else None
-    ours = value_of(record, "test", page.metric)
+def _cards(page: StudyTable, rows: Sequence[Standing]) -> list[tuple[str, str]]:
+    ours, record = rows[0], page.winner_run.record if page.winner_run else None
+    sizes = record.sizes if record else {}
     plain = record is None or serves_plain_lora(record)
-    size = (record.sizes if record else {}).get("test")
-    where = f"{size:,} test sentences" if size else "the test sentences"
     return [
         (
-            level(score, page.metric),
-            f"winner, validation {page.shown_metric} (chosen on)",
+            level(ours.validation, page.metric),
+            f"winner, validation {page.shown_metric} (chosen by)",
         ),
-        (level(ours, page.metric), f"winner, {where} (only reported)"),
-        *(card for name, run in _beside(page).items() for card in _against(page, ours, name, run)),
+        (
+            level(ours.test.estimate, page.metric),
+            score_line(ours, page.metric, sizes.get("test")),
+        ),
+        *((gap_value(row, page.metric), gap_line(row, page.metric)) for row in rows[1:]),
         (
             count(count_of(record, "compressed_adapter")),
             f"adapter parameters, {'compressed' if plain else 'as trained'}",
@@ -136,35 +201,7 @@ def _cards(page: StudyTable, score: float | None) -> list[tuple[str, str]]:
     ]
 
 
-def _beside(page: StudyTable) -> dict[str, Run | None]:
-    return {**page.runs.references, "head-only": page.runs.reference}
-
-
-def _against(
-    page: StudyTable, ours: float | None, name: str, run: Run | None
-) -> list[tuple[str, str]]:
-    theirs = value_of(run.record if run else None, "test", page.metric)
-    gain = None if ours is None or theirs is None else ours - theirs
-    return [
-        (level(theirs, page.metric), f"{name}, the same sentences"),
-        (signed(gain, page.metric), f"winner − {name}, one seed each"),
-    ]
-
-
-@dataclass(frozen=True)
-class _Winner:
-    """The winner, as the template shows it."""
-
-    number: int
-    cards: list[tuple[str, str]]
-    caveats: list[str]
-    settings: str
-    caution: str
-    adapter: str
-    table: Table
-
-
-def _winner(page: StudyTable) -> _Winner | None:
+def _winner(page: StudyTable, rows: Sequence[Standing]) -> _Winner | None:
     if page.winner is None:
         return None
     settings = ", ".join(f"{name} = {setting(value)}" for name, value in page.winner.params.items())
@@ -183,12 +220,12 @@ def _winner(page: StudyTable) -> _Winner | None:
         optimistic += f" {line}"
     return _Winner(
         number=page.winner.number,
-        cards=_cards(page, score_of(page.winner)),
+        cards=_cards(page, rows),
         caveats=_caveats(page),
         settings=settings,
         caution=optimistic,
         adapter=str(where / "adapter"),
-        table=winner_table(page),
+        table=size_table(page),
     )
 
 
@@ -197,46 +234,12 @@ def _caveats(page: StudyTable) -> list[str]:
     reference = page.runs.reference.record if page.runs.reference else None
     others = {name: run.record for name, run in page.runs.references.items()}
     remarks = caveats(scores, reference, page.metric, others)
-    remarks += edges(page.runs.space, page.winner.params) if page.winner else []
+    if page.winner:
+        found = winner_edges(page.runs.space, page.winner.params)
+        remarks += [edge_line(edge) for edge in found]
     if page.winner_run:
         remarks += [f"Health flag {flag}." for flag in page.winner_run.record.flags]
     return remarks
-
-
-def _curves_panel(page: StudyTable) -> Panel:
-    records = {number: run.record for number, run in page.runs.trials.items()}
-    curves = learning_curves(records, page.states, page.metric)
-    if not curves:
-        return Panel("Learning curves", "No trial was evaluated yet.")
-    best = page.winner.number if page.winner else None
-    text = f"Validation {page.metric} through training; click a name to hide its trials."
-    return Panel("Learning curves", text, draw_learning_curves(curves, page.metric, best))
-
-
-def _trials_panel(page: StudyTable) -> Panel:
-    title = "Expected best score against trials"
-    scores = [score for trial in page.trials if (score := score_of(trial)) is not None]
-    if len(scores) < 2:
-        return Panel(title, "Fewer than two trials are complete.")
-    text = (
-        "What a smaller budget would have found on average, if trials are drawn as these were "
-        "(Dodge et al. 2019). Trials that were stopped early have no score and are left out, so "
-        "the more of them there were, the more the curve favours a small budget."
-    )
-    drawn = draw_expected_best({"this study": expected_best(scores)}, page.metric)
-    return Panel(title, text, drawn)
-
-
-def _ranks_panel(page: StudyTable) -> Panel:
-    title = "The winner's rank pattern"
-    record = page.winner_run.record if page.winner_run else None
-    if record is None or not record.rank_pattern:
-        return Panel(title, "There is no winner with ranks to show (plain LoRA prunes none).")
-    highest = int(
-        (record.config.get("adapter") or {}).get("r") or max(record.rank_pattern.values())
-    )
-    text = f"Singular values kept of {highest}, by block and kind of module."
-    return Panel(title, text, draw_rank_grid(rank_grid(record.rank_pattern), highest))
 
 
 def _made_with(page: StudyTable) -> str:

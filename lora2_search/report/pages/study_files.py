@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...analysis import StudyTable, outcome_cells, read_study_table
+from ...analysis import StudyTable, importances, outcome_cells, read_study_table, standings
 from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
 from ..figures.study import write_study_figures
 from ..tables.csv import Cell, csv_text
 from ..tables.latex import latex_table
+from ..tables.markdown import escaped, markdown_table
 from ..tables.search_space import search_space_table
 from ..tables.study import trials_table
+from ..tables.trials import standings_table
 from ..words.provenance import compute_statement
-from .study import study_page
+from .markdown import REPORT_FILE
+from .study import StudySections, rendered, study_sections
 
-SPACE_TABLE, TRIALS_TABLE = "search_space.tex", "trials.tex"
+SPACE_TABLE, TRIALS_TABLE, BASELINES_TABLE = "search_space.tex", "trials.tex", "baselines.tex"
 
 TRIALS_CSV = "trials.csv"
 
@@ -25,12 +28,12 @@ COMPUTE_FILE = "compute.md"
 def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     """Write all that a study has to show.
 
-    That is ``report.html``, ``trials.csv`` (nothing rounded), ``trials.tex``,
-    ``search_space.tex``, ``compute.md`` and ``figures/*.svg|pdf``.
+    That is ``report.html``, ``report.md``, ``trials.csv`` (nothing rounded), ``trials.tex``,
+    ``baselines.tex``, ``search_space.tex``, ``compute.md`` and ``figures/*.svg|pdf``.
 
     Args:
         folder: The study's folder.
-        out: Where to write; by default the study's folder.
+        out: Where to write, made if absent; by default the study's folder.
 
     Returns:
         The path of the page.
@@ -40,15 +43,48 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     """
     table = read_study_table(folder)
     out = out or folder
+    out.mkdir(parents=True, exist_ok=True)
     name, space = table.runs.space.name, table.runs.space
     caption = f"Trials of study {name}, the best first; those without a test score did not end."
-    write_text(out / PAGE_FILE, study_page(table))
+    rows, shares = standings(table), importances(table.study)
+    sections = study_sections(table, rows, shares)
+    write_text(out / PAGE_FILE, rendered(sections))
+    write_text(out / REPORT_FILE, _markdown(sections))
+    if rows:
+        against = standings_table(rows, table.metric, table.shown_metric)
+        text = latex_table(against, _baselines_caption(name), f"tab:{name}-baselines")
+        write_text(out / BASELINES_TABLE, text)
     write_text(out / TRIALS_CSV, csv_text(trial_table(table)))
     write_text(out / TRIALS_TABLE, latex_table(trials_table(table), caption, f"tab:{name}-trials"))
     write_text(out / SPACE_TABLE, search_space_table(space, len(table.trials)))
     write_text(out / COMPUTE_FILE, f"{_compute(table)}\n")
-    write_study_figures(table, out / FIGURES_FOLDER)
+    write_study_figures(table, out / FIGURES_FOLDER, rows, shares)
     return out / PAGE_FILE
+
+
+def _baselines_caption(name: str) -> str:
+    return (
+        f"Winner of study {name} against its baselines, one seed each: 95 % bootstrap intervals "
+        "over test sentences; differences on the same sentences."
+    )
+
+
+def _markdown(study: StudySections) -> str:
+    """Return the study in Markdown: what it is, its winner, its baselines, its trials."""
+    lines = [f"# {escaped(study.title)}", escaped(study.about)]
+    lines += [f"**{escaped(note)}**" for note in study.notes]
+    if study.winner:
+        lines += [f"## Winner: trial {study.winner.number}", escaped(study.winner.settings)]
+        lines += [f"* {escaped(caveat)}" for caveat in study.winner.caveats]
+        lines.append(escaped(study.winner.caution))
+    if study.baselines.table:
+        text = escaped(study.baselines.text)
+        lines += ["## Winner against baselines", text, markdown_table(study.baselines.table)]
+    if study.stopped:
+        lines += ["## What was stopped, and why", *(f"* {escaped(r)}" for r in study.reasons)]
+        lines.append(markdown_table(study.stopped))
+    lines += ["## Trials", markdown_table(study.trials)]
+    return "\n\n".join(lines) + "\n"
 
 
 def trial_table(table: StudyTable) -> list[dict[str, Cell]]:

@@ -16,7 +16,7 @@ from ...analysis import (
     value_of,
 )
 from ...store import RunRecord
-from ..figures.curves import STATES
+from ..figures.style import STATE_STYLES
 from .suite import PARAMETERS
 from .table import NONE, Column, Record, Table, text_column
 from .text import counts, scores, seconds
@@ -44,33 +44,22 @@ def trials_table(table: StudyTable) -> Table:
     return Table(columns, tuple(_row(table, trial, names) for trial in order))
 
 
-def winner_table(table: StudyTable) -> Table:
-    """Return the winner beside the runs outside the search: scores, numbers of parameters."""
-    shown = {
-        "winner": table.winner_run,
-        **{name: table.runs.references[name] for name in table.runs.references},
-        "head-only": table.runs.reference,
-    }
+def size_table(table: StudyTable) -> Table:
+    """Return parameters and time of the winner and of the runs outside the search."""
+    shown = {"winner": table.winner_run, **table.runs.references, "head-only": table.runs.reference}
     columns = (
         text_column("run", ""),
-        scores("validation", f"validation {table.shown_metric}", table.metric),
-        scores("test", f"test {table.shown_metric}", table.metric),
         *(counts(key, heading) for key, heading in PARAMETERS.items()),
         Column("seconds", "time", format=seconds, unit="s"),
     )
-    rows = []
-    for name, run in shown.items():
-        record = run.record if run else None
-        ended = record is not None and record.status == "completed"
-        rows.append(
-            {
-                "run": name if ended or record is None else f"{name} ({record.status})",
-                "validation": value_of(record, "validation", table.metric),
-                "test": value_of(record, "test", table.metric),
-                **{key: count_of(record, key) for key in PARAMETERS},
-                "seconds": record.seconds if record else None,
-            }
-        )
+    rows = (
+        {
+            "run": name,
+            **{key: count_of(run.record if run else None, key) for key in PARAMETERS},
+            "seconds": run.record.seconds if run else None,
+        }
+        for name, run in shown.items()
+    )
     return Table(columns, tuple(rows))
 
 
@@ -115,7 +104,7 @@ def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Record:
     reason = str(trial.user_attrs.get("reason") or (record.error if record else "") or "")
     return {
         "trial": trial.number,
-        "state": STATES[trial.state.name],
+        "state": STATE_STYLES[trial.state.name].word,
         "validation": _validation(trial),
         "test": value_of(record, "test", table.metric),
         **{f"setting.{name}": trial.params.get(name) for name in names},

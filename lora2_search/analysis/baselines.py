@@ -1,0 +1,167 @@
+"""A study's winner beside the runs outside the search, each score with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..config import OF_LOGITS
+from ..stats import Scorer, TestResult, over_examples, scorer
+from .records import TEST, Predictions, Run, read_predictions
+from .study import StudyTable
+
+_NO_PREDICTIONS = "its test predictions are missing"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What one run of a study scored, and how far the winner is from it.
+
+    Intervals are over new test sentences: the models are taken as they are, so they say nothing of
+    other seeds.
+
+    Attributes:
+        name: ``winner``, ``head-only``, the name of a reference, or the constant answer.
+        run: Its record and folder; ``None`` where it has none, as the constant answer.
+        settings: What a reference sets over the space.
+        validation: Its score on the validation split, ``None`` unless it completed.
+        test: Its score on the test split with a 95 % interval.
+        gap: Winner minus this one on the same test sentences, with a 95 % interval; ``None`` of the
+            winner itself.
+    """
+
+    name: str
+    run: Run | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    validation: float | None = None
+    test: TestResult = TestResult()
+    gap: TestResult | None = None
+
+
+def standings(table: StudyTable) -> list[Standing]:
+    """Return the winner, then references, head-only and the constant answer; empty without one."""
+    winner = table.winner_run
+    if table.winner is None:
+        return []
+    answers = None if winner is None else read_predictions(winner, TEST)
+    found = [_standing("winner", winner, answers, None, table)]
+    outside = {**table.runs.references, "head-only": table.runs.reference}
+    for name, run in outside.items():
+        if run is None:
+            continue
+        theirs = read_predictions(run, TEST)
+        settings = table.runs.space.references.get(name, {})
+        found.append(_standing(name, run, theirs, answers, table, settings))
+    return found + _constant(winner, answers, table)
+
+
+def test_gap(ours: Run, theirs: Run, metric: str) -> TestResult:
+    """Return the difference of two runs' test scores, ours minus theirs, paired by sentence."""
+    answers, others = read_predictions(ours, TEST), read_predictions(theirs, TEST)
+    classes = len(ours.record.classes) or None
+    scores = ours.record.score(TEST, metric), theirs.record.score(TEST, metric)
+    return _gap(answers, others, scores, metric, classes)
+
+
+test_gap.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
+
+
+def _standing(
+    name: str,
+    run: Run | None,
+    own: Predictions | None,
+    winners: Predictions | None,
+    table: StudyTable,
+    settings: Mapping[str, Any] | None = None,
+) -> Standing:
+    record = run.record if run and run.record.status == "completed" else None
+    if run is None or record is None:
+        return Standing(name, run, settings or {})
+    value, metric = record.score(TEST, table.metric), table.metric
+    classes = len(record.classes) or None
+    gap = None
+    if name != "winner" and table.winner_run is not None:
+        ours = table.winner_run.record.score(TEST, metric)
+        gap = _gap(winners, own, (ours, value), metric, classes)
+    test = _score(own, value, metric, classes)
+    return Standing(name, run, settings or {}, record.score("validation", metric), test, gap)
+
+
+def _constant(winner: Run | None, answers: Predictions | None, table: StudyTable) -> list[Standing]:
+    if winner is None or not winner.record.constant:
+        return []
+    record, metric = winner.record, table.metric
+    value = record.constant.get(f"{TEST}/{metric}")
+    classes = len(record.classes) or None
+    constant = None
+    if answers is not None and record.commonest in record.classes:
+        chosen = float(record.classes.index(record.commonest))
+        same = np.full_like(answers.labels, chosen)
+        constant = Predictions(answers.examples, answers.labels, same)
+    gap = _gap(answers, constant, (record.score(TEST, metric), value), metric, classes)
+    return [
+        Standing(
+            name=f"always {record.commonest!r}" if record.classes else "always the mean",
+            run=None,
+            validation=record.constant.get(f"validation/{metric}"),
+            test=_score(constant, value, metric, classes),
+            gap=gap,
+        )
+    ]
+
+
+def _score(
+    own: Predictions | None, value: float | None, metric: str, classes: int | None
+) -> TestResult:
+    if own is None or value is None:
+        return TestResult(estimate=value, note=_NO_PREDICTIONS)
+    score = _scorer(own, metric, classes)
+    if score is None:
+        return TestResult(estimate=value, note=_no_interval(metric))
+    return _as_recorded(over_examples(lambda columns: score(0, columns), len(own.labels)), value)
+
+
+def _gap(
+    ours: Predictions | None,
+    theirs: Predictions | None,
+    scores: tuple[float | None, float | None],
+    metric: str,
+    classes: int | None,
+) -> TestResult:
+    known = None if None in scores else float(scores[0] or 0.0) - float(scores[1] or 0.0)
+    if ours is None or theirs is None or known is None:
+        return TestResult(estimate=known, note=_NO_PREDICTIONS)
+    if not _same_sentences(ours, theirs):
+        return TestResult(note="they were tested on different sentences")
+    left, right = _scorer(ours, metric, classes), _scorer(theirs, metric, classes)
+    if left is None or right is None:
+        return TestResult(estimate=known, note=_no_interval(metric))
+    found = over_examples(lambda at: left(0, at) - right(0, at), len(ours.labels))
+    return _as_recorded(found, known)
+
+
+def _same_sentences(ours: Predictions, theirs: Predictions) -> bool:
+    return np.array_equal(ours.examples, theirs.examples) and np.array_equal(
+        ours.labels, theirs.labels
+    )
+
+
+def _scorer(own: Predictions, metric: str, classes: int | None) -> Scorer | None:
+    finite = np.isfinite(own.predictions).all()
+    if metric in OF_LOGITS or not finite or not len(own.labels):
+        return None
+    return scorer(metric, own.labels, own.predictions[None, :], classes)
+
+
+def _no_interval(metric: str) -> str:
+    return f"no interval is computed for {metric}"
+
+
+def _as_recorded(found: TestResult, value: float) -> TestResult:
+    """Return an interval around the score that the record holds, to its last digit."""
+    return TestResult(
+        estimate=value, low=found.low, high=found.high, n=found.n, method=found.method
+    )
