@@ -20,6 +20,8 @@ from lora2_search.store.lock import lock_folder
 from lora2_search.store.record import read_record
 from tests.support.afterwards import make_home
 
+_MORE = ("quick/head-only", "mine")
+
 
 @pytest.fixture(scope="module")
 def template(tiny_bert: Path, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -35,9 +37,9 @@ def template(tiny_bert: Path, reviews_csv: Path, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture
-def home(template: Path, own_home: Path) -> Path:
-    shutil.copytree(template, own_home, dirs_exist_ok=True)
-    return own_home
+def home(template: Path, home_with_store: Path) -> Path:
+    shutil.copytree(template, home_with_store, dirs_exist_ok=True)
+    return home_with_store
 
 
 def cli(*arguments: object, code: int = 0) -> Result:
@@ -180,7 +182,10 @@ def test_gc_keeps_the_best_and_the_last_and_no_result_is_lost(home: Path) -> Non
     assert "`reproduce` trains it again" in said
 
 
-@pytest.mark.parametrize("run", ["quick", "quick/head-only", "parts/base-seed1", "mine"])
+@pytest.mark.parametrize(
+    "run",
+    ["quick", "parts/base-seed1", *(pytest.param(r, marks=pytest.mark.slow) for r in _MORE)],
+)
 def test_a_run_reproduced_is_equal_bit_for_bit(run: str, home: Path) -> None:
     told = json.loads(cli("reproduce", run, "--json").stdout)
     assert told["equal"] and told["missing"] == [] and told["reasons"] == []
