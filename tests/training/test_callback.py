@@ -77,7 +77,7 @@ def trainer_for(prepared: Prepared, folder: Path, **arguments: Any) -> InOrder:
             **{"save_strategy": "no", "logging_steps": 1, **arguments},
         ),
         train_dataset=rows,
-        data_collator=ours.collate,
+        data_collator=ours.kind.pad,
         optimizers=(optimizer, schedule_for(optimizer, ours.training, ours.plan.total)),
         callbacks=[Lora2Callback()],
     )

@@ -11,9 +11,10 @@ from peft import get_peft_model
 from lora2_search.adapter.config import Lora2Config
 from lora2_search.config.schema import TrainingConfig
 from lora2_search.training.data.tokens import Encoded
+from lora2_search.training.kinds.labelled import Labelled, task_loss
 from lora2_search.training.loop.checkpoint import Progress
 from lora2_search.training.loop.plan import plan
-from lora2_search.training.loop.trainer import Trainer, optimizer_for, schedule_for, task_loss
+from lora2_search.training.loop.trainer import Trainer, optimizer_for, schedule_for
 from lora2_search.training.models.methods import Fixed
 from lora2_search.training.seeds import named_seed
 
@@ -107,9 +108,11 @@ def test_a_step_skipped_for_overflow_is_no_divergence_and_moves_no_schedule() ->
         accelerator=_Overflowing(),
         progress=Progress(model, Fixed(), optimizer, scheduler),
         train=Encoded({"input_ids": [[1, 2], [3, 4]]}, np.zeros(2), np.full(2, 2)),
-        collate=lambda rows: {"input_ids": torch.tensor([r["input_ids"] for r in rows]).float()},
         training=training,
-        kind="classification",
+        kind=Labelled(
+            "classification",
+            lambda rows: {"input_ids": torch.tensor([r["input_ids"] for r in rows]).float()},
+        ),
         seed=0,
         plan=plan(training, 2),
     )

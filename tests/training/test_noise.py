@@ -7,12 +7,13 @@ import pytest
 from sklearn.metrics import matthews_corrcoef
 
 from lora2_search.execution.schedulers import promoted
-from lora2_search.training.loop.evaluate import Predictions, standard_error
+from lora2_search.training.kinds.labelled import LabelledPredictions
+from lora2_search.training.loop.evaluate import standard_error
 
 
-def classified(labels: np.ndarray, answers: np.ndarray) -> Predictions:
+def classified(labels: np.ndarray, answers: np.ndarray) -> LabelledPredictions:
     logits = np.eye(2, dtype=np.float32)[answers.astype(int)]
-    return Predictions(labels.astype(float), logits, "classification")
+    return LabelledPredictions(labels.astype(float), logits, "classification")
 
 
 def test_accuracy_s_error_is_the_binomial_one() -> None:
@@ -38,7 +39,7 @@ def test_a_correlation_s_error_is_near_that_of_normal_samples() -> None:
     for _ in range(60):
         truth, chance = generator.standard_normal((2, 400))
         answers = 0.5 * truth + math.sqrt(0.75) * chance
-        said = Predictions(truth, answers[:, None].astype(np.float32), "regression")
+        said = LabelledPredictions(truth, answers[:, None].astype(np.float32), "regression")
         found.append(standard_error(said, "pearson"))
     assert np.mean(found) == pytest.approx((1 - 0.25) / math.sqrt(400), rel=0.1)
 
@@ -48,7 +49,7 @@ def test_nothing_is_known_from_one_example_or_from_predictions_that_are_not_fini
     labels: list[float], logit: float
 ) -> None:
     logits = np.full((len(labels), 1), logit, dtype=np.float32)
-    said = Predictions(np.array(labels), logits, "regression")
+    said = LabelledPredictions(np.array(labels), logits, "regression")
     assert math.isnan(standard_error(said, "pearson"))
 
 

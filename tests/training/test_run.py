@@ -17,7 +17,8 @@ from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import ConfigError, Preempted, UserError
 from lora2_search.execution.result import STANDARD_ERROR, of_report
 from lora2_search.store.record import Point, read_record
-from lora2_search.training.loop.evaluate import Predictions, standard_error
+from lora2_search.training.kinds.labelled import LabelledPredictions
+from lora2_search.training.loop.evaluate import standard_error
 from lora2_search.training.loop.run import iterate, run
 from lora2_search.training.loop.trainer import Diverged
 from tests.support.methods import METHODS
@@ -316,7 +317,7 @@ def test_reports_tell_the_standard_error_of_what_the_run_is_judged_by(
     config = settings(tiny_bert, reviews_csv, **{"training.steps": 2, "training.evaluations": 1})
     (report,) = iterate(config, tmp_path, metric)
     said = pd.read_parquet(tmp_path / "predictions.parquet").query("split == 'validation'")
-    predictions = Predictions(
+    predictions = LabelledPredictions(
         said["label"].to_numpy(), said.filter(like="score_").to_numpy(), "classification"
     )
     expected = standard_error(predictions, metric or "accuracy")
@@ -350,4 +351,4 @@ def test_a_run_is_refused_where_its_own_metric_is_undefined(
 def test_the_standard_error_is_infinite_where_the_metric_is_undefined_without_a_group() -> None:
     labels = np.array([1.0] + [0.0] * 39)
     logits = np.stack([1 - labels, labels], axis=1).astype(np.float32)
-    assert np.isposinf(standard_error(Predictions(labels, logits, "classification"), "f1"))
+    assert np.isposinf(standard_error(LabelledPredictions(labels, logits, "classification"), "f1"))

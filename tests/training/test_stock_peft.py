@@ -28,9 +28,10 @@ from lora2_search.config.model_types import default_targets
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import ConfigError
 from lora2_search.training.export.adapter import save_adapter
+from lora2_search.training.kinds.labelled import task_loss
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
-from lora2_search.training.loop.trainer import named_dropout, task_loss
+from lora2_search.training.loop.trainer import named_dropout
 from lora2_search.training.models.load import Base, check_base, fresh_copy, load_base
 from lora2_search.training.models.methods import attach
 from lora2_search.training.seeds import named_seed

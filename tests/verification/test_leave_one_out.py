@@ -16,7 +16,7 @@ def trained(plan: Plan) -> tuple[Watch, list[Batch]]:
     split = prepared.encoded["validation"]
     batches = []
     for rows in ([0, 1, 2], [3, 4]):
-        inputs = dict(prepared.trainer.collate(split.rows(rows)))
+        inputs = prepared.trainer.kind.collate(split, rows).inputs
         batches.append(Batch(inputs, torch.tensor(split.labels[rows])))
     return watch, batches
 

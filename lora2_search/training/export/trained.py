@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import TASKS, DataConfig, Kind, RunConfig
+from ...config import TASKS, DataConfig, RunConfig
 from ...errors import ConfigError, Problem
 from ...store import ADAPTER_FOLDER, RunRecord
 from ..data.labels import is_number, labels_of, namer
@@ -17,7 +17,7 @@ from ..data.reading.file import read_file
 from ..data.reading.table import Table, shown
 from ..data.sources import check_columns
 from ..data.tokens import Encoded
-from ..loop.evaluate import Predictions, predict
+from ..kinds.labelled import Labelled, LabelledKind, LabelledPredictions
 from ..models.accelerator import new_accelerator
 from ..models.load import load_base, load_tokenizer
 from .reload import reload_model
@@ -40,7 +40,7 @@ class Answers:
 
     table: Table
     rows: tuple[int, ...]
-    said: Predictions
+    said: LabelledPredictions
     classes: tuple[str, ...]
     scores: dict[str, float]
     notes: tuple[str, ...]
@@ -72,7 +72,7 @@ class TrainedModel:
         import torch
 
         self._config = config = RunConfig.model_validate(record.config)
-        self._kind: Kind = "classification" if record.classes else "regression"
+        self._kind: LabelledKind = "classification" if record.classes else "regression"
         self._outputs = max(1, len(record.classes))
         training = config.training
         if training.mixed_precision == "fp16" and not torch.cuda.is_available():
@@ -83,21 +83,21 @@ class TrainedModel:
         self._model = accelerator.prepare(model)
         self._tokenizer = load_tokenizer(config.model)
 
-    def predict(self, texts: Sequence[Sequence[str]]) -> Predictions:
+    def predict(self, texts: Sequence[Sequence[str]]) -> LabelledPredictions:
         """Return the answers to one or two columns of ``n`` texts; the labels are NaN."""
         from transformers import DataCollatorWithPadding
 
         labels = np.full(len(texts[0]), np.nan)
         if not len(labels):
-            return Predictions(labels, np.empty((0, self._outputs), np.float32), self._kind)
+            empty = np.empty((0, self._outputs), np.float32)
+            return LabelledPredictions(labels, empty, self._kind)
         length, size = self._config.data.max_length, self._config.training.eval_batch_size
         output = self._tokenizer(*map(list, texts), truncation=True, max_length=length)
         features = {name: [list(row) for row in rows] for name, rows in output.items()}
         lengths = np.array([len(row) for row in features["input_ids"]], dtype=np.int64)
         split = Encoded(features, labels, lengths)
-        return predict(
-            self._model, split, DataCollatorWithPadding(self._tokenizer), size, self._kind
-        )
+        labelled = Labelled(self._kind, DataCollatorWithPadding(self._tokenizer))
+        return labelled.predict(self._model, split, size)
 
 
 def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Answers:
@@ -180,11 +180,11 @@ def _reader_of(name: Callable[[str], str], classes: Sequence[str]) -> Callable[[
     return lambda cell: number.get(cell, number.get(name(cell)))
 
 
-def _scores(said: Predictions, record: RunRecord) -> dict[str, float]:
+def _scores(said: LabelledPredictions, record: RunRecord) -> dict[str, float]:
     known = np.isfinite(said.labels)
     if not known.any():
         return {}
     metrics = tuple(
         name.partition("/")[2] for name in record.scores if name.startswith("validation/")
     )
-    return Predictions(said.labels[known], said.logits[known], said.kind).scores(metrics)
+    return said.only(known).scores(metrics)

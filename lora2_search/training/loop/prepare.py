@@ -11,12 +11,13 @@ from ..data.inputs import reading
 from ..data.load import Data, load_data
 from ..data.stamps import data_files, stamps
 from ..data.tokens import Encoded, encode
+from ..kinds.kind import Predictions, TaskKind
+from ..kinds.labelled import Labelled
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
 from ..models.load import load_base, load_tokenizer
 from ..models.methods import attach
 from .checkpoint import Progress
-from .evaluate import Predictions, predict
 from .plan import check_schedule, plan
 from .trainer import Trainer, named_dropout, optimizer_for, schedule_for
 
@@ -40,12 +41,8 @@ class Prepared:
     def predict(self, split: str) -> Predictions:
         """Return the model's predictions for a split."""
         trainer = self.trainer
-        return predict(
-            trainer.progress.model,
-            self.encoded[split],
-            trainer.collate,
-            self.eval_batch_size,
-            self.data.kind,
+        return trainer.kind.predict(
+            trainer.progress.model, self.encoded[split], self.eval_batch_size
         )
 
 
@@ -60,7 +57,7 @@ def prepare(config: RunConfig) -> Prepared:
         ValueError: The schedule does not fit the number of steps.
         UserError: The hub cannot be reached.
     """
-    data, encoded, collate = load_inputs(config)
+    data, encoded, kind = load_inputs(config)
     base = load_base(config.model, data.outputs, data.kind == "regression")
     accelerator = new_accelerator(config.training)
     check_schedule(config, len(encoded["train"]))
@@ -77,9 +74,8 @@ def prepare(config: RunConfig) -> Prepared:
         accelerator=accelerator,
         progress=Progress(model, adaptive, optimizer, scheduler, accelerator.scaler),
         train=encoded["train"],
-        collate=collate,
         training=config.training,
-        kind=data.kind,
+        kind=kind,
         seed=config.seed,
         plan=steps,
     )
@@ -95,12 +91,12 @@ def check_loading(config: RunConfig) -> None:
         ConfigError: They cannot be loaded, or do not fit each other.
         UserError: The hub cannot be reached.
     """
-    data, encoded, collate = load_inputs(config)
+    data, encoded, kind = load_inputs(config)
     base = load_base(config.model, data.outputs, data.kind == "regression")
     for split in encoded.values():
         longest = int(split.lengths.argmax())
         try:
-            predict(base.model, split.only(longest), collate, 1, data.kind)
+            kind.predict(base.model, split.only(longest), 1)
         except (IndexError, RuntimeError, TypeError) as error:
             message = f"{config.model.name_or_path} cannot read a sentence of the data: {error}"
             raise ConfigError([Problem("model.name_or_path", message)]) from error
@@ -113,8 +109,8 @@ def _name_classes(model: Any, classes: tuple[str, ...]) -> None:
         model.config.label2id = {name: index for index, name in enumerate(classes)}
 
 
-def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
-    """Return a run's examples, the same tokenised, and the collator that makes batches.
+def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], TaskKind]:
+    """Return a run's examples, the same tokenised, and their kind of task.
 
     From memory, unless a file of the data or the model has changed since it was read.
 
@@ -132,4 +128,4 @@ def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], Any]:
         _inputs.clear()
         _inputs[key] = data, encode(data, tokenizer, config.data.max_length)
     data, encoded = _inputs[key]
-    return data, encoded, DataCollatorWithPadding(tokenizer)
+    return data, encoded, Labelled(data.kind, DataCollatorWithPadding(tokenizer))

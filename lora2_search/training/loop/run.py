@@ -29,6 +29,7 @@ from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
 from ..export.compress import truncate_model
+from ..kinds.kind import Predictions
 from ..models.files import model_location
 from ..models.load import check_base
 from .checkpoint import Kept, load_checkpoint, remove_checkpoints, save_checkpoint
@@ -42,7 +43,7 @@ from .environment import (
     reset_peak_memory,
     versions,
 )
-from .evaluate import Predictions, standard_error, write_predictions
+from .evaluate import standard_error, write_predictions
 from .prepare import Prepared, load_inputs, prepare
 from .trainer import Diverged, now_ms
 

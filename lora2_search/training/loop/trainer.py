@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ...config import Kind, TrainingConfig
+from ...config import TrainingConfig
 from ...errors import UserError
 from ...store import Point
 from ..data.tokens import Encoded, train_batches
+from ..kinds.kind import TaskKind
 from ..seeds import named_seed
 from .checkpoint import Progress
 from .health import Health
@@ -62,19 +62,6 @@ def schedule_for(
     return get_scheduler(name, optimizer, num_warmup_steps=steps, num_training_steps=total)
 
 
-def task_loss(logits: Tensor, labels: Tensor, kind: Kind) -> Tensor:
-    """Return cross-entropy over classes, or the mean squared error of numbers.
-
-    Args:
-        logits: ``[n, classes]`` or ``[n, 1]``.
-        labels: ``[n]`` class numbers or values, as floating point.
-        kind: Which of the two.
-    """
-    if kind == "regression":
-        return F.mse_loss(logits.float().squeeze(-1), labels)
-    return F.cross_entropy(logits.float(), labels.long())
-
-
 @dataclass
 class Trainer:
     """Takes optimiser steps; what it holds beside ``progress`` and ``health`` decides nothing.
@@ -83,9 +70,8 @@ class Trainer:
         accelerator: Accelerate's, prepared with model and optimiser.
         progress: Model, method, optimiser, schedule.
         train: The tokenised training split.
-        collate: Pads a list of examples into tensors.
         training: Settings of the loop.
-        kind: Classes or numbers.
+        kind: Collates a batch and gives its loss.
         seed: The run's seed, for the order of the data.
         plan: Steps and evaluations.
         health: Watches the losses and gradients.
@@ -94,9 +80,8 @@ class Trainer:
     accelerator: Any
     progress: Progress
     train: Encoded
-    collate: Any
     training: TrainingConfig
-    kind: Kind
+    kind: TaskKind
     seed: int
     plan: Plan
     health: Health = field(default_factory=Health)
@@ -133,10 +118,13 @@ class Trainer:
         # An epoch's last step may accumulate fewer batches: the mean is over those it has.
         self.accelerator.gradient_accumulation_steps = len(batches)
         excess = torch.zeros((), device=self.accelerator.device)  # regularisers minus task loss
-        for index, batch in enumerate(batches):
+        shares = self.kind.shares(self.train, batches)
+        for index, rows in enumerate(batches):
             self.accelerator.sync_gradients = index == len(batches) - 1
-            inputs, labels = self._tensors(batch)
-            loss = task_loss(model(**inputs).logits, labels, self.kind)
+            batch = self.kind.collate(self.train, rows).to(self.accelerator.device)
+            loss = self.kind.loss(model, batch)
+            if shares is not None:
+                loss = loss * shares[index]
             terms = self.progress.adaptive.regularization()
             total = torch.stack([loss, *terms.values()]).sum()
             self.accelerator.backward(total)
@@ -171,12 +159,6 @@ class Trainer:
         largest = self.training.max_grad_norm
         # As torch's clip_grad_norm_ has it.
         return 1.0 if largest is None else (largest / (norm + 1e-6)).clamp(max=1.0)
-
-    def _tensors(self, batch: list[int]) -> tuple[dict[str, Tensor], Tensor]:
-        device = self.accelerator.device
-        inputs = self.collate(self.train.rows(batch))
-        labels = torch.tensor(self.train.labels[batch], dtype=torch.float32)
-        return {name: value.to(device) for name, value in inputs.items()}, labels.to(device)
 
     def _note(self, values: Mapping[str, Tensor | float]) -> None:
         for name, value in values.items():

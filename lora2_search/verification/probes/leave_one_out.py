@@ -159,7 +159,7 @@ class TruthProbe:
         self._at = evenly(middle, last - 1, watch.plan.truth_points)
         self._points: list[TruthPoint] = []
         batches, self._first = self._batches()
-        kind = watch.prepared.trainer.kind
+        kind = watch.prepared.trainer.kind.name
         self._zeroing = Zeroing(watch.model, watch.matrices(), batches, kind)
 
     def step(self, step: int) -> None:
@@ -197,7 +197,7 @@ class TruthProbe:
         batches = []
         # Two forwards: a batch is as long as its longest sentence.
         for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
-            inputs = {n: v.to(device) for n, v in trainer.collate(split.rows(part)).items()}
+            inputs = trainer.kind.collate(split, part).to(device).inputs
             batches.append(Batch(inputs, torch.tensor(split.labels[part], dtype=torch.float64)))
         return batches, torch.tensor([row in first for row in rows])
 

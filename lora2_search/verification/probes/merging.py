@@ -22,9 +22,9 @@ def logits(model: nn.Module, prepared: Prepared) -> Tensor:
     """Return the logits of the first validation sentences, dropout off, ``[n, classes]``."""
     split = prepared.encoded["validation"]
     trainer = prepared.trainer
-    rows = split.rows(list(range(min(_SENTENCES, len(split)))))
+    rows = list(range(min(_SENTENCES, len(split))))
     device = trainer.accelerator.device
-    inputs = {n: v.to(device) for n, v in trainer.collate(rows).items()}
+    inputs = trainer.kind.collate(split, rows).to(device).inputs
     training = model.training
     model.eval()
     found: Tensor = model(**inputs).logits.cpu()

@@ -21,7 +21,7 @@ class ScoreProbe:
         """Return the primary metric, and by sentence whether the answer was right."""
         prepared = self._watch.prepared
         predictions, metric = prepared.predict("test"), prepared.data.metrics[0]
-        right = (predictions.values == predictions.labels).astype(np.int64).tolist()
+        right = predictions.right.astype(np.int64).tolist()
         found = ScoreResult(
             metric=metric,
             score=predictions.scores((metric,))[metric],
