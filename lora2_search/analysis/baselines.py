@@ -48,7 +48,7 @@ def standings(table: StudyTable) -> list[Standing]:
         return []
     answers = None if winner is None else read_predictions(winner, TEST)
     found = [_standing("winner", winner, answers, None, table)]
-    outside = {**table.runs.references, "head-only": table.runs.reference}
+    outside = {**table.runs.references, table.runs.space.floor_method: table.runs.reference}
     for name, run in outside.items():
         if run is None:
             continue

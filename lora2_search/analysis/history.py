@@ -71,7 +71,7 @@ def timeline(table: StudyTable) -> list[Span]:
 
     Runs that were taken over from elsewhere are left out: they took none of the study's time.
     """
-    runs = [("head-only", table.runs.reference)] if table.runs.reference else []
+    runs = [(table.runs.space.floor_method, table.runs.reference)] if table.runs.reference else []
     runs += list(table.runs.references.items())
     named = [(name, _STATES[run.record.status], run.record) for name, run in runs if run]
     named += [

@@ -101,7 +101,8 @@ def caveats(
     if not complete:
         return []
     best = max(complete.values())
-    others = {"head-only": head_only, **(references or {})}
+    floor = head_only.config.get("method", "head-only") if head_only else "head-only"
+    others = {floor: head_only, **(references or {})}
     sentences = [
         f"The winner is no better than {name} on the validation split."
         for name, record in others.items()

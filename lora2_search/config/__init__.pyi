@@ -3,6 +3,7 @@ from .adapter_settings import AdapterSettings as AdapterSettings
 from .adapter_settings import setting as setting
 from .adapter_settings import whole as whole
 from .messages import NAME_PATTERN as NAME_PATTERN
+from .model_types import DECODERS as DECODERS
 from .model_types import MODULES_TO_SAVE as MODULES_TO_SAVE
 from .model_types import TARGETS as TARGETS
 from .model_types import default_modules_to_save as default_modules_to_save
@@ -19,6 +20,7 @@ from .schema import READING as READING
 from .schema import AdapterConfig as AdapterConfig
 from .schema import AfterConfig as AfterConfig
 from .schema import DataConfig as DataConfig
+from .schema import LanguageConfig as LanguageConfig
 from .schema import ModelConfig as ModelConfig
 from .schema import TrainingConfig as TrainingConfig
 from .settings import Settings as Settings
@@ -27,6 +29,7 @@ from .settings import is_used as is_used
 from .settings import value_of as value_of
 from .stored import stored_plan as stored_plan
 from .tasks import CUSTOM_METRICS as CUSTOM_METRICS
+from .tasks import LANGUAGE_KINDS as LANGUAGE_KINDS
 from .tasks import METRICS as METRICS
 from .tasks import OF_LOGITS as OF_LOGITS
 from .tasks import TASKS as TASKS

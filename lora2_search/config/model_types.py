@@ -27,6 +27,9 @@ TARGETS: dict[str, list[str]] = {
     "xlm-roberta": _BERT_TARGETS,
 }
 
+# Language models; the others are encoders.
+DECODERS = ("gpt2", "llama", "mistral", "qwen2", "qwen3")
+
 # Whatever a sequence classifier adds to a pretrained model starts at random, so it must be
 # trained: DeBERTa's pooler too, which PEFT's own default leaves frozen as it was drawn.
 MODULES_TO_SAVE: dict[str, list[str]] = {

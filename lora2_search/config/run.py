@@ -19,14 +19,27 @@ from .schema import (
     AdapterConfig,
     AfterConfig,
     DataConfig,
+    LanguageConfig,
     ModelConfig,
     Section,
     TrainingConfig,
 )
+from .tasks import CUSTOM_METRICS, LANGUAGE_KINDS, Kind
+from .tasks import TASKS as TASK_OF
 from .yaml import Source
 
 Method = Literal[
-    "lora2", "lora", "rslora", "pissa", "lora-plus", "dora", "adalora", "peft", "full", "head-only"
+    "lora2",
+    "lora",
+    "rslora",
+    "pissa",
+    "lora-plus",
+    "dora",
+    "adalora",
+    "peft",
+    "full",
+    "head-only",
+    "no-training",
 ]
 
 # Those that spread a budget of singular values over the matrices while they train.
@@ -36,7 +49,7 @@ Protocol = Literal["clean", "paper"]
 
 GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 
-PACKAGED_TASKS = ("sentiment", "ratings", "boolq")
+PACKAGED_TASKS = ("sentiment", "ratings", "boolq", "reviews", "commonsense", "siqa", "asdiv")
 
 TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
 
@@ -54,7 +67,7 @@ _MARKS = {
 # Settings that came later, by section.
 _YOUNGER = {
     "adapter": ("gamma_u1", "init_lora_weights", "loraplus_lr_ratio"),
-    "data": ("positive", *READING),
+    "data": ("positive", "messages", "options", "template", *READING),
     "training": ("score_test",),
 }
 
@@ -70,11 +83,14 @@ class RunConfig(Section):
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     method: Method = Field(
-        "lora2", description="full trains every weight; head-only trains only pooler and classifier"
+        "lora2",
+        description="full trains every weight; head-only trains only pooler and classifier; "
+        "no-training takes a language model as it is",
     )
     adapter: AdapterConfig = AdapterConfig()
     peft: PeftSettings = PeftSettings()
     training: TrainingConfig = TrainingConfig()
+    language: LanguageConfig = LanguageConfig()
     after: AfterConfig = AfterConfig()
     protocol: Protocol = Field(
         "clean", description="choose settings on a slice of train, or (paper) on dev"
@@ -93,6 +109,8 @@ class RunConfig(Section):
                 "name a task or a file: set `task` to one of "
                 f"{', '.join(TASKS[:-1])}, or `data.path` to a csv, tsv, jsonl or parquet file"
             )
+        if problem := self._kind_problem():
+            raise ValueError(problem)
         if self.method == "adalora" and (problem := self.adapter.adalora_problem()):
             raise ValueError(problem)
         if self.method in LORAS and (problem := self.adapter.no_rank_problem()):
@@ -105,6 +123,62 @@ class RunConfig(Section):
         if problem := self.after.problem(self.method, self.adapter, self.peft.peft_type):
             raise ValueError(problem)
         return self
+
+    def _kind_problem(self) -> str | None:
+        """Say what does not fit the kind of task; ``None`` where all does."""
+        if self.is_language:
+            if self.method == "head-only":
+                return (
+                    "method head-only trains a classification head, and a language model has none; "
+                    "take no-training, the model as it is"
+                )
+            if self.data.text is not None and len(self.data.text) > 1:
+                return "a prompt is one column: name one in data.text, or write a data.template"
+            given = [name for name in ("text", "messages", "template") if getattr(self.data, name)]
+            if len(given) > 1:
+                return f"data.{given[0]} and data.{given[1]} both give the prompt; leave one out"
+            if self.kind == "choice" and self.data.messages is not None:
+                return "data.messages is for data.kind: generation; options follow a prompt"
+            if self.kind != "choice" and self.data.options is not None:
+                return "data.options is for data.kind: choice"
+            if self.language.train_on == "assistant" and self.data.messages is None:
+                return "language.train_on: assistant is for conversations; name data.messages"
+            return None
+        if self.method == "no-training":
+            return (
+                "method no-training takes a language model as it is, and a classifier's head "
+                "begins at random; take head-only, or set data.kind: generation"
+            )
+        for section, names in (("data", ("messages", "options", "template")), ("language", None)):
+            values = getattr(self, section)
+            known = type(values).model_fields
+            for name in names or known:
+                if getattr(values, name) != known[name].default:
+                    return f"{section}.{name} is for language models; set data.kind: generation"
+        return None
+
+    @property
+    def is_language(self) -> bool:
+        """Whether the model is a causal language model."""
+        return self.kind in LANGUAGE_KINDS
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of task; ``None`` where the labels of a file decide."""
+        task = TASK_OF.get(self.task)
+        return task.kind if task else self.data.kind
+
+    @property
+    def language_metrics(self) -> tuple[str, ...]:
+        """The metrics of a language model, the primary one first."""
+        names = CUSTOM_METRICS[self.kind or "generation"]
+        decodes = self.kind == "choice" or self.language.max_new_tokens
+        return names if decodes else names[1:]
+
+    @property
+    def floor_method(self) -> str:
+        """The method of the run that training must beat to have learnt anything."""
+        return "no-training" if self.is_language else "head-only"
 
     @property
     def allocates(self) -> bool:
@@ -145,6 +219,8 @@ class RunConfig(Section):
             del settings["peft"]
         if self.after == AfterConfig():
             del settings["after"]
+        if self.language == LanguageConfig():
+            del settings["language"]
         return settings
 
     def fingerprint(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -73,10 +74,14 @@ CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
 class ModelConfig(Section):
     """Which pretrained model is adapted."""
 
-    name_or_path: str = Field("minilm", description="hub id, local folder or packaged `minilm`")
+    name_or_path: str = Field(
+        "minilm",
+        description="hub id, local folder or packaged: `minilm`, an encoder, or `smollm2`, a "
+        "decoder",
+    )
     revision: str | None = Field(None, description="hub commit; pin it for a reproducible study")
     trust_remote_code: bool = Field(False, description="run code that comes with the model")
-    layers: int | None = Field(None, ge=1, description="keep only the first n encoder layers")
+    layers: int | None = Field(None, ge=1, description="keep only the first n layers")
     classifier_dropout: float | None = Field(
         None, ge=0, lt=1, description="default: the model's own"
     )
@@ -93,10 +98,34 @@ class DataConfig(Section):
     )
     test_path: str | None = Field(None, description="held-out file; else a slice of `path`")
     revision: str | None = Field(None, description="hub commit of the data set")
-    text: list[str] | None = Field(None, min_length=1, max_length=2, description="text column(s)")
-    label: str | None = Field(None, description="label column")
-    kind: Literal["classification", "regression"] | None = Field(
-        None, description="default: decided from the labels"
+    text: list[str] | None = Field(
+        None,
+        min_length=1,
+        max_length=2,
+        description="text column(s); with generation the prompt's, by default `prompt`",
+    )
+    label: str | None = Field(
+        None,
+        description="label column; with generation the completion's, by default `completion`; "
+        "with choice the right option's, by default `answer`",
+    )
+    kind: Literal["classification", "regression", "generation", "choice"] | None = Field(
+        None,
+        description="default: classification or regression, decided from the labels; "
+        "generation: a causal language model learns to complete a prompt; choice: to prefer the "
+        "right one of several completions",
+    )
+    messages: str | None = Field(
+        None, description="with generation: the column of conversations, instead of prompts"
+    )
+    options: str | None = Field(
+        None,
+        description="with choice: the column of options, lists or lines; default: `options`",
+    )
+    template: str | None = Field(
+        None,
+        description="with generation and choice: Jinja text over the columns that gives the "
+        "prompt, such as `Review: {{ text }}`",
     )
     positive: str | None = Field(
         None,
@@ -134,7 +163,7 @@ SENTENCE_SETTINGS = (
         f"data.{name}"
         for name in (
             *("path", "test_path", "revision", "text", "label", "kind", "split_seed"),
-            *("positive", *READING),
+            *("positive", "messages", "options", "template", *READING),
         )
     ),
     "data.test_size",
@@ -245,6 +274,46 @@ class AdapterConfig(Section, AdapterSettings):
         )
 
 
+def _pattern(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}, got {pattern!r}") from None
+    if groups > 1:
+        raise ValueError(f"must have one group at most, the answer, got {pattern!r}")
+    return pattern
+
+
+class LanguageConfig(Section):
+    """Text to generate: what is learnt of an example, and how an answer is judged.
+
+    Decoding is greedy, always.
+    """
+
+    train_on: Literal["completion", "all", "assistant"] = Field(
+        "completion",
+        description="tokens with a loss: of the completion (with messages, of the last turn), of "
+        "every assistant turn, or all",
+    )
+    system: str | None = Field(
+        None, description="system prompt of conversations that have none of their own"
+    )
+    chat_template: str | None = Field(
+        None, description="file with a Jinja chat template; default: the tokenizer's"
+    )
+    max_new_tokens: int = Field(
+        32,
+        ge=0,
+        description="an answer ends there, or before at the end-of-sequence token; 0: nothing is "
+        "generated, and token_accuracy is the primary metric",
+    )
+    answer: Annotated[str, AfterValidator(_pattern)] | None = Field(
+        None,
+        description="regular expression whose last match in a text (its group, if it has one) is "
+        "the answer; default: the whole text",
+    )
+
+
 class AfterConfig(Section):
     """What is done to the adapter once it is trained; nothing by default."""
 
@@ -298,6 +367,7 @@ _UNCUTTABLE = {
     "pissa": "also rewrites the weights that it adapts",
     "full": "trains every weight",
     "head-only": "has no adapter",
+    "no-training": "has no adapter",
 }
 
 _CUTTABLE_OF_PEFT = ("LORA", "ADALORA")

@@ -56,6 +56,7 @@ def _shared(method: str) -> tuple[str, ...]:
 # What each method but LoRA² looks at in `adapter`.
 USED: dict[str, tuple[str, ...]] = {
     "head-only": (),
+    "no-training": (),
     "full": (),
     "lora": (*_shared("lora"), "init_lora_weights"),
     "rslora": (*_shared("rslora"), "init_lora_weights"),

@@ -9,7 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "regression", "generation", "choice"]
+
+# Kinds whose model is a causal language model, with no head of its own.
+LANGUAGE_KINDS: tuple[Kind, ...] = ("generation", "choice")
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,9 @@ class Task:
     """What a data set asks for.
 
     Attributes:
-        text: Names of the one or two text columns.
-        label: Name of the label column.
-        kind: Classes or numbers.
+        text: Names of the one or two text columns; the prompt's, where text is generated.
+        label: Name of the label column; the completion's, where text is generated.
+        kind: Classes, numbers, or text to generate.
         metrics: Names in ``METRICS``, the primary one first; higher is better for all.
         extra_test: Further test sets of the data set, by split name (MNLI's mismatched).
     """
@@ -47,6 +50,20 @@ TASKS: dict[str, Task] = {
     "sentiment": Task(("text",), "label", "classification", ("accuracy",)),
     "ratings": Task(("text",), "rating", "regression", ("pearson", "spearman")),
     "boolq": Task(("question", "passage"), "label", "classification", ("accuracy",)),
+    "reviews": Task(
+        ("prompt",),
+        "completion",
+        "generation",
+        ("exact_match", "token_accuracy", "loss", "perplexity"),
+    ),
+    "commonsense": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
+    "siqa": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
+    "asdiv": Task(
+        ("prompt",),
+        "completion",
+        "generation",
+        ("exact_match", "token_accuracy", "loss", "perplexity"),
+    ),
 }
 
 CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
@@ -55,13 +72,18 @@ CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
         *("roc_auc", "log_loss"),
     ),
     "regression": ("pearson", "spearman"),
+    "generation": ("exact_match", "token_accuracy", "loss", "perplexity"),
+    "choice": ("accuracy", "accuracy_norm"),
 }
 
 # Made of what a model says of every class, not of its answers alone.
 OF_LOGITS = ("roc_auc", "log_loss")
 
+# Made of what a model says of every token, not of the answers that it generates.
+OF_TOKENS = ("token_accuracy", "loss", "perplexity", "accuracy_norm")
+
 # Lower is better: nothing is chosen by them.
-LOWER_IS_BETTER = ("log_loss",)
+LOWER_IS_BETTER = ("log_loss", "loss", "perplexity")
 
 Values = NDArray[np.float64]
 
@@ -159,6 +181,8 @@ METRICS: dict[str, Callable[[Values, Values], float]] = {
     "matthews": _matthews,
     "pearson": _correlation("pearsonr"),
     "spearman": _correlation("spearmanr"),
+    # Label 1 is a right answer, and the prediction tells whether it was given.
+    "exact_match": _accuracy,
 }
 
 

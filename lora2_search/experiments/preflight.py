@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import (
+    DECODERS,
     LORAS,
     TARGETS,
     ModelConfig,
@@ -162,8 +163,9 @@ def _check_data(
         for key, metric in judged_by.items()
     }
     labels = "numbers" if data.kind == "regression" else "classes"
+    read = f"; its labels are read as {labels}; data.kind can change that"
     wrong = [
-        Problem(key, f"{problem}; its labels are read as {labels}; data.kind can change that")
+        Problem(key, problem if config.is_language else problem + read)
         for key, problem in by_key.items()
         if problem is not None
     ]
@@ -190,7 +192,8 @@ def _undefined(
 def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None]) -> None:
     path = check_model(config.model, say)
     architecture = read_architecture(path)
-    problems = [*_wrong_targets(config, architecture.model_type)]
+    problems = [*_wrong_kind_of_model(config, architecture.model_type)]
+    problems += _wrong_targets(config, architecture.model_type)
     requested, most = config.model.layers, architecture.layers
     if requested is not None and most is not None and requested > most:
         message = (
@@ -207,6 +210,10 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
         problems += files_problems(config, architecture, path.parent)
     if not problems:
         problems += _excess_ranks(config, narrowest_side(architecture, path.parent))
+    if config.is_language and not problems:
+        if data is not None:
+            _check_prompts(config, architecture.positions, say)
+        return
     if not problems and data is not None:
         too_long = length_problem(config, architecture, path.parent, data)
         problems += [too_long] if too_long else []
@@ -218,7 +225,38 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
         say(remark)
 
 
+def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str], None]) -> None:
+    """Tokenise prompts and say what is learnt of them; the model itself is not loaded."""
+    from ..training import load_inputs
+
+    _, encoded, kind = load_inputs(config)
+    assert kind.masking is not None
+    longest = max(int(split.lengths.max()) for split in encoded.values())
+    needed = longest + config.language.max_new_tokens
+    if positions is not None and needed > positions:
+        message = (
+            f"{config.model.name_or_path} has {positions} positions, but a text takes {needed}: "
+            f"{longest} tokens and language.max_new_tokens={config.language.max_new_tokens} "
+            "more; lower one of the two"
+        )
+        raise ConfigError([Problem("data.max_length", message)])
+    for line in kind.masking.lines(config.data.max_length):
+        say(line)
+
+
+def _wrong_kind_of_model(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
+    """Yield a problem for text that an encoder should generate."""
+    if config.is_language and model_type in TARGETS and model_type not in DECODERS:
+        yield Problem(
+            "model.name_or_path",
+            f"{config.model.name_or_path} is an encoder ({model_type}) and generates no text; "
+            "name a causal language model, for example the packaged smollm2",
+        )
+
+
 def _wrong_targets(config: RunConfig, model_type: str | None) -> Iterator[Problem]:
+    if config.is_language:
+        return  # all linear layers by default, whatever the type
     defaults = _names_modules(config) and config.adapter.target_modules is None
     if defaults and model_type not in TARGETS:
         yield Problem(
@@ -238,6 +276,8 @@ def _unmatched_targets(config: RunConfig) -> Iterator[Problem]:
     named = _named_modules(config)
     if not named or not _names_modules(config):
         return
+    if config.is_language:
+        return  # seen when the adapter is attached
     if config.model.trust_remote_code:  # its code runs where it trains, not for a check
         return
     # Only this check needs torch: the model is laid out without weights, as PEFT will see it.

@@ -42,6 +42,7 @@ def scorer(metric: str, labels: Values, answers: Values, classes: int | None) ->
     cells = (labels * count + answers).astype(np.int64)
     of_table: dict[str, Callable[[Values], float]] = {
         "accuracy": lambda table: float(np.trace(table) / table.sum()),
+        "exact_match": lambda table: float(np.trace(table) / table.sum()),
         "balanced_accuracy": _balanced_accuracy,
         "matthews": _matthews,
         "f1": lambda table: _f1(table, several),

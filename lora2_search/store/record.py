@@ -84,6 +84,10 @@ class RunRecord(BaseModel):
         classes: Names of the classes, in order of their numbers; empty for numbers.
         sizes: Examples per split.
         left_out: Rows that lack text or label.
+        example: Where text is generated, a training example; the tokens that are learnt stand in
+            ``⟦ ⟧``.
+        cut: Examples longer than ``data.max_length``, by split; where text is generated.
+        untrained: Of these, examples without any token to learn.
         total_steps: Optimiser steps of the whole run (T).
         history: Metrics by step, in order.
         scores: Final values, ``validation/accuracy``, ``test/accuracy``, ``test/f1`` ...
@@ -128,6 +132,9 @@ class RunRecord(BaseModel):
     classes: list[str] = Field(default_factory=list)
     sizes: dict[str, int] = Field(default_factory=dict)
     left_out: int = 0
+    example: str = ""
+    cut: dict[str, int] = Field(default_factory=dict)
+    untrained: dict[str, int] = Field(default_factory=dict)
     total_steps: int = 0
     history: list[Point] = Field(default_factory=list)
     scores: dict[str, float] = Field(default_factory=dict)

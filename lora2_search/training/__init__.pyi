@@ -37,6 +37,7 @@ from .loop.plan import check_schedule as check_schedule
 from .loop.plan import plan as plan
 from .loop.prepare import Prepared as Prepared
 from .loop.prepare import check_loading as check_loading
+from .loop.prepare import load_inputs as load_inputs
 from .loop.prepare import prepare as prepare
 from .loop.run import iterate as iterate
 from .loop.run import run as run
@@ -44,6 +45,7 @@ from .loop.trainer import Diverged as Diverged
 from .models.accelerator import check_launch as check_launch
 from .models.any_peft import peft_problems as peft_problems
 from .models.attached import excess_rank as excess_rank
+from .models.files import PACKAGED_LANGUAGE_MODEL as PACKAGED_LANGUAGE_MODEL
 from .models.files import PACKAGED_MODEL as PACKAGED_MODEL
 from .models.files import model_files as model_files
 from .models.files import model_hash as model_hash

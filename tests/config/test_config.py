@@ -46,7 +46,7 @@ def problems(data: dict) -> list[str]:
         (
             {"method": "lora3"},
             "method: must be 'lora2', 'lora', 'rslora', 'pissa', 'lora-plus', 'dora', 'adalora', "
-            "'peft', 'full' or 'head-only', but got 'lora3'",
+            "'peft', 'full', 'head-only' or 'no-training', but got 'lora3'",
         ),
         ({"seed": -1}, "seed: must be greater than or equal to 0, but got -1"),
     ],

@@ -6,4 +6,6 @@ from typing import get_args
 
 from lora2_search.config.run import Method
 
-METHODS: tuple[str, ...] = tuple(name for name in get_args(Method) if name != "peft")
+_OTHERS = ("peft", "no-training")  # PEFT's have settings; a classifier is always trained
+
+METHODS: tuple[str, ...] = tuple(name for name in get_args(Method) if name not in _OTHERS)

@@ -73,6 +73,7 @@ NEUTRAL = {
     *("errors.py", "store/paths.py", "config/messages.py", "config/yaml.py"),
     *("config/run_info.py", "training/events.py", "training/export/card.py"),
     "config/settings.py",  # a type's name
+    "config/presets.py",  # settings, which are then in the configuration
     "training/models/sizes.py",  # lays a model out without weights, for checks before a run
 }
 

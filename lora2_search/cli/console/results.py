@@ -98,6 +98,7 @@ class StudySummary:
     picked: str | None
     infeasible: int | None
     constant: ConstantScores | None
+    floor: str
     head_only: Scores
     references: Mapping[str, Scores]
     report: str
@@ -121,6 +122,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
         picked=pick_rule(study.space) if len(study.space.goals) > 1 else None,
         infeasible=_infeasible(study),
         constant=_constant(record, winner.metric) if winner and record else None,
+        floor=study.space.floor_method,
         head_only=_scores(study.reference, metric),
         references={
             name: _scores(record, metric, study.space.references[name])
@@ -284,7 +286,7 @@ def _beside(result: StudySummary) -> dict[str, Scores]:
         own = {key: value for key, value in scores.settings.items() if value != name}
         settings = ", ".join(f"{short(key)}={plain(value)}" for key, value in own.items())
         rows[f"{name} ({settings})" if settings else name] = scores
-    return {**rows, "head only": result.head_only}
+    return {**rows, result.floor.replace("-", " "): result.head_only}
 
 
 def _against(

@@ -10,7 +10,7 @@ from ...errors import Problem, did_you_mean
 from ..run import RunConfig, misplaced, mistyped
 from ..schema import SENTENCE_SETTINGS
 from ..settings import is_setting, known_settings
-from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, TASKS
+from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, OF_TOKENS, TASKS
 from ..yaml import Source
 from .distribution import METHOD, Distribution, Value
 from .feasibility import corner_problems, problems_with
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
 def measured(config: RunConfig) -> tuple[str, ...]:
     """Return the metrics that a run measures, the primary one first.
 
-    Those of both kinds where a file of one's own does not say its ``kind``: it is known only when
-    the file is read.
+    Those of classes and of numbers where a file of one's own does not say its ``kind``: it is
+    known only when the file is read.
     """
     task, kind = TASKS.get(config.task), config.data.kind
+    if config.is_language:
+        return config.language_metrics
     if task is not None:
         return task.metrics
     if kind is not None:
         return CUSTOM_METRICS[kind]
-    return tuple(name for names in CUSTOM_METRICS.values() for name in names)
+    return (*CUSTOM_METRICS["classification"], *CUSTOM_METRICS["regression"])
 
 
 def uncompared(metric: str | None, config: RunConfig) -> str | None:
     """Say that a suite cannot compare runs by ``metric``; ``None`` where it can."""
-    if metric in OF_LOGITS:
-        others = [name for name in measured(config) if name not in OF_LOGITS]
+    if metric in (*OF_LOGITS, *OF_TOKENS) and metric in measured(config):
+        others = [name for name in measured(config) if name not in (*OF_LOGITS, *OF_TOKENS)]
         return (
             f"a suite compares answers, and {metric} is not computed from them; "
             f"{', '.join(others)} are"

@@ -101,10 +101,10 @@ def _setting_problems(
 
 
 def _run(space: Space, folder: Path, name: str) -> RunInfo:
-    settings = space.references.get(name, {"method": name})
+    settings = space.references.get(name, {"method": space.floor_method})
     return RunInfo(
         key=name,
-        name="head only" if name == HEAD_ONLY else name,
+        name=space.floor_method.replace("-", " ") if name == HEAD_ONLY else name,
         config=with_settings(space.run_config(), dict(settings)),
         settings=settings,
         folder=reference_folder(folder, name),

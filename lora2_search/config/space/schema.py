@@ -171,7 +171,7 @@ class Space(RunConfig):
     @property
     def outside(self) -> list[str]:
         """The runs outside the search by name: the head alone, then those of ``references``."""
-        head_only = [] if self.method == HEAD_ONLY else [HEAD_ONLY]
+        head_only = [] if self.method == self.floor_method else [HEAD_ONLY]
         return [*head_only, *self.references]
 
     @property

@@ -16,6 +16,9 @@ _SCHEDULE = ("target_rank", "t_init", "t_final", "delta_t")
 
 _PRUNING = (*_SCHEDULE, "scoring", "score_loss", "allocation", "budget", "beta1", "beta2")
 
+# Of `training`, what a run looks at that trains nothing.
+_EVALUATING = ("mixed_precision", "eval_batch_size", "score_test", "device")
+
 _SOFT = ("gamma", "gamma_u1", "gamma_cross", "penalty")
 
 # What a scoring leaves aside.
@@ -91,6 +94,9 @@ def _training(config: RunConfig) -> Data:
     training["head_lr"] = training["head_lr"] or training["lr"]
     if config.method == "head-only":
         training["lr"] = default["lr"]
+    if config.method == "no-training":
+        # Nothing of it is looked at but what an evaluation takes.
+        return {**default, **{name: training[name] for name in _EVALUATING}}
     if training["steps"] is not None:
         training["epochs"] = default["epochs"]
     return training

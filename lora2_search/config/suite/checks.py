@@ -278,8 +278,11 @@ def _floor(parts: Parts) -> Found:
         )
     elif floor == BASE:
         yield ("floor",), "must be an arm other than base, which is compared with it"
-    elif floor in parts.arms and parts.base is not None and _method(parts, floor) != "head-only":
-        yield ("floor",), f"arm {floor!r} must train the head alone; give it `method: head-only`"
+    elif floor in parts.arms and parts.base is not None:
+        method = parts.base.floor_method
+        if _method(parts, floor) != method:
+            what = "train nothing" if parts.base.is_language else "train the head alone"
+            yield ("floor",), f"arm {floor!r} must {what}; give it `method: {method}`"
 
 
 def _method(parts: Parts, arm: str) -> Any:

@@ -46,7 +46,11 @@ def trials_table(table: StudyTable) -> Table:
 
 def size_table(table: StudyTable) -> Table:
     """Return parameters and time of the winner and of the runs outside the search."""
-    shown = {"winner": table.winner_run, **table.runs.references, "head-only": table.runs.reference}
+    shown = {
+        "winner": table.winner_run,
+        **table.runs.references,
+        table.runs.space.floor_method: table.runs.reference,
+    }
     columns = (
         text_column("run", ""),
         *(counts(key, heading) for key, heading in PARAMETERS.items()),

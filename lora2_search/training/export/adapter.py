@@ -60,8 +60,8 @@ class Exported:
 def save_adapter(model: Any, folder: Path) -> None:
     """Save what was trained, in the form that fits it.
 
-    A PEFT adapter folder; the whole model, where all of it was trained; or ``head.safetensors``
-    for the head alone.
+    A PEFT adapter folder; the whole model, where all of it was trained; ``head.safetensors``
+    for the head alone; nothing, where nothing was trained.
     """
     from safetensors.torch import save_file
 
@@ -73,6 +73,8 @@ def save_adapter(model: Any, folder: Path) -> None:
             model.save_pretrained(str(folder), save_embedding_layers=False)
         return
     folder.mkdir(parents=True, exist_ok=True)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return
     if all(parameter.requires_grad for parameter in model.parameters()):
         model.save_pretrained(str(folder))
         return
@@ -196,7 +198,8 @@ def _count(state: dict[str, Tensor]) -> dict[str, int]:
 
 def _card(source: Path, form: Form, record: RunRecord | None, base: str) -> str:
     if record is not None:
-        text = record.config["data"]["text"] or TASKS[record.config["task"]].text
+        task = TASKS.get(record.config["task"])
+        text = record.config["data"]["text"] or (task.text if task else ())
         kind = "peft" if form == "lora" else "lora2"
         return adapter_card(record, base, pair=len(text) == 2, form=kind)
     return PLAIN_CARD.format(

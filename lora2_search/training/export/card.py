@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...config import LANGUAGE_KINDS, TASKS
 from ...store import RunRecord
 from ..models.files import padding_side
 
@@ -24,6 +25,31 @@ with torch.no_grad():
     {read}
 """
 
+_LOAD_LANGUAGE = """import torch
+{imports}from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = "{base}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+{load}
+model.eval()
+
+{batch}
+length = batch["input_ids"].shape[1]
+end = tokenizer.eos_token_id
+with torch.no_grad():
+    answer = model.generate(
+        **batch, do_sample=False, max_new_tokens={most}, pad_token_id=end
+    )
+print(tokenizer.decode(answer[0, length:], skip_special_tokens=True))
+"""
+
+_PROMPT = 'batch = tokenizer("a prompt", return_tensors="pt")'
+
+_CHAT = """messages = [{"role": "user", "content": "a question"}]
+batch = tokenizer.apply_chat_template(
+    messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+)"""
+
 _NAMES = """model.config.id2label = dict(enumerate({}))
 model.config.label2id = {{name: index for index, name in model.config.id2label.items()}}
 """
@@ -32,6 +58,8 @@ model.config.label2id = {{name: index for index, name in model.config.id2label.i
 _BASE = """model = AutoModelForSequenceClassification.from_pretrained(
     base, num_labels={}, ignore_mismatched_sizes=True
 )"""
+
+_LANGUAGE_BASE = "model = AutoModelForCausalLM.from_pretrained(base{})"
 
 _REGISTER = "import lora2_search.adapter  # registers LoRA² with PEFT"
 
@@ -48,6 +76,15 @@ _FORMS = {
         ["from safetensors.torch import load_file"],
         [_BASE, 'model.load_state_dict(load_file("head.safetensors"), strict=False)'],
     ),
+}
+
+
+# The same of a language model, which has no head.
+_LANGUAGE_FORMS = {
+    "lora2": ([_REGISTER, _PEFT], [_LANGUAGE_BASE, _ADAPTER]),
+    "peft": ([_PEFT], [_LANGUAGE_BASE, _ADAPTER]),
+    "full": ([], ['model = AutoModelForCausalLM.from_pretrained(".")']),
+    "no-training": ([], [_LANGUAGE_BASE]),
 }
 
 
@@ -83,7 +120,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         _snippet(record, base, pair, form) + "```",
         "",
     ]
-    if form != "full":
+    if form != "full" and not is_language(record):
         said = "transformers reports the head as newly initialised; the next line loads it."
         lines += [said, ""]
     return "\n".join(lines)
@@ -93,7 +130,14 @@ def _form(record: RunRecord) -> str:
     """Return what a run's method leaves in its folder."""
     method: str = record.config["method"]
     is_cut = (record.config.get("after") or {}).get("svd_rank") is not None
-    return method if method in _FORMS and not is_cut else "peft"
+    forms = _LANGUAGE_FORMS if is_language(record) else _FORMS
+    return method if method in forms and not is_cut else "peft"
+
+
+def is_language(record: RunRecord) -> bool:
+    """Whether a run is of a causal language model."""
+    task = TASKS.get(record.config["task"])
+    return (task.kind if task else record.config["data"].get("kind")) in LANGUAGE_KINDS
 
 
 def _about_the_cut(record: RunRecord) -> list[str]:
@@ -108,6 +152,8 @@ def _about_the_cut(record: RunRecord) -> list[str]:
 
 
 def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
+    if is_language(record):
+        return _language_snippet(record, base, form)
     config = record.config
     imports, load = _FORMS[form]
     layers = config["model"]["layers"]
@@ -123,4 +169,18 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
         read="print(model(**batch).logits.argmax(-1))"
         if record.classes
         else "print(model(**batch).logits.squeeze(-1))",
+    )
+
+
+def _language_snippet(record: RunRecord, base: str, form: str) -> str:
+    config = record.config
+    imports, load = _LANGUAGE_FORMS[form]
+    layers = config["model"]["layers"]
+    shape = f", num_hidden_layers={layers}" if layers else ""
+    return _LOAD_LANGUAGE.format(
+        imports="".join(f"{line}\n" for line in imports),
+        base=base,
+        load="\n".join(line.format(shape) for line in load),
+        batch=_CHAT if config["data"]["messages"] else _PROMPT,
+        most=config["language"]["max_new_tokens"] or 32,
     )

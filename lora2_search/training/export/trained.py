@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config import TASKS, DataConfig, RunConfig
-from ...errors import ConfigError, Problem
+from ...errors import ConfigError, Problem, UserError
 from ...store import ADAPTER_FOLDER, RunRecord
 from ..data.labels import is_number, labels_of, namer
 from ..data.reading.file import read_file
@@ -65,13 +65,14 @@ class TrainedModel:
     Raises:
         ConfigError: The pretrained model is missing.
         Damaged: The run's adapter is missing or cannot be loaded.
-        UserError: The hub cannot be reached.
+        UserError: The hub cannot be reached, or the run is of a language model.
     """
 
     def __init__(self, record: RunRecord, folder: Path) -> None:
         import torch
 
         self._config = config = RunConfig.model_validate(record.config)
+        _refuse_language(config)
         self._kind: LabelledKind = "classification" if record.classes else "regression"
         self._outputs = max(1, len(record.classes))
         training = config.training
@@ -113,9 +114,10 @@ def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Ans
         ConfigError: The file cannot be read, lacks a text column or any text, or the model is
             missing.
         Damaged: The run's adapter is missing or cannot be loaded.
-        UserError: The hub cannot be reached.
+        UserError: The hub cannot be reached, or the run is of a language model.
     """
     config = RunConfig.model_validate(record.config)
+    _refuse_language(config)
     own = TASKS.get(config.task)
     text = tuple(data.text or (own.text if own else ()))
     label = data.label or (own.label if own else "")
@@ -129,6 +131,14 @@ def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Ans
     if left := len(table) - len(rows):
         notes += (f"{left:,} rows lack text and get no prediction",)
     return Answers(table, rows, said, classes, _scores(said, record), (*table.said, *notes))
+
+
+def _refuse_language(config: RunConfig) -> None:
+    if config.is_language:
+        raise UserError(
+            "this run is of a language model, and only classes and numbers are predicted here; "
+            "the README in its adapter folder holds code that generates text"
+        )
 
 
 def _with_text(table: Table, text: Sequence[str]) -> tuple[int, ...]:

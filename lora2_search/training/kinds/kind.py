@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...config import Kind
+from ..data.prompts import Masking
 from ..data.tokens import Encoded
 
 # One value per example, by the name of a column.
@@ -67,6 +68,10 @@ class TaskKind(Protocol):
     @property
     def name(self) -> Kind:
         """How ``data.kind`` calls it."""
+
+    @property
+    def masking(self) -> Masking | None:
+        """Which tokens a language model learns; ``None`` where labels are learnt."""
 
     def collate(self, split: Encoded, rows: list[int]) -> Batch:
         """Return examples of a split as padded tensors on the CPU."""

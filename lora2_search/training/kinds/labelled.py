@@ -100,6 +100,7 @@ class Labelled:
 
     name: LabelledKind
     pad: Any
+    masking: None = None
 
     def collate(self, split: Encoded, rows: list[int]) -> Batch:
         """Return examples of a split as padded tensors on the CPU."""

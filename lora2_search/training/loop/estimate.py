@@ -99,8 +99,8 @@ def _seconds_per_step(prepared: Prepared) -> float:
         start = time.perf_counter()
         list(prepared.trainer.advance(step, step + 1))
         seconds.append(time.perf_counter() - start)
-    # The first step allocates the optimiser's moments.
-    return median(seconds[1:] or seconds)
+    # The first step allocates the optimiser's moments; a run may take none.
+    return median(seconds[1:] or seconds or [0.0])
 
 
 def _seconds_per_example(prepared: Prepared) -> float:

@@ -46,6 +46,12 @@ def plan(training: TrainingConfig, examples: int) -> Plan:
     return Plan(total, per_epoch, stops)
 
 
+def plan_of(config: RunConfig, examples: int) -> Plan:
+    """Return the plan of a run; without training it takes no step and is evaluated once."""
+    made = plan(config.training, examples)
+    return Plan(0, made.per_epoch, (0,)) if config.method == "no-training" else made
+
+
 def check_schedule(config: RunConfig, examples: int) -> None:
     """Make sure that the rank budget's schedule fits the steps that the data gives.
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ...config import RunConfig
+from ...config import LANGUAGE_KINDS, RunConfig
 from ...errors import ConfigError, Problem
 from ..data.inputs import reading
 from ..data.load import Data, load_data
+from ..data.prompts import Masking, encode_prompts
 from ..data.stamps import data_files, stamps
 from ..data.tokens import Encoded, encode
+from ..kinds.choice import Choice
+from ..kinds.generation import Generation
 from ..kinds.kind import Predictions, TaskKind
 from ..kinds.labelled import Labelled
 from ..models.accelerator import new_accelerator
@@ -18,7 +21,7 @@ from ..models.files import model_files, model_hash
 from ..models.load import load_base, load_tokenizer
 from ..models.methods import attach
 from .checkpoint import Progress
-from .plan import check_schedule, plan
+from .plan import check_schedule, plan_of
 from .trainer import Trainer, named_dropout, optimizer_for, schedule_for
 
 
@@ -46,7 +49,7 @@ class Prepared:
         )
 
 
-_inputs: dict[Any, tuple[Data, dict[str, Encoded]]] = {}
+_inputs: dict[Any, tuple[Data, dict[str, Encoded], Masking | None]] = {}
 
 
 def prepare(config: RunConfig) -> Prepared:
@@ -61,7 +64,7 @@ def prepare(config: RunConfig) -> Prepared:
     base = load_base(config.model, data.outputs, data.kind == "regression")
     accelerator = new_accelerator(config.training)
     check_schedule(config, len(encoded["train"]))
-    steps = plan(config.training, len(encoded["train"]))
+    steps = plan_of(config, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
     _name_classes(model, data.classes)
     adaptive.set_total_steps(steps.total)
@@ -126,6 +129,19 @@ def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], TaskKind]:
     if key not in _inputs:
         data = load_data(config)
         _inputs.clear()
-        _inputs[key] = data, encode(data, tokenizer, config.data.max_length)
-    data, encoded = _inputs[key]
+        _inputs[key] = (data, *_encoded(data, tokenizer, config))
+    data, encoded, masking = _inputs[key]
+    if masking is not None:
+        if data.kind == "choice":
+            return data, encoded, Choice(tokenizer, masking)
+        return data, encoded, Generation(tokenizer, masking, config.language)
+    assert data.kind in ("classification", "regression")
     return data, encoded, Labelled(data.kind, DataCollatorWithPadding(tokenizer))
+
+
+def _encoded(
+    data: Data, tokenizer: Any, config: RunConfig
+) -> tuple[dict[str, Encoded], Masking | None]:
+    if data.kind in LANGUAGE_KINDS:
+        return encode_prompts(data, tokenizer, config)
+    return encode(data, tokenizer, config.data.max_length), None

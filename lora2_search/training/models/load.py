@@ -60,7 +60,7 @@ def heads_of(model: Any, model_type: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Base:
-    """A pretrained classifier as loaded.
+    """A pretrained classifier or language model as loaded.
 
     Attributes:
         model: The module; its weights are shared by every copy and never trained.
@@ -68,17 +68,22 @@ class Base:
             another shape (a head for other classes).
         model_type: ``config.model_type``: ``bert``, ``deberta-v2`` ...
         checksums: Of every weight and buffer as loaded, by name.
+        is_language: Whether it is a causal language model.
     """
 
     model: nn.Module
     fresh: tuple[str, ...]
     model_type: str
     checksums: dict[str, int]
+    is_language: bool = False
 
     @property
     def heads(self) -> list[str]:
-        """Names of the modules that are trained whole, whatever the method: pooler, classifier."""
-        return heads_of(self.model, self.model_type)
+        """Names of the modules that are trained whole, whatever the method: pooler, classifier.
+
+        None of a language model, which comes with all its weights.
+        """
+        return [] if self.is_language else heads_of(self.model, self.model_type)
 
 
 _bases: dict[tuple[Any, ...], Base] = {}
@@ -86,10 +91,11 @@ _bases: dict[tuple[Any, ...], Base] = {}
 _tokenizers: dict[tuple[Any, ...], Any] = {}
 
 
-def load_base(config: ModelConfig, outputs: int, regression: bool) -> Base:
+def load_base(config: ModelConfig, outputs: int | None, regression: bool = False) -> Base:
     """Return the pretrained model with a head of ``outputs`` logits, from memory if it is there.
 
-    It is loaded anew when its files have other contents than those that were loaded.
+    ``None`` outputs: a causal language model with its own head. The model is loaded anew
+    when its files have other contents than those that were loaded.
 
     Raises:
         ConfigError: The folder is missing, or what it holds cannot be loaded as the model that its
@@ -175,13 +181,17 @@ def _contents(config: ModelConfig) -> tuple[str, str | None, str]:
     return config.name_or_path, config.revision, model_hash(model_files(config))
 
 
-def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+def _load(config: ModelConfig, outputs: int | None, regression: bool) -> Base:
+    from transformers import (
+        AutoConfig,
+        AutoModelForCausalLM,
+        AutoModelForSequenceClassification,
+    )
 
-    settings: dict[str, int | str] = {
-        "num_labels": outputs,
-        "problem_type": "regression" if regression else "single_label_classification",
-    }
+    settings: dict[str, int | str] = {}
+    if outputs is not None:
+        settings["num_labels"] = outputs
+        settings["problem_type"] = "regression" if regression else "single_label_classification"
     if config.layers is not None:
         settings["num_hidden_layers"] = config.layers
     # On the configuration, or transformers hands names it does not know to the model itself.
@@ -192,7 +202,7 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
     # The head's own random start is drawn here and drawn anew by name in every copy.
     with torch.random.fork_rng(devices=[]), _quiet_loading():
         model, info = _from_pretrained(
-            AutoModelForSequenceClassification,
+            AutoModelForCausalLM if outputs is None else AutoModelForSequenceClassification,
             config,
             config=shape,
             dtype=torch.float32,
@@ -208,7 +218,8 @@ def _load(config: ModelConfig, outputs: int, regression: bool) -> Base:
         # Off the mapped file: what is written into it from now on would change the weights.
         tensor.data = tensor.data.clone()
     fresh = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
-    base = Base(model, tuple(sorted(fresh)), model.config.model_type, checksums(model))
+    kind = model.config.model_type
+    base = Base(model, tuple(sorted(fresh)), kind, checksums(model), is_language=outputs is None)
     _check_loaded(base, config, info["unexpected_keys"])
     return base
 

@@ -103,6 +103,8 @@ def attach(base: Base, config: RunConfig, total_steps: int) -> tuple[nn.Module, 
         ConfigError: The adapter's settings do not fit the model.
     """
     heads = base.heads
+    if config.method == "no-training":
+        return fresh_copy(base, [], config.seed).requires_grad_(False), Fixed()
     if config.method == "full":
         # Weights of its own for every part: all other runs of this process share the base.
         return fresh_copy(base, _parts(base), config.seed).requires_grad_(True), Fixed()
@@ -181,7 +183,7 @@ class _Shared(TypedDict):
     """What LoRA, its variants and AdaLoRA call as LoRA² does."""
 
     task_type: str
-    modules_to_save: list[str]
+    modules_to_save: list[str] | None
     target_modules: list[str] | str
     lora_alpha: float
     lora_dropout: float
@@ -193,15 +195,21 @@ class _Shared(TypedDict):
 def _peft_config(base: Base, config: RunConfig, total_steps: int) -> PeftConfig:
     adapter, heads = config.adapter, base.heads
     if config.method == "peft":
-        return any_peft_config(config.peft, base.model_type, heads, total_steps)
-    targets = adapter.target_modules or default_targets(base.model_type)
+        return any_peft_config(
+            config.peft, base.model_type, heads, total_steps, is_language=base.is_language
+        )
+    task_type = "CAUSAL_LM" if base.is_language else "SEQ_CLS"
+    # PEFT knows which layers of a language model are linear, whatever its type.
+    defaults = "all-linear" if base.is_language else None
+    targets = adapter.target_modules or defaults or default_targets(base.model_type)
     if config.method == "lora2":
         settings = adapter.lora2_settings() | {"target_modules": targets}
         seed = named_seed(config.seed, "factors")
-        return Lora2Config(task_type="SEQ_CLS", modules_to_save=heads, seed=seed, **settings)
+        saved = heads or None
+        return Lora2Config(task_type=task_type, modules_to_save=saved, seed=seed, **settings)
     shared = _Shared(
-        task_type="SEQ_CLS",
-        modules_to_save=heads,
+        task_type=task_type,
+        modules_to_save=heads or None,
         target_modules=targets,
         lora_alpha=adapter.lora_alpha,
         lora_dropout=adapter.lora_dropout,

@@ -34,8 +34,8 @@ def read(folder: Path, table: pa.Table) -> Table:
         (pa.array([datetime.date(2020, 1, 2)]), ("2020-01-02",), "text"),
         (pa.array(["x"], pa.large_string()), ("x",), "text"),
         (pa.array([None, None]), (None, None), "text"),
-        (pa.array([["x"], None]), ("['x']", None), "nested"),
-        (pa.array([{"a": 1}]), ("{'a': 1}",), "nested"),
+        (pa.array([["x"], None]), ('["x"]', None), "nested"),
+        (pa.array([{"a": 1}]), ('{"a": 1}',), "nested"),
     ],
 )
 def test_every_type_becomes_the_text_that_says_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -44,7 +45,7 @@ def _column(name: str, array: Any) -> Column:
         array = array.cast(array.type.value_type)
     kind = array.type
     if pa.types.is_nested(kind):
-        return Column(tuple(None if v is None else str(v) for v in array.to_pylist()), "nested")
+        return Column(tuple(None if v is None else _json(v) for v in array.to_pylist()), "nested")
     return Column(_cells(name, array), _declared(kind))
 
 
@@ -54,6 +55,10 @@ def _declared(kind: Any) -> Declared:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "number"
     return "boolean" if pa.types.is_boolean(kind) else "text"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _cells(name: str, array: Any) -> tuple[str | None, ...]:

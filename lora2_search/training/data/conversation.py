@@ -1,0 +1,288 @@
+"""What a language model learns from: prompts with completions, or conversations, as rows of text.
+
+No tokenizer is needed to read them: what is wrong with a row is said with its line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...config import TASKS, RunConfig
+from ...errors import ConfigError, Problem, did_you_mean, first_line, listed
+from .reading.table import Table, shown
+from .sources import check_columns
+from .splits import Split
+
+ROLES = ("system", "user", "assistant", "tool")
+
+# A conversation's turns, as tokenizers' chat templates take them.
+Messages = list[dict[str, str]]
+
+
+class _Wrong(ValueError):
+    """A row cannot be learnt from; the message says why and what would be right."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one table that are complete.
+
+    Attributes:
+        split: ``texts`` are prompts and completions, prompts and options (JSON lists), or one
+            column of conversations (JSON). The labels are the number of the right option, or 1:
+            every example is to be answered right.
+        left_out: How many rows lack text.
+    """
+
+    split: Split
+    left_out: int
+
+
+def read_rows(tables: Mapping[str, Table], config: RunConfig) -> dict[str, Rows]:
+    """Return the rows of each table.
+
+    Raises:
+        ConfigError: A column is missing, a template cannot be rendered, a completion is blank, or a
+            conversation is not one.
+    """
+    source = _source(config, next(iter(tables.values())))
+    return {name: _rows(table, source) for name, table in tables.items()}
+
+
+def messages_of(text: str) -> Messages:
+    """Return a conversation that ``read_rows`` has kept as JSON."""
+    messages: Messages = json.loads(text)
+    return messages
+
+
+# The texts of an example and its label; ``None`` for a row that lacks text.
+_Row = tuple[tuple[str, ...], float]
+
+_Cells = Mapping[str, str | None]
+
+_RowReader = Callable[[_Cells], _Row | None]
+
+Prompt = Callable[[_Cells], str | None]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Which columns are read and how.
+
+    Attributes:
+        columns: By the setting that names each.
+        key: The setting that mistakes in a row are reported under.
+        nested: Columns that may hold lists.
+        row: Makes the texts of an example of the cells of a row.
+    """
+
+    columns: Mapping[str, str]
+    key: str
+    nested: tuple[str, ...]
+    row: _RowReader
+
+
+def _source(config: RunConfig, table: Table) -> _Source:
+    data, task = config.data, TASKS.get(config.task)
+    if data.messages is not None:
+        column = data.messages
+        columns = {"data.messages": column}
+        return _Source(columns, "data.messages", (column,), _conversation(column))
+    default = "answer" if config.kind == "choice" else "completion"
+    label = data.label or (task.label if task else default)
+    columns = {"data.label": label}
+    if data.template is not None:
+        prompt = _template(data.template, table)
+    else:
+        name = data.text[0] if data.text else task.text[0] if task else "prompt"
+        columns = {"data.text": name, **columns}
+        prompt = _cell(name)
+    if config.kind != "choice":
+        return _Source(columns, "data.label", (), _completed(prompt, label))
+    options = data.options or "options"
+    columns["data.options"] = options
+    return _Source(columns, "data.options", (options,), _chosen(prompt, options, label))
+
+
+def _cell(name: str) -> Prompt:
+    return lambda cells: cells[name]
+
+
+def _rows(table: Table, source: _Source) -> Rows:
+    plain = {key: name for key, name in source.columns.items() if name not in source.nested}
+    check_columns(table, plain, table.source)
+    _check_present(table, source.columns)
+    kept: list[_Row] = []
+    problems: list[Problem] = []
+    names = list(table.columns)
+    for number, cells in enumerate(zip(*(c.cells for c in table.columns.values()), strict=True)):
+        try:
+            row = source.row(dict(zip(names, cells, strict=True)))
+        except _Wrong as error:
+            place = f"{table.place(number)} of {table.source}"
+            problems.append(Problem(source.key, f"{place}: {error}"))
+            continue
+        kept += [row] if row is not None else []
+    if problems:
+        more = len(problems) - 3
+        others = [Problem(source.key, f"and {more:,} more such rows")] if more > 0 else []
+        raise ConfigError([*problems[:3], *others])
+    if not kept:
+        named = ", ".join(map(shown, source.columns.values()))
+        raise ConfigError([Problem(source.key, f"no row of {table.source} has text in {named}")])
+    texts = tuple(zip(*(row for row, _ in kept), strict=True))
+    labels = np.array([label for _, label in kept], dtype=np.float64)
+    return Rows(Split(texts, labels), len(table) - len(kept))
+
+
+def _check_present(table: Table, columns: Mapping[str, str]) -> None:
+    for key, name in columns.items():
+        if name not in table.columns:
+            hint = did_you_mean(name, table.columns)
+            raise ConfigError([Problem(key, f"no column {name!r} in {table.source}; {hint}")])
+
+
+def _completed(prompt: Prompt, label: str) -> _RowReader:
+    def row(cells: _Cells) -> _Row | None:
+        text, completion = prompt(cells), cells[label]
+        if text is None or completion is None:
+            return None
+        if not text.strip():
+            raise _Wrong("the prompt is blank; write one")
+        if not completion.strip():
+            raise _Wrong(f"the completion, column {shown(label)}, is blank: nothing can be learnt")
+        return (text, completion), 1.0
+
+    return row
+
+
+def _chosen(prompt: Prompt, column: str, label: str) -> _RowReader:
+    def row(cells: _Cells) -> _Row | None:
+        text, cell, answer = prompt(cells), cells[column], cells[label]
+        if text is None or cell is None or answer is None:
+            return None
+        if not text.strip():
+            raise _Wrong("the prompt is blank; write one")
+        lettered = _options(cell)
+        return (text, json.dumps([option for _, option in lettered])), _number(answer, lettered)
+
+    return row
+
+
+_LETTERED = re.compile(r"\s*([A-Z])[.)]\s+(.*\S)\s*")
+
+
+def _options(cell: str) -> list[tuple[str, str]]:
+    """Return the options of a cell, each with its letter; a JSON list, or one per line."""
+    try:
+        found = json.loads(cell)
+    except ValueError:
+        found = [line for line in cell.splitlines() if line.strip()]
+    if not isinstance(found, list) or not all(isinstance(o, str) and o.strip() for o in found):
+        raise _Wrong(f"the options must be a list of texts, or lines, but are {shown(cell)}")
+    matches = [_LETTERED.fullmatch(option) for option in found]
+    if all(matches):
+        lettered = [(match[1], match[2]) for match in matches if match]
+    else:
+        lettered = [(chr(ord("A") + i), option.strip()) for i, option in enumerate(found)]
+    if len({option for _, option in lettered}) < max(2, len(lettered)):
+        raise _Wrong(f"there must be two options at least, all different, but are {shown(cell)}")
+    return lettered
+
+
+def _number(answer: str, lettered: list[tuple[str, str]]) -> float:
+    """Return the number of the right option, named by its text, letter, both, or number from 0."""
+    match = _LETTERED.fullmatch(answer)
+    plain = (match[2] if match else answer).strip()
+    for number, (letter, option) in enumerate(lettered):
+        if plain in (option, letter):
+            return float(number)
+    if plain.isdecimal() and int(plain) < len(lettered):
+        return float(int(plain))
+    known = listed(option for _, option in lettered)
+    raise _Wrong(f"the answer {shown(answer)} is not among the options: {known}")
+
+
+def _template(text: str, table: Table) -> Prompt:
+    """Return what renders a row; a template sees the columns of its row and nothing else."""
+    from jinja2 import StrictUndefined, TemplateError, meta
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    try:
+        compiled = environment.from_string(text)
+        used = meta.find_undeclared_variables(environment.parse(text))
+    except TemplateError as error:
+        message = f"not a Jinja template: {first_line(error)}"
+        raise ConfigError([Problem("data.template", message)]) from None
+    unknown = sorted(name for name in used if name not in table.columns)
+    if unknown:
+        hint = did_you_mean(unknown[0], table.columns)
+        message = f"no column {unknown[0]!r} in {table.source}; {hint}"
+        raise ConfigError([Problem("data.template", message)])
+    if not used:
+        message = f"names no column; write {{{{ column }}}}, one of {listed(table.columns)}"
+        raise ConfigError([Problem("data.template", message)])
+
+    def render(cells: _Cells) -> str | None:
+        if any(cells[name] is None for name in used):
+            return None
+        try:
+            return compiled.render({name: cells[name] for name in used})
+        except Exception as error:  # whatever the template's own expressions raise
+            message = f"cannot be rendered: {first_line(error)}"
+            raise ConfigError([Problem("data.template", message)]) from None
+
+    return render
+
+
+def _conversation(column: str) -> _RowReader:
+    def row(cells: _Cells) -> _Row | None:
+        cell = cells[column]
+        return None if cell is None else ((json.dumps(_checked(cell), ensure_ascii=False),), 1.0)
+
+    return row
+
+
+def _checked(cell: str) -> Messages:
+    try:
+        turns = json.loads(cell)
+    except ValueError:
+        raise _Wrong(f"not a conversation: {shown(cell)}; {_FORM}") from None
+    if not isinstance(turns, list) or not turns:
+        raise _Wrong(f"not a list of messages: {shown(cell)}; {_FORM}")
+    messages = [_message(turn, number) for number, turn in enumerate(turns, 1)]
+    if messages[0]["role"] == "assistant":
+        raise _Wrong("the first message is the assistant's: there is nothing that it replies to")
+    if messages[-1]["role"] != "assistant":
+        raise _Wrong(
+            "the last message must be the assistant's, which is learnt, but is of role "
+            f"{messages[-1]['role']}"
+        )
+    return messages
+
+
+_FORM = 'write [{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]'
+
+
+def _message(turn: object, number: int) -> dict[str, str]:
+    if not isinstance(turn, dict) or not {"role", "content"} <= turn.keys():
+        raise _Wrong(f"message {number} has no role and content; {_FORM}")
+    role, content = turn["role"], turn["content"]
+    if role not in ROLES:
+        raise _Wrong(
+            f"message {number} is of an unknown role: {shown(str(role))}; "
+            f"{did_you_mean(str(role), ROLES)}"
+        )
+    if not isinstance(content, str):
+        raise _Wrong(f"the content of message {number} must be text, but is {type(content)}")
+    if role == "assistant" and not content.strip():
+        raise _Wrong(f"message {number}, the assistant's, is blank: nothing can be learnt")
+    return {"role": role, "content": content}

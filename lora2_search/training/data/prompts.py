@@ -1,0 +1,289 @@
+"""Prompts and conversations as tokens, and which of these are learnt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...config import RunConfig
+from ...errors import ConfigError, Problem, first_line
+from .conversation import Messages, messages_of
+from .load import Data
+from .splits import Split
+from .tokens import Encoded
+
+# What stands between a prompt and an option, as in lm-evaluation-harness.
+_BEFORE_OPTION = " "
+
+# A target that is not learnt, as torch's cross-entropy has it.
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What became of the examples as tokens.
+
+    Attributes:
+        example: The first training example with tokens to learn; these stand in ``⟦ ⟧``.
+        cut: Examples longer than ``data.max_length``, by split, where there are any.
+        untrained: Examples without any token to learn, by split, where there are any.
+    """
+
+    example: str = ""
+    cut: dict[str, int] = field(default_factory=dict)
+    untrained: dict[str, int] = field(default_factory=dict)
+
+    def lines(self, most: int) -> Iterator[str]:
+        """Yield what is learnt, in plain sentences.
+
+        Args:
+            most: ``data.max_length``.
+        """
+        for name, count in self.cut.items():
+            yield f"{count:,} of the {name} examples are longer than {most} tokens and are cut."
+        for name, count in self.untrained.items():
+            yield (
+                f"{count:,} of the {name} examples have no token to learn: data.max_length="
+                f"{most} cuts all of them away."
+            )
+        yield f"An example, the tokens that are learnt in ⟦ ⟧: {self.example}"
+
+
+def encode_prompts(
+    data: Data, tokenizer: Any, config: RunConfig
+) -> tuple[dict[str, Encoded], Masking]:
+    """Tokenise all splits.
+
+    An example is its prompt, its completion and the end-of-sequence token; a conversation is what
+    the chat template makes of it. Longer ones are cut at ``data.max_length``; the prompt from
+    which an answer is generated then keeps its end.
+
+    Returns:
+        By split, features ``input_ids``, ``targets`` (-100 where nothing is learnt) and
+        ``prompt``, from which an answer is generated; of a choice also ``option_0`` ..., the
+        tokens with each option, and ``starts``, where these begin; and what became of the
+        examples.
+
+    Raises:
+        ConfigError: There is no chat template, it cannot render a conversation, or no training
+            example has a token to learn.
+    """
+    reader = _Reader(tokenizer, config)
+    encoded = {name: reader.encoded(name, split) for name, split in data.splits.items()}
+    untrained = {name: int((part.learnt() == 0).sum()) for name, part in encoded.items()}
+    train = encoded["train"]
+    if untrained["train"] == len(train):
+        message = (
+            f"no training example has a token to learn: the first {config.data.max_length} tokens "
+            f"of each are its prompt; raise it (the longest has {reader.longest:,})"
+        )
+        raise ConfigError([Problem("data.max_length", message)])
+    first = int((train.learnt() > 0).argmax())
+    masking = Masking(
+        marked(train, first, tokenizer),
+        reader.cut,
+        {name: count for name, count in untrained.items() if count},
+    )
+    return encoded, masking
+
+
+def marked(encoded: Encoded, row: int, tokenizer: Any) -> str:
+    """Return an example as text, with the tokens that are learnt in ``⟦ ⟧``."""
+    runs: list[tuple[bool, list[int]]] = []
+    tokens, targets = (encoded.features[name][row] for name in ("input_ids", "targets"))
+    for token, target in zip(tokens, targets, strict=True):
+        learnt = target != IGNORED
+        if not runs or runs[-1][0] != learnt:
+            runs.append((learnt, []))
+        runs[-1][1].append(token)
+    texts = ((learnt, tokenizer.decode(run)) for learnt, run in runs)
+    return "".join(f"⟦{text}⟧" if learnt else text for learnt, text in texts)
+
+
+@dataclass(frozen=True)
+class _Example:
+    """An example before it is tokenised.
+
+    Attributes:
+        parts: Its text in stretches, each with whether it is learnt; the last one is generated.
+        answers: What should be generated; of a choice, the options.
+        ends: Whether the text ends by itself; else the end-of-sequence token is added.
+    """
+
+    parts: list[tuple[str, bool]]
+    answers: tuple[str, ...]
+    ends: bool
+
+
+class _Reader:
+    """Tokenises examples, and counts those that it cuts."""
+
+    def __init__(self, tokenizer: Any, config: RunConfig) -> None:
+        self._tokenizer, self._config = tokenizer, config
+        self._chat = config.data.messages is not None
+        self._template = _chat_template(tokenizer, config) if self._chat else None
+        self.cut: dict[str, int] = {}
+        self.longest = 0
+
+    def encoded(self, name: str, split: Split) -> Encoded:
+        most = self._config.data.max_length
+        features: dict[str, list[list[int]]] = {"input_ids": [], "targets": [], "prompt": []}
+        texts = []
+        for row, label in zip(zip(*split.texts, strict=True), split.labels, strict=True):
+            example = self._example(row, int(label))
+            tokens, targets, prompt = self._tokens(example)
+            self.longest = max(self.longest, len(tokens))
+            if len(tokens) > most:
+                self.cut[name] = self.cut.get(name, 0) + 1
+            features["input_ids"].append(tokens[:most])
+            features["targets"].append(targets[:most])
+            features["prompt"].append(prompt[-most:])
+            texts.append(("".join(text for text, _ in example.parts[:-1]), example.answers))
+        if self._config.kind == "choice":
+            features |= self._options(texts)
+        lengths = np.array([len(tokens) for tokens in features["input_ids"]], dtype=np.int64)
+        return Encoded(features, split.labels, lengths, tuple(texts))
+
+    def _example(self, row: tuple[str, ...], label: int) -> _Example:
+        if self._chat:
+            return self._conversation(row[0])
+        prompt, answers = row[0], (row[1],)
+        completion = row[1]
+        if self._config.kind == "choice":
+            answers = tuple(json.loads(row[1]))
+            completion = _BEFORE_OPTION + answers[label]
+        everything = self._config.language.train_on == "all"
+        return _Example([(prompt, everything), (completion, True)], answers, ends=False)
+
+    def _options(self, texts: list[tuple[str, tuple[str, ...]]]) -> dict[str, list[list[int]]]:
+        """Return, of each example, the tokens with each option and where the options begin.
+
+        What is too long keeps its end; an example with fewer options has empty ones.
+        """
+        most = max(len(options) for _, options in texts)
+        found: dict[str, list[list[int]]] = {f"option_{i}": [] for i in range(most)}
+        found["starts"] = []
+        for prompt, options in texts:
+            before, starts = self._plain(prompt), []
+            for index in range(most):
+                tokens: list[int] = []
+                if index < len(options):
+                    new = self._following(prompt, before, _BEFORE_OPTION + options[index])
+                    tokens = [*before, *new][-self._config.data.max_length :]
+                    starts.append(max(len(tokens) - len(new), 1))
+                found[f"option_{index}"].append(tokens)
+            found["starts"].append(starts)
+        return found
+
+    def _conversation(self, text: str) -> _Example:
+        """Cut what the template makes of a conversation at the assistant's turns."""
+        messages, language = messages_of(text), self._config.language
+        if language.system is not None and messages[0]["role"] != "system":
+            messages = [{"role": "system", "content": language.system}, *messages]
+        whole, at = self._render(messages), 0
+        parts: list[tuple[str, bool]] = []
+        turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        for turn in turns if language.train_on == "assistant" else turns[-1:]:
+            asked = self._render(messages[:turn], reply=True)
+            told = self._render(messages[: turn + 1])
+            if not (told.startswith(asked) and whole.startswith(told)):
+                message = (
+                    "the chat template does not render a conversation turn by turn (an earlier "
+                    "turn changes when later ones follow), so its tokens cannot be told apart"
+                )
+                raise ConfigError([Problem("language.chat_template", message)])
+            parts.append((whole[at : len(asked)], language.train_on == "all"))
+            parts.append((whole[len(asked) : len(told)], True))
+            at = len(told)
+        return _Example(parts, (messages[-1]["content"],), ends=True)
+
+    def _render(self, messages: Messages, reply: bool = False) -> str:
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                messages,
+                chat_template=self._template,
+                tokenize=False,
+                add_generation_prompt=reply,
+            )
+        except Exception as error:  # whatever a template's own expressions raise
+            key = "language.chat_template" if self._config.language.chat_template else _MODEL
+            message = f"the chat template cannot render a conversation: {first_line(error)}"
+            raise ConfigError([Problem(key, message)]) from None
+        return text
+
+    def _tokens(self, example: _Example) -> tuple[list[int], list[int], list[int]]:
+        """Return the tokens, the targets, and the tokens before the last stretch."""
+        tokens: list[int] = []
+        targets: list[int] = []
+        prompt: list[int] = []
+        before = ""
+        for text, learnt in example.parts:
+            prompt = [*tokens]
+            new = self._following(before, tokens, text)
+            tokens += new
+            targets += new if learnt else [IGNORED] * len(new)
+            before += text
+        end = self._tokenizer.eos_token_id
+        if not example.ends and tokens[-1] != end:
+            tokens, targets = [*tokens, end], [*targets, end]
+        return tokens, targets, prompt
+
+    def _following(self, before: str, tokens: list[int], text: str) -> list[int]:
+        """Return the tokens of a stretch that follows others.
+
+        As in the whole text, unless a token would reach over the seam: what is generated begins
+        after the tokens of the prompt alone.
+        """
+        whole = self._plain(before + text)
+        if whole[: len(tokens)] == tokens:
+            return whole[len(tokens) :]
+        alone: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return alone
+
+    def _plain(self, text: str) -> list[int]:
+        # A template writes the special tokens itself; some tokenizers end every text.
+        tokens: list[int] = self._tokenizer(text, add_special_tokens=not self._chat)["input_ids"]
+        ended = not self._chat and tokens and tokens[-1] == self._tokenizer.eos_token_id
+        return tokens[:-1] if ended and not text.endswith(self._tokenizer.eos_token) else tokens
+
+
+_MODEL = "model.name_or_path"
+
+
+def _chat_template(tokenizer: Any, config: RunConfig) -> str | None:
+    """Return the text of the user's chat template; ``None`` for the tokenizer's own.
+
+    Raises:
+        ConfigError: The file cannot be read or is not a Jinja template, or there is none at all.
+    """
+    named = config.language.chat_template
+    if named is None:
+        if tokenizer.chat_template is None:
+            message = (
+                f"the tokenizer of {config.model.name_or_path} has no chat template; name a file "
+                "with one, or use prompts and completions in place of data.messages"
+            )
+            raise ConfigError([Problem("language.chat_template", message)])
+        return None
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    try:
+        text = Path(named).expanduser().read_text(encoding="utf-8")
+        # As transformers has it, whose `{% generation %}` marks what the assistant says.
+        ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(
+            text.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{named} cannot be read: {first_line(error)}"
+        raise ConfigError([Problem("language.chat_template", message)]) from None
+    except TemplateError as error:
+        place = f"line {getattr(error, 'lineno', None) or 1} of {named}"
+        message = f"{place} is not Jinja: {first_line(error)}"
+        raise ConfigError([Problem("language.chat_template", message)]) from None
+    return text

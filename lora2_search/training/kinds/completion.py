@@ -1,0 +1,112 @@
+"""A causal language model learns completions: its batches and its loss."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..data.prompts import IGNORED, Masking
+from ..data.tokens import Encoded
+from .kind import Batch
+
+
+def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return -ln p of every target, 0 where nothing is learnt: ``[b, t]`` float32.
+
+    Args:
+        logits: ``[b, t, vocabulary]``, each predicting the target of its own place.
+        targets: ``[b, t]``, -100 where nothing is learnt.
+    """
+    flat = F.cross_entropy(
+        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return flat.view_as(targets)
+
+
+def next_tokens(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return logits and their targets, at those places where some example learns.
+
+    Only there is the vocabulary's matrix multiplied: of a prompt nothing is predicted.
+
+    Returns:
+        ``[b, p, vocabulary]`` and ``[b, p]``.
+    """
+    targets = batch.targets[:, 1:]  # [b, t - 1]: a place predicts the next one
+    places = (targets != IGNORED).any(dim=0).nonzero().flatten()  # [p]
+    if not len(places):
+        places = torch.zeros(1, dtype=torch.int64, device=targets.device)
+    keeps = keeps_some(model)
+    kept = {"logits_to_keep": places} if keeps else {}
+    logits: Tensor = model(**batch.inputs, use_cache=False, **kept).logits
+    return (logits if keeps else logits[:, places]), targets[:, places]
+
+
+def keeps_some(model: nn.Module) -> bool:
+    """Whether a model can be asked for the logits of some places alone."""
+    return "logits_to_keep" in inspect.signature(_language_model(model).forward).parameters
+
+
+def _language_model(model: Any) -> Any:
+    """Return transformers' own model, below PEFT's wrapper."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a language model learns, however it is judged.
+
+    Attributes:
+        tokenizer: Of the model; it has a padding token.
+        masking: What became of the examples as tokens.
+    """
+
+    tokenizer: Any
+    masking: Masking
+
+    def collate(self, split: Encoded, rows: list[int]) -> Batch:
+        """Return examples of a split, padded on the right, on the CPU."""
+        tokens, targets = (
+            [split.features[name][row] for row in rows] for name in ("input_ids", "targets")
+        )
+        inputs, mask = padded(tokens, self.tokenizer.pad_token_id)
+        masked, _ = padded(targets, IGNORED)
+        return Batch({"input_ids": inputs, "attention_mask": mask}, masked)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean of -ln p over the tokens that are learnt; 0 where there are none."""
+        logits, targets = next_tokens(model, batch)
+        count = (targets != IGNORED).sum().clamp(min=1)
+        return token_losses(logits, targets).sum() / count
+
+    def shares(self, split: Encoded, batches: list[list[int]]) -> list[float] | None:
+        """Return what each accumulated batch counts for: its tokens, as in one large batch."""
+        if len(batches) == 1:
+            return None
+        learnt = split.learnt()
+        counts = [int(learnt[rows].sum()) for rows in batches]
+        total = sum(counts)
+        return [count * len(batches) / total for count in counts] if total else None
+
+
+def padded(rows: Sequence[list[int]], value: int, left: bool = False) -> tuple[Tensor, Tensor]:
+    """Return rows of one length and their mask, 1 where a row has a value of its own.
+
+    Args:
+        rows: Lists of numbers.
+        value: What fills the others up.
+        left: Whether it comes first.
+    """
+    width = max(map(len, rows))
+    filled = torch.full((len(rows), width), value, dtype=torch.int64)
+    mask = torch.zeros((len(rows), width), dtype=torch.int64)
+    for index, row in enumerate(rows):
+        place = slice(width - len(row), width) if left else slice(0, len(row))
+        filled[index, place] = torch.tensor(row, dtype=torch.int64)
+        mask[index, place] = 1
+    return filled, mask

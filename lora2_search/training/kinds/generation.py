@@ -1,0 +1,244 @@
+"""Text to generate: a language model is judged by the answers that it writes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ...config import LanguageConfig
+from ..data.prompts import IGNORED
+from ..data.tokens import Encoded, eval_batches
+from .answers import answer_in, is_same
+from .completion import Completion, keeps_some, next_tokens, padded, token_losses
+from .kind import Columns
+
+
+@dataclass(frozen=True)
+class GeneratedPredictions:
+    """What a model says of a split.
+
+    Attributes:
+        prompts: Of each example, ``[n]``.
+        answers: The right one of each, ``[n]``.
+        generated: What was generated, ``[n]``; empty texts where nothing was.
+        matched: Whether that gives the right answer, ``[n]``.
+        losses: Sum of -ln p over the tokens that are learnt, ``[n]`` float64.
+        tokens: How many these are, ``[n]``.
+        hits: How many of them are the likeliest one at their place, ``[n]``.
+        decoded: Whether anything was generated.
+    """
+
+    prompts: tuple[str, ...]
+    answers: tuple[str, ...]
+    generated: tuple[str, ...]
+    matched: NDArray[np.bool_]
+    losses: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    decoded: bool
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every loss is finite."""
+        return bool(np.isfinite(self.losses).all())
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each answer is right; without answers, whether all its tokens are."""
+        return self.matched if self.decoded else self.hits == self.tokens
+
+    def scores(self, metrics: tuple[str, ...]) -> dict[str, float]:
+        """Return the metrics by name.
+
+        ``loss`` is the mean of -ln p over all tokens that are learnt, ``perplexity`` e to its
+        power, ``token_accuracy`` the share of these tokens that are the likeliest,
+        ``exact_match`` the share of right answers. All are NaN where a loss is not finite;
+        without a token to learn, only ``exact_match`` is defined.
+        """
+        found = {"exact_match": float(self.matched.mean())} if self.decoded else {}
+        if count := int(self.tokens.sum()):
+            loss = float(self.losses.sum() / count)
+            # From e^700 on a float ends.
+            found |= {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+            found["token_accuracy"] = float(self.hits.sum() / count)
+        if not self.is_finite:
+            found = dict.fromkeys(found, math.nan)
+        return {name: found[name] for name in metrics if name in found}
+
+    def only(self, rows: NDArray[np.bool_]) -> GeneratedPredictions:
+        """Return the predictions for some of the examples."""
+
+        def texts(column: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(column[row] for row in np.flatnonzero(rows))
+
+        return GeneratedPredictions(
+            texts(self.prompts),
+            texts(self.answers),
+            texts(self.generated),
+            self.matched[rows],
+            self.losses[rows],
+            self.tokens[rows],
+            self.hits[rows],
+            self.decoded,
+        )
+
+    def columns(self) -> Columns:
+        """Return ``label`` (1) and ``prediction`` (1 for a right answer), the texts and losses."""
+        return {
+            "label": np.ones(len(self)),
+            "prediction": np.where(np.isfinite(self.losses), self.right, np.nan),
+            "prompt": self.prompts,
+            "answer": self.answers,
+            "generated": self.generated,
+            "loss": self.losses,
+            "tokens": self.tokens,
+        }
+
+
+@dataclass(frozen=True)
+class Generation(Completion):
+    """Text to generate.
+
+    Attributes:
+        language: How an answer is generated and judged.
+    """
+
+    language: LanguageConfig
+    name: Literal["generation"] = "generation"
+
+    @torch.no_grad()
+    def predict(self, model: nn.Module, split: Encoded, batch_size: int) -> GeneratedPredictions:
+        """Return losses and generated answers for a split, in its own order, dropout off."""
+        training = model.training
+        model.eval()
+        try:
+            losses, hits = self._losses(model, split, batch_size)
+            decoded = self.language.max_new_tokens > 0
+            texts = self._generated(model, split, batch_size) if decoded else [""] * len(split)
+        finally:
+            model.train(training)
+        prompts = tuple(prompt for prompt, _ in split.texts)
+        answers = tuple(answer for _, (answer,) in split.texts)
+        pattern = self.language.answer
+        right = [answer_in(answer, pattern) or answer for answer in answers]
+        return GeneratedPredictions(
+            prompts=prompts,
+            answers=answers,
+            generated=tuple(texts),
+            matched=np.array(
+                [is_same(answer_in(t, pattern), r) for t, r in zip(texts, right, strict=True)]
+            ),
+            losses=losses,
+            tokens=split.learnt(),
+            hits=hits,
+            decoded=decoded,
+        )
+
+    def _losses(
+        self, model: nn.Module, split: Encoded, batch_size: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        losses, hits = np.zeros(len(split)), np.zeros(len(split), dtype=np.int64)
+        device = next(model.parameters()).device
+        for rows in eval_batches(split.lengths, batch_size):
+            logits, targets = next_tokens(model, self.collate(split, rows).to(device))
+            learnt = targets != IGNORED
+            losses[rows] = token_losses(logits, targets).double().sum(dim=1).cpu().numpy()
+            found = (logits.argmax(dim=-1) == targets) & learnt
+            hits[rows] = found.sum(dim=1).cpu().numpy()
+        return losses, hits
+
+    def _generated(self, model: nn.Module, split: Encoded, batch_size: int) -> list[str]:
+        found = generate(
+            model,
+            split.features["prompt"],
+            pad=self.tokenizer.pad_token_id,
+            ends=ends_of(model, self.tokenizer),
+            most=self.language.max_new_tokens,
+            batch_size=batch_size,
+        )
+        texts: list[str] = self.tokenizer.batch_decode(found, skip_special_tokens=True)
+        return texts
+
+
+def ends_of(model: Any, tokenizer: Any) -> set[int]:
+    """Return the tokens at which an answer ends: the tokenizer's, and those the model names."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    listed = named if isinstance(named, list) else [named]
+    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}
+
+
+@torch.no_grad()
+def generate(
+    model: nn.Module,
+    prompts: Sequence[list[int]],
+    *,
+    pad: int,
+    ends: Collection[int],
+    most: int,
+    batch_size: int,
+) -> list[list[int]]:
+    """Return the tokens that follow each prompt: always the likeliest, whatever the model's files.
+
+    Prompts of like length are padded on the left and decoded together, with a cache of keys and
+    values.
+
+    Args:
+        model: In evaluation mode.
+        prompts: Tokens of each, ``[n]``; none is empty.
+        pad: The padding token.
+        ends: An answer ends before one of these.
+        most: Tokens of an answer at most, 1 or more.
+        batch_size: Prompts at a time.
+    """
+    found: list[list[int]] = [[] for _ in prompts]
+    lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+    for rows in eval_batches(lengths, batch_size):
+        tokens, mask = padded([prompts[row] for row in rows], pad, left=True)
+        for row, answer in zip(rows, _decoded(model, tokens, mask, ends, most), strict=True):
+            found[row] = answer
+    return found
+
+
+def _decoded(
+    model: nn.Module, tokens: Tensor, mask: Tensor, ends: Collection[int], most: int
+) -> list[list[int]]:
+    device = next(model.parameters()).device
+    tokens, mask = tokens.to(device), mask.to(device)
+    kept = {"logits_to_keep": 1} if keeps_some(model) else {}
+    answers: list[list[int]] = [[] for _ in tokens]
+    open_rows = set(range(len(answers)))
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)  # [b, t]: padding has no place of its own
+    cache: Any = None
+    for _ in range(most):
+        output = model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=places,
+            past_key_values=cache,
+            use_cache=True,
+            **kept,
+        )
+        cache = output.past_key_values
+        tokens = output.logits[:, -1:].argmax(dim=-1)  # [b, 1]
+        for row, token in enumerate(tokens[:, 0].tolist()):
+            if row not in open_rows:
+                continue
+            if token in ends:
+                open_rows.discard(row)
+            else:
+                answers[row].append(token)
+        if not open_rows:
+            break
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        places = places[:, -1:] + 1
+    return answers

@@ -1,0 +1,405 @@
+"""A causal language model learns completions and no other token, and is judged by its answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lora2_search.config.run import RunConfig
+from lora2_search.errors import ConfigError
+from lora2_search.experiments.preflight import check_inputs
+from lora2_search.training.data.prompts import IGNORED
+from lora2_search.training.kinds.answers import answer_in, is_same
+from lora2_search.training.kinds.generation import generate
+from lora2_search.training.loop.prepare import load_inputs, prepare
+from lora2_search.training.loop.run import run
+from tests.conftest import BAD, FILLER, GOOD
+from tests.training.test_run import comparable, stop_after
+
+CHAT = (
+    "{% for m in messages %}{{ m.role }} says {{ m.content }} [END] {% endfor %}"
+    "{% if add_generation_prompt %}assistant says {% endif %}"
+)
+WORDS = ["[PAD]", "[UNK]", "[END]", "Review", ":", "Sentiment", "positive", "negative", "says"]
+ROLES = ["system", "user", "assistant"]
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random language model with tied embeddings, a chat template and a padding token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    words = [*WORDS, *ROLES, *GOOD, *BAD, *FILLER]
+    vocabulary = {word: index for index, word in enumerate(words)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[END]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    tokenizer.chat_template = CHAT
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    shape = LlamaConfig(
+        vocab_size=len(words),
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        eos_token_id=2,
+        pad_token_id=0,
+        bos_token_id=None,
+        initializer_range=0.2,  # or frozen embeddings would bound every logit near 0
+        **sizes,
+    )
+    LlamaForCausalLM(shape).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def completions(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path) -> Path:
+    table = pd.read_csv(reviews_csv)
+    path = tmp_path_factory.mktemp("completions") / "rows.jsonl"
+    words = table["verdict"].map({"good": "positive", "bad": "negative"})
+    rows = [
+        {"prompt": f"Review : {text} Sentiment :", "completion": f" {word}", "text": text}
+        for text, word in zip(table["review"], words, strict=True)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def settings(folder: Path, path: Path, **more: Any) -> RunConfig:
+    data: dict[str, Any] = {
+        "model": {"name_or_path": str(folder)},
+        "data": {"path": str(path), "kind": "generation", "max_length": 40},
+        "adapter": {"k": 4, "r": 2, "target_rank": 1, "t_final": 0.2},
+        "training": {"steps": 6, "batch_size": 8, "evaluations": 2, "lr": 1e-2},
+        "language": {"max_new_tokens": 3},
+    }
+    for key, value in more.items():
+        section, _, name = key.partition("__")
+        if name:
+            data[section][name] = value
+        else:
+            data[section] = value
+    return RunConfig.model_validate(data)
+
+
+CONVERSATION = [
+    {"role": "user", "content": "good film"},
+    {"role": "assistant", "content": "positive"},
+    {"role": "user", "content": "dull cast"},
+    {"role": "assistant", "content": "negative"},
+]
+FIRST = "user says good film [END] assistant says ⟦positive [END]⟧"
+
+
+@pytest.mark.parametrize(
+    ("row", "more", "expected"),
+    [
+        ({"prompt": "good film", "completion": " positive"}, {}, "good film⟦positive [END]⟧"),
+        (
+            {"prompt": "good film", "completion": " positive"},
+            {"language__train_on": "all"},
+            "⟦good film positive [END]⟧",
+        ),
+        (
+            {"text": "good film", "completion": "positive"},
+            {"data__template": "Review : {{ text }}\nSentiment :"},
+            "Review : good film Sentiment :⟦positive [END]⟧",
+        ),
+        (
+            {"talk": CONVERSATION},
+            {"data__messages": "talk"},
+            "user says good film [END] assistant says positive [END] user says dull cast [END] "
+            "assistant says⟦negative [END]⟧",
+        ),
+        (
+            {"talk": CONVERSATION},
+            {"data__messages": "talk", "language__train_on": "assistant"},
+            "user says good film [END] assistant says⟦positive [END]⟧user says dull cast [END] "
+            "assistant says⟦negative [END]⟧",
+        ),
+        (
+            {"talk": CONVERSATION[:2]},
+            {"data__messages": "talk", "language__system": "it is"},
+            "system says it is [END] user says good film [END] assistant says⟦positive [END]⟧",
+        ),
+    ],
+)
+def test_the_tokens_that_are_learnt(
+    row: dict[str, Any], more: dict[str, Any], expected: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text((json.dumps(row) + "\n") * 12)
+    _, encoded, kind = load_inputs(settings(tiny_llama, path, **more))
+    assert kind.masking is not None and kind.masking.example == expected
+    features = encoded["train"].features
+    for tokens, targets in zip(features["input_ids"], features["targets"], strict=True):
+        assert all(t in (IGNORED, token) for token, t in zip(tokens, targets, strict=True))
+
+
+def test_loss_and_gradients_are_those_of_transformers_with_the_same_labels(
+    tiny_llama: Path, completions: Path
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    prepared = prepare(settings(tiny_llama, completions, method="full"))
+    trainer, split = prepared.trainer, prepared.encoded["train"]
+    batch = trainer.kind.collate(split, [0, 1, 2, 3, 4])
+    ours = trainer.progress.model.train()
+    loss = trainer.kind.loss(ours, batch)
+    loss.backward()
+    theirs = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    expected = theirs(**batch.inputs, labels=batch.targets).loss
+    expected.backward()
+    torch.testing.assert_close(loss, expected)
+    gradients = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, gradients[name].grad, rtol=1e-4, atol=1e-6)
+
+
+def test_accumulated_batches_give_the_gradient_of_one_large_batch(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": "good film", "completion": " ".join(["fine"] * (1 + i))} for i in range(20)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    trainer = prepare(settings(tiny_llama, path, method="full")).trainer
+    model, batches = trainer.progress.model, [[0, 1], [2, 3], [4, 5]]
+    shares = trainer.kind.shares(trainer.train, batches)
+    assert shares is not None and np.mean(shares) == pytest.approx(1) and len(set(shares)) > 1
+    parts = [trainer.kind.loss(model, trainer.kind.collate(trainer.train, b)) for b in batches]
+    together = sum(loss * share for loss, share in zip(parts, shares, strict=True)) / 3
+    whole = trainer.kind.loss(model, trainer.kind.collate(trainer.train, sum(batches, [])))
+    torch.testing.assert_close(together, whole)
+
+
+def test_decoding_in_sorted_padded_batches_is_transformers_own_greedy_decoding(
+    tiny_llama: Path, completions: Path
+) -> None:
+    prepared = prepare(settings(tiny_llama, completions, method="no-training"))
+    model = prepared.trainer.progress.model.eval()
+    prompts = prepared.encoded["test"].features["prompt"][:9]
+    assert len({len(prompt) for prompt in prompts}) > 2
+    found = generate(model, prompts, pad=0, ends={2}, most=6, batch_size=4)
+    for prompt, answer in zip(prompts, found, strict=True):
+        tokens = torch.tensor([prompt])
+        alone = model.generate(tokens, do_sample=False, max_new_tokens=6, pad_token_id=0)
+        new = alone[0, len(prompt) :].tolist()
+        assert answer == (new[: new.index(2)] if 2 in new else new)
+
+
+@pytest.mark.parametrize("method", ["lora2", "lora", "full"])
+def test_a_run_learns_completions_and_keeps_what_it_generated(
+    method: str, tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    longer = {"training": {"steps": 60, "batch_size": 16, "evaluations": 1, "lr": 2e-2}}
+    untrained = run(settings(tiny_llama, completions, method="no-training"), tmp_path / "floor")
+    record = run(settings(tiny_llama, completions, method=method, **longer), tmp_path / "run")
+    assert untrained.counts["trained_adapter"] == 0 and untrained.total_steps == 0
+    assert record.metric == "exact_match"
+    assert record.scores["test/loss"] < untrained.scores["test/loss"] - 0.5
+    assert record.scores["test/perplexity"] == pytest.approx(np.exp(record.scores["test/loss"]))
+    assert record.example.endswith("Sentiment :⟦positive [END]⟧") or record.example.endswith(
+        "Sentiment :⟦negative [END]⟧"
+    )
+    table = pd.read_parquet(tmp_path / "run" / "predictions.parquet").query("split == 'test'")
+    assert table["prediction"].mean() == pytest.approx(record.scores["test/exact_match"])
+    right = [is_same(*pair) for pair in zip(table["generated"], table["answer"], strict=True)]
+    assert right == table["prediction"].astype(bool).tolist()
+    assert set(table["answer"]) == {" positive", " negative"}
+
+
+def test_a_stopped_run_ends_as_if_it_had_never_stopped(
+    tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    config = settings(tiny_llama, completions)
+    run(config, tmp_path / "whole")
+    stop_after(config, tmp_path / "stopped", 1)
+    run(config, tmp_path / "stopped")
+    assert comparable(tmp_path / "stopped") == comparable(tmp_path / "whole")
+
+
+def test_cut_examples_are_counted_and_a_set_without_any_token_to_learn_is_refused(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"prompt": "good film " * (1 + 3 * (i % 2)), "completion": "fine"} for i in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said: list[str] = []
+    check_inputs(settings(tiny_llama, path, data__max_length=6), said.append)
+    assert any("of the train examples have no token to learn" in line for line in said)
+    assert any(line.endswith("good film⟦fine [END]⟧") for line in said)
+    with pytest.raises(ConfigError, match="no training example has a token to learn"):
+        check_inputs(settings(tiny_llama, path, data__max_length=2))
+
+
+QUESTION = {"prompt": "good film", "options": ["fine", "dull cast"], "answer": "fine"}
+
+
+def test_options_are_scored_as_each_one_alone_after_the_prompt(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    forms: list[tuple[Any, Any, int]] = [
+        (["fine", "dull cast"], "dull cast", 1),
+        ("A. fine\nB. dull cast\nC. warm", "B. dull cast", 1),
+        (["fine", "dull cast"], "A", 0),
+        (["fine", "dull cast", "warm"], 2, 2),
+    ]
+    rows = [
+        {"prompt": f"{word} film", "options": options, "answer": answer}
+        for word in [*GOOD, *BAD]
+        for options, answer, _ in forms
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = settings(tiny_llama, path, method="no-training", data__kind="choice")
+    prepared = prepare(config)
+    kind, model = prepared.trainer.kind, prepared.trainer.progress.model.eval()
+    said, split = prepared.predict("test"), prepared.data.splits["test"]
+    columns = said.columns()
+    for row, (prompt, options) in enumerate(zip(*split.texts, strict=True)):
+        for number, option in enumerate(json.loads(options)):
+            before, whole = (kind.tokenizer(t)["input_ids"] for t in (prompt, f"{prompt} {option}"))
+            logs = torch.log_softmax(model(torch.tensor([whole])).logits[0], dim=-1)
+            places = range(len(before) - 1, len(whole) - 1)
+            alone = sum(float(logs[place, whole[place + 1]]) for place in places)
+            assert columns[f"score_{number}"][row] == pytest.approx(alone, abs=1e-4)
+    three = '["fine", "dull cast", "warm"]'
+    found = {
+        (options, label)
+        for part in prepared.data.splits.values()
+        for options, label in zip(part.texts[1], part.labels, strict=True)
+    }
+    assert found == {
+        ('["fine", "dull cast"]', 1),
+        ('["fine", "dull cast"]', 0),
+        (three, 1),
+        (three, 2),
+    }
+    assert set(said.scores(("accuracy", "accuracy_norm"))) == {"accuracy", "accuracy_norm"}
+    record = run(settings(tiny_llama, path, method="lora", data__kind="choice"), tmp_path / "run")
+    assert record.metric == "accuracy" and 0 <= record.scores["test/accuracy_norm"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answer": "cold"}, "the answer 'cold' is not among the options: fine, dull cast"),
+        ({"options": ["fine"]}, "there must be two options at least"),
+        ({"options": ["fine", "fine"]}, "all different"),
+        ({"options": {"a": 1}}, "the options must be a list of texts"),
+    ],
+)
+def test_what_is_wrong_with_options_is_said(
+    change: dict[str, Any], message: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [QUESTION] * 12 + [QUESTION | change]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match=f"line 13 of rows.jsonl: .*{message}"):
+        check_inputs(settings(tiny_llama, path, data__kind="choice"))
+
+
+BAD_ROWS: list[tuple[list[Any], dict[str, Any], str]] = [
+    ([{"prompt": "a", "completion": "  "}], {}, r"line 13 of rows.jsonl: the completion"),
+    ([{"prompt": " ", "completion": "a"}], {}, r"line 13 of rows.jsonl: the prompt is blank"),
+    ([], {"data__label": "completed"}, "data.label: no column .completed.*did you mean"),
+    ([], {"data__template": "{{ promt }}"}, "data.template: no column 'promt'"),
+    ([], {"data__template": "{{ prompt "}, "data.template: not a Jinja template"),
+    ([], {"data__template": "{{ prompt.__class__.__mro__ }}"}, "cannot be rendered: access to"),
+    ([], {"data__messages": "prompt"}, "line 1 of rows.jsonl: not a conversation"),
+]
+
+
+@pytest.mark.parametrize(("rows", "more", "message"), BAD_ROWS)
+def test_what_is_wrong_with_a_row_is_said_with_its_line(
+    rows: list[Any], more: dict[str, Any], message: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    sound = [{"prompt": "good film", "completion": "fine"}] * 12
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*sound, *rows]))
+    with pytest.raises(ConfigError, match=message):
+        check_inputs(settings(tiny_llama, path, **more))
+
+
+USER, ASSISTANT = CONVERSATION[:2]
+
+
+@pytest.mark.parametrize(
+    ("talk", "message"),
+    [
+        ([USER], "the last message must be the assistant's"),
+        ([ASSISTANT], "the first message is the assistant's"),
+        ([USER, {**ASSISTANT, "role": "bot"}], "unknown role: 'bot'"),
+        ([USER, {**ASSISTANT, "content": " "}], "message 2, the assistant's, is blank"),
+        ({"role": "user"}, "not a list of messages"),
+    ],
+)
+def test_what_is_wrong_with_a_conversation_is_said(
+    talk: Any, message: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [{"talk": CONVERSATION}] * 12 + [{"talk": talk}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match=f"line 13 of rows.jsonl: .*{message}"):
+        check_inputs(settings(tiny_llama, path, data__messages="talk"))
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (None, "cannot be read"),
+        ("{% for m in messages %}", "line 1 of .* is not Jinja"),
+        ("{{ messages.__class__.__mro__ }}", "cannot render a conversation: access to attribute"),
+        ("{{ messages | length }} {{ messages[-1].content }}", "turn by turn"),
+    ],
+)
+def test_a_chat_template_that_cannot_be_used_is_refused(
+    template: str | None, message: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path, file = tmp_path / "rows.jsonl", tmp_path / "chat.jinja"
+    path.write_text((json.dumps({"talk": CONVERSATION}) + "\n") * 12)
+    if template is not None:
+        file.write_text(template)
+    more = {"data__messages": "talk", "language__chat_template": str(file)}
+    with pytest.raises(ConfigError, match=f"(?s)language.chat_template.*{message}"):
+        check_inputs(settings(tiny_llama, path, **more))
+
+
+def test_an_encoder_generates_no_text(tiny_bert: Path, completions: Path) -> None:
+    with pytest.raises(ConfigError, match="is an encoder .bert. and generates no text"):
+        check_inputs(settings(tiny_bert, completions))
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "same"),
+    [
+        (" Positive.", "positive", True),
+        ("1,000.0", "1000", True),
+        ("2/4", "0.5", True),
+        ("$5", "5", True),
+        ("5", "50", False),
+        ("positive negative", "positive", False),
+        ("", "positive", False),
+        ("1/0", "1/0", True),
+    ],
+)
+def test_answers_are_compared_as_numbers_or_normalised_texts(
+    text: str, right: str, same: bool
+) -> None:
+    assert is_same(text, right) == same
+
+
+def test_a_pattern_finds_the_last_answer_or_none() -> None:
+    assert answer_in("#### 4, no: #### 12 apples", r"#### (\d+)") == "12"
+    assert answer_in("no answer", r"#### (\d+)") is None
+    assert not is_same(None, "12")
