@@ -172,8 +172,8 @@ def _without_seconds(text: str) -> str:
         cells = [cell.strip() for cell in line.split("|")]
         if not line.startswith("|"):
             column = None
-        elif "s a run" in cells:
-            column = cells.index("s a run")
+        elif "time per run, s" in cells:
+            column = cells.index("time per run, s")
         if column is not None:
             del cells[column]
             line = "|".join(cells)

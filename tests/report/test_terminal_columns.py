@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from lora2_search.cli.console.rows import Extent, extent, fitting
+from lora2_search.report.tables.terminal import Extent, extent, fitting
 
 
 @pytest.mark.parametrize(
