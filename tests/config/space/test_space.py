@@ -223,12 +223,22 @@ def test_a_searched_setting_that_is_assigned_becomes_fixed(tmp_path: Path) -> No
     assert space.run_config({"adapter.r": 2}).adapter.k == 4
 
 
-def test_the_documented_space_is_one(tmp_path: Path) -> None:
+def test_the_documented_space_is_one_and_so_are_the_keys_that_may_be_added(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
-    (block,) = re.findall(r"```yaml\n(.*?)```", (root / "docs/search.md").read_text(), re.DOTALL)
+    text = (root / "docs/search.md").read_text()
+    block, *more = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "_glue.yaml").write_bytes((root / "search_spaces/_glue.yaml").read_bytes())
     (tmp_path / "documented.yaml").write_text(block)
     assert load_space(str(tmp_path / "documented.yaml")).name == "my-study"
+    assert len(more) == 2
+    for added in more:
+        (tmp_path / "added.yaml").write_text(
+            "task: sentiment\ntrials: 4\nsearch:\n  adapter.k: {type: int, low: 1, high: 16}\n"
+            "  adapter.r: {type: int, low: 1, high: 8}\n"
+            f"  adapter.target_rank: {{type: int, low: 1, high: 8}}\n{added}"
+            + ("" if "rules" in added else "rules: [adapter.target_rank <= adapter.r]\n")
+        )
+        load_space(str(tmp_path / "added.yaml"))
 
 
 def test_a_missing_space_is_a_user_error() -> None:
