@@ -148,6 +148,8 @@ def test_the_report_of_a_study_draws_every_figure_and_asks_nothing_of_a_network(
     page = write_study_page(write_study(tmp_path, MIXED))
     browser.get(page.as_uri())
     wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, ".main-svg")) >= 4, 30)
+    titles = [item.text for item in browser.find_elements(By.CSS_SELECTOR, ".xtitle")]
+    assert "trial" in titles  # a figure's own layout is drawn, not plotly's default
     severe = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert severe == []
     asked = [

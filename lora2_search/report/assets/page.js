@@ -38,7 +38,7 @@
     if (div.drawn || !div.offsetWidth) { return; }
     div.drawn = true;
     var figure = JSON.parse(div.querySelector("script").textContent);
-    Plotly.newPlot(div, figure.data, dressed(figure), CONFIG);
+    Plotly.newPlot(div, figure.data, dressed(figure.layout), CONFIG);
   }
 
   function everyPlot(act) { document.querySelectorAll(".plot").forEach(act); }
