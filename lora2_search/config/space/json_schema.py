@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..adapter_settings import AdapterSettings
+from ..presets import PRESETS
 from ..settings import known_settings
 from .schema import Space
 
@@ -37,6 +38,10 @@ def space_schema() -> Schema:
     }
     # null takes away the references of the file that is extended.
     keys["references"] |= {"type": ["object", "null"], "description": "name: its settings"}
+    keys["preset"] = {
+        "enum": list(PRESETS),
+        "description": "adapter settings that the file does not write itself",
+    }
     keys["extends"] = {
         "type": "string",
         "description": "start from a file in the same folder, or from a shipped one",
