@@ -29,7 +29,6 @@ MISTAKES: list[tuple[dict[str, Any], str, type[Exception]]] = [
     ({"k": [], "gamma": [0.1, 0.1]}, "gamma must be one number or one per plane (1)", ValueError),
     ({"gamma_u1": -1.0}, "gamma_u1 must be at least 0, but got -1.0", ValueError),
     ({"gamma_cross": -1.0}, "gamma_cross must be at least 0, but got -1.0", ValueError),
-    ({"init": "lora", "orthogonality": "hard"}, "init lora starts with u₁ = 0", ValueError),
     ({"init_std": 0.0}, "init_std must be greater than 0, but got 0.0", ValueError),
     ({"scoring": "reduce"}, "but got 'reduce'; did you mean \"reduced\"?", ValueError),
     ({"layers_to_transform": -1}, "layers_to_transform must be at least 0", ValueError),

@@ -51,7 +51,8 @@ def test_a_run_is_trained_listed_shown_delivered_and_never_overwritten(
     shown = json.loads(cli("runs", "show", "mine", "--json").stdout)
     assert shown["runs"][0]["test"] == record.score("test")
     table = cli("runs", "show", "mine").stdout
-    assert "6/6" in table and "intermediate/dense" in table
+    assert "6/6" in table, table
+    assert "intermediate.dense" in table, table
     assert shown["runs"][0]["flags"] == [flag.model_dump() for flag in record.flags]
     assert shown["runs"][0]["peak MB"] == record.peak_memory_mb
 

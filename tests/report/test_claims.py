@@ -165,7 +165,7 @@ def test_the_learning_rate_page_is_what_its_runs_give_again(
 
 
 def _difference(folder: Path) -> tuple[str, str]:
-    found = re.search(r"\| ([+-])(\d\d\.\d+) points \|", (folder / "report.md").read_text())
+    found = re.search(r"\| ([+-])(\d\d\.\d+) \|", (folder / "report.md").read_text())
     assert found is not None
     return found[1], found[2]
 

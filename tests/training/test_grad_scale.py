@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lora2_search.config.schema import TrainingConfig
 from lora2_search.training.data.tokens import Encoded
+from lora2_search.training.kinds.labelled import Labelled
 from lora2_search.training.loop.checkpoint import Progress
 from lora2_search.training.loop.plan import plan
 from lora2_search.training.loop.trainer import Trainer, optimizer_for, schedule_for
@@ -21,6 +22,10 @@ from lora2_search.training.models.methods import Fixed
 class Logits(torch.nn.Linear):
     def forward(self, input_ids: Tensor) -> Any:
         return type("Output", (), {"logits": super().forward(input_ids)})
+
+
+def pad(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    return {"input_ids": torch.tensor([row["input_ids"] for row in rows]).float()}
 
 
 class Watching(Fixed):
@@ -48,9 +53,8 @@ def test_scored_gradients_are_the_raw_ones_times_the_scale_that_is_handed_over(
         accelerator=accelerator,
         progress=Progress(model, watching, optimizer, schedule_for(optimizer, training, 3)),
         train=Encoded({"input_ids": [[1, 2], [3, 4]]}, np.zeros(2), np.full(2, 2)),
-        collate=lambda rows: {"input_ids": torch.tensor([r["input_ids"] for r in rows]).float()},
+        kind=Labelled("classification", pad),
         training=training,
-        kind="classification",
         seed=0,
         plan=plan(training, 2),
     )

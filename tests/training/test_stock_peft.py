@@ -149,7 +149,8 @@ def losses_by_hand(
     losses = []
     for step, batches in zip(range(1, STEPS + 1), trainer._steps(0), strict=False):
         model.train()
-        inputs, labels = trainer._tensors(batches[0])
+        batch = trainer.kind.collate(trainer.train, batches[0])
+        inputs, labels = batch.inputs, batch.targets
         # PEFT's AdaLoRA regularises in `forward`, if it is given the labels.
         output = model(**inputs, labels=labels.long())
         loss = task_loss(output.logits, labels, "classification")

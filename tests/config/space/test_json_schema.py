@@ -52,6 +52,6 @@ def test_what_may_stand_in_a_file_that_extends_another_fits() -> None:
 
 def test_every_setting_of_a_space_is_described_or_a_section() -> None:
     schema = space_schema()
-    assert set(schema["properties"]) == {*Space.model_fields, "extends"}
+    assert set(schema["properties"]) == {*Space.model_fields, "extends", "preset"}
     adapter = schema["$defs"]["AdapterConfig"]["properties"]
     assert [name for name, item in adapter.items() if "description" not in item] == []
