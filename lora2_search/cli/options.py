@@ -100,6 +100,13 @@ TrackingUri = Annotated[
     ),
 ]
 
+OutFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", metavar="FILE", help="File to write; default: stdout.", show_default=False
+    ),
+]
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print results as JSON on stdout, progress on stderr.")
 ]

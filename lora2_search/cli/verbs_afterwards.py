@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console.say import explain_errors
-from .options import Json, Storage, TrackingUri, set_option
+from .options import Json, OutFile, Storage, TrackingUri, set_option
 
 _WHICH_RUN = (
     "A run, a study (its winner is used), trial N of a study (quick/N), or a run of a suite "
@@ -43,10 +43,7 @@ def runs_compare(
 def runs_frame(
     name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
     to: To = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File to write; default: stdout.", show_default=False),
-    ] = None,
+    out: OutFile = None,
     storage: Storage = None,
 ) -> None:
     """Write what was run as a table: a row per trial, run or step."""
@@ -58,10 +55,7 @@ def runs_frame(
 
 def runs_best(
     name: Annotated[str, typer.Argument(help=_WHICH_RUN)],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File to write; default: stdout.", show_default=False),
-    ] = None,
+    out: OutFile = None,
     storage: Storage = None,
 ) -> None:
     """Print a winner's settings as YAML for train."""
@@ -140,10 +134,7 @@ def predict(
             "optional.",
         ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File to write; default: stdout.", show_default=False),
-    ] = None,
+    out: OutFile = None,
     to: To = None,
     text: Annotated[
         list[str] | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .console.say import explain_errors
-from .options import Json, Set
+from .options import Json, OutFile, Set
 
 
 def spaces_list(
@@ -54,10 +54,7 @@ def spaces_check(
 
 
 def spaces_schema(
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File to write; default: stdout.", show_default=False),
-    ] = None,
+    out: OutFile = None,
 ) -> None:
     """Print the JSON Schema of a space, for editors."""
     with explain_errors("spaces schema"):

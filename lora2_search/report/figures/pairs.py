@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...analysis import ArmPair, TrialPoint
 from ..tables.pairs import arm_reach
 from .ranges import score_range, validation_title
-from .style import COLOURS, DASHES, SYMBOLS
+from .style import COLOURS, DASHES, SYMBOLS, row_layout
 from .suite import scale, score_title
 
 if TYPE_CHECKING:
@@ -88,13 +88,6 @@ def draw_arm_pairs(pairs: Sequence[ArmPair], names: tuple[str, str], metric: str
         )
     figure.update_layout(
         xaxis={"title": score_title(metric)},
-        yaxis={
-            "categoryorder": "array",
-            "categoryarray": [pair.name for pair in pairs],
-            "autorange": "reversed",
-            "automargin": True,
-        },
-        height=130 + 40 * len(pairs),
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        **row_layout([pair.name for pair in pairs]),
     )
     return figure

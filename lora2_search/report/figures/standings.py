@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...analysis import Standing
 from .ranges import score_range
-from .style import COLOURS, GREY, WINNER_COLOUR
+from .style import COLOURS, GREY, WINNER_COLOUR, row_layout
 from .suite import scale, score_title
 
 if TYPE_CHECKING:
@@ -49,14 +49,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
     low, high = _range(rows, metric)
     figure.update_layout(
         xaxis={"title": score_title(metric).removeprefix("test "), "range": [low, high]},
-        yaxis={
-            "categoryorder": "array",
-            "categoryarray": [row.name for row in rows],
-            "autorange": "reversed",
-            "automargin": True,
-        },
-        height=130 + 40 * len(rows),
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        **row_layout([row.name for row in rows]),
     )
     return figure
 

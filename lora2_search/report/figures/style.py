@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 # Okabe and Ito's: distinguishable for those who see no red or green, and on dark paper too.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98", "#b58900")
@@ -51,3 +53,17 @@ STATE_STYLES = {
     "RUNNING": StateStyle("under way", COLOURS[4], "dashdot", "diamond-open", "-.", "D", ".", ".."),
     "WAITING": StateStyle("waiting", COLOURS[4], "dashdot", "diamond-open", "-.", "D", ".", ".."),
 }
+
+
+def row_layout(names: Sequence[str]) -> dict[str, Any]:
+    """Return plotly's layout of a figure with a row per name, the first at the top."""
+    return {
+        "yaxis": {
+            "categoryorder": "array",
+            "categoryarray": list(names),
+            "autorange": "reversed",
+            "automargin": True,
+        },
+        "height": 130 + 40 * len(names),
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+    }

@@ -26,11 +26,8 @@ def rows(results: Results) -> list[Row]:
     test = paired([scores["recommended"][seed] - scores["pruned"][seed] for seed in common])
     first = next(iter(results.of("recommended", ScoreResult).values()), None)
     metric = first.metric if first else "accuracy"
-    means = ", ".join(
-        f"{words} {level(mean(list(scores[arm].values())), metric)}"
-        for arm, words in _ARMS.items()
-        if scores[arm]
-    )
+    levels = {_ARMS[arm]: mean(list(found.values())) for arm, found in scores.items() if found}
+    means = ", ".join(f"{words} {level(value, metric)}" for words, value in levels.items())
     grown = "; ".join(f"{words}: {_growth(found[arm])}" for arm, words in _ARMS.items())
     return [
         Row(
@@ -49,7 +46,7 @@ def rows(results: Results) -> list[Row]:
                 {
                     "difference": test.estimate,
                     "difference_p": test.p,
-                    **{f"score_{_ARMS[a]}": mean(list(s.values())) for a, s in scores.items() if s},
+                    **{f"score_{words}": value for words, value in levels.items()},
                     **{f"returned_{_ARMS[a]}": _total(f, "returned") for a, f in found.items()},
                     **{f"masked_{_ARMS[a]}": _total(f, "masked") for a, f in found.items()},
                     **{f"increment_{_ARMS[a]}": _ends(f) for a, f in found.items()},
