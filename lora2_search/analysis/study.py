@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # Where a study has several objectives: Optuna's TPE fails on a pruned trial that has reported
 # intermediate values, since it would have to know which objective they are of.
 EVALUATIONS = "evaluations"
+
+# Who gave the settings of a trial that the sampler did not propose.
+GIVEN_BY = "given by"
 
 
 def open_study(folder: Path, name: str) -> Study:
@@ -54,6 +57,20 @@ def scores_by_evaluation(trial: FrozenTrial) -> dict[int, float]:
     """Return the score, the first objective, after each evaluation of a trial, from 1."""
     kept = trial.user_attrs.get(EVALUATIONS, {})
     return {int(at): float(value) for at, value in kept.items()} or dict(trial.intermediate_values)
+
+
+def givers(trials: Iterable[FrozenTrial]) -> dict[int, str]:
+    """Return who gave the settings of the trials that were given some, by number."""
+    attributes = {trial.number: trial.user_attrs for trial in trials}
+    return {n: str(item[GIVEN_BY]) for n, item in attributes.items() if item.get(GIVEN_BY)}
+
+
+def given_line(givers: Mapping[int, str]) -> str:
+    """Return a sentence on the trials that were given settings, empty where none was."""
+    if not givers:
+        return ""
+    listed = ", ".join(f"trial {number} ({by})" for number, by in sorted(givers.items()))
+    return f"Settings were given, not proposed, to {listed}."
 
 
 def searched(study: Study) -> list[str]:

@@ -30,6 +30,7 @@ class RunInfo:
         metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
             task's primary metric.
         outcomes: What else counts: objectives and constraints beside the score, by name.
+        given_by: Who gave the settings of a trial; ``""`` where the sampler proposed them all.
         split: Where it counts: a search chooses on ``validation``, a suite compares on ``test``.
             ``record.score(run.split, run.metric)`` is its score.
     """
@@ -46,6 +47,7 @@ class RunInfo:
     is_reference: bool = False
     metric: str | None = None
     outcomes: tuple[str, ...] = ()
+    given_by: str = ""
     split: Literal["validation", "test"] = "validation"
 
     @property
@@ -62,4 +64,5 @@ class RunInfo:
             values |= {"trial": str(self.trial), "phase": self.phase}
         if self.is_reference:
             values["role"] = "reference"
+        values["given_by"] = self.given_by
         return {name: value for name, value in values.items() if value}

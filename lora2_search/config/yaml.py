@@ -447,8 +447,27 @@ def _assigned(source: Source, text: str) -> Source:
     searched = data.get("search")
     if isinstance(searched, dict) and key in searched:
         data = {**data, "search": {k: v for k, v in searched.items() if k != key}}
+        data = _not_tried(data, key)
     where = {path: place, **{(*path, *below): place for below in inner}}
     return Source(data, _laid_over(source.where, where, nested, data), source.name)
+
+
+def _not_tried(data: Data, key: str) -> Data:
+    """Return a space whose first trials leave a setting out that is no longer searched."""
+    tried = data.get("try_first")
+    if not isinstance(tried, list) or not any(isinstance(item, dict) for item in tried):
+        return data
+    left = [_without(item, key) if isinstance(item, dict) else item for item in tried]
+    return {**data, "try_first": [item for item in left if item != {}]}
+
+
+def _without(entry: Data, key: str) -> Data:
+    """Return settings, dotted or nested, without one of them."""
+    head, _, rest = key.partition(".")
+    left = {name: value for name, value in entry.items() if name != key}
+    if isinstance(left.get(head), dict):
+        left[head] = _without(left[head], rest)
+    return {name: value for name, value in left.items() if value != {}}
 
 
 def _laid_over(

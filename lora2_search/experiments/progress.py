@@ -22,9 +22,8 @@ def study_progress(folder: Path) -> Progress:
     done = sum(trial.state.is_finished() for trial in trials)
     references = reference_records(folder)
     # Whatever stops a driver early leaves a trial under way, except before the first one.
-    ended = 0 < done == len(trials) and all(
-        item.status != "running" for item in references.values()
-    )
+    begun = sum(trial.state.name != "WAITING" for trial in trials)
+    ended = 0 < done == begun and all(item.status != "running" for item in references.values())
     # A resume trains those with a damaged record again.
     ended &= len(references) == len(started_references(folder))
     total = space.trials

@@ -1,7 +1,8 @@
 from .ask_tell import trial_key as trial_key
 from .ask_tell import with_fixed_sampler as with_fixed_sampler
+from .given import enqueue_first as enqueue_first
 from .samplers import make_sampler as make_sampler
-from .samplers import most_trials as most_trials
+from .samplers import trials_left as trials_left
 from .storage import stored_trials as stored_trials
 from .study import STUDIES as STUDIES
 from .study import Study as Study

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..analysis import EVALUATIONS, outcomes_of, scores_by_evaluation
+from ..analysis import EVALUATIONS, GIVEN_BY, givers, outcomes_of, scores_by_evaluation
 from ..config import RunConfig, RunInfo
 from ..config.space import Space, Value, chosen_sampler
 from ..errors import ConfigError, UserError
 from ..store import TRIALS_FOLDER, Status, readable_record
 from ..training import State
 from .attributes import trial_attributes
+from .given import enqueue_first
 from .outcomes import all_infeasible, constraint_excesses, objective_values
 
 if TYPE_CHECKING:
@@ -64,9 +64,11 @@ class AskTell:
         self._space = with_fixed_sampler(space, study, say)
         self._references, self._over, self._say = list(references), over, say
         self._id = storage.get_study_id_from_name(study.study_name)
+        enqueue_first(study, space)
         trials = study.get_trials(deepcopy=False)
         self._orphans = [trial for trial in trials if trial.state == TrialState.RUNNING]
-        self._asked = len(trials)
+        self._asked = sum(trial.state != TrialState.WAITING for trial in trials)
+        self._given = set(givers(trials))
         self._values = {trial.number: scores_by_evaluation(trial) for trial in self._orphans}
         self._numbers: dict[str, int] = {}
         self._outcomes: list[str] = []
@@ -93,11 +95,9 @@ class AskTell:
             return self._references.pop(0)
         if self._orphans:
             return self._taken_up(self._orphans.pop(0))
-        from .samplers import most_trials
+        from .samplers import trials_left
 
-        bounds = (self._space.trials, most_trials(self._space))
-        most = min(bound for bound in (*bounds, math.inf) if bound is not None)
-        while self._asked < most:
+        while trials_left(self._space, self._asked, len(self._given)):
             if self._over() or self.common_failure:
                 return None
             run = self._proposed()
@@ -176,11 +176,15 @@ class AskTell:
         self._study.tell(number, values, TrialState[state], skip_if_finished=True)
 
     def _proposed(self) -> RunInfo | None:
+        # Those that wait have the next numbers, and Optuna takes them first.
+        self._use_sampler(self._asked)
         self._asked += 1
-        self._use_sampler(self._asked - 1)
         trial = self._study.ask()
+        given_by = trial.user_attrs.get(GIVEN_BY, "")
+        if given_by:
+            self._given.add(trial.number)
         try:
-            return self._settled(trial.number, self._space.suggest(trial))
+            return self._settled(trial.number, self._space.suggest(trial), given_by)
         except ConfigError as error:
             self._tell(trial.number, "FAIL", None, str(error))
             return None
@@ -188,21 +192,24 @@ class AskTell:
     def _taken_up(self, trial: FrozenTrial) -> RunInfo:
         from optuna.trial import Trial
 
+        given_by = trial.user_attrs.get(GIVEN_BY, "")
         if _RUN in trial.user_attrs:
             config = RunConfig.model_validate_json(trial.user_attrs[_RUN])
-            return self._run(trial.number, trial.params, config)
+            return self._run(trial.number, trial.params, config, given_by)
         # The driver died between two settings: what was chosen stays, the rest is proposed now.
         self._use_sampler(trial.number)
         half = Trial(self._study, self._trial_id(trial.number))
-        return self._settled(trial.number, self._space.suggest(half))
+        return self._settled(trial.number, self._space.suggest(half), given_by)
 
-    def _settled(self, number: int, params: Mapping[str, Value]) -> RunInfo:
+    def _settled(self, number: int, params: Mapping[str, Value], given_by: str) -> RunInfo:
         config = self._space.run_config(params)
         # The whole configuration, so that a resume does not depend on how a space is read.
         self._storage.set_trial_user_attr(self._trial_id(number), _RUN, config.model_dump_json())
-        return self._run(number, params, config)
+        return self._run(number, params, config, given_by)
 
-    def _run(self, number: int, params: Mapping[str, Value], config: RunConfig) -> RunInfo:
+    def _run(
+        self, number: int, params: Mapping[str, Value], config: RunConfig, given_by: str
+    ) -> RunInfo:
         key = trial_key(number)
         self._numbers[key] = number
         folder = self._folder / TRIALS_FOLDER / key
@@ -215,12 +222,14 @@ class AskTell:
             folder,
             metric=metric,
             outcomes=self._space.outcomes,
+            given_by=given_by,
         )
 
     def _use_sampler(self, number: int) -> None:
         from .samplers import make_sampler
 
-        self._study.sampler = make_sampler(self._space, number)
+        given = sum(other < number for other in self._given)
+        self._study.sampler = make_sampler(self._space, number, number - given)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -24,10 +24,16 @@ if TYPE_CHECKING:
 
 
 class _WholeSampler(BaseSampler):
-    """A sampler that proposes all settings of a trial at once."""
+    """A sampler that proposes all settings of a trial at once.
 
-    def __init__(self, space: Space, number: int) -> None:
-        self._space, self._number = space, number
+    Args:
+        space: What is searched.
+        place: Of the trial among the proposals, from 0.
+        seed: Of the trial.
+    """
+
+    def __init__(self, space: Space, place: int, seed: int) -> None:
+        self._space, self._place, self._seed = space, place, seed
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -56,7 +62,7 @@ class _WholeSampler(BaseSampler):
 
 
 class QmcSampler(_WholeSampler):
-    """Trial n is point n of a Sobol' or Halton sequence, a dimension a setting.
+    """Proposal n is point n of a Sobol' or Halton sequence, a dimension a setting.
 
     A conditional setting has a dimension too, left unused where the setting is not searched.
     """
@@ -70,18 +76,18 @@ class QmcSampler(_WholeSampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # one point is no balanced set; the sequence is
             sequence = kind(len(search), scramble=options.scramble, rng=self._space.sampler.seed)
-            if self._number:  # SciPy fails on a Sobol' sequence that is forwarded by 0
-                sequence.fast_forward(self._number)
+            if self._place:  # SciPy fails on a Sobol' sequence that is forwarded by 0
+                sequence.fast_forward(self._place)
             (shares,) = sequence.random(1)
         pairs = zip(search.items(), shares, strict=True)
         return active(search, {name: item.at(float(share)) for (name, item), share in pairs})
 
 
 class GridSampler(_WholeSampler):
-    """Trial n is point n of the grid, which the seed has shuffled."""
+    """Proposal n is point n of the grid, which the seed has shuffled."""
 
     def _propose(self, study: Study) -> Mapping[str, Value]:
-        return shuffled_grid(self._space)[self._number]
+        return shuffled_grid(self._space)[self._place]
 
 
 class CmaesSampler(_WholeSampler):
@@ -101,7 +107,7 @@ class CmaesSampler(_WholeSampler):
         first = [item for item in outcomes if item.number < space.sampler.startup_trials]
         later = [item for item in outcomes if item.number >= space.sampler.startup_trials]
         if len(outcomes) < space.sampler.startup_trials:
-            draw = random.Random(space.sampler.seed + self._number)
+            draw = random.Random(self._seed)
             return {name: item.at(draw.random()) for name, item in search.items()}
         params = {trial.number: trial.params for trial in study.get_trials(deepcopy=False)}
 
@@ -113,7 +119,7 @@ class CmaesSampler(_WholeSampler):
             mean=np.full(len(search), 0.5) if best is None else place(best.number),
             sigma=options.sigma0 or 1 / 6,
             bounds=np.array([[0.0, 1.0]] * len(search)),
-            seed=space.sampler.seed + self._number,
+            seed=self._seed,
             population_size=options.popsize,
             lr_adapt=options.lr_adapt,
         )

@@ -10,6 +10,7 @@ from optuna.samplers import BaseSampler
 
 from ..config.space import Space, Value, active, in_order, is_searched, obeyed
 from ..errors import ConfigError, Problem
+from .given import GIVEN
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -51,12 +52,14 @@ class RuleKeeper(BaseSampler):
         Raises:
             ConfigError: None were found.
         """
+        # Settings that were given stand, and so does what a driver that died had chosen.
+        fixed = {**trial.user_attrs.get(GIVEN, {}), **trial.params}
         params: dict[str, Value] = {}
         for _ in range(self._draws):
-            params = self._draw(study, trial)
+            params = self._draw(study, trial, fixed)
             if obeyed(self._rules, self._base, params) and self._is_valid(params):
                 return params
-        return self._repaired(params, trial.params)
+        return self._repaired(params, fixed)
 
     def sample_independent(
         self,
@@ -82,10 +85,11 @@ class RuleKeeper(BaseSampler):
         """Pass it on."""
         self._sampler.after_trial(study, trial, state, values)
 
-    def _draw(self, study: Study, trial: FrozenTrial) -> dict[str, Value]:
+    def _draw(
+        self, study: Study, trial: FrozenTrial, fixed: Mapping[str, Value]
+    ) -> dict[str, Value]:
         together = self._sampler.infer_relative_search_space(study, trial)
-        # What a driver that died had chosen stands.
-        drawn = {**self._sampler.sample_relative(study, trial, together), **trial.params}
+        drawn = {**self._sampler.sample_relative(study, trial, together), **fixed}
         params: dict[str, Value] = {}
         for name, item in in_order(self._space.search):
             if is_searched(name, item, params):

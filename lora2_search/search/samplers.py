@@ -17,7 +17,7 @@ from .rule_keeper import RuleKeeper
 _UNVARIED = ("gp", "cmaes", "qmc")
 
 
-def make_sampler(space: Space, number: int) -> BaseSampler:
+def make_sampler(space: Space, number: int, place: int | None = None) -> BaseSampler:
     """Return the sampler that proposes a trial of a space.
 
     A new one for each trial, seeded by the trial's number, needs no state to be saved: a resumed
@@ -26,22 +26,32 @@ def make_sampler(space: Space, number: int) -> BaseSampler:
     Args:
         space: What is searched; its sampler has a name other than ``auto``.
         number: Of the trial, from 0.
+        place: Among the proposals, from 0; by default its number, where no trial was given.
     """
+    place = number if place is None else place
     name, seed = space.sampler.name, space.sampler.seed + number
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler = _MAKERS[name](space, number, seed)
+        sampler = _MAKERS[name](space, place, seed)
     if not space.rules or name == "grid":  # a grid has only points that obey
         return sampler
     return RuleKeeper(sampler, space, seed, draws=1 if name in _UNVARIED else 10)
 
 
-def most_trials(space: Space) -> int | None:
-    """Return after how many trials a grid has nothing left to propose; ``None`` of others."""
-    return len(shuffled_grid(space)) if space.sampler.name == "grid" else None
+def trials_left(space: Space, asked: int, given: int = 0) -> bool:
+    """Return whether a study has trials left.
+
+    Args:
+        space: What is searched.
+        asked: Trials that have begun.
+        given: Those of them whose settings were given, which are no points of a grid.
+    """
+    if space.trials is not None and asked >= space.trials:
+        return False
+    return space.sampler.name != "grid" or asked - given < len(shuffled_grid(space))
 
 
-def _tpe(space: Space, number: int, seed: int) -> BaseSampler:
+def _tpe(space: Space, place: int, seed: int) -> BaseSampler:
     return TPESampler(
         seed=seed,
         n_startup_trials=space.sampler.startup_trials,
@@ -51,7 +61,7 @@ def _tpe(space: Space, number: int, seed: int) -> BaseSampler:
     )
 
 
-def _gp(space: Space, number: int, seed: int) -> BaseSampler:
+def _gp(space: Space, place: int, seed: int) -> BaseSampler:
     return GPSampler(
         seed=seed,
         n_startup_trials=space.sampler.startup_trials,
@@ -60,7 +70,7 @@ def _gp(space: Space, number: int, seed: int) -> BaseSampler:
     )
 
 
-def _nsgaii(space: Space, number: int, seed: int) -> BaseSampler:
+def _nsgaii(space: Space, place: int, seed: int) -> BaseSampler:
     return NSGAIISampler(seed=seed, **_options(space, NsgaiiOptions))
 
 
@@ -72,8 +82,8 @@ _MAKERS: dict[str, Callable[[Space, int, int], BaseSampler]] = {
     "tpe": _tpe,
     "gp": _gp,
     "nsgaii": _nsgaii,
-    "cmaes": lambda space, number, seed: CmaesSampler(space, number),
-    "qmc": lambda space, number, seed: QmcSampler(space, number),
-    "grid": lambda space, number, seed: GridSampler(space, number),
-    "random": lambda space, number, seed: RandomSampler(seed=seed),
+    "cmaes": lambda space, place, seed: CmaesSampler(space, place, seed),
+    "qmc": lambda space, place, seed: QmcSampler(space, place, seed),
+    "grid": lambda space, place, seed: GridSampler(space, place, seed),
+    "random": lambda space, place, seed: RandomSampler(seed=seed),
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
 
-from ..analysis import outcome_cells, scores_by_evaluation
+from ..analysis import given_line, outcome_cells, scores_by_evaluation
 from ..config import dotted
 from ..config.space import (
     HEAD_ONLY,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 STUDIES = Shelf("study", "studies", SPACE_FILE)
 
 # What tells the searches of two studies apart.
-_SEARCH = ("search", "objective", "sampler", "scheduler", "trials", "hours")
+_SEARCH = ("search", "try_first", "objective", "sampler", "scheduler", "trials", "hours")
 
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
@@ -101,9 +101,12 @@ class Study:
 
     @property
     def notes(self) -> list[str]:
-        """What its early stopping could not do, and what no trial met; empty when all is well."""
+        """What was given, what early stopping could not do, what no trial met; often nothing."""
         outcomes = outcomes_in(self.trials)
-        lines = []
+        given = given_line(
+            {trial.number: trial.given_by for trial in self.trials if trial.given_by}
+        )
+        lines = [given] if given else []
         if outcomes and not any(item.is_feasible for item in outcomes):
             lines.append(all_infeasible(outcomes, self.space))
         if self.space.scheduler.name == "none":

@@ -8,7 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..analysis import Outcome, outcome_of, pareto_front, score_of, scores_by_evaluation, winning
+from ..analysis import (
+    GIVEN_BY,
+    Outcome,
+    outcome_of,
+    pareto_front,
+    score_of,
+    scores_by_evaluation,
+    winning,
+)
 from ..config.space import Space
 from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record, readable_record
 from .ask_tell import reason_of, trial_key
@@ -31,6 +39,7 @@ class StudyTrial:
         reason: Why it was pruned or failed.
         folder: Where record, predictions and adapter lie.
         outcome: What it came to in every objective and constraint; ``None`` unless complete.
+        given_by: Who gave its settings; empty where the sampler proposed them.
     """
 
     number: int
@@ -41,6 +50,7 @@ class StudyTrial:
     reason: str
     folder: Path
     outcome: Outcome | None = None
+    given_by: str = ""
 
     @cached_property
     def record(self) -> RunRecord | None:
@@ -92,4 +102,5 @@ def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
         reason=reason_of(trial),
         folder=folder / TRIALS_FOLDER / trial_key(trial.number),
         outcome=outcome_of(trial),
+        given_by=str(trial.user_attrs.get(GIVEN_BY, "")),
     )

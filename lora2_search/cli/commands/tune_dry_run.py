@@ -14,7 +14,13 @@ from ...config import RunConfig, with_settings
 from ...config.space import Resources, Space, Value
 from ...execution import max_concurrent_runs
 from ...experiments import Sized, check_inputs, extreme_adapters
-from ...search import make_sampler, most_trials, study_folder, with_fixed_sampler
+from ...search import (
+    enqueue_first,
+    make_sampler,
+    study_folder,
+    trials_left,
+    with_fixed_sampler,
+)
 from ...training import Estimate, adapter_size, measure
 from ..console.rows import duration, plain, print_json
 from ..console.say import narrator
@@ -104,10 +110,11 @@ def sampled(space: Space, count: int) -> list[dict[str, Value]]:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize"] * len(space.goals))
-    space = with_fixed_sampler(space, study)
+    space, given = with_fixed_sampler(space, study), len(space.try_first)
+    enqueue_first(study, space)
     rows: list[dict[str, Value]] = []
-    for number in range(min(count, space.trials or count, most_trials(space) or count)):
-        study.sampler = make_sampler(space, number)
+    while len(rows) < count and trials_left(space, len(rows), min(len(rows), given)):
+        study.sampler = make_sampler(space, len(rows), max(0, len(rows) - given))
         rows.append(dict(space.suggest(study.ask())))
     return rows
 

@@ -7,6 +7,8 @@ from .distribution import active as active
 from .distribution import in_order as in_order
 from .distribution import is_conditional as is_conditional
 from .distribution import is_searched as is_searched
+from .given import exact_settings as exact_settings
+from .given import given_problems as given_problems
 from .grace import grace_period as grace_period
 from .grace import notes as notes
 from .grace import rungs as rungs

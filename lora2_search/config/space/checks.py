@@ -14,6 +14,7 @@ from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, OF_TOKENS, TASKS
 from ..yaml import Source
 from .distribution import METHOD, Distribution, Value
 from .feasibility import corner_problems, problems_with
+from .given import first_problems
 from .grace import shortest_grace
 from .objectives import Bounds, Direction, constraint_problems, objective_problems
 from .references import reference_problems
@@ -89,6 +90,7 @@ class Parts:
         aims: ``objectives`` and ``pick``; neither where one is wrong, or the task.
         constraints: On results.
         rules: Between settings.
+        try_first: Settings of the first trials, dotted.
         scheduler: ``None`` if it is wrong.
         sampler: ``None`` if it is wrong.
         trials: How many at most; ``None`` where that is not given, or wrong.
@@ -104,6 +106,7 @@ class Parts:
     aims: _Aims
     constraints: Mapping[str, Bounds]
     rules: Sequence[str]
+    try_first: Sequence[Mapping[str, Any]]
     scheduler: Scheduler | None
     sampler: Sampler | None
     trials: int | None
@@ -131,6 +134,9 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
             rules = [parse_rule(text) for text in parts.rules]
             clashes = corner_problems(parts.base, sound, rules)
             wrong += [(f"search.{key}", why) for key, why in clashes]
+            if len(sound) == len(parts.names):
+                first = parts.try_first
+                wrong += first_problems(first, parts.base, sound, rules, parts.trials)
         wrong += _grace(parts.base, sound, parts.scheduler)
         wrong += reference_problems(parts.references, parts.base, _FIXED)
     mistakes += wrong
@@ -139,7 +145,7 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
 
 def _place(source: Source, key: str) -> str:
     head, _, setting = key.partition(".")
-    if head == "references":
+    if head in ("references", "try_first"):
         name, _, setting = setting.partition(".")
         nested = source.place((head, name, *setting.split(".")))
         return source.where.get((head, name, setting), nested)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ...errors import did_you_mean
+from ...errors import did_you_mean, listed
 from ..schema import Section
 from ..settings import is_used
 
@@ -177,6 +177,43 @@ class Distribution(Section):
         if step is None:
             return float((value - low) / (high - low))
         return (round((value - low) / step) + 0.5) / (round((high - low) / step) + 1)
+
+    def problem_with(self, value: Any) -> str | None:
+        """Say why no trial can have a value; ``None`` where one can."""
+        if self.type == "categorical":
+            if self._choice(value) is not None:
+                return None
+            choices = listed(repr(choice) for choice in self.choices or [])
+            return f"must be one of {choices}, but got {short(value)}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"must be a number, but got {short(value)}"
+        if self.type == "int" and not isinstance(value, int):
+            return f"must be a whole number, but got {short(value)}"
+        low, high = self.low, self.high
+        assert low is not None and high is not None
+        if not low <= value <= high:
+            return f"must be from {low} to {high}, but got {short(value)}"
+        step = self.step or (1 if self.type == "int" else None)
+        start, here = Fraction(str(low)), Fraction(str(value))
+        if step is None or ((here - start) / Fraction(str(step))).denominator == 1:
+            return None
+        return f"must be {low} plus a multiple of {step}, but got {short(value)}"
+
+    def exact(self, value: Any) -> Value:
+        """Return a possible value as a trial has it: the choice itself, a float of a float."""
+        if self.type == "categorical":
+            chosen: Value = (self._choice(value) or [value])[0]
+            return chosen
+        return float(value) if self.type == "float" else int(value)
+
+    def _choice(self, value: Any) -> list[Any] | None:
+        """Return the choice that a value is, in a list; true is no 1, but 1 is 1.0."""
+        same = [
+            choice
+            for choice in self.choices or []
+            if choice == value and isinstance(choice, bool) == isinstance(value, bool)
+        ]
+        return same[:1] or None
 
     def to_optuna(self) -> BaseDistribution:
         """Return the same as an Optuna distribution."""

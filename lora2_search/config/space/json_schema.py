@@ -36,8 +36,9 @@ def space_schema() -> Schema:
         "patternProperties": {r"^peft\.": distribution},
         "additionalProperties": False,
     }
-    # null takes away the references of the file that is extended.
+    # null takes away what stands in the file that is extended.
     keys["references"] |= {"type": ["object", "null"], "description": "name: its settings"}
+    keys["try_first"]["type"] = ["array", "null"]
     keys["preset"] = {
         "enum": list(PRESETS),
         "description": "adapter settings that the file does not write itself",

@@ -20,6 +20,7 @@ from ..settings import is_setting
 from ..yaml import Data, Source, merge, named_source
 from .checks import Parts, semantic_problems
 from .distribution import METHOD, Distribution, Value, in_order, is_searched
+from .given import TryFirst
 from .objectives import Bounds, Objective, Pick
 from .references import HEAD_ONLY, References
 from .rules import Rule, parse_rule
@@ -91,6 +92,10 @@ class _Ruled(Section):
     rules: list[str] = []
 
 
+class _Tried(Section):
+    try_first: TryFirst = []
+
+
 class _Aims(Section):
     objectives: list[Objective] = []
     pick: Pick | None = None
@@ -105,7 +110,8 @@ class Space(RunConfig):
 
     With several ``objectives`` the first one is ``objective`` too: it decides early stopping, and
     is the score that is shown. ``pick`` says which trial of their front wins. Trials whose results
-    break ``constraints`` cannot win; settings that break ``rules`` are never run.
+    break ``constraints`` cannot win; settings that break ``rules`` are never run. ``try_first``
+    are the settings of the first trials, before the sampler proposes any.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -116,6 +122,9 @@ class Space(RunConfig):
     pick: Pick | None = Field(None, description="which trial of the front of `objectives` wins")
     constraints: dict[str, Bounds] = Field({}, description="by result: its least, its greatest")
     rules: list[str] = Field([], description="between settings: `adapter.target_rank <= adapter.r`")
+    try_first: TryFirst = Field(
+        [], description="settings of the first trials; what an entry leaves out is proposed"
+    )
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()
     trials: int | None = Field(None, ge=1)
@@ -312,6 +321,7 @@ def _parts(data: Data) -> Parts:
         if (accepted := _tolerant(item, Bounds)) is not None
     }
     ruled = _tolerant({"rules": data.get("rules", [])}, _Ruled)
+    tried = _tolerant({"try_first": data.get("try_first", [])}, _Tried)
     compared = _tolerant({"references": data.get("references", {})}, _Compared)
     return Parts(
         names=names,
@@ -323,6 +333,7 @@ def _parts(data: Data) -> Parts:
         aims=(_tolerant(aims, _Aims) if task_known else None) or _Aims(),
         constraints=constraints,
         rules=ruled.rules if ruled else [],
+        try_first=tried.try_first if tried else [],
         scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
         sampler=_tolerant(data.get("sampler", {}), Sampler),
         trials=data["trials"] if isinstance(data.get("trials"), int) else None,

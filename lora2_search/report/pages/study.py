@@ -12,6 +12,8 @@ from ...analysis import (
     Standing,
     StudyTable,
     caveats,
+    given_line,
+    givers,
     importances,
     read_study_table,
     rivals,
@@ -165,6 +167,8 @@ def _notes(page: StudyTable) -> list[str]:
             f"The study is not finished: {len(page.trials)}{of} trials were started, "
             f"{len(page.trials) - running} have ended. This page shows the results so far."
         )
+    if line := given_line(givers(page.trials)):
+        notes.append(line)
     if page.runs.unreadable:
         broken = ", ".join(page.runs.unreadable)
         notes.append(f"Records that cannot be read, left out: {broken}.")

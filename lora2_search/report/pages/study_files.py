@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...analysis import StudyTable, importances, outcome_cells, read_study_table, standings
+from ...analysis import (
+    StudyTable,
+    givers,
+    importances,
+    outcome_cells,
+    read_study_table,
+    standings,
+)
 from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
 from ..figures.study import write_study_figures
@@ -92,9 +99,11 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
     rows: list[dict[str, Cell]] = []
     outcomes = {item.number: item for item in table.outcomes}
     front = {item.number for item in table.front}
+    given = givers(table.trials)
     for trial in table.trials:
         run = table.runs.trials.get(trial.number)
         row: dict[str, Cell] = {"trial": trial.number, "state": trial.state.name}
+        row |= {"given_by": given.get(trial.number, "")} if given else {}
         row |= {f"setting.{name}": value for name, value in trial.params.items()}
         row |= outcome_cells(outcomes.get(trial.number), table.runs.space, trial.number in front)
         if run is not None:

@@ -1,0 +1,37 @@
+"""Trials whose settings are given instead of proposed: they wait in the study for their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..analysis import GIVEN_BY, givers
+from ..config.space import Space, exact_settings
+
+if TYPE_CHECKING:
+    from optuna.study import Study as OptunaStudy
+
+# An attribute of such a trial in ``study.db``: its settings.
+GIVEN = "given"
+
+TRY_FIRST = "try_first"
+
+
+def enqueue(study: OptunaStudy, space: Space, settings: Mapping[str, Any], by: str) -> None:
+    """Let the next trial have these settings; what they leave out is proposed when it begins.
+
+    Args:
+        study: Optuna's; whoever runs it finds the trial there.
+        space: What is searched.
+        settings: By dotted name, found right.
+        by: Who gave them.
+    """
+    exact = exact_settings(settings, space.search)
+    study.enqueue_trial(exact, user_attrs={GIVEN: exact, GIVEN_BY: by})
+
+
+def enqueue_first(study: OptunaStudy, space: Space) -> None:
+    """Enqueue the trials of ``try_first`` that a study does not have yet."""
+    known = sum(by == TRY_FIRST for by in givers(study.get_trials(deepcopy=False)).values())
+    for settings in space.try_first[known:]:
+        enqueue(study, space, settings, TRY_FIRST)
