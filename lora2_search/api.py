@@ -23,6 +23,7 @@ from .experiments import (
     resolve_run,
     resolve_space,
     resolve_suite,
+    resolve_warm_start,
     train_run,
     tune_space,
     verify_plan,
@@ -59,6 +60,7 @@ def tune(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
+    warm_start: str | None = None,
     address: str | None = None,
     storage: Path | None = None,
     tracking_uri: str | None = None,
@@ -74,6 +76,8 @@ def tune(
         overrides: ``key=value`` assignments over the file.
         name: The study's name; by default the space's own, ``-2`` and so on where it is in use.
         resume: Name of a study to resume.
+        warm_start: Name of an older study: its trials are a prior where they are runs that this
+            study might propose, else its best settings are tried first.
         address: A Ray cluster: ``auto`` or ``host:port``.
         storage: Where ``studies/`` is; by default the home folder.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home
@@ -84,14 +88,16 @@ def tune(
 
     Raises:
         ConfigError: Everything that is wrong with the space, its model or its data.
-        UserError: The name is in use or unknown, the cluster or the hub cannot be reached.
+        UserError: The name is in use or unknown, the cluster or the hub cannot be reached, or
+            nothing can be taken over from the older study.
     """
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
+    warm = resolve_warm_start(warm_start, resolved, storage)
     resolved.say_name_taken(say)
     options = RunOptions(
         storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
-    return tune_space(resolved, options)
+    return tune_space(resolved, options, warm)
 
 
 def ablate(

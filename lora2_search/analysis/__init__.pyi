@@ -91,11 +91,14 @@ from .records import shown_metric as shown_metric
 from .scores import Scored as Scored
 from .study import EVALUATIONS as EVALUATIONS
 from .study import GIVEN_BY as GIVEN_BY
+from .study import PRIOR as PRIOR
+from .study import WARM_START as WARM_START
 from .study import StudyTable as StudyTable
 from .study import caveats as caveats
 from .study import complete_trials as complete_trials
 from .study import given_line as given_line
 from .study import givers as givers
+from .study import own_trials as own_trials
 from .study import quietly as quietly
 from .study import read_study_table as read_study_table
 from .study import score_of as score_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .study import StudyTable, complete_trials, quietly, score_of, searched
+from .study import StudyTable, complete_trials, own_trials, quietly, score_of, searched
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -185,6 +185,8 @@ def importances(study: Study) -> Importances:
     if found.missing or len(varied) < 2 or level:
         return found
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    if len(study.get_trials(deepcopy=False)) > len(own_trials(study)):
+        study = _alone(study)
     with quietly():
         shares = optuna.importance.get_param_importances(
             study, evaluator=evaluator, target=lambda trial: score_of(trial) or 0.0
@@ -192,6 +194,16 @@ def importances(study: Study) -> Importances:
     largest = sorted(shares.items(), key=lambda item: -item[1])
     ordered = {name: float(share) for name, share in largest}
     return Importances(ordered, len(trials), varied, level)
+
+
+def _alone(study: Study) -> Study:
+    """Return a copy of a study without the trials of its prior: Optuna would count them."""
+    import optuna
+
+    with quietly():
+        copy = optuna.create_study(directions=study.directions)
+        copy.add_trials(own_trials(study))
+    return copy
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def open_study(folder: Path, name: str) -> Study:
 
 def complete_trials(study: Study) -> list[FrozenTrial]:
     """Return the trials that ran to their end and have a score, by number."""
-    return [t for t in study.get_trials(deepcopy=False) if score_of(t) is not None]
+    return [t for t in own_trials(study) if score_of(t) is not None]
 
 
 def score_of(trial: FrozenTrial) -> float | None:
@@ -57,6 +57,18 @@ def scores_by_evaluation(trial: FrozenTrial) -> dict[int, float]:
     """Return the score, the first objective, after each evaluation of a trial, from 1."""
     kept = trial.user_attrs.get(EVALUATIONS, {})
     return {int(at): float(value) for at, value in kept.items()} or dict(trial.intermediate_values)
+
+
+# Of a trial that another study made and that only informs the sampler: which one it is.
+PRIOR = "prior"
+
+# Of a study: what it took over from an older one, in a sentence.
+WARM_START = "warm start"
+
+
+def own_trials(study: Study) -> list[FrozenTrial]:
+    """Return the trials that a study made itself, by number; those of its prior come before."""
+    return [trial for trial in study.get_trials(deepcopy=False) if PRIOR not in trial.user_attrs]
 
 
 def givers(trials: Iterable[FrozenTrial]) -> dict[int, str]:
@@ -171,6 +183,11 @@ class StudyTable:
         return {trial.number: trial.state.name for trial in self.trials}
 
     @property
+    def warm_start(self) -> str:
+        """What it took over from an older study, in a sentence; empty for most."""
+        return str(self.study.user_attrs.get(WARM_START, ""))
+
+    @property
     def shown_metric(self) -> str:
         """The metric for people, F1 with the class that it is of."""
         return shown_metric(self.metric, self.runs.trials.values())
@@ -191,7 +208,7 @@ def read_study_table(folder: Path) -> StudyTable:
     study = open_study(folder, runs.space.name)
     known = [run.record.metric for run in runs.trials.values() if run.record.metric]
     metric = runs.space.objective.metric or (known[0] if known else "score")
-    trials = tuple(study.get_trials(deepcopy=False))
+    trials = tuple(own_trials(study))
     outcomes = outcomes_of(trials)
     number = winning(outcomes, runs.space)
     winner = next((trial for trial in trials if trial.number == number), None)

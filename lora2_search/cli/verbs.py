@@ -42,6 +42,15 @@ def tune(
         int | None,
         typer.Option(help="Total number of trials; overrides the file's.", show_default=False),
     ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STUDY",
+            help="Learn from an older study's trials where they fit this space; elsewhere try its "
+            "best settings first.",
+            show_default=False,
+        ),
+    ] = None,
     address: Address = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
@@ -64,6 +73,7 @@ def tune(
             overrides=tuple(assigned),
             name=name,
             resume=resume,
+            warm_start=warm_start,
             address=address,
             storage=storage,
             tracking_uri=tracking_uri,

@@ -42,5 +42,6 @@ from .train import resolve_run as resolve_run
 from .train import run_of_trial as run_of_trial
 from .train import train_run as train_run
 from .tune import resolve_space as resolve_space
+from .tune import resolve_warm_start as resolve_warm_start
 from .tune import tune_space as tune_space
 from .verify import verify_plan as verify_plan

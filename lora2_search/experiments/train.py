@@ -117,7 +117,8 @@ def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     if number is not None:
         trial = next((item for item in study.trials if item.number == number), None)
         if trial is None:
-            numbers = f"it has 0 to {len(study.trials) - 1}" if study.trials else "it has none yet"
+            ends = [study.trials[0].number, study.trials[-1].number] if study.trials else []
+            numbers = f"it has {ends[0]} to {ends[1]}" if ends else "it has none yet"
             raise UserError(f"{study.name} has no trial {number}; {numbers}")
     if trial is None:
         return None

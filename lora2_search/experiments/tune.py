@@ -5,8 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config.space import Space, space_source, validate_space
-from ..errors import Argument
-from ..search import STUDIES, Study, run_study, study_folder
+from ..errors import Argument, RequestError
+from ..search import (
+    STUDIES,
+    Study,
+    WarmStart,
+    load_study,
+    run_study,
+    study_folder,
+    warm_start,
+)
 from ..store import SPACE_FILE, damaged_records
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning
@@ -38,10 +46,17 @@ def resolve_space(request: Request[Space], storage: Path | None = None) -> Resol
     return resolve(_SPACES, request, storage)
 
 
-def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
+def tune_space(
+    resolved: Resolved[Space], options: RunOptions, warm: WarmStart | None = None
+) -> Study:
     """Run the search of a resolved space, or resume its study.
 
     The study is tracked in MLflow, and its page is written when it ends.
+
+    Args:
+        resolved: What is searched.
+        options: How it is run.
+        warm: What a new study takes over from an older one; see `resolve_warm_start`.
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.
@@ -49,7 +64,10 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
     """
     plan, say = resolved.plan, options.say
     folder = study_folder(plan.name, options.storage)
-    tracked = Tracked(folder, study_parent(plan), resolve_uri(options.tracking_uri), say)
+    parent = study_parent(plan, warm)
+    tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
+    if warm is not None:
+        say(warm.line)
     with resolved.locating_errors(), failed_on_error(tracked):
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study continues without it")
@@ -60,13 +78,34 @@ def tune_space(resolved: Resolved[Space], options: RunOptions) -> Study:
             storage=options.storage,
             address=options.address,
             observers=[tracked, Beginning(data_lines, say), *options.observers],
+            warm=warm,
             say=say,
         )
         _finish(study, tracked)
     return study
 
 
-def study_parent(space: Space) -> ParentInfo:
+def resolve_warm_start(
+    older: str | None, resolved: Resolved[Space], storage: Path | None = None
+) -> WarmStart | None:
+    """Return what a new study takes over from the older one of a name; ``None`` without a name.
+
+    Raises:
+        UserError: There is no such study, it scores by another metric, nothing of it lies in the
+            space, or the study is resumed: it has what it took over.
+    """
+    if older is None:
+        return None
+    if resolved.resumed:
+        raise RequestError(
+            "a study takes over from an older one when it begins: leave ",
+            Argument("warm_start"),
+            " out of a resume",
+        )
+    return warm_start(load_study(older, storage), resolved.plan)
+
+
+def study_parent(space: Space, warm: WarmStart | None = None) -> ParentInfo:
     """Return what MLflow shows for a study as a whole."""
     return ParentInfo(
         kind="study",
@@ -74,6 +113,7 @@ def study_parent(space: Space) -> ParentInfo:
         config=space,
         columns=tuple(space.search),
         outcomes=space.outcomes,
+        tags={"warm_start": warm.line} if warm else {},
         description=f"`lora2-search tune`: {space.task}, {space.method}",
     )
 

@@ -1,6 +1,8 @@
 from .ask_tell import trial_key as trial_key
 from .ask_tell import with_fixed_sampler as with_fixed_sampler
-from .given import enqueue_first as enqueue_first
+from .beginning import begin as begin
+from .prior import WarmStart as WarmStart
+from .prior import warm_start as warm_start
 from .samplers import make_sampler as make_sampler
 from .samplers import trials_left as trials_left
 from .storage import stored_trials as stored_trials

@@ -7,14 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..analysis import EVALUATIONS, GIVEN_BY, givers, outcomes_of, scores_by_evaluation
+from ..analysis import (
+    EVALUATIONS,
+    GIVEN_BY,
+    givers,
+    outcomes_of,
+    own_trials,
+    scores_by_evaluation,
+)
 from ..config import RunConfig, RunInfo
 from ..config.space import Space, Value, chosen_sampler
 from ..errors import ConfigError, UserError
 from ..store import TRIALS_FOLDER, Status, readable_record
 from ..training import State
 from .attributes import trial_attributes
-from .given import enqueue_first
+from .beginning import begin
 from .outcomes import all_infeasible, constraint_excesses, objective_values
 
 if TYPE_CHECKING:
@@ -64,8 +71,9 @@ class AskTell:
         self._space = with_fixed_sampler(space, study, say)
         self._references, self._over, self._say = list(references), over, say
         self._id = storage.get_study_id_from_name(study.study_name)
-        enqueue_first(study, space)
-        trials = study.get_trials(deepcopy=False)
+        begin(study, space)
+        trials = own_trials(study)
+        self._prior = len(study.get_trials(deepcopy=False)) - len(trials)
         self._orphans = [trial for trial in trials if trial.state == TrialState.RUNNING]
         self._asked = sum(trial.state != TrialState.WAITING for trial in trials)
         self._given = set(givers(trials))
@@ -164,7 +172,7 @@ class AskTell:
 
     def _warn(self) -> None:
         """Say so when the first trials that are complete all break a constraint."""
-        complete = outcomes_of(self._study.get_trials(deepcopy=False))
+        complete = outcomes_of(own_trials(self._study))
         if len(complete) == _FIRST and not any(item.is_feasible for item in complete):
             self._say(f"{all_infeasible(complete, self._space)}; the study goes on")
 
@@ -177,7 +185,7 @@ class AskTell:
 
     def _proposed(self) -> RunInfo | None:
         # Those that wait have the next numbers, and Optuna takes them first.
-        self._use_sampler(self._asked)
+        self._use_sampler(self._prior + self._asked)
         self._asked += 1
         trial = self._study.ask()
         given_by = trial.user_attrs.get(GIVEN_BY, "")
@@ -228,8 +236,8 @@ class AskTell:
     def _use_sampler(self, number: int) -> None:
         from .samplers import make_sampler
 
-        given = sum(other < number for other in self._given)
-        self._study.sampler = make_sampler(self._space, number, number - given)
+        before = self._prior + sum(other < number for other in self._given)
+        self._study.sampler = make_sampler(self._space, number, number - before)
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)

@@ -28,7 +28,7 @@ def describe_study(study: OptunaStudy, space: Space) -> None:
     for name, value in about.items():
         if study.user_attrs.get(name) != value:
             study.set_user_attr(name, value)
-    metric = _metric(space)
+    metric = metric_name(space)
     if len(study.directions) == 1 and study.metric_names != [metric]:
         with quietly():
             study.set_metric_names([metric])
@@ -43,7 +43,7 @@ def trial_attributes(record: RunRecord) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, "")}
 
 
-def _metric(space: Space) -> str:
+def metric_name(space: Space) -> str:
     """Return the objective's name; of a file whose labels nobody has looked at yet, ``score``."""
     if space.objective.metric is not None:
         return space.objective.metric

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..analysis import GIVEN_BY, givers
+from ..analysis import GIVEN_BY
 from ..config.space import Space, exact_settings
 
 if TYPE_CHECKING:
@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
 # An attribute of such a trial in ``study.db``: its settings.
 GIVEN = "given"
-
-TRY_FIRST = "try_first"
 
 
 def enqueue(study: OptunaStudy, space: Space, settings: Mapping[str, Any], by: str) -> None:
@@ -28,10 +26,3 @@ def enqueue(study: OptunaStudy, space: Space, settings: Mapping[str, Any], by: s
     """
     exact = exact_settings(settings, space.search)
     study.enqueue_trial(exact, user_attrs={GIVEN: exact, GIVEN_BY: by})
-
-
-def enqueue_first(study: OptunaStudy, space: Space) -> None:
-    """Enqueue the trials of ``try_first`` that a study does not have yet."""
-    known = sum(by == TRY_FIRST for by in givers(study.get_trials(deepcopy=False)).values())
-    for settings in space.try_first[known:]:
-        enqueue(study, space, settings, TRY_FIRST)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from optuna.samplers import BaseSampler
 
-from ..analysis import outcomes_of
+from ..analysis import PRIOR, outcomes_of
 from ..config.space import CmaesOptions, QmcOptions, Space, Value, active, grid_points
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class GridSampler(_WholeSampler):
 class CmaesSampler(_WholeSampler):
     """CMA-ES (Hansen 2016, as the package ``cmaes`` has it) on the settings' own scales.
 
-    The random trials at the start give the first mean, the best of them. The complete trials after
-    them, by number, are told in generations of ``popsize``; what is left of the last one waits. The
-    proposal is drawn from that state by the seed and the trial's number.
+    The random trials at the start, or those of a prior, give the first mean, the best of them. The
+    complete trials after them, by number, are told in generations of ``popsize``; what is left of
+    the last one waits. The proposal is drawn from that state by the seed and the trial's number.
     """
 
     def _propose(self, study: Study) -> Mapping[str, Value]:
@@ -103,13 +103,16 @@ class CmaesSampler(_WholeSampler):
 
         space, search = self._space, self._space.search
         options = CmaesOptions(**space.sampler.options)
-        outcomes = outcomes_of(study.get_trials(deepcopy=False))
-        first = [item for item in outcomes if item.number < space.sampler.startup_trials]
-        later = [item for item in outcomes if item.number >= space.sampler.startup_trials]
+        trials = study.get_trials(deepcopy=False)
+        outcomes = outcomes_of(trials)
+        prior = sum(PRIOR in trial.user_attrs for trial in trials)
+        begin = max(space.sampler.startup_trials, prior)
+        first = [item for item in outcomes if item.number < begin]
+        later = [item for item in outcomes if item.number >= begin]
         if len(outcomes) < space.sampler.startup_trials:
             draw = random.Random(self._seed)
             return {name: item.at(draw.random()) for name, item in search.items()}
-        params = {trial.number: trial.params for trial in study.get_trials(deepcopy=False)}
+        params = {trial.number: trial.params for trial in trials}
 
         def place(number: int) -> np.ndarray:
             return np.array([item.share(params[number][name]) for name, item in search.items()])

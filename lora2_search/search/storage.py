@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..analysis import quietly
+from ..analysis import WARM_START, own_trials, quietly
 from ..config.space import Objective
 from ..store import (
     PATIENCE_SECONDS,
@@ -66,7 +66,7 @@ def open_study(
 
 
 def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
-    """Return the trials of a study, running or not; none where it has not begun.
+    """Return the trials that a study made, running or not; none where it has not begun.
 
     Raises:
         Damaged: The database cannot be read, or trials have left folders that it knows nothing of.
@@ -81,7 +81,16 @@ def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
         if study is None and begun:
             why = f"it holds no study {name}, but {TRIALS_FOLDER}/ holds trials"
             raise Damaged(path, why, _REMEDY)
-        return [] if study is None else study.get_trials(deepcopy=False)
+        return [] if study is None else own_trials(study)
+
+
+def stored_warm_start(folder: Path, name: str) -> str:
+    """Return what a study took over from an older one, in a sentence; empty for most."""
+    path = folder / STUDY_FILE
+    if not path.exists():
+        return ""
+    with stored_study(path, name, _REMEDY) as study:
+        return "" if study is None else str(study.user_attrs.get(WARM_START, ""))
 
 
 def _set_journal(path: Path, mode: str) -> None:

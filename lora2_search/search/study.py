@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
 
-from ..analysis import given_line, outcome_cells, scores_by_evaluation
+from ..analysis import given_line, outcome_cells, own_trials, scores_by_evaluation
 from ..config import dotted
 from ..config.space import (
     HEAD_ONLY,
@@ -29,7 +29,8 @@ from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .attributes import describe_study
 from .outcomes import all_infeasible
-from .storage import open_study, stored_trials
+from .prior import WarmStart
+from .storage import open_study, stored_trials, stored_warm_start
 from .trial import StudyTrial, best_trial, front_of, outcomes_in, read_trials
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Study:
         trials: All trials, by number.
         interrupted: Whether a signal ended it before its trials or hours were used up.
         ended_by: That signal.
+        warm_start: What it took over from an older study, in a sentence; empty for most.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Study:
     trials: tuple[StudyTrial, ...]
     interrupted: bool = False
     ended_by: Signals | None = None
+    warm_start: str = ""
 
     def __repr__(self) -> str:
         best = f", best={self.best.score:.4f}" if self.best and self.best.score is not None else ""
@@ -106,7 +109,7 @@ class Study:
         given = given_line(
             {trial.number: trial.given_by for trial in self.trials if trial.given_by}
         )
-        lines = [given] if given else []
+        lines = [line for line in (self.warm_start, given) if line]
         if outcomes and not any(item.is_feasible for item in outcomes):
             lines.append(all_infeasible(outcomes, self.space))
         if self.space.scheduler.name == "none":
@@ -183,6 +186,7 @@ def run_study(
     address: str | None = None,
     observers: Sequence[Observer] = (),
     reference: bool = True,
+    warm: WarmStart | None = None,
     trainable: type[TrialTrainable] | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Study:
@@ -197,6 +201,7 @@ def run_study(
         observers: Notified in this process of what happens.
         reference: Also train the head alone and the space's ``references``, outside the search,
             to compare with.
+        warm: What a new study takes over from an older one; a resumed one has it already.
         trainable: The class that runs one run.
         say: Takes a line for people, while Ray starts.
 
@@ -232,6 +237,8 @@ def run_study(
         shared = storage is not None
         opened = open_study(folder, space.name, shared=shared, goals=space.goals)
         database = stack.enter_context(opened)
+        if warm is not None and not resume:
+            warm.keep(database[0])
         source = _source(space, folder, *database, reference, interruption, say)
         interrupted = execute(
             source,
@@ -261,7 +268,8 @@ def load_study(name: str, storage: Path | None = None) -> Study:
     """
     space = stored_space(name, storage)
     folder = study_folder(name, storage)
-    return Study(name, folder, space, read_trials(folder, name))
+    warm = stored_warm_start(folder, name)
+    return Study(name, folder, space, read_trials(folder, name), warm_start=warm)
 
 
 def stored_space(name: str, storage: Path | None = None, overrides: Sequence[str] = ()) -> Space:
@@ -298,7 +306,7 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
     from ..execution import make_scheduler
 
     base, early = space.run_config(), space.scheduler
-    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    ended = [trial for trial in own_trials(study) if trial.state.is_finished()]
     return make_scheduler(
         early.name,
         last=base.training.evaluations,

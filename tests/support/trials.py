@@ -9,6 +9,7 @@ from pathlib import Path
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.schema import Space
 from lora2_search.search.ask_tell import AskTell
+from lora2_search.search.prior import WarmStart
 from lora2_search.search.storage import open_study
 from lora2_search.search.trial import StudyTrial, read_trials
 from lora2_search.store.record import RunRecord
@@ -38,6 +39,7 @@ def drive(
     most: int | None = None,
     pruned: Callable[[int], bool] = lambda number: False,
     say: Callable[[str], None] = lambda line: None,
+    warm: WarmStart | None = None,
 ) -> tuple[StudyTrial, ...]:
     """Run a study's trials in this process until it ends; return all that it has.
 
@@ -47,10 +49,13 @@ def drive(
         most: Leave after so many trials, with the next one under way, as a killed driver does.
         pruned: Whether the trial of a number is stopped after its first evaluation.
         say: Takes what is said to the user.
+        warm: What a study that begins takes over.
     """
     folder.mkdir(parents=True, exist_ok=True)
     space.write(folder)
     with open_study(folder, space.name, goals=space.goals) as (study, storage):
+        if warm is not None:
+            warm.keep(study)
         source = AskTell(study, storage, space, folder, (), lambda: False, say)
         for count in itertools.count():
             run = source.next()

@@ -9,7 +9,14 @@ from signal import Signals
 import typer
 
 from ...config.space import Space, grace_period, rungs
-from ...experiments import Request, RunOptions, resolve_space, study_progress, tune_space
+from ...experiments import (
+    Request,
+    RunOptions,
+    resolve_space,
+    resolve_warm_start,
+    study_progress,
+    tune_space,
+)
 from ...search import study_folder
 from ...signals import Interrupted
 from ...store import SPACE_FILE
@@ -27,6 +34,7 @@ def run_tune(
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    warm_start: str | None,
     address: str | None,
     storage: Path | None,
     tracking_uri: str | None,
@@ -42,6 +50,7 @@ def run_tune(
     """
     uri = resolve_uri(tracking_uri)
     resolved = resolve_space(Request(space, overrides, name, resume), storage)
+    warm = resolve_warm_start(warm_start, resolved, storage)
 
     def again(called: str) -> str:
         return command("tune", "--resume", called, storage=storage, tracking_uri=uri)
@@ -50,7 +59,7 @@ def run_tune(
     plan = resolved.plan
     if dry:
         with resolved.locating_errors():
-            dry_run(plan, storage, as_json, here=address is None)
+            dry_run(plan, storage, as_json, here=address is None, warm=warm)
         return
     stream = sys.stderr if as_json else sys.stdout
     # A resume does not print finished trials again.
@@ -61,7 +70,8 @@ def run_tune(
         resume_hint(again(plan.name), begun),
         watched(view, _beginning(plan, resolved.resumed)) as observers,
     ):
-        study = tune_space(resolved, RunOptions(storage, address, uri, True, observers, view.say))
+        options = RunOptions(storage, address, uri, True, observers, view.say)
+        study = tune_space(resolved, options, warm)
         if study.interrupted:
             raise Interrupted(study.ended_by or Signals.SIGINT)
     result = study_summary(study, storage, uri)
@@ -87,7 +97,8 @@ def _beginning(space: Space, resumed: bool) -> str:
     bound = [f"{space.trials} trials"] if space.trials else []
     bound += [f"{space.hours:g} hours"] if space.hours else []
     does = "resumes" if resumed else "starts"
+    first = f"; {len(space.try_first)} given by try_first" if space.try_first else ""
     return (
         f"study {space.name} {does}: {' or '.join(bound)} of {space.method} on {space.task}, "
-        f"searching {', '.join(space.search)}"
+        f"searching {', '.join(space.search)}{first}"
     )

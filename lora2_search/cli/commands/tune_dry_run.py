@@ -15,7 +15,8 @@ from ...config.space import Resources, Space, Value
 from ...execution import max_concurrent_runs
 from ...experiments import Sized, check_inputs, extreme_adapters
 from ...search import (
-    enqueue_first,
+    WarmStart,
+    begin,
     make_sampler,
     study_folder,
     trials_left,
@@ -70,7 +71,14 @@ class Forecast:
     samples: Sequence[Mapping[str, Value]]
 
 
-def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = True) -> None:
+def dry_run(
+    space: Space,
+    storage: Path | None,
+    as_json: bool,
+    *,
+    here: bool = True,
+    warm: WarmStart | None = None,
+) -> None:
     """Print what a study would cost; nothing of it is kept.
 
     Args:
@@ -78,6 +86,7 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         storage: Where the study would be.
         as_json: Print JSON.
         here: Whether this machine alone would run it, or a cluster.
+        warm: What it would take over from an older study.
 
     Raises:
         ConfigError: Model or data are missing or wrong, or a trial asks for more than there is.
@@ -90,7 +99,9 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
     trials_at_once = forecast_at_once(resources, cpus, gpus, here=here)
     for line in notes:
         say(line)
-    samples = sampled(space, SAMPLES)
+    if warm is not None:
+        say(warm.line)
+    samples = sampled(space, SAMPLES, warm)
     say("measuring a few steps of the first trial")
     estimate = measured(space.run_config(samples[0]), resources)
     extremes = extreme_adapters(space, adapter_size)
@@ -104,17 +115,20 @@ def dry_run(space: Space, storage: Path | None, as_json: bool, *, here: bool = T
         print(line)
 
 
-def sampled(space: Space, count: int) -> list[dict[str, Value]]:
+def sampled(space: Space, count: int, warm: WarmStart | None = None) -> list[dict[str, Value]]:
     """Return the settings of the first trials: the same that the study will propose."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(directions=["maximize"] * len(space.goals))
-    space, given = with_fixed_sampler(space, study), len(space.try_first)
-    enqueue_first(study, space)
+    space, warm = with_fixed_sampler(space, study), warm or WarmStart()
+    given, prior = len(space.try_first) + len(warm.first), len(warm.prior)
+    warm.keep(study)
+    begin(study, space)
     rows: list[dict[str, Value]] = []
     while len(rows) < count and trials_left(space, len(rows), min(len(rows), given)):
-        study.sampler = make_sampler(space, len(rows), max(0, len(rows) - given))
+        number, place = prior + len(rows), max(0, len(rows) - given)
+        study.sampler = make_sampler(space, number, place)
         rows.append(dict(space.suggest(study.ask())))
     return rows
 

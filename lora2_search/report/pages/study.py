@@ -167,8 +167,7 @@ def _notes(page: StudyTable) -> list[str]:
             f"The study is not finished: {len(page.trials)}{of} trials were started, "
             f"{len(page.trials) - running} have ended. This page shows the results so far."
         )
-    if line := given_line(givers(page.trials)):
-        notes.append(line)
+    notes += [line for line in (page.warm_start, given_line(givers(page.trials))) if line]
     if page.runs.unreadable:
         broken = ", ".join(page.runs.unreadable)
         notes.append(f"Records that cannot be read, left out: {broken}.")
