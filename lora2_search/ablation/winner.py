@@ -15,7 +15,7 @@ SEEDS = 10
 def path_to_winner(name: str, storage: Path | None = None) -> Source:
     """Return the ablation path to the winner of a study, as a suite's file would hold it.
 
-    Its seeds begin after the study's own: with that one the winner was chosen.
+    Its seeds begin after the study's own, on which the winner was chosen.
 
     Args:
         name: The study's.
@@ -29,5 +29,6 @@ def path_to_winner(name: str, storage: Path | None = None) -> Source:
         raise UserError(f"the study {name} has no winner: none of its trials was completed")
     winner = study.space.run_config(dict(study.best.params))
     data = path_suite(study.space, winner, name=f"{name}-path", seeds=SEEDS)
-    data["seed"] = study.space.seed + 1
+    fresh = study.space.fresh_seeds
+    data["seed"] = (fresh.report[-1] if fresh else study.space.seed) + 1
     return Source(data, name=f"the path to the winner of {name}")

@@ -83,6 +83,7 @@ from .records import Run as Run
 from .records import StudyRuns as StudyRuns
 from .records import SuiteRuns as SuiteRuns
 from .records import damaged_predictions as damaged_predictions
+from .records import read_fresh_runs as read_fresh_runs
 from .records import read_plan as read_plan
 from .records import read_study as read_study
 from .records import read_tasks as read_tasks
@@ -113,3 +114,8 @@ from .versus import SettingPair as SettingPair
 from .versus import Side as Side
 from .versus import Versus as Versus
 from .versus import compare_sides as compare_sides
+from .winner import Confirmation as Confirmation
+from .winner import FreshRuns as FreshRuns
+from .winner import choice_cells as choice_cells
+from .winner import confirmation as confirmation
+from .winner import ranked as ranked

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..config import OF_LOGITS
 from ..stats import Scorer, TestResult, over_examples, scorer
+from ..store import RunRecord
 from .records import TEST, Predictions, Run, read_predictions
 from .study import StudyTable
+from .winner import Confirmation, FreshRuns
 
 _NO_PREDICTIONS = "its test predictions are missing"
 
@@ -21,7 +23,8 @@ class Standing:
     """What one run of a study scored, and how far the winner is from it.
 
     Intervals are over new test sentences: the models are taken as they are, so they say nothing of
-    other seeds.
+    other seeds. Of a winner that is confirmed on fresh seeds all scores are means over those, and
+    intervals are over new seeds on the same sentences.
 
     Attributes:
         name: ``winner``, ``head-only``, the name of a reference, or the constant answer.
@@ -46,6 +49,8 @@ def standings(table: StudyTable) -> list[Standing]:
     winner = table.winner_run
     if table.winner is None:
         return []
+    if table.confirmed is not None:
+        return _confirmed(table.confirmed, table)
     answers = None if winner is None else read_predictions(winner, TEST)
     found = [_standing("winner", winner, answers, None, table)]
     outside = {**table.runs.references, table.runs.space.floor_method: table.runs.reference}
@@ -90,6 +95,42 @@ def _standing(
     return Standing(name, run, settings or {}, record.score("validation", metric), test, gap)
 
 
+def _confirmed(found: Confirmation, table: StudyTable) -> list[Standing]:
+    """Return the winner and its baselines as means over the seeds that are reported."""
+    if found.reported is None or not found.reported.runs:
+        test = TestResult(note="it is scored once the winner is chosen")
+        score = table.winner.values[0] if table.winner else None
+        return [Standing("winner", table.winner_run, validation=score, test=test)]
+    rows = [_mean_standing("winner", found.reported)]
+    rows += [
+        _mean_standing(item.name, item.fresh, item.settings, item.gap) for item in found.baselines
+    ]
+    record = next(iter(found.reported.runs.values())).record
+    value = record.constant.get(f"{TEST}/{table.metric}")
+    test = found.reported.test
+    if value is None or test.estimate is None:
+        return rows
+    low, high = (None if end is None else end - value for end in (test.low, test.high))
+    gap = TestResult(estimate=test.estimate - value, low=low, high=high, n=test.n)
+    validation = record.constant.get(f"validation/{table.metric}")
+    name = _constant_name(record)
+    return [*rows, Standing(name, None, {}, validation, TestResult(estimate=value), gap)]
+
+
+def _mean_standing(
+    name: str,
+    fresh: FreshRuns,
+    settings: Mapping[str, Any] | None = None,
+    gap: TestResult | None = None,
+) -> Standing:
+    run = next(iter(fresh.runs.values()), None)
+    return Standing(name, run, settings or {}, fresh.validation.estimate, fresh.test, gap)
+
+
+def _constant_name(record: RunRecord) -> str:
+    return f"always {record.commonest!r}" if record.classes else "always the mean"
+
+
 def _constant(winner: Run | None, answers: Predictions | None, table: StudyTable) -> list[Standing]:
     if winner is None or not winner.record.constant:
         return []
@@ -104,7 +145,7 @@ def _constant(winner: Run | None, answers: Predictions | None, table: StudyTable
     gap = _gap(answers, constant, (record.score(TEST, metric), value), metric, classes)
     return [
         Standing(
-            name=f"always {record.commonest!r}" if record.classes else "always the mean",
+            name=_constant_name(record),
             run=None,
             validation=record.constant.get(f"validation/{metric}"),
             test=_score(constant, value, metric, classes),

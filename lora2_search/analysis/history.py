@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..config.space import named_key
 from ..store import RunRecord
 from .front import outcome_of
 from .study import StudyTable, score_of, scores_by_evaluation
@@ -74,6 +75,10 @@ def timeline(table: StudyTable) -> list[Span]:
     runs = [(table.runs.space.floor_method, table.runs.reference)] if table.runs.reference else []
     runs += list(table.runs.references.items())
     named = [(name, _STATES[run.record.status], run.record) for name, run in runs if run]
+    named += [
+        (named_key(key), _STATES[run.record.status], run.record)
+        for key, run in table.runs.fresh.items()
+    ]
     named += [
         (f"trial {number}", table.states.get(number, "RUNNING"), run.record)
         for number, run in table.runs.trials.items()

@@ -21,6 +21,7 @@ from ..store import (
     SPACE_FILE,
     SUITE_FILE,
     TRIALS_FOLDER,
+    WINNER_FOLDER,
     Damaged,
     RunRecord,
     read_record,
@@ -178,6 +179,7 @@ class StudyRuns:
         references: The other runs outside the search, by name, in the order of the space.
         unreadable: Folders whose record is broken.
         troubles: Which of its records are damaged, and how.
+        fresh: Runs that confirm the winner on fresh seeds, by key.
     """
 
     folder: Path
@@ -187,6 +189,7 @@ class StudyRuns:
     unreadable: tuple[str, ...] = field(default=())
     troubles: tuple[str, ...] = field(default=())
     references: Mapping[str, Run] = field(default_factory=dict)
+    fresh: Mapping[str, Run] = field(default_factory=dict)
 
 
 def shown_metric(metric: str, runs: Iterable[Run]) -> str:
@@ -259,9 +262,18 @@ def read_study(folder: Path) -> StudyRuns:
     }
     reference = outside.pop(HEAD_ONLY)
     readable = {name: run for name, run in outside.items() if run is not None}
+    fresh = read_fresh_runs(folder, unreadable)
     names = tuple(damage.path.parent.name for damage in unreadable)
     troubles = tuple(map(str, unreadable))
-    return StudyRuns(folder, space, trials, reference, names, troubles, readable)
+    return StudyRuns(folder, space, trials, reference, names, troubles, readable, fresh)
+
+
+def read_fresh_runs(folder: Path, unreadable: list[Damaged] | None = None) -> dict[str, Run]:
+    """Return the runs of a study's folder on fresh seeds that have a record, by key."""
+    damages: list[Damaged] = [] if unreadable is None else unreadable
+    paths = sorted((folder / WINNER_FOLDER).glob("*/"))
+    read = {path.name: _read_run(path, damages) for path in paths}
+    return {key: run for key, run in read.items() if run is not None}
 
 
 def read_predictions(run: Run, split: str) -> Predictions | None:

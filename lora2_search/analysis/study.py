@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
 from .front import Outcome, outcomes_of, pareto_front, winning
 from .records import Run, StudyRuns, read_study, shown_metric
+from .winner import Confirmation, confirmation
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -167,6 +168,7 @@ class StudyTable:
         metric: What was maximised, on the validation split.
         outcomes: What the complete trials came to, by number.
         front: The feasible ones that no other beats in every objective, the best score first.
+        confirmed: What fresh seeds say of the winner; ``None`` where they are not asked.
     """
 
     runs: StudyRuns
@@ -176,6 +178,7 @@ class StudyTable:
     metric: str
     outcomes: tuple[Outcome, ...]
     front: tuple[Outcome, ...]
+    confirmed: Confirmation | None = None
 
     @property
     def states(self) -> dict[int, str]:
@@ -194,7 +197,13 @@ class StudyTable:
 
     @property
     def winner_run(self) -> Run | None:
-        """The winner's record, ``None`` without one."""
+        """The run that stands for the winner, ``None`` without one.
+
+        Where fresh seeds confirm it, it is the first of those that are reported.
+        """
+        reported = self.confirmed.reported if self.confirmed else None
+        if reported is not None and reported.runs:
+            return next(iter(reported.runs.values()))
         return self.runs.trials.get(self.winner.number) if self.winner else None
 
 
@@ -210,10 +219,14 @@ def read_study_table(folder: Path) -> StudyTable:
     metric = runs.space.objective.metric or (known[0] if known else "score")
     trials = tuple(own_trials(study))
     outcomes = outcomes_of(trials)
-    number = winning(outcomes, runs.space)
+    settings = {trial.number: trial.params for trial in trials}
+    confirmed = confirmation(runs.space, outcomes, settings, runs.fresh)
+    number = confirmed.trial if confirmed else None
+    if number is None and not (confirmed and confirmed.note):
+        number = winning(outcomes, runs.space)
     winner = next((trial for trial in trials if trial.number == number), None)
     front = pareto_front(outcomes, runs.space.goals)
-    return StudyTable(runs, study, trials, winner, metric, tuple(outcomes), tuple(front))
+    return StudyTable(runs, study, trials, winner, metric, tuple(outcomes), tuple(front), confirmed)
 
 
 def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:

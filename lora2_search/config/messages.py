@@ -5,7 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -64,11 +64,19 @@ def _problem(item: Any, kind: type[BaseModel], source: Source) -> Problem:
 def _siblings(kind: type[BaseModel], path: KeyPath) -> list[str]:
     for part in path[:-1]:
         info = kind.model_fields.get(part)
-        inner = info.annotation if info else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        inner = _section(info.annotation) if info else None
+        if inner is None:
             return list(kind.model_fields)
         kind = inner
     return list(kind.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Return the class of a group of settings, also of one that may be null."""
+    for item in (annotation, *get_args(annotation)):
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            return item
+    return None
 
 
 def _readable(path: KeyPath) -> list[str]:

@@ -27,6 +27,8 @@ class RunInfo:
         factors: The level of every factor, of a suite with a design.
         trial: Of the arm's tuning, for a run that tunes it; ``None`` for others.
         is_reference: Whether a study has it outside its search, only to be compared with.
+        role: Of a run that confirms a study's winner: ``choice`` where it decides which trial wins,
+            ``report`` where its score is what is reported.
         metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
             task's primary metric.
         outcomes: What else counts: objectives and constraints beside the score, by name.
@@ -45,6 +47,7 @@ class RunInfo:
     factors: Mapping[str, str] = field(default_factory=dict)
     trial: int | None = None
     is_reference: bool = False
+    role: Literal["", "choice", "report"] = ""
     metric: str | None = None
     outcomes: tuple[str, ...] = ()
     given_by: str = ""
@@ -56,6 +59,11 @@ class RunInfo:
         return "comparison" if self.trial is None else "tuning"
 
     @property
+    def competes(self) -> bool:
+        """Whether it is a candidate of its search, compared with the others as they run."""
+        return not self.is_reference and not self.role
+
+    @property
     def tags(self) -> dict[str, str]:
         """What a tracker groups and filters runs by, beside what is in ``config``."""
         values = {"arm": self.arm, "task": self.task}
@@ -64,5 +72,7 @@ class RunInfo:
             values |= {"trial": str(self.trial), "phase": self.phase}
         if self.is_reference:
             values["role"] = "reference"
+        if self.role:
+            values["role"] = self.role
         values["given_by"] = self.given_by
         return {name: value for name, value in values.items() if value}

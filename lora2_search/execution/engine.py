@@ -42,13 +42,17 @@ _TUNE_SETTINGS = {
 class RunList:
     """A source that hands out given runs, first to last; what became of them is in their records.
 
-    A run that failed earlier runs again, from its checkpoint.
+    Args:
+        runs: In their order.
+        final: Record states that stand. By default a run that failed earlier runs again, from its
+            checkpoint.
     """
 
-    final: frozenset[Status] = frozenset({"completed"})
-
-    def __init__(self, runs: Sequence[RunInfo]) -> None:
+    def __init__(
+        self, runs: Sequence[RunInfo], final: frozenset[Status] = frozenset({"completed"})
+    ) -> None:
         self._runs = list(runs)
+        self.final = final
 
     def next(self) -> RunInfo | None:
         """Return the next run, ``None`` when there are no more."""

@@ -31,6 +31,10 @@ class Interruption:
         """Let no more runs begin, and running ones end at their next evaluation, from then on."""
         self._deadline = time.time() + seconds
 
+    def lift_deadline(self) -> None:
+        """Let what comes from now on take as long as it takes."""
+        self._deadline = None
+
     @property
     def overdue(self) -> bool:
         """Whether the time is up."""

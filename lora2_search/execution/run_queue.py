@@ -267,7 +267,7 @@ class RunQueue:
             interval_seconds=self._terms.interval_seconds,
             cwd=os.getcwd(),
             past=[[i, score] for i, score in sorted(self._source.past(run).items())],
-            judged=not run.is_reference,
+            judged=run.competes,
         )
 
 

@@ -40,6 +40,7 @@ from .spaces import spelled_out as spelled_out
 from .spaces import write_schema as write_schema
 from .train import resolve_run as resolve_run
 from .train import run_of_trial as run_of_trial
+from .train import run_of_winner as run_of_winner
 from .train import train_run as train_run
 from .tune import resolve_space as resolve_space
 from .tune import resolve_warm_start as resolve_warm_start

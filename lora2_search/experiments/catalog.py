@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis import outcome_cells
 from ..config import is_used
-from ..config.space import Space
+from ..config.space import Space, named_key
 from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
-from ..search import best_trial, front_of, read_trials
+from ..search import best_trial, front_of, read_trials, winner_of
 from ..store import (
     LOCK_FILE,
     OWNER_FILE,
@@ -165,14 +165,20 @@ class Named:
     def best(self) -> tuple[str, float] | None:
         """Return the best trial of a study and its score, or a completed run and its own.
 
+        Of a winner that fresh seeds confirm it is the mean over those that are reported.
+
         A suite has none: its arms are compared, not chosen from.
         """
         if self.kind == "study":
             assert isinstance(self.plan, Space)
-            trial = best_trial(read_trials(self.folder, self.name), self.plan)
+            trials = read_trials(self.folder, self.name)
+            winner = winner_of(self.plan, self.folder, trials)
+            trial = best_trial(trials, self.plan, winner)
             if trial is None or trial.score is None:
                 return None
-            return f"trial {trial.number}", trial.score
+            reported = winner.reported if winner else None
+            mean = reported.validation.estimate if reported else None
+            return f"trial {trial.number}", trial.score if mean is None else mean
         record = self._record() if self.kind == "run" else None
         score = record.score("validation") if record and record.status == "completed" else None
         return None if score is None else (self.name, score)
@@ -212,6 +218,7 @@ class Named:
         study = read_study(self.folder)
         rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
         rows += [(name, run.record) for name, run in study.references.items()]
+        rows += [(named_key(key), run.record) for key, run in study.fresh.items()]
         return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
 
     def lost(self) -> list[Lost]:

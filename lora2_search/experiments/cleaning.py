@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Argument, RequestError, UserError
-from ..search import StudyTrial, read_trials
+from ..search import StudyTrial, load_study, read_trials
 from ..store import (
     ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
     REFERENCES_FOLDER,
     RUNS_FOLDER,
     TUNING_FOLDER,
+    WINNER_FOLDER,
     home,
     lock_folder,
     readable_record,
 )
 from .catalog import Named, all_items, find_item
+from .train import run_of_winner
 
 # A folder on its way out: no list shows a name that begins with a dot.
 _LEAVING = ".leaving-"
@@ -75,7 +77,8 @@ def garbage(
 ) -> list[Removable]:
     """Return what can go without losing a result: weights; records and predictions stay.
 
-    Of a study the adapters of all trials but the best ``keep`` and the last one; of a suite those
+    Of a study the adapters of all trials but the best ``keep`` and the last one, and of all runs on
+    fresh seeds but the one that stands for the winner; of a suite those
     of all seeds of an arm but the best ``keep`` and the last one. Checkpoints of runs that ended,
     which no resume reads. What a `delete` that was interrupted has left. Nothing of what a process
     runs, and no adapter of a single run.
@@ -121,10 +124,19 @@ def _of_item(item: Named, keep: int) -> Iterator[Removable]:
             yield from _removable(parts, f"trial {trial.number} {of}")
         for folder in sorted((item.folder / REFERENCES_FOLDER).glob("*/")):
             yield from _removable(_ended(folder, adapter=False), f"{folder.name} {of}")
+        for folder in sorted((item.folder / WINNER_FOLDER).glob("*/")):
+            parts = _ended(folder, adapter=folder not in _standing_for(item), failed=True)
+            yield from _removable(parts, f"{folder.name} {of}")
     elif item.kind == "suite":
         yield from _of_suite(item, keep, of)
     elif item.kind == "run":
         yield from _removable(_ended(item.folder, adapter=False), f"run {item.name}")
+
+
+def _standing_for(item: Named) -> list[Path]:
+    """Return the folder of the run whose adapter is the winner's, where fresh seeds confirm it."""
+    winner = run_of_winner(load_study(item.name, item.folder.parent.parent))
+    return [] if winner is None else [winner.folder]
 
 
 def _kept(trials: Sequence[StudyTrial], keep: int) -> set[int]:

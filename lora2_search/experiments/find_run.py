@@ -13,15 +13,16 @@ from ..store import (
     REFERENCES_FOLDER,
     RUNS_FOLDER,
     TRIALS_FOLDER,
+    WINNER_FOLDER,
     Damaged,
     RunRecord,
     read_record,
 )
 from .catalog import Named, all_items, find_item
-from .train import run_of_trial
+from .train import run_of_winner
 
 # What holds the runs of a study or a suite, by kind, in the order in which a name is looked for.
-_INSIDE = {"study": (TRIALS_FOLDER, REFERENCES_FOLDER), "suite": (RUNS_FOLDER,)}
+_INSIDE = {"study": (TRIALS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER), "suite": (RUNS_FOLDER,)}
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def find_run(name: str, storage: Path | None) -> FoundRun:
     """Return the run that a name means.
 
     A single run by its name, a study's winner by the study's; ``quick/3`` is trial 3 of a study,
-    ``quick/head-only`` a run outside its search, ``quick/base-seed0`` a run of a suite. The folder
+    ``quick/head-only`` a run outside its search, ``quick/3-seed6`` trial 3 on a fresh seed,
+    ``quick/base-seed0`` a run of a suite. The folder
     of a run is taken too.
 
     Raises:
@@ -128,11 +130,12 @@ def _inside(item: Named, name: str) -> FoundRun:
 
 
 def _winner(item: Named, storage: Path | None) -> FoundRun:
-    winner = run_of_trial(load_study(item.name, storage))
+    winner = run_of_winner(load_study(item.name, storage))
     if winner is None or winner.folder is None:
         raise UserError(f"study {item.name} has no completed trial yet")
     what = f"{winner.name} of study {item.name}"
-    return _in(winner.folder, what, f"{item.name}-{int(winner.key)}", item.metric)
+    key = str(int(winner.key)) if winner.key.isdigit() else winner.key
+    return _in(winner.folder, what, f"{item.name}-{key}", item.metric)
 
 
 def _in(folder: Path, what: str, name: str, metric: str | None = None) -> FoundRun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config.space import Space, reference_records, started_references
-from ..search import stored_trials
+from ..search import read_trials, stored_trials, winner_of
 from ..store import Progress, progress_of
 
 
@@ -26,6 +26,9 @@ def study_progress(folder: Path) -> Progress:
     ended = 0 < done == begun and all(item.status != "running" for item in references.values())
     # A resume trains those with a damaged record again.
     ended &= len(references) == len(started_references(folder))
+    if ended and space.winner is not None:
+        winner = winner_of(space, folder, read_trials(folder, folder.name))
+        ended = winner is None or winner.is_complete
     total = space.trials
     enough = total is None or space.hours is not None or done >= total
     return progress_of(folder, "trials", done, total, ended and enough)

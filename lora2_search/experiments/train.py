@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..config import NAME_PATTERN, RunConfig, RunInfo, Source, read_yaml, validate, with_overrides
+from ..config import (
+    NAME_PATTERN,
+    RunConfig,
+    RunInfo,
+    Source,
+    read_yaml,
+    validate,
+    with_overrides,
+    with_settings,
+)
 from ..errors import Argument, NameInUse, RequestError, UserError, did_you_mean
 from ..search import Study, trial_key
 from ..store import (
@@ -132,6 +142,26 @@ def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
         trial.folder,
         metric=study.space.objective.metric,
         outcomes=study.space.outcomes,
+    )
+
+
+def run_of_winner(study: Study) -> RunInfo | None:
+    """Return the run that stands for a study's winner; ``None`` where no trial is complete.
+
+    Where the winner is confirmed it is the first one on the seeds that are reported: it was not
+    chosen by its score, and it has test scores. Else it is the trial itself.
+    """
+    run, found = run_of_trial(study), study.winner
+    if run is None or found is None or found.reported is None or not found.reported.runs:
+        return run
+    seed, first = next(iter(found.reported.runs.items()))
+    return replace(
+        run,
+        key=first.name,
+        name=f"{run.name}, seed {seed}",
+        config=with_settings(run.config, {"seed": seed}),
+        folder=first.folder,
+        role="report",
     )
 
 

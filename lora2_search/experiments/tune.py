@@ -21,7 +21,7 @@ from ..training import Beginning
 from .preflight import check_inputs
 from .progress import study_progress
 from .request import Request, Resolved, RunOptions, StoredKind, resolve
-from .train import run_of_trial
+from .train import run_of_trial, run_of_winner
 
 _SPACES = StoredKind(
     STUDIES,
@@ -132,6 +132,30 @@ def _tag_outcomes(study: Study, tracked: Tracked) -> None:
         tracked.tag(run, tags)
 
 
+def reported_scores(study: Study) -> dict[str, float] | None:
+    """Return what MLflow shows of a winner that fresh seeds confirm: means over those.
+
+    ``score`` is the mean validation score; test scores go by their own names; ``winner/...`` are
+    the ends of their 95 % intervals and by how much selection had flattered the winner.
+    """
+    found = study.winner
+    if found is None or found.reported is None or not found.reported.runs:
+        return None
+    fresh = found.reported
+    records = [run.record for run in fresh.runs.values()]
+    values: dict[str, float | None] = {"score": fresh.validation.estimate}
+    for name in (key for key in records[0].scores if key.startswith("test/")):
+        scores = [record.scores[name] for record in records if name in record.scores]
+        values[name] = sum(scores) / len(scores)
+    for split, mean in (("validation", fresh.validation), ("test", fresh.test)):
+        values |= {f"winner/{split}_low": mean.low, f"winner/{split}_high": mean.high}
+    values["winner/optimism"] = found.optimism.estimate if found.optimism else None
+    values["winner/seeds"] = float(len(records))
+    for item in found.baselines:
+        values[f"winner/minus_{item.name}"] = item.gap.estimate
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _finish(study: Study, tracked: Tracked) -> None:
     from ..report import write_study_page
 
@@ -141,10 +165,11 @@ def _finish(study: Study, tracked: Tracked) -> None:
         tracked.close("STOPPED", reason="interrupted", artifacts=[space])
         return
     page = write_study_page(study.folder)
-    winner = run_of_trial(study)
+    winner = run_of_winner(study)
     tracked.close(
         "COMPLETE" if winner else "FAIL",
         reason="" if winner else "no trial was completed",
         winner=winner,
+        scores=reported_scores(study),
         artifacts=[space, page],
     )

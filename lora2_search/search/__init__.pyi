@@ -16,3 +16,4 @@ from .trial import best_trial as best_trial
 from .trial import front_of as front_of
 from .trial import outcomes_in as outcomes_in
 from .trial import read_trials as read_trials
+from .winner import winner_of as winner_of

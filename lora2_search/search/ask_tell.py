@@ -210,7 +210,7 @@ class AskTell:
         return self._settled(trial.number, self._space.suggest(half), given_by)
 
     def _settled(self, number: int, params: Mapping[str, Value], given_by: str) -> RunInfo:
-        config = self._space.run_config(params)
+        config = self._space.trial_config(params)
         # The whole configuration, so that a resume does not depend on how a space is read.
         self._storage.set_trial_user_attr(self._trial_id(number), _RUN, config.model_dump_json())
         return self._run(number, params, config, given_by)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING
 
-from ..analysis import given_line, outcome_cells, own_trials, scores_by_evaluation
+from ..analysis import (
+    choice_cells,
+    given_line,
+    outcome_cells,
+    own_trials,
+    scores_by_evaluation,
+)
 from ..config import dotted
 from ..config.space import (
     HEAD_ONLY,
@@ -24,7 +31,14 @@ from ..config.space import (
 from ..config.space import notes as early_stopping_notes
 from ..errors import Argument, RequestError, UserError
 from ..execution import Interruption
-from ..store import REFERENCES_FOLDER, SPACE_FILE, TRIALS_FOLDER, RunRecord, Shelf
+from ..store import (
+    REFERENCES_FOLDER,
+    SPACE_FILE,
+    TRIALS_FOLDER,
+    WINNER_FOLDER,
+    RunRecord,
+    Shelf,
+)
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .attributes import describe_study
@@ -32,6 +46,7 @@ from .outcomes import all_infeasible
 from .prior import WarmStart
 from .storage import open_study, stored_trials, stored_warm_start
 from .trial import StudyTrial, best_trial, front_of, outcomes_in, read_trials
+from .winner import confirm_winner, winner_of
 
 if TYPE_CHECKING:
     import pandas
@@ -39,14 +54,14 @@ if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from ray.tune.schedulers import TrialScheduler
 
-    from ..analysis import Side, Versus
+    from ..analysis import Confirmation, Side, Versus
     from ..execution import TrialTrainable
     from ..report import Page
 
 STUDIES = Shelf("study", "studies", SPACE_FILE)
 
 # What tells the searches of two studies apart.
-_SEARCH = ("search", "try_first", "objective", "sampler", "scheduler", "trials", "hours")
+_SEARCH = ("search", "try_first", "objective", "sampler", "scheduler", "trials", "hours", "winner")
 
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
@@ -74,7 +89,10 @@ class Study:
     warm_start: str = ""
 
     def __repr__(self) -> str:
-        best = f", best={self.best.score:.4f}" if self.best and self.best.score is not None else ""
+        score = self.best.score if self.best else None
+        if self.winner and self.winner.reported:
+            score = self.winner.reported.validation.estimate  # not what selection flattered
+        best = f", best={score:.4f}" if score is not None else ""
         return f"Study({self.name!r}, {len(self.trials)} trials{best}, folder={str(self.folder)!r})"
 
     @property
@@ -82,9 +100,15 @@ class Study:
         """The winner: the complete trial with the best score, the earliest of equals.
 
         Only trials that meet the space's ``constraints`` count. With several ``objectives`` it is
-        picked from `pareto`, by the space's ``pick``. ``None`` if there is none.
+        picked from `pareto`, by the space's ``pick``. With ``winner`` it is the one that fresh
+        seeds chose, once they have. ``None`` if there is none.
         """
-        return best_trial(self.trials, self.space)
+        return best_trial(self.trials, self.space, self.winner)
+
+    @cached_property
+    def winner(self) -> Confirmation | None:
+        """What fresh seeds say of the winner; ``None`` where the space does not set ``winner``."""
+        return winner_of(self.space, self.folder, self.trials)
 
     @property
     def pareto(self) -> tuple[StudyTrial, ...]:
@@ -142,12 +166,18 @@ class Study:
         ``validation`` and ``test`` are the objective after the last evaluation, on either split;
         ``score`` is the validation score of complete trials alone, by which the study chooses.
         With several objectives each has a column ``objective.<name>``, and ``pareto`` says which
-        trials are on the front; with constraints ``feasible`` says which trials meet them.
+        trials are on the front; with constraints ``feasible`` says which trials meet them. Where
+        the winner is confirmed on fresh seeds, ``choice`` is a trial's mean on those that it was
+        chosen on, and ``winner`` says which trial it is.
         """
         import pandas
 
         front = {trial.number for trial in self.pareto}
-        return pandas.DataFrame([_row(trial, self.space, front) for trial in self.trials])
+        rows = [
+            {**_row(trial, self.space, front), **choice_cells(self.winner, trial.number)}
+            for trial in self.trials
+        ]
+        return pandas.DataFrame(rows)
 
     def side(self) -> Side:
         """Return its winner as one side of a comparison.
@@ -163,8 +193,10 @@ class Study:
         if best.record is None:
             raise UserError(best.damage or f"trial {best.number} of {self.name} has no record")
         name = f"trial {best.number} of study {self.name}"
+        own = {int(best.record.config["seed"]): Run(best.folder, best.record)}
+        reported = self.winner.reported if self.winner else None
+        runs = reported.runs if reported and reported.runs else own
         plan = self.space.model_dump(mode="json", include=set(_SEARCH))
-        runs = {int(best.record.config["seed"]): Run(best.folder, best.record)}
         return Side(name, runs, self.space.objective.metric, dotted(plan))
 
     def compare(self, other: Study) -> Versus:
@@ -200,7 +232,7 @@ def run_study(
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         observers: Notified in this process of what happens.
         reference: Also train the head alone and the space's ``references``, outside the search,
-            to compare with.
+            to compare with. With the space's ``winner`` they run beside the winner instead.
         warm: What a new study takes over from an older one; a resumed one has it already.
         trainable: The class that runs one run.
         say: Takes a line for people, while Ray starts.
@@ -211,7 +243,7 @@ def run_study(
             before, or its data or model are; another process runs the study; the cluster cannot be
             reached; or the first trials all fail for the same reason.
     """
-    from ..execution import TrialTrainable, execute, run_session
+    from ..execution import RunList, TrialTrainable, execute, run_session
     from ..training import check_inputs_unchanged
 
     folder = study_folder(space.name, storage)
@@ -221,7 +253,9 @@ def run_study(
         # Without its database it would begin anew, over the folders of the trials that it had.
         stored_trials(folder, space.name)
         check_inputs_unchanged(
-            [*folder.glob(f"{TRIALS_FOLDER}/*"), *folder.glob(f"{REFERENCES_FOLDER}/*")]
+            path
+            for inside in (TRIALS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER)
+            for path in folder.glob(f"{inside}/*")
         )
     else:
         STUDIES.check_free(space.name, storage)
@@ -240,21 +274,30 @@ def run_study(
         if warm is not None and not resume:
             warm.keep(database[0])
         source = _source(space, folder, *database, reference, interruption, say)
-        interrupted = execute(
-            source,
-            folder,
-            terms,
+        run_all = partial(
+            execute,
+            folder=folder,
+            resources=terms,
             observers=observers,
-            scheduler=_scheduler(space, database[0]),
             interruption=interruption,
             trainable=trainable or TrialTrainable,
         )
+        interrupted = run_all(source, scheduler=_scheduler(space, database[0]))
         if source.common_failure:
             raise RequestError(
                 "the first trials all failed for the same reason, so the study was stopped: "
                 f"{source.common_failure}; if its settings are at fault, start another study with "
                 "different ones (a resume keeps them); if this machine is, fix it and resume with ",
                 Argument("resume", space.name),
+            )
+        if space.winner is not None and not interrupted:
+            interruption.lift_deadline()  # `hours` bound the search
+            interrupted = confirm_winner(
+                space,
+                folder,
+                read_trials(folder, space.name),
+                lambda runs: run_all(RunList(runs, source.final)),
+                say,
             )
         study = load_study(space.name, storage)
         return replace(study, interrupted=interrupted, ended_by=interruption.signal)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis import (
     GIVEN_BY,
+    Confirmation,
     Outcome,
     outcome_of,
     pareto_front,
@@ -74,9 +75,16 @@ def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:
     return tuple(_trial(item, folder) for item in stored_trials(folder, name))
 
 
-def best_trial(trials: Sequence[StudyTrial], space: Space) -> StudyTrial | None:
-    """Return the winner by the rule of the space, ``None`` if none; see `analysis.winning`."""
-    number = winning(outcomes_in(trials), space)
+def best_trial(
+    trials: Sequence[StudyTrial], space: Space, winner: Confirmation | None = None
+) -> StudyTrial | None:
+    """Return the winner by the rule of the space, ``None`` if none; see `analysis.winning`.
+
+    Where fresh seeds have chosen it (``winner``), it is the one that they chose, or none.
+    """
+    number = winner.trial if winner is not None else None
+    if number is None and not (winner is not None and winner.note):
+        number = winning(outcomes_in(trials), space)
     return next((trial for trial in trials if trial.number == number), None)
 
 

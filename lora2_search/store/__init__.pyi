@@ -25,6 +25,7 @@ from .layout import STUDY_FILE as STUDY_FILE
 from .layout import SUITE_FILE as SUITE_FILE
 from .layout import TRIALS_FOLDER as TRIALS_FOLDER
 from .layout import TUNING_FOLDER as TUNING_FOLDER
+from .layout import WINNER_FOLDER as WINNER_FOLDER
 from .lock import LOCK_FILE as LOCK_FILE
 from .lock import OWNER_FILE as OWNER_FILE
 from .lock import is_owned as is_owned

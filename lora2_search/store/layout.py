@@ -15,6 +15,9 @@ TRIALS_FOLDER = "trials"
 # Runs outside a study's search, a folder each.
 REFERENCES_FOLDER = "reference"
 
+# Runs that confirm a study's winner on fresh seeds, a folder each.
+WINNER_FOLDER = "winner"
+
 # Runs of a suite's arms, and those that tune the arms before.
 RUNS_FOLDER = "runs"
 

@@ -92,11 +92,13 @@ class Tracked:
         *,
         reason: str = "",
         winner: RunInfo | None = None,
+        scores: Mapping[str, float] | None = None,
         artifacts: Sequence[Path] = (),
     ) -> None:
         """End the whole, hand over what it left, and wait up to ten seconds for delivery.
 
         What was stopped has less time: whoever stopped it waits. Its syncer goes on without it.
+        ``scores`` stand for those of the winner's own run.
         """
         spool = self.open()
         assert self._syncer is not None
@@ -108,7 +110,7 @@ class Tracked:
                 spool.close(state, reason=reason, winner=winner)
                 outcome = self._syncer.leave(signals.patience(_SECONDS_WHEN_STOPPED))
         else:
-            spool.close(state, reason=reason, winner=winner)
+            spool.close(state, reason=reason, winner=winner, scores=scores)
             outcome = self._syncer.finish()
         self._spool = self._syncer = None
         self._ends = False

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.schema import Space
@@ -12,7 +14,8 @@ from lora2_search.search.ask_tell import AskTell
 from lora2_search.search.prior import WarmStart
 from lora2_search.search.storage import open_study
 from lora2_search.search.trial import StudyTrial, read_trials
-from lora2_search.store.record import RunRecord
+from lora2_search.search.winner import confirm_winner
+from lora2_search.store.record import RunRecord, read_record
 
 
 def finished(run: RunInfo) -> RunRecord:
@@ -25,7 +28,7 @@ def finished(run: RunInfo) -> RunRecord:
         status="completed",
         metric="accuracy",
         total_steps=10,
-        scores={"validation/accuracy": score, "test/accuracy": score / 2},
+        scores=_scores(run, score),
         counts=dict.fromkeys(("trained_adapter", "kept_adapter", "compressed_adapter"), 1000 * k),
     )
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -40,6 +43,7 @@ def drive(
     pruned: Callable[[int], bool] = lambda number: False,
     say: Callable[[str], None] = lambda line: None,
     warm: WarmStart | None = None,
+    made: Callable[[RunInfo], RunRecord] = finished,
 ) -> tuple[StudyTrial, ...]:
     """Run a study's trials in this process until it ends; return all that it has.
 
@@ -50,6 +54,7 @@ def drive(
         pruned: Whether the trial of a number is stopped after its first evaluation.
         say: Takes what is said to the user.
         warm: What a study that begins takes over.
+        made: Makes the record of a run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     space.write(folder)
@@ -61,7 +66,7 @@ def drive(
             run = source.next()
             if run is None or count == most:
                 break
-            record = finished(run)
+            record = made(run)
             score = record.scores["validation/accuracy"]
             source.reported(run, 1, score)
             if pruned(int(run.key)):
@@ -69,3 +74,50 @@ def drive(
             else:
                 source.ended(run, "COMPLETE", score, "")
     return read_trials(folder, space.name)
+
+
+def seeded(run: RunInfo) -> RunRecord:
+    """Write the record of a run whose score also depends on its seed, by at most 0.1 either way."""
+    record = finished(run)
+    rng = np.random.default_rng([run.config.adapter.k, run.config.seed])
+    score = record.scores["validation/accuracy"] + round(rng.uniform(-0.1, 0.1), 6)
+    record.scores = _scores(run, score)
+    record.write(run.folder)
+    return record
+
+
+def confirm(
+    folder: Path,
+    space: Space,
+    made: Callable[[RunInfo], RunRecord] = seeded,
+    most: int | None = None,
+) -> list[str]:
+    """Run in this process what confirms the winner of a study that `drive` has searched.
+
+    Args:
+        folder: The study's folder.
+        space: What was searched.
+        made: Makes the record of a run.
+        most: Leave after so many runs, as a driver does that is interrupted.
+
+    Returns:
+        The keys of the runs that were made, in their order.
+    """
+    keys: list[str] = []
+
+    def run_all(runs: Sequence[RunInfo]) -> bool:
+        for run in runs:
+            if len(keys) == most:
+                return True
+            if read_record(run.folder) is None:
+                made(run)
+                keys.append(run.key)
+        return False
+
+    confirm_winner(space, folder, read_trials(folder, space.name), run_all, lambda line: None)
+    return keys
+
+
+def _scores(run: RunInfo, score: float) -> dict[str, float]:
+    scores = {"validation/accuracy": score}
+    return scores | ({"test/accuracy": score / 2} if run.config.training.score_test else {})

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...config import named_metric
-from ...config.space import Space
+from ...config.space import HEAD_ONLY, Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
-from ...report import constant_line
+from ...report import constant_line, winner_lines
+from ...search import read_trials, winner_of
 from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
@@ -173,7 +174,8 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
     if as_json:
         about = {"name": item.name, "kind": item.kind, "state": state, _JSON_RESUME: again}
         shown = [row.as_json() for row in rows]
-        print_json({**about, "folder": str(item.folder), "runs": shown})
+        told = {"winner": fresh} if (fresh := fresh_lines(item)) else {}
+        print_json({**about, "folder": str(item.folder), **told, "runs": shown})
         return
     columns = ["run", "state", "metric", "validation", "test"]
     known = next(iter(outcomes.values()), {})
@@ -186,9 +188,22 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
         print(line)
     if item.kind == "run":
         _show_closer(item, wide)
+    for line in fresh_lines(item):
+        print(line)
     narrator()(str(item.folder))
     if again:
         narrator()(f"stopped; resume with: {again}")
+
+
+def fresh_lines(item: Named) -> list[str]:
+    """Return what fresh seeds say of a study's winner; nothing where they are not asked."""
+    if not isinstance(item.plan, Space):
+        return []
+    found = winner_of(item.plan, item.folder, read_trials(item.folder, item.name))
+    if found is None:
+        return []
+    classes = next((record.classes for _, record in item.records() if record.classes), [])
+    return winner_lines(found, named_metric(found.metric, classes))
 
 
 def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:
@@ -289,7 +304,8 @@ def _lost_row(lost: Lost, item: Named) -> RunRow:
 def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dict[str, object]:
     """Return the settings that vary; of a study's runs outside the search, those they set."""
     beside = item.plan.references if isinstance(item.plan, Space) else {}
-    if name == REFERENCE or name in beside:
+    name = name.partition(", seed ")[0]
+    if name in (REFERENCE, HEAD_ONLY) or name in beside:
         keys = [key for key in keys if key in beside.get(name, {})]
     return changed(record, keys)
 

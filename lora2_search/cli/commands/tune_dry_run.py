@@ -38,7 +38,8 @@ class Forecast:
         steps: Optimiser steps of a trial.
         evaluations: Of the validation split, in a trial.
         parameters: Counts by what they are of.
-        references: Runs outside the search.
+        references: Runs outside the search, beside which the winner stands.
+        fresh_runs: Runs on fresh seeds after the search, baselines among them.
         at_once: Trials that train side by side.
         seconds: Of the whole study; ``None`` where neither trials nor hours bound it.
         device_hours: Hours of the devices that all runs take together: GPU-hours, or core-hours
@@ -59,6 +60,7 @@ class Forecast:
     parameters: Mapping[str, int]
     trials: int | None
     references: Sequence[str]
+    fresh_runs: int
     at_once: int
     seconds: float | None
     device_hours: float | None
@@ -158,7 +160,8 @@ def forecast(
     seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
     busy = None if runs is None else runs * estimate.seconds
     if space.hours is not None:
-        seconds = min(seconds or math.inf, space.hours * 3600)
+        after = math.ceil(space.fresh_runs / at_once) * estimate.seconds  # hours bound the search
+        seconds = min(seconds or math.inf, space.hours * 3600 + after)
         busy = min(busy or math.inf, at_once * seconds)
     each = resources.gpus_per_trial or resources.cpus_per_trial
     disk = None if runs is None else runs * estimate.disk_mb + at_once * estimate.checkpoint_mb
@@ -172,6 +175,7 @@ def forecast(
         parameters=estimate.counts,
         trials=space.trials,
         references=space.outside,
+        fresh_runs=space.fresh_runs,
         at_once=at_once,
         seconds=seconds,
         device_hours=None if busy is None else busy * each / 3600,
@@ -290,5 +294,6 @@ def _runs(result: Forecast) -> str:
     """Return what is run in words: ``8 trials, head-only and lora``."""
     if not result.trials:
         return "its hours"
-    runs: list[str] = [f"{result.trials} trials", *result.references]
+    fresh = [f"{result.fresh_runs} runs on fresh seeds"] if result.fresh_runs else []
+    runs: list[str] = [f"{result.trials} trials", *(fresh or result.references)]
     return f"{', '.join(runs[:-1])} and {runs[-1]}" if len(runs) > 1 else runs[0]

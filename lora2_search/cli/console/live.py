@@ -181,7 +181,7 @@ class LiveView:
         self._metric = f"validation {run.metric}" if run.metric else self._metric
         resumed = _begun_before(run)
         self._rows[run.key] = Row(
-            run.name, settings, self._clock(), resumed=resumed, competes=not run.is_reference
+            run.name, settings, self._clock(), resumed=resumed, competes=run.competes
         )
         running = sum(row.ended is None for row in self._rows.values())
         self._most_at_once = max(self._most_at_once, running)

@@ -9,10 +9,18 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ...analysis import caveats, pick_rule, rivals, serves_plain_lora, winner_edges
+from ...analysis import (
+    FreshRuns,
+    caveats,
+    pick_rule,
+    rivals,
+    serves_plain_lora,
+    winner_edges,
+)
 from ...config import named_metric
-from ...experiments import run_of_trial
-from ...report import always, edge_line
+from ...config.space import HEAD_ONLY, seed_span
+from ...experiments import run_of_winner
+from ...report import always, edge_line, winner_lines
 from ...search import Study, outcomes_in
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
@@ -71,6 +79,41 @@ class Winner:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """One of the best trials, run again: its score in the search, and its mean on fresh seeds."""
+
+    trial: int
+    score: float
+    choice: float | None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What fresh seeds say of the winner: its scores, and those beside it, are means over them.
+
+    Attributes:
+        seeds: Of the search, to choose on, and to report on.
+        candidates: The trials that the winner was chosen from, by rank in the search.
+        optimism: By how much selection had flattered it, and the 95 % interval.
+        validation: Both ends of the 95 % interval of its mean score.
+        test: The same on the test split.
+        told: All of it in sentences.
+        complete: Whether no run is left to be made.
+    """
+
+    seeds: Mapping[str, Sequence[int]]
+    candidates: Sequence[Candidate]
+    trial: int | None
+    runner_up: int | None
+    runner_up_told_apart: bool | None
+    optimism: Sequence[float | None] | None
+    validation: Sequence[float | None]
+    test: Sequence[float | None]
+    complete: bool
+    told: Sequence[str]
+
+
+@dataclass(frozen=True)
 class FrontTrial:
     """A trial that no other beats in every objective: its objectives by name, its settings."""
 
@@ -87,6 +130,7 @@ class StudySummary:
         front: The Pareto front, the best score first; empty with one objective.
         picked: The rule by which the winner was picked from it.
         infeasible: Complete trials that break a constraint; ``None`` where there is none.
+        confirmed: What fresh seeds say; ``None`` where the space does not set ``winner``.
     """
 
     name: str
@@ -97,6 +141,7 @@ class StudySummary:
     front: Sequence[FrontTrial]
     picked: str | None
     infeasible: int | None
+    confirmed: Confirmed | None
     constant: ConstantScores | None
     floor: str
     head_only: Scores
@@ -110,7 +155,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
     """Return what a study came to."""
     states = [trial.state for trial in study.trials]
     metric = study.space.objective.metric
-    record = study.best.record if study.best else None
+    record = _standing_record(study)
     winner = _winner(study, record, storage)
     return StudySummary(
         name=study.name,
@@ -121,12 +166,12 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
         front=_front(study),
         picked=pick_rule(study.space) if len(study.space.goals) > 1 else None,
         infeasible=_infeasible(study),
+        confirmed=_confirmed(study, winner.shown if winner else metric or "score"),
         constant=_constant(record, winner.metric) if winner and record else None,
         floor=study.space.floor_method,
-        head_only=_scores(study.reference, metric),
+        head_only=_beside_it(study).get(HEAD_ONLY, Scores()),
         references={
-            name: _scores(record, metric, study.space.references[name])
-            for name, record in study.references.items()
+            name: scores for name, scores in _beside_it(study).items() if name != HEAD_ONLY
         },
         report=str(study.folder / PAGE_FILE),
         mlflow=where_in_mlflow(study.folder, uri),
@@ -135,11 +180,13 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
 
 
 def _winner(study: Study, record: RunRecord | None, storage: Path | None) -> Winner | None:
-    run = run_of_trial(study)
+    run = run_of_winner(study)
     if run is None or study.best is None:
         return None
     # What Optuna knows stands where the record is damaged.
     scores = _scores(record, run.metric) if record else Scores(validation=study.best.score)
+    if study.winner and study.winner.reported and study.winner.is_reported:
+        scores = _means(study.winner.reported, scores.metric)
     metric = scores.metric or run.metric or "score"
     damage = [study.best.damage] if study.best.damage else []
     return Winner(
@@ -174,7 +221,10 @@ def print_study(study: Study, result: StudySummary) -> None:
         console.print()
     if result.infeasible:
         console.print(f"Constraints: {result.infeasible} complete trials break them.")
-    if winner is None and result.trials.get("COMPLETE"):
+    if winner is None and result.confirmed and result.confirmed.candidates:
+        for line in result.confirmed.told:
+            console.print(line, style="failure")
+    elif winner is None and result.trials.get("COMPLETE"):
         none = "No complete trial meets the constraints, so there is no winner."
         console.print(none, style="failure")
     elif winner is None:
@@ -189,18 +239,79 @@ def print_study(study: Study, result: StudySummary) -> None:
 
 def _print_winner(winner: Winner, result: StudySummary) -> None:
     console = screen()
-    by = f"by {result.picked or f'its {winner.shown} on the validation split'}"
-    console.print(f"Winner: trial {winner.trial}, {by}.", style="winner")
+    by = result.picked or f"its {winner.shown} on the validation split"
+    told = result.confirmed
+    if told and told.trial is not None and told.runner_up is not None:
+        by += f", on average over {seed_span(told.seeds['choice'])}"
+    console.print(f"Winner: trial {winner.trial}, by {by}.", style="winner")
     for caveat in winner.caveats:
         console.print(f"But: {caveat}", style="warning")
     for flag in winner.flags:
         console.print(f"Health: {flag}", style="warning")
+    for line in told.told if told else ():
+        console.print(line)
     console.print()
     console.print(_against(winner, _beside(result), result.constant))
     console.print()
     settings = ", ".join(f"{key}={plain(value)}" for key, value in winner.settings.items())
     sizes = [("Parameters", _sizes(winner))] if winner.counts else []
     facts([("Settings", settings), *sizes, ("Adapter", winner.adapter), ("Train it", winner.train)])
+
+
+def _standing_record(study: Study) -> RunRecord | None:
+    """Return the record that stands for the winner; see `run_of_winner`."""
+    reported = study.winner.reported if study.winner else None
+    if reported is not None and reported.runs:
+        return next(iter(reported.runs.values())).record
+    return study.best.record if study.best else None
+
+
+def _confirmed(study: Study, shown: str) -> Confirmed | None:
+    found = study.winner
+    if found is None:
+        return None
+    fresh, second, gap = found.reported, found.runner_up, found.optimism
+    return Confirmed(
+        seeds={
+            "search": [found.seeds.search],
+            "choice": found.seeds.choice,
+            "report": found.seeds.report,
+        },
+        candidates=[
+            Candidate(item.trial, item.score, item.fresh.validation.estimate)
+            for item in found.candidates
+        ],
+        trial=found.trial,
+        runner_up=second.trial if second else None,
+        runner_up_told_apart=second.is_told_apart if second else None,
+        optimism=[gap.estimate, gap.low, gap.high] if gap else None,
+        validation=[fresh.validation.low, fresh.validation.high] if fresh else [None, None],
+        test=[fresh.test.low, fresh.test.high] if fresh else [None, None],
+        complete=found.is_complete,
+        told=winner_lines(found, shown),
+    )
+
+
+def _beside_it(study: Study) -> dict[str, Scores]:
+    """Return what the runs outside the search scored, by name; means where seeds are fresh."""
+    metric, found = study.space.objective.metric, study.winner
+    if found is not None:
+        return {
+            item.name: _means(item.fresh, found.metric, study.space.references.get(item.name))
+            for item in found.baselines
+        }
+    records = {HEAD_ONLY: study.reference, **study.references}
+    return {
+        name: _scores(record, metric, study.space.references.get(name))
+        for name, record in records.items()
+    }
+
+
+def _means(
+    fresh: FreshRuns, metric: str | None, settings: Mapping[str, object] | None = None
+) -> Scores:
+    status = "completed" if fresh.runs else "failed" if fresh.failed else "running"
+    return Scores(metric, status, fresh.validation.estimate, fresh.test.estimate, settings or {})
 
 
 def _front(study: Study) -> list[FrontTrial]:
@@ -272,9 +383,11 @@ def _scores(
 
 
 def _caveats(study: Study) -> list[str]:
-    scores = rivals(outcomes_in(study.trials), study.space)
-    metric = study.space.objective.metric
-    found = caveats(scores, study.reference, metric, study.references)
+    found = []
+    if study.winner is None:  # else fresh seeds tell
+        scores = rivals(outcomes_in(study.trials), study.space)
+        metric = study.space.objective.metric
+        found = caveats(scores, study.reference, metric, study.references)
     edges = winner_edges(study.space, study.best.params) if study.best else []
     return found + [edge_line(edge) for edge in edges]
 
@@ -286,6 +399,8 @@ def _beside(result: StudySummary) -> dict[str, Scores]:
         own = {key: value for key, value in scores.settings.items() if value != name}
         settings = ", ".join(f"{short(key)}={plain(value)}" for key, value in own.items())
         rows[f"{name} ({settings})" if settings else name] = scores
+    if result.confirmed and not result.head_only.metric:
+        return rows  # the method of the trials is the floor itself
     return {**rows, result.floor.replace("-", " "): result.head_only}
 
 

@@ -21,6 +21,7 @@ from .objectives import natural_direction as natural_direction
 from .references import HEAD_ONLY as HEAD_ONLY
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs
+from .references import reference_settings as reference_settings
 from .references import started_references as started_references
 from .rules import obeyed as obeyed
 from .samplers import CmaesOptions as CmaesOptions
@@ -29,9 +30,16 @@ from .samplers import NsgaiiOptions as NsgaiiOptions
 from .samplers import QmcOptions as QmcOptions
 from .samplers import TpeOptions as TpeOptions
 from .samplers import chosen_sampler as chosen_sampler
+from .schema import UNTESTED as UNTESTED
 from .schema import Resources as Resources
 from .schema import Space as Space
 from .schema import load_space as load_space
 from .schema import space_source as space_source
 from .schema import typed_space as typed_space
 from .schema import validate_space as validate_space
+from .winner import Confirm as Confirm
+from .winner import FreshSeeds as FreshSeeds
+from .winner import fresh_key as fresh_key
+from .winner import fresh_name as fresh_name
+from .winner import named_key as named_key
+from .winner import seed_span as seed_span

@@ -20,6 +20,7 @@ from .objectives import Bounds, Direction, constraint_problems, objective_proble
 from .references import reference_problems
 from .rules import parse_rule, rule_problems
 from .samplers import Sampler, Search, sampler_problems
+from .winner import Confirm, winner_problems
 
 if TYPE_CHECKING:
     from .schema import Scheduler, _Aims
@@ -95,6 +96,7 @@ class Parts:
         sampler: ``None`` if it is wrong.
         trials: How many at most; ``None`` where that is not given, or wrong.
         bounded: Whether ``trials`` or ``hours`` is given.
+        winner: ``None`` if it is wrong, or not asked for.
     """
 
     names: list[str]
@@ -111,6 +113,7 @@ class Parts:
     sampler: Sampler | None
     trials: int | None
     bounded: bool
+    winner: Confirm | None = None
 
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
@@ -139,6 +142,11 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
                 wrong += first_problems(first, parts.base, sound, rules, parts.trials)
         wrong += _grace(parts.base, sound, parts.scheduler)
         wrong += reference_problems(parts.references, parts.base, _FIXED)
+        if parts.winner is not None:
+            base, tested = parts.base, parts.base.training.score_test
+            wrong += winner_problems(
+                parts.winner, base.seed, parts.trials, known, parts.references, tested
+            )
     mistakes += wrong
     return [Problem(key, message, _place(source, key)) for key, message in mistakes]
 

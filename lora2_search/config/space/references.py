@@ -46,7 +46,12 @@ def reference_folder(folder: Path, name: str = HEAD_ONLY) -> Path:
 
 
 def reference_runs(space: Space, folder: Path) -> list[RunInfo]:
-    """Return the runs outside a study's search, the head alone first: it is the shortest."""
+    """Return the runs outside a study's search, the head alone first: it is the shortest.
+
+    None where the winner is confirmed: they run beside it then, on its seeds.
+    """
+    if space.winner is not None:
+        return []
     return [_run(space, folder, name) for name in space.outside]
 
 
@@ -100,8 +105,13 @@ def _setting_problems(
             yield f"{key}.{setting}", f"must be as in the trials: {fixed[setting]}"
 
 
+def reference_settings(space: Space, name: str) -> Settings:
+    """Return what one of `Space.outside` sets over the space."""
+    return space.references.get(name, {"method": space.floor_method})
+
+
 def _run(space: Space, folder: Path, name: str) -> RunInfo:
-    settings = space.references.get(name, {"method": space.floor_method})
+    settings = reference_settings(space, name)
     return RunInfo(
         key=name,
         name=space.floor_method.replace("-", " ") if name == HEAD_ONLY else name,

@@ -16,7 +16,7 @@ from ..messages import NAME_PATTERN
 from ..presets import with_presets
 from ..run import Config, RunConfig, validate, with_settings
 from ..schema import Section
-from ..settings import is_setting
+from ..settings import Settings, is_setting
 from ..yaml import Data, Source, merge, named_source
 from .checks import Parts, semantic_problems
 from .distribution import METHOD, Distribution, Value, in_order, is_searched
@@ -25,6 +25,7 @@ from .objectives import Bounds, Objective, Pick
 from .references import HEAD_ONLY, References
 from .rules import Rule, parse_rule
 from .samplers import Sampler, Search
+from .winner import Confirm, FreshSeeds, fresh_seeds
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 # A task and a file, so that one wrong part of a run does not hide what is wrong in the others.
 _WHATEVER: Data = {"task": "sentiment", "data": {"path": "-"}}
+
+# What every run of a study sets that may not see the test split.
+UNTESTED: Settings = {"training.score_test": False}
 
 # With these every method can run.
 _ANY_METHOD: Data = {"adapter": {"target_rank": 1}}
@@ -112,6 +116,10 @@ class Space(RunConfig):
     is the score that is shown. ``pick`` says which trial of their front wins. Trials whose results
     break ``constraints`` cannot win; settings that break ``rules`` are never run. ``try_first``
     are the settings of the first trials, before the sampler proposes any.
+
+    With ``winner`` the best few trials run again on fresh seeds when the search is over, and one of
+    them is chosen there. It and the references run on other seeds, which alone are reported: no
+    trial scores the test split.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -124,6 +132,9 @@ class Space(RunConfig):
     rules: list[str] = Field([], description="between settings: `adapter.target_rank <= adapter.r`")
     try_first: TryFirst = Field(
         [], description="settings of the first trials; what an entry leaves out is proposed"
+    )
+    winner: Confirm | None = Field(
+        None, description="confirm the winner on fresh seeds after the search"
     )
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()
@@ -186,7 +197,23 @@ class Space(RunConfig):
     @property
     def runs(self) -> int | None:
         """How many runs there will be in all; ``None`` where hours alone bound the study."""
-        return None if self.trials is None else self.trials + len(self.outside)
+        if self.trials is None:
+            return None
+        beside = len(self.outside) if self.winner is None else self.fresh_runs
+        return self.trials + beside
+
+    @property
+    def fresh_seeds(self) -> FreshSeeds | None:
+        """The seeds on which the winner is confirmed; ``None`` without `winner`."""
+        return None if self.winner is None else fresh_seeds(self.winner, self.seed)
+
+    @property
+    def fresh_runs(self) -> int:
+        """How many runs confirm the winner, at most: fewer trials than `top` may be complete."""
+        if self.winner is None:
+            return 0
+        choosing = self.winner.top if self.winner.top > 1 else 0
+        return self.winner.seeds * (choosing + 1 + len(self.outside))
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the searched settings as Optuna distributions, conditional ones included."""
@@ -207,6 +234,15 @@ class Space(RunConfig):
             ConfigError: The settings do not go together.
         """
         return with_settings(self.as_run_config(), dict(params or {}))
+
+    def trial_config(self, params: Mapping[str, Value]) -> RunConfig:
+        """Return the run of a trial: with `winner` it does not score the test split.
+
+        Raises:
+            ConfigError: The settings do not go together.
+        """
+        config = self.run_config(params)
+        return config if self.winner is None else with_settings(config, dict(UNTESTED))
 
     def other_models(self) -> list[tuple[str, RunConfig]]:
         """Return runs for every searched model and what must fit one, for `check_inputs`."""
@@ -337,6 +373,7 @@ def _parts(data: Data) -> Parts:
         scheduler=_tolerant(data.get("scheduler", {}), Scheduler),
         sampler=_tolerant(data.get("sampler", {}), Sampler),
         trials=data["trials"] if isinstance(data.get("trials"), int) else None,
+        winner=_tolerant(data["winner"], Confirm) if data.get("winner") is not None else None,
         bounded=data.get("trials") is not None or data.get("hours") is not None,
     )
 

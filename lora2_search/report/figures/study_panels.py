@@ -47,6 +47,11 @@ def standings_panel(rows: Sequence[Standing], page: StudyTable) -> Panel:
         "trained models. They do not cover other seeds: each run has one. Circles: validation "
         "scores, by which the winner was chosen."
     )
+    if page.confirmed is not None:
+        text = (
+            "Squares: mean test scores with 95 % intervals over new seeds, on the same sentences. "
+            "Circles: mean validation scores of the same runs. Nothing was chosen on these seeds."
+        )
     table = tables.standings_table(rows, page.metric, page.shown_metric)
     return Panel(title, text, draw_standings(rows, page.metric), table)
 

@@ -35,7 +35,8 @@ from ..tables.text import count, level
 from ..tables.trials import stops_table
 from ..words.constant import constant_line
 from ..words.provenance import versions
-from ..words.study import edge_line, gap_line, gap_value, score_line, stop_lines
+from ..words.study import edge_line, gap_line, gap_value, mean_line, score_line, stop_lines
+from ..words.winner import winner_lines
 
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
@@ -51,6 +52,7 @@ class _Winner:
     cards: list[tuple[str, str]]
     caveats: list[str]
     settings: str
+    confirmed: list[str]
     caution: str
     adapter: str
     table: Table
@@ -171,7 +173,9 @@ def _notes(page: StudyTable) -> list[str]:
     if page.runs.unreadable:
         broken = ", ".join(page.runs.unreadable)
         notes.append(f"Records that cannot be read, left out: {broken}.")
-    if page.winner is None and page.outcomes:
+    if page.confirmed is not None and page.confirmed.trial is None and page.confirmed.candidates:
+        notes += winner_lines(page.confirmed, page.shown_metric)[:1]
+    elif page.winner is None and page.outcomes:
         notes.append("No complete trial meets the constraints, so there is no winner.")
     elif page.winner is None:
         notes.append("No trial is complete yet, so there is no winner.")
@@ -187,14 +191,16 @@ def _cards(page: StudyTable, rows: Sequence[Standing]) -> list[tuple[str, str]]:
     ours, record = rows[0], page.winner_run.record if page.winner_run else None
     sizes = record.sizes if record else {}
     plain = record is None or serves_plain_lora(record)
+    fresh = page.confirmed is not None and page.confirmed.is_reported
+    chosen_by = f"winner, validation {page.shown_metric} (chosen by)"
+    if fresh:
+        chosen_by = f"winner, mean validation {page.shown_metric} of fresh seeds"
+    tested = score_line(ours, page.metric, sizes.get("test"))
     return [
-        (
-            level(ours.validation, page.metric),
-            f"winner, validation {page.shown_metric} (chosen by)",
-        ),
+        (level(ours.validation, page.metric), chosen_by),
         (
             level(ours.test.estimate, page.metric),
-            score_line(ours, page.metric, sizes.get("test")),
+            tested if page.confirmed is None else mean_line(ours, page.metric),
         ),
         *((gap_value(row, page.metric), gap_line(row, page.metric)) for row in rows[1:]),
         (
@@ -209,34 +215,51 @@ def _winner(page: StudyTable, rows: Sequence[Standing]) -> _Winner | None:
         return None
     settings = ", ".join(f"{name} = {setting(value)}" for name, value in page.winner.params.items())
     where = page.winner_run.folder if page.winner_run else page.runs.folder
-    scores = sum(trial.state.name == "COMPLETE" for trial in page.trials)
-    optimistic = (
-        f"It was chosen among {scores} scores on the validation split, so its score there is "
-        "too high by some; "
-    )
-    if page.runs.space.protocol == "paper":
-        optimistic += "with protocol paper the test split is the same one, so that score is too."
-    else:
-        optimistic += "the test split played no part in the choice."
-    records = [page.winner_run.record] if page.winner_run else []
-    if line := constant_line(records, page.metric):
-        optimistic += f" {line}"
     return _Winner(
         number=page.winner.number,
         cards=_cards(page, rows),
         caveats=_caveats(page),
         settings=settings,
-        caution=optimistic,
+        confirmed=winner_lines(page.confirmed, page.shown_metric) if page.confirmed else [],
+        caution=_caution(page),
         adapter=str(where / "adapter"),
         table=size_table(page),
     )
 
 
+def _caution(page: StudyTable) -> str:
+    """Say what selection did to the winner's scores, and what a constant answer scores."""
+    scores = sum(trial.state.name == "COMPLETE" for trial in page.trials)
+    is_paper = page.runs.space.protocol == "paper"
+    if page.confirmed is not None:
+        said = (
+            "With protocol paper the settings were chosen on the sentences of the test split."
+            if is_paper
+            else "The test split played no part in any choice."
+        )
+    else:
+        said = (
+            f"It was chosen among {scores} scores on the validation split, so its score there is "
+            "too high by some; "
+        )
+        said += (
+            "with protocol paper the test split is the same one, so that score is too."
+            if is_paper
+            else "the test split played no part in the choice."
+        )
+    records = [page.winner_run.record] if page.winner_run else []
+    if line := constant_line(records, page.metric):
+        said += f" {line}"
+    return said
+
+
 def _caveats(page: StudyTable) -> list[str]:
-    scores = rivals(page.outcomes, page.runs.space)
-    reference = page.runs.reference.record if page.runs.reference else None
-    others = {name: run.record for name, run in page.runs.references.items()}
-    remarks = caveats(scores, reference, page.metric, others)
+    remarks = []
+    if page.confirmed is None:  # else fresh seeds tell, see `winner_lines`
+        scores = rivals(page.outcomes, page.runs.space)
+        reference = page.runs.reference.record if page.runs.reference else None
+        others = {name: run.record for name, run in page.runs.references.items()}
+        remarks = caveats(scores, reference, page.metric, others)
     if page.winner:
         found = winner_edges(page.runs.space, page.winner.params)
         remarks += [edge_line(edge) for edge in found]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...analysis import (
     StudyTable,
+    choice_cells,
     givers,
     importances,
     outcome_cells,
@@ -27,7 +28,7 @@ from .study import StudySections, rendered, study_sections
 
 SPACE_TABLE, TRIALS_TABLE, BASELINES_TABLE = "search_space.tex", "trials.tex", "baselines.tex"
 
-TRIALS_CSV = "trials.csv"
+TRIALS_CSV, WINNER_CSV = "trials.csv", "winner.csv"
 
 COMPUTE_FILE = "compute.md"
 
@@ -59,9 +60,12 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     write_text(out / REPORT_FILE, _markdown(sections))
     if rows:
         against = standings_table(rows, table.metric, table.shown_metric)
-        text = latex_table(against, _baselines_caption(name), f"tab:{name}-baselines")
+        caption_of = _baselines_caption if table.confirmed is None else _fresh_caption
+        text = latex_table(against, caption_of(name), f"tab:{name}-baselines")
         write_text(out / BASELINES_TABLE, text)
     write_text(out / TRIALS_CSV, csv_text(trial_table(table)))
+    if table.confirmed is not None:
+        write_text(out / WINNER_CSV, csv_text(fresh_table(table)))
     write_text(out / TRIALS_TABLE, latex_table(trials_table(table), caption, f"tab:{name}-trials"))
     write_text(out / SPACE_TABLE, search_space_table(space, len(table.trials)))
     write_text(out / COMPUTE_FILE, f"{_compute(table)}\n")
@@ -76,13 +80,21 @@ def _baselines_caption(name: str) -> str:
     )
 
 
+def _fresh_caption(name: str) -> str:
+    return (
+        f"Winner of study {name} against its baselines: means over fresh seeds with 95 % intervals "
+        "over seeds; differences on the same seeds."
+    )
+
+
 def _markdown(study: StudySections) -> str:
     """Return the study in Markdown: what it is, its winner, its baselines, its trials."""
     lines = [f"# {escaped(study.title)}", escaped(study.about)]
     lines += [f"**{escaped(note)}**" for note in study.notes]
     if study.winner:
         lines += [f"## Winner: trial {study.winner.number}", escaped(study.winner.settings)]
-        lines += [f"* {escaped(caveat)}" for caveat in study.winner.caveats]
+        remarks = [*study.winner.caveats, *study.winner.confirmed]
+        lines += [f"* {escaped(remark)}" for remark in remarks]
         lines.append(escaped(study.winner.caution))
     if study.baselines.table:
         text = escaped(study.baselines.text)
@@ -95,7 +107,11 @@ def _markdown(study: StudySections) -> str:
 
 
 def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
-    """Return one row per trial, by number: state, scores, searched settings, sizes, seconds."""
+    """Return one row per trial, by number: state, scores, searched settings, sizes, seconds.
+
+    Where the winner is confirmed, ``choice`` is the mean on the seeds that one was chosen on, and
+    ``winner`` says which one it is.
+    """
     rows: list[dict[str, Cell]] = []
     outcomes = {item.number: item for item in table.outcomes}
     front = {item.number for item in table.front}
@@ -106,6 +122,7 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
         row |= {"given_by": given.get(trial.number, "")} if given else {}
         row |= {f"setting.{name}": value for name, value in trial.params.items()}
         row |= outcome_cells(outcomes.get(trial.number), table.runs.space, trial.number in front)
+        row |= choice_cells(table.confirmed, trial.number)
         if run is not None:
             record = run.record
             row |= dict(sorted(record.scores.items()))
@@ -117,7 +134,23 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
     return rows
 
 
+def fresh_table(table: StudyTable) -> list[dict[str, Cell]]:
+    """Return one row per run on a fresh seed: whose, for what, its state, scores, seconds."""
+    found = table.confirmed
+    assert found is not None
+    rows: list[dict[str, Cell]] = []
+    for key, run in table.runs.fresh.items():
+        record, (name, _, seed) = run.record, key.rpartition("-seed")
+        role = "choice" if int(seed) in found.seeds.choice else "report"
+        row: dict[str, Cell] = {"run": name, "seed": int(seed), "role": role}
+        row |= {"state": record.status, **dict(sorted(record.scores.items()))}
+        row |= {"seconds": record.seconds, "fingerprint": record.fingerprint}
+        rows.append(row | {"error": record.error or ""})
+    return rows
+
+
 def _compute(table: StudyTable) -> str:
     outside = [*table.runs.references.values()]
     outside += [table.runs.reference] if table.runs.reference else []
+    outside += table.runs.fresh.values()
     return compute_statement([run.record for run in [*table.runs.trials.values(), *outside]])

@@ -56,6 +56,16 @@ def score_line(row: Standing, metric: str, sentences: int | None) -> str:
     return f"winner, {of} (only reported; 95 %: {ends})"
 
 
+def mean_line(row: Standing, metric: str) -> str:
+    """Say that a test score is a mean over fresh seeds, with its interval."""
+    test = row.test
+    what = f"winner, mean test score of {test.n} fresh seeds" if test.n else "winner, test score"
+    if test.low is None or test.high is None:
+        return f"{what} ({test.note})" if test.note else what
+    ends = f"{level(test.low, metric).removesuffix(' %')} to {level(test.high, metric)}"
+    return f"{what} (95 %: {ends})"
+
+
 def stop_lines(stops: Sequence[Stop]) -> list[str]:
     """Say how many trials were stopped for each reason, the commonest first."""
     counted = Counter((stop.state, _first_line(stop.reason)) for stop in stops)

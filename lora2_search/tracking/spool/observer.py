@@ -197,12 +197,26 @@ class SpoolObserver:
             if run and not isinstance(spool.last, Start):
                 self._open.pop(run.key).close()
 
-    def close(self, state: ParentState, *, reason: str = "", winner: RunInfo | None = None) -> None:
+    def close(
+        self,
+        state: ParentState,
+        *,
+        reason: str = "",
+        winner: RunInfo | None = None,
+        scores: Mapping[str, float] | None = None,
+    ) -> None:
         """End the parent; call it once, last.
 
         The parent's row is then the winner's: its score, its test scores and its settings. Its
         adapter, record and rank pattern become artifacts of the parent, and a model that MLflow
         loads. Runs still under way are noted as ``STOPPED``; a resume sets them running again.
+
+        Args:
+            state: How it ended.
+            reason: Why, where it was stopped or failed.
+            winner: The run that stands for the winner.
+            scores: What the winner is reported with, ``score`` among it, where that is not what
+                this run of it scored: means over seeds.
         """
         time_ms = _now_ms()
         with self._full_disk_said_once():
@@ -212,14 +226,16 @@ class SpoolObserver:
             tags = dict(self._common)
             if winner is not None:
                 tags |= {"winner": winner.name, "winner.key": winner.key}
-                tags |= self._keep_winner(winner, time_ms)
+                tags |= self._keep_winner(winner, time_ms, scores)
             end = End(state=state, time_ms=time_ms, reason=reason, tags=clean_tags(tags))
             self._parent.append(end)
         self._open.clear()
         self._parent.close()
         self._flusher.close()
 
-    def _keep_winner(self, winner: RunInfo, time_ms: int) -> dict[str, str]:
+    def _keep_winner(
+        self, winner: RunInfo, time_ms: int, scores: Mapping[str, float] | None
+    ) -> dict[str, str]:
         """Keep the winner's files, model and scores with the parent; return its tags."""
         record = readable_record(winner.folder)
         adapter = winner.folder / ADAPTER_FOLDER
@@ -239,7 +255,8 @@ class SpoolObserver:
             name = " ".join(dict.fromkeys([self._identity.name, winner.name]))
             path = self._relative(winner.folder)
             self._parent.append(Model(key=winner.key, name=name, path=path, params=shown))
-        values = {SCORE: record.score(winner.split, winner.metric), **_test_scores(record)}
+        own = {SCORE: record.score(winner.split, winner.metric), **_test_scores(record)}
+        values: Mapping[str, float | None] = own if scores is None else scores
         told = {clean_key(key): value for key, value in values.items() if value is not None}
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
         self._parent.points([(self._parent.records, time_ms, told)])

@@ -1,0 +1,113 @@
+"""A winner on fresh seeds, as a user reads it everywhere: real storage, no training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lora2_search.analysis.baselines import standings
+from lora2_search.analysis.study import read_study_table
+from lora2_search.cli.commands.runs import list_all, show
+from lora2_search.cli.console.results import print_study, study_summary
+from lora2_search.cli.console.rows import print_json
+from lora2_search.experiments.find_run import find_run
+from lora2_search.experiments.train import run_of_winner
+from lora2_search.experiments.tune import reported_scores, study_parent
+from lora2_search.report.pages.study import study_page
+from lora2_search.report.pages.study_files import fresh_table, trial_table
+from lora2_search.search.study import Study, load_study
+from lora2_search.tracking.spool.observer import SpoolObserver
+from lora2_search.tracking.spool.spool import Metrics, parent_path, read
+from tests.support.spaces import space_of
+from tests.support.trials import confirm, drive, seeded
+
+SPACE = space_of(
+    winner={"top": 3, "seeds": 4},
+    references={"lora": {"method": "lora", "training.lr": 1e-3}},
+    sampler={"name": "random"},
+    trials=6,
+)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    folder = tmp_path / "studies" / "tiny"
+    drive(folder, SPACE, made=seeded)
+    confirm(folder, SPACE)
+    return load_study("tiny", tmp_path)
+
+
+def test_the_terminal_json_and_runs_show_tell_the_means_of_fresh_seeds(
+    study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = study.winner
+    assert found is not None and found.reported is not None and found.optimism is not None
+    summary = study_summary(study, tmp_path, "sqlite:////x/mlflow.db")
+    print_json(summary)
+    told = json.loads(capsys.readouterr().out)
+    assert told["winner"]["trial"] == found.trial
+    assert told["winner"]["test"] == found.reported.test.estimate
+    assert told["references"]["lora"]["test"] == found.baselines[1].fresh.test.estimate
+    assert told["confirmed"]["optimism"][0] == found.optimism.estimate
+    assert told["confirmed"]["seeds"] == {
+        "search": [0], "choice": [1, 2, 3, 4], "report": [5, 6, 7, 8],
+    }  # fmt: skip
+    print_study(study, summary)
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"Winner: trial {found.trial}, by its accuracy on the validation split, on" in text
+    assert "Selection had flattered it by" in text
+    assert f"{found.reported.test.estimate:.4f}" in text
+
+    show("tiny", tmp_path, as_json=True)
+    shown = json.loads(capsys.readouterr().out)
+    rows = {row["run"]: row for row in shown["runs"]}
+    assert shown["winner"] == told["confirmed"]["told"]
+    tested = {name for name, row in rows.items() if row["test"] is not None}
+    whose = (f"trial {found.trial}", "head-only", "lora")
+    assert tested == {f"{name}, seed {seed}" for name in whose for seed in range(5, 9)}
+    list_all(tmp_path, as_json=True)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["best"] == f"trial {found.trial}"
+    assert row["score"] == found.reported.validation.estimate
+
+
+def test_page_tables_and_frame_hold_the_means_of_fresh_seeds(study: Study, tmp_path: Path) -> None:
+    found = study.winner
+    assert found is not None and found.reported is not None
+    table = read_study_table(study.folder)
+    page = study_page(table)
+    assert "Selection had flattered it by" in page
+    assert f"{100 * (found.reported.test.estimate or 0):.2f} %" in page
+    assert "over new seeds, on the same sentences" in page
+    rows = standings(table)
+    assert [row.name for row in rows] == ["winner", "head-only", "lora"]
+    assert rows[0].test == found.reported.test
+    assert rows[2].gap == found.baselines[1].gap
+    trials = trial_table(table)
+    assert [row["trial"] for row in trials if row["winner"]] == [found.trial]
+    assert sum(row["choice"] is not None for row in trials) == 3
+    runs = fresh_table(table)
+    assert len(runs) == 3 * 4 + 3 * 4
+    assert {row["role"] for row in runs if "test/accuracy" in row} == {"report"}
+    frame = study.frame()
+    assert list(frame.loc[frame["winner"] == True, "number"]) == [found.trial]  # noqa: E712
+
+
+def test_mlflows_row_of_the_study_has_the_means_and_the_model_of_an_unchosen_run(
+    study: Study, tmp_path: Path
+) -> None:
+    found, run = study.winner, run_of_winner(study)
+    assert found is not None and found.reported is not None and run is not None
+    assert run.key == f"{found.trial}-seed5"
+    assert find_run("tiny", tmp_path).folder == run.folder
+    assert find_run("tiny/head-only-seed6", tmp_path).record.config["method"] == "head-only"
+    observer = SpoolObserver(study.folder, study_parent(SPACE))
+    observer.close("COMPLETE", winner=run, scores=reported_scores(study))
+    points = [r for r in read(parent_path(study.folder)).records if isinstance(r, Metrics)]
+    values = {name: value for point in points for name, value in point.values.items()}
+    assert values["score"] == found.reported.validation.estimate
+    assert values["test/accuracy"] == found.reported.test.estimate
+    assert found.optimism is not None
+    assert values["winner/optimism"] == found.optimism.estimate
