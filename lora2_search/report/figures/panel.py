@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from markupsafe import Markup
 
 from ..tables.table import Table
@@ -43,13 +45,17 @@ def figure_json(panel: Panel) -> Markup:
     # The page has its own template, and its element is as high as the figure.
     own = ("template", "height", "width")
     layout = {key: value for key, value in drawn["layout"].items() if key not in own}
-    text = _encoded({"data": drawn["data"], "layout": layout})
+    text = json.dumps(_plain({"data": drawn["data"], "layout": layout}), separators=(",", ":"))
     # Within a script element only `<` can end it or begin a comment.
     return Markup(text.replace("<", "\\u003c"))
 
 
-def _encoded(figure: dict[str, Any]) -> str:
-    from plotly.utils import PlotlyJSONEncoder
-
-    # Plotly's encoder writes arrays as lists, and no number as null.
-    return str(json.dumps(figure, cls=PlotlyJSONEncoder, separators=(",", ":")))
+def _plain(value: Any) -> Any:
+    """Return a part of a figure as JSON has it: no number as null, six digits of the others."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return _plain(value.tolist()) if isinstance(value, np.ndarray | np.generic) else value
