@@ -369,6 +369,29 @@ def test_a_trial_tells_its_other_objectives_and_later_its_place_on_the_front(fol
     assert "tags.`pareto`" in identity.outcomes
 
 
+def test_the_parents_row_has_every_objective_of_the_winner_and_its_place(folder: Path) -> None:
+    info = replace(run(folder, 0), outcomes=("compressed_parameters", "f1"))
+    told = record(info)
+    told.counts = {"compressed_adapter": 70}
+    told.scores = {"validation/accuracy": 0.75, "validation/f1": 0.5, "test/accuracy": 0.7}
+    told.write(_made(info.folder))
+    observer = SpoolObserver(folder, replace(parent(), outcomes=info.outcomes))
+    observer.started(info)
+    observer.ended(info, "COMPLETE", told, "")
+    observer.tag(info, {"pareto": "yes", "feasible": "yes"})
+    observer.close("COMPLETE", winner=info)
+    said = read(parent_path(folder)).records
+    [values] = [item.values for item in said if isinstance(item, Metrics)]
+    assert values == {
+        "score": 0.75,
+        "test/accuracy": 0.7,
+        "outcome/compressed_parameters": 70,
+        "validation/f1": 0.5,
+    }
+    [end] = [item for item in said if isinstance(item, End)]
+    assert (end.tags["pareto"], end.tags["feasible"]) == ("yes", "yes")
+
+
 def test_a_full_disk_is_said_once_and_stops_nothing(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

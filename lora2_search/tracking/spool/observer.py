@@ -96,6 +96,7 @@ class SpoolObserver:
         self._diverged: set[str] = set()
         self._common: dict[str, str] = {}
         self._columns = parent.columns
+        self._later: dict[str, Mapping[str, str]] = {}
         self._data: list[DataSet] = []
         path = parent_path(self._folder)
         earlier = read(path).records
@@ -180,6 +181,7 @@ class SpoolObserver:
 
     def tag(self, run: RunInfo, tags: Mapping[str, str]) -> None:
         """Note what is known of a run only after its end; noted again, the later ones count."""
+        self._later[run.key] = {**self._later.get(run.key, {}), **tags}
         with self._full_disk_said_once():
             spool = self._file(run)
             spool.append(Tags(tags=clean_tags(tags)))
@@ -207,9 +209,10 @@ class SpoolObserver:
     ) -> None:
         """End the parent; call it once, last.
 
-        The parent's row is then the winner's: its score, its test scores and its settings. Its
-        adapter, record and rank pattern become artifacts of the parent, and a model that MLflow
-        loads. Runs still under way are noted as ``STOPPED``; a resume sets them running again.
+        The parent's row is then the winner's: its score, test scores, other objectives, settings
+        and place on the front. Its adapter, record and rank pattern become artifacts of the parent,
+        and a model that MLflow loads. Runs still under way are noted as ``STOPPED``; a resume sets
+        them running again.
 
         Args:
             state: How it ended.
@@ -256,12 +259,14 @@ class SpoolObserver:
             path = self._relative(winner.folder)
             self._parent.append(Model(key=winner.key, name=name, path=path, params=shown))
         own = {SCORE: record.score(winner.split, winner.metric), **_test_scores(record)}
-        values: Mapping[str, float | None] = own if scores is None else scores
+        values: dict[str, float | None] = dict(own if scores is None else scores)
+        values |= _outcomes(winner, record)
         told = {clean_key(key): value for key, value in values.items() if value is not None}
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
         self._parent.points([(self._parent.records, time_ms, told)])
         # Tags, which a later winner may overwrite; MLflow keeps a param for ever.
-        return dict.fromkeys(self._columns, "") | shown | _judged_by(winner, record)
+        place = self._later.get(winner.key, {})
+        return dict.fromkeys(self._columns, "") | shown | place | _judged_by(winner, record)
 
     def _note_data(self, run: RunInfo, record: RunRecord, spool: Spool) -> None:
         """Name the data of a run, also with the parent, and by which metric it is judged."""
@@ -374,10 +379,14 @@ def _final_metrics(run: RunInfo, record: RunRecord) -> dict[str, float]:
     values |= _test_scores(record)
     values |= {f"counts/{key}": float(value) for key, value in record.counts.items()}
     values |= {f"seconds/{key}": value for key, value in record.timings.items()}
-    for name in run.outcomes:
-        values[_outcome_key(name)] = outcome_value(name, record, run.folder)
+    values |= _outcomes(run, record)
     values["memory/peak_mb"] = record.peak_memory_mb
     return {clean_key(key): value for key, value in values.items() if value is not None}
+
+
+def _outcomes(run: RunInfo, record: RunRecord) -> dict[str, float | None]:
+    """Return what else counts of a run, objectives and constraints, as metrics."""
+    return {_outcome_key(name): outcome_value(name, record, run.folder) for name in run.outcomes}
 
 
 def _outcome_columns(parent: ParentInfo) -> tuple[str, ...]:
