@@ -19,7 +19,6 @@ from .evidence import Tuning as Tuning
 from .evidence import flag_counts as flag_counts
 from .evidence import flag_names as flag_names
 from .evidence import gather as gather
-from .evidence import health_lines as health_lines
 from .examples import EXAMPLES_FILE as EXAMPLES_FILE
 from .examples import Disagreement as Disagreement
 from .examples import Mistakes as Mistakes

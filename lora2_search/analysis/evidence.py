@@ -11,11 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
-from ..store import TUNING_FOLDER, Flag, RunRecord, read_record
+from ..store import TUNING_FOLDER, RunRecord, read_record
 from .comparison import Analysis, analyse_tasks
 from .examples import Disagreement, Texts, disagreements, example_texts
 from .published import Published, published_on, read_published
-from .records import SuiteRuns
 
 
 def flag_names(record: RunRecord | None) -> str:
@@ -27,25 +26,6 @@ def flag_counts(records: Iterable[RunRecord]) -> str:
     """Return how many of several runs have each flag: ``gradient 2, memory 1``, or nothing."""
     counts = Counter(flag.name for record in records for flag in record.flags)
     return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def health_lines(suite: SuiteRuns) -> list[str]:
-    """Return one line an arm and flag: in which runs it was raised, the first one's numbers."""
-    lines = []
-    for arm in suite.arms:
-        runs = {seed: suite.runs[arm, seed] for seed in suite.seeds if (arm, seed) in suite.runs}
-        by_flag: dict[str, list[tuple[int, Flag]]] = {}
-        for seed, run in runs.items():
-            for flag in run.record.flags:
-                by_flag.setdefault(flag.name, []).append((seed, flag))
-        for name, raised in by_flag.items():
-            first, flag = raised[0]
-            seeds = ", ".join(str(seed) for seed, _ in raised)
-            lines.append(
-                f"{arm}: {name} in {len(raised)} of {len(runs)} runs (seed {seeds}). With seed "
-                f"{first} {flag.detail}. The setting to turn: `{flag.setting}`."
-            )
-    return lines
 
 
 _NAME = re.compile(r"^(?P<arm>.+)-(?P<trial>\d+)-seed(?P<seed>\d+)$")

@@ -23,6 +23,7 @@ from .rendering import render as render
 from .tables.examples import rank_table as rank_table
 from .tables.html import html_table as html_table
 from .tables.markdown import markdown_table as markdown_table
+from .tables.markdown import unescaped as unescaped
 from .tables.suite import arm_table as arm_table
 from .tables.suite import equality_table as equality_table
 from .tables.suite import seed_table as seed_table

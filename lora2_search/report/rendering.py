@@ -40,14 +40,14 @@ def prose(text: str) -> Markup:
 _MARKUP = re.compile(
     r"`(?P<code>[^`]+)`"
     r"|\\(?P<escaped>&[a-z#0-9]+;|[!-/:-@\[-`{-~])"
-    r"|(?<![\w*\\])\*(?P<emphasis>[^*\s][^*]*)\*(?![\w*])"
+    r"|(?<![\w*\\])\*(?P<emphasis>(?!\s)(?:\\.|[^*\\])+)\*(?![\w*])"
 )
 
 
 def _element(match: re.Match[str]) -> str:
     if match["code"]:
         return f"<code>{match['code']}</code>"
-    return match["escaped"] or f"<em>{match['emphasis']}</em>"
+    return match["escaped"] or f"<em>{_MARKUP.sub(_element, match['emphasis'])}</em>"
 
 
 def slug(text: str) -> str:

@@ -3,11 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lora2_search.analysis.comparison import analyse
-from lora2_search.analysis.evidence import Evidence, flag_counts, flag_names, health_lines
+from lora2_search.analysis.evidence import Evidence, flag_counts, flag_names
 from lora2_search.analysis.records import read_suite
 from lora2_search.report.pages.markdown import tasks_report
 from lora2_search.report.tables.examples import rank_table
 from lora2_search.report.tables.suite import arm_table
+from lora2_search.report.words.health import health_lines
 from lora2_search.store.record import Flag
 from tests.support.suites import draws, record, suite, write_suite
 

@@ -24,6 +24,7 @@ from ...report import (
     print_table,
     seed_table,
     suite_tables,
+    unescaped,
 )
 from ...signals import Interrupted
 from ...store import PAGE_FILE, SUITE_FILE
@@ -141,9 +142,8 @@ def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:
 
 def _tell(result: SuiteResult, storage: Path | None, uri: str, as_json: bool, wide: bool) -> None:
     analyses = result.analyses
-    verdicts = (
-        f"{task}: {headline(item)}" if task else headline(item) for task, item in analyses.items()
-    )
+    said = {task: unescaped(headline(item)) for task, item in analyses.items()}
+    verdicts = (f"{task}: {words}" if task else words for task, words in said.items())
     summary = SuiteSummary(
         name=result.name,
         folder=str(result.folder),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...analysis import Outcome, StudyTable, hypervolumes, pick_rule, setting
 from ..tables.study import front_table
 from .panel import Panel
-from .style import COLOURS, GREY
+from .style import COLOURS, GREY, plotly_text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -79,8 +79,7 @@ def _draw_front(table: StudyTable) -> Figure:
 def _hover(outcome: Outcome, settings: Mapping[str, object]) -> str:
     lines = [f"trial {outcome.number}"]
     lines += [f"{name} = {setting(value)}" for name, value in settings.items()]
-    # Plotly takes a few tags for markup.
-    return "<br>".join(line.replace("&", "&amp;").replace("<", "&lt;") for line in lines)
+    return "<br>".join(map(plotly_text, lines))
 
 
 def _growth(table: StudyTable) -> Panel:

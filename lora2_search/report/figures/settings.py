@@ -10,7 +10,7 @@ import numpy as np
 from ...analysis import Contour, ParallelLine, SettingAxis, SettingPoint
 from ...store import RankGrid
 from .ranges import MOST_TICKS, score_range, setting_ticks, validation_title
-from .style import COLOURS, GREY, LOW_TO_HIGH, WINNER_COLOUR
+from .style import COLOURS, GREY, LOW_TO_HIGH, WINNER_COLOUR, plotly_text
 from .suite import scale
 
 if TYPE_CHECKING:
@@ -150,10 +150,20 @@ def draw_parallel(
     for row, (name, marks, texts) in enumerate(rows):
         for place, text in zip(marks, texts, strict=True):
             figure.add_annotation(
-                x=place, y=-row, text=text, yshift=-11, showarrow=False, font={"size": 11}
+                x=place,
+                y=-row,
+                text=plotly_text(text),
+                yshift=-11,
+                showarrow=False,
+                font={"size": 11},
             )
         figure.add_annotation(
-            x=0, y=-row, text=f"<b>{_escaped(name)}</b>", yshift=14, xanchor="left", showarrow=False
+            x=0,
+            y=-row,
+            text=f"<b>{plotly_text(name)}</b>",
+            yshift=14,
+            xanchor="left",
+            showarrow=False,
         )
         figure.add_shape(
             type="line", x0=0, x1=1, y0=-row, y1=-row, line={"color": GREY, "width": 1}
@@ -377,7 +387,7 @@ def _plotly_axis(axis: SettingAxis) -> dict[str, Any]:
         "title": axis.name,
         "tickmode": "array",
         "tickvals": values,
-        "ticktext": texts,
+        "ticktext": list(map(plotly_text, texts)),
         "automargin": True,
         "zeroline": False,
         "minor": {"ticks": ""},
@@ -449,13 +459,8 @@ def _line_colour(line: ParallelLine, low: float, high: float) -> str:
 
 def _value(point: SettingPoint, axis: SettingAxis) -> str:
     if axis.choices:
-        return _escaped(axis.choices[int(point.coordinate)])
+        return plotly_text(axis.choices[int(point.coordinate)])
     return f"{point.coordinate:.0f}" if axis.whole else f"{point.coordinate:.3g}"
-
-
-def _escaped(text: str) -> str:
-    """Return text that plotly shows as it is: it reads a few HTML tags."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _rounded(value: float) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...analysis import Standing
 from .ranges import score_range
-from .style import COLOURS, GREY, WINNER_COLOUR, row_layout
+from .style import COLOURS, GREY, WINNER_COLOUR, plotly_text, row_layout
 from .suite import scale, score_title
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
     reaches = [_reach(row, factor) for row in tested]
     figure.add_scatter(
         x=[factor * (row.test.estimate or 0.0) for row in tested],
-        y=[row.name for row in tested],
+        y=[plotly_text(row.name) for row in tested],
         error_x={
             "type": "data",
             "array": [reach[1] for reach in reaches],
@@ -40,7 +40,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
     chosen = [row for row in rows if row.validation is not None]
     figure.add_scatter(
         x=[factor * (row.validation or 0.0) for row in chosen],
-        y=[row.name for row in chosen],
+        y=[plotly_text(row.name) for row in chosen],
         mode="markers",
         name="validation (chosen by)",
         marker={"color": GREY, "size": 9, "symbol": "circle-open"},
@@ -49,7 +49,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
     low, high = _range(rows, metric)
     figure.update_layout(
         xaxis={"title": score_title(metric).removeprefix("test "), "range": [low, high]},
-        **row_layout([row.name for row in rows]),
+        **row_layout([plotly_text(row.name) for row in rows]),
     )
     return figure
 

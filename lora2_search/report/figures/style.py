@@ -55,6 +55,11 @@ STATE_STYLES = {
 }
 
 
+def plotly_text(text: str) -> str:
+    """Return text that plotly shows as it is: it takes a few HTML tags for markup."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
 def row_layout(names: Sequence[str]) -> dict[str, Any]:
     """Return plotly's layout of a figure with a row per name, the first at the top."""
     return {

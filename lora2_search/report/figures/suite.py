@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from ...analysis import Band, Cost, Interaction, reaches
 from ..tables.text import in_points
 from .axes import log_axis, score_axis
-from .style import COLOURS, DASHES, SYMBOLS
+from .style import COLOURS, DASHES, SYMBOLS, plotly_text
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -39,20 +39,25 @@ def draw_interaction(cells: Interaction, metric: str) -> Figure:
         levels = [level for level in first if (level, other) in cells.cells]
         tests = [cells.cells[level, other] for level in levels]
         figure.add_scatter(
-            x=levels,
+            x=list(map(plotly_text, levels)),
             y=[factor * (test.estimate or 0.0) for test in tests],
             error_y={
                 "type": "data",
                 "arrayminus": [factor * reaches(test)[0] for test in tests],
                 "array": [factor * reaches(test)[1] for test in tests],
             },
-            name=other,
+            name=plotly_text(other),
             **_style(place),
         )
     figure.update_layout(
-        xaxis_title=cells.first,
+        xaxis_title=plotly_text(cells.first),
         yaxis={"title": score_title(metric), **score_axis(metric)},
-        legend={"title": cells.second, "orientation": "h", "y": 1.02, "yanchor": "bottom"},
+        legend={
+            "title": plotly_text(cells.second),
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+        },
     )
     return figure
 

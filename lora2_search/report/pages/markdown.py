@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ...analysis import Evidence
@@ -56,5 +57,12 @@ def _rendered(sections: Iterable[Section], depth: str) -> list[str]:
         for heading, table in section.tables:
             parts += [heading] if heading else []
             parts.append(markdown_table(table))
-        parts += [f"```{section.language}\n{section.code}\n```"] if section.code else []
+        parts += [_fenced(section.code, section.language)] if section.code else []
     return parts
+
+
+def _fenced(code: str, language: str) -> str:
+    """Return a block of code between fences that are longer than any within it."""
+    longest = max((len(ticks) for ticks in re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{code}\n{fence}"

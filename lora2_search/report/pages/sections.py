@@ -9,13 +9,13 @@ from ...analysis import (
     Analysis,
     Evidence,
     SuiteRuns,
-    health_lines,
     overall,
     pruned_arms,
 )
 from ...config.suite import BASE
 from ...store import RunRecord
 from ..tables.examples import confusion_table, disagreement_table, rank_table
+from ..tables.markdown import code_span, escaped
 from ..tables.suite import (
     arm_table,
     equality_table,
@@ -28,6 +28,7 @@ from ..tables.text import in_points
 from ..words.across_tasks import overall_words
 from ..words.by_hand import by_hand
 from ..words.constant import constant_line
+from ..words.health import health_lines
 from ..words.provenance import again, compute_statement, made_with
 from ..words.served import no_loras
 from ..words.verdict import details, not_tested, notes
@@ -115,7 +116,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
         Section("Not tested", lines=tuple(not_tested(analysis))),
         Section(
             "Check it by hand",
-            ("In this folder:" if evidence.archived else f"In `{suite.folder}`:",),
+            ("In this folder:" if evidence.archived else f"In {code_span(str(suite.folder))}:",),
             code=by_hand(analysis, evidence.archived),
             language="python",
         ),
@@ -139,8 +140,8 @@ def common_sections(evidence: Mapping[str, Evidence]) -> list[Section]:
     where = ", in this folder" if first.archived else ""
     return [
         Section("Run it again", (f"The same suite under another name{where}:",), code=code),
-        Section("Compute", (compute_statement(records),)),
-        *([Section("Made with", lines=tuple(made_with(records)))] if records else []),
+        Section("Compute", (escaped(compute_statement(records)),)),
+        *([Section("Made with", lines=tuple(map(escaped, made_with(records))))] if records else []),
     ]
 
 
@@ -211,7 +212,7 @@ def _arms(evidence: Evidence) -> Section:
         text += f" {others}"
     records = (run.record for run in suite.runs.values())
     if line := constant_line(records, suite.metric, ["test"]):
-        text += f" {line}"
+        text += f" {escaped(line)}"
     return Section(ARMS, (text,), tables=(("", table),))
 
 

@@ -68,7 +68,7 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
         write_text(out / WINNER_CSV, csv_text(fresh_table(table)))
     write_text(out / TRIALS_TABLE, latex_table(trials_table(table), caption, f"tab:{name}-trials"))
     write_text(out / SPACE_TABLE, search_space_table(space, len(table.trials)))
-    write_text(out / COMPUTE_FILE, f"{_compute(table)}\n")
+    write_text(out / COMPUTE_FILE, f"{escaped(_compute(table))}\n")
     write_study_figures(table, out / FIGURES_FOLDER, rows, shares)
     return out / PAGE_FILE
 

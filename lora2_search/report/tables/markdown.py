@@ -23,6 +23,28 @@ def markdown_table(table: Table) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
+# What would begin a heading, a list, a quotation or a rule, if a line began with it.
+_FIRST = re.compile(r"(?:#{1,6}|[-+])(?=\s|$)|-{3,}(?=\s*$)|>|(?<=\d)[.)](?=\s|$)")
+
+_NUMBER = re.compile(r"\d{1,9}(?=[.)](?:\s|$))")
+
+_PLAIN = re.compile(r"(`[^`]*`)|\\([!-/:-@\[-`{-~])")
+
+
 def escaped(text: str) -> str:
-    """Return plain text as Markdown shows it, on one line."""
-    return _MARKUP.sub(r"\\\g<0>", " ".join(text.splitlines()))
+    """Return plain text as Markdown shows it, on one line, wherever it stands."""
+    shown = _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
+    numbered = _NUMBER.match(shown)
+    place = numbered.end() if numbered else 0
+    return f"{shown[:place]}\\{shown[place:]}" if _FIRST.match(shown, place) else shown
+
+
+def code_span(text: str) -> str:
+    """Return text as code within a line; with a backtick or a break in it, as plain text."""
+    whole = text.strip() and "`" not in text and len(text.splitlines()) == 1
+    return f"`{text}`" if whole else escaped(text)
+
+
+def unescaped(text: str) -> str:
+    """Return a paragraph in Markdown as a terminal shows it: without the escapes of its texts."""
+    return _PLAIN.sub(lambda match: match[1] or match[2], text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...analysis import Overall
 from ...stats import LEVEL, OverTasks
+from ..tables.markdown import escaped
 from ..tables.text import interval, level, signed
 
 
@@ -20,7 +21,7 @@ def overall_words(result: Overall) -> list[str]:
     for arm, estimate in result.arms.items():
         lines.append(f"{arm}: {_level(estimate, unit)}{_of_tasks(estimate, result)}.")
     for name, estimate in result.differences.items():
-        named = f"*{name}*{_of_tasks(estimate, result)}"
+        named = f"*{escaped(name)}*{_of_tasks(estimate, result)}"
         lines.append(_pair(named, estimate, result.improvements[name], unit))
     return lines
 

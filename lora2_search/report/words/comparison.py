@@ -9,6 +9,7 @@ from ...analysis import Analysis, Comparison, Equality, FactorEffect, effect_of
 from ...config import value_of
 from ...config.suite import BASE
 from ...stats import BOOTSTRAPS, LEVEL, Paired, reach, rejects, seeds_for_margin
+from ..tables.markdown import escaped
 from ..tables.text import changes, in_points, interval, level, p_value, signed
 
 
@@ -21,7 +22,7 @@ def no_verdict(item: Comparison, analysis: Analysis) -> str:
         for name in item.unlearnt
     )
     return (
-        f"No verdict on {item.name}: {unlearnt}, so its difference of "
+        f"No verdict on {escaped(item.name)}: {unlearnt}, so its difference of "
         f"{signed(item.paired.estimate, metric)} tells of its settings, not of what it changes."
     )
 
@@ -183,24 +184,27 @@ def _words(item: Comparison, analysis: Analysis) -> _Words:
         )
     effect = effect_of(item.weights, analysis.suite)
     if effect is None:
-        return _Words(item.name, f" (weights: {_weights(item.weights)})", item.name, "is", "than 0")
-    return _effect_words(item.name, effect)
+        name = escaped(item.name)
+        return _Words(name, f" (weights: {_weights(item.weights)})", name, "is", "than 0")
+    return _effect_words(escaped(item.name), effect)
 
 
 def _effect_words(name: str, effect: FactorEffect) -> _Words:
-    over = f"averaged over {' and '.join(effect.others)}" if effect.others else ""
+    others = " and ".join(map(escaped, effect.others))
+    over = f"averaged over {others}" if others else ""
     about, behind = (f" ({over})", f", {over}") if over else ("", "")
-    level, base = effect.levels[0], effect.bases[0]
+    levels, bases = ([*map(escaped, side)] for side in (effect.levels, effect.bases))
+    level, base = levels[0], bases[0]
     if len(effect.factors) == 1:
         question = f"{name}: what does {level} change against {base}?"
         return _Words(question, about, level, "scores", f"than {base}{behind}")
-    first, second = effect.factors
+    first, second = map(escaped, effect.factors)
     return _Words(
         question=f"{name}: does {first} matter more, or less, with another {second}?",
         about=about,
         subject=f"the effect of {level} over {base}",
         verb="is",
-        than=f"with {effect.levels[1]} than with {effect.bases[1]}{behind}",
+        than=f"with {levels[1]} than with {bases[1]}{behind}",
     )
 
 
@@ -322,7 +326,7 @@ def _against_base(arm: str, analysis: Analysis) -> str:
         before = value_of(analysis.suite.plan, key)
         # Tuning may choose for an arm what the base has too.
         if value != before:
-            parts.append(f"{changes({key: value})} instead of {before}")
+            parts.append(escaped(f"{changes({key: value})} instead of {before}"))
     own = next(item for item in analysis.arms if item.name == arm)
     if own.untuned is not None:
         parts.append(f"untuned: at the base's training.lr, {own.untuned}")

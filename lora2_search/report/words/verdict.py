@@ -10,6 +10,7 @@ from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
 from ...store import RUNS_FOLDER, SUITE_FILE, home
+from ..tables.markdown import code_span, escaped
 from ..tables.suite import analyses_taken
 from ..tables.text import level, signed
 from .comparison import (
@@ -90,7 +91,7 @@ def _by(suite: SuiteRuns, words: list[str]) -> str:
     # An archive has no runs that a command could resume.
     if not (suite.folder / RUNS_FOLDER).is_dir():
         return ""
-    return f" with `{shlex.join(words)}`"
+    return f" with {code_span(shlex.join(words))}"
 
 
 def headline(analysis: Analysis) -> str:
@@ -216,7 +217,7 @@ def not_tested(analysis: Analysis) -> list[str]:
     plan = analysis.suite.plan
     model, size = plan.model, plan.data.train_size
     lines = [
-        f"Anything but this set-up: task {plan.task}, model {model.name_or_path}"
+        f"Anything but this set-up: task {escaped(plan.task)}, model {escaped(model.name_or_path)}"
         + (f" cut to {model.layers} layers" if model.layers else "")
         + (f", at most {size:,} training sentences" if size else "")
         + f", protocol {plan.protocol}.",
@@ -275,13 +276,15 @@ def notes(analysis: Analysis) -> list[str]:
                 f"(seed {_seeds(arm.diverged)}); each counts as a run that always answers the "
                 "commonest class."
             )
-        lines += [f"{arm.name}, seed {seed}: failed: {why}" for seed, why in arm.failed.items()]
+        lines += [
+            f"{arm.name}, seed {seed}: failed: {escaped(why)}" for seed, why in arm.failed.items()
+        ]
         if arm.unfinished:
             lines.append(
                 f"{arm.name}: no finished run of seed {_seeds(arm.unfinished)}; "
                 "only seeds that both arms have are compared."
             )
-    lines += [f"{name}: its record cannot be read" for name in analysis.suite.unreadable]
+    lines += [f"{escaped(name)}: its record cannot be read" for name in analysis.suite.unreadable]
     added = tuple(analysis.suite.plan.added_seeds)
     if added:
         lines.append(
