@@ -2,6 +2,7 @@ from .across_tasks import Cost as Cost
 from .across_tasks import Overall as Overall
 from .across_tasks import costs as costs
 from .across_tasks import overall as overall
+from .answers import Examples as Examples
 from .arms import Arm as Arm
 from .baselines import Standing as Standing
 from .baselines import standings as standings
@@ -66,11 +67,6 @@ from .landscape import top_contour as top_contour
 from .learning_curves import Band as Band
 from .learning_curves import bands as bands
 from .learning_curves import geometry_keys as geometry_keys
-from .pairs import ArmPair as ArmPair
-from .pairs import StudyPair as StudyPair
-from .pairs import WinnerSetting as WinnerSetting
-from .pairs import compare_studies as compare_studies
-from .pairs import compare_suites as compare_suites
 from .published import PUBLISHED_FILE as PUBLISHED_FILE
 from .published import Published as Published
 from .published import offer_published as offer_published
@@ -106,13 +102,16 @@ from .study import scores_by_evaluation as scores_by_evaluation
 from .study import searched as searched
 from .study import setting as setting
 from .study import value_of as value_of
-from .versus import Examples as Examples
+from .versus import ArmPair as ArmPair
 from .versus import Quantity as Quantity
 from .versus import ScorePair as ScorePair
 from .versus import SettingPair as SettingPair
 from .versus import Side as Side
+from .versus import StudyPair as StudyPair
 from .versus import Versus as Versus
 from .versus import compare_sides as compare_sides
+from .versus import compare_studies as compare_studies
+from .versus import compare_suites as compare_suites
 from .winner import Confirmation as Confirmation
 from .winner import FreshRuns as FreshRuns
 from .winner import choice_cells as choice_cells

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..config import OF_LOGITS
-from ..stats import Scorer, TestResult, over_examples, scorer
+from ..stats import TestResult
 from ..store import RunRecord
+from .answers import over_answers
 from .records import TEST, Predictions, Run, read_predictions
 from .study import StudyTable
 from .winner import Confirmation, FreshRuns
@@ -157,12 +157,9 @@ def _constant(winner: Run | None, answers: Predictions | None, table: StudyTable
 def _score(
     own: Predictions | None, value: float | None, metric: str, classes: int | None
 ) -> TestResult:
-    if own is None or value is None:
-        return TestResult(estimate=value, note=_NO_PREDICTIONS)
-    score = _scorer(own, metric, classes)
-    if score is None:
-        return TestResult(estimate=value, note=_no_interval(metric))
-    return _as_recorded(over_examples(lambda columns: score(0, columns), len(own.labels)), value)
+    if value is None:
+        return TestResult(note=_NO_PREDICTIONS)
+    return over_answers(value, metric, [own], classes)
 
 
 def _gap(
@@ -177,32 +174,10 @@ def _gap(
         return TestResult(estimate=known, note=_NO_PREDICTIONS)
     if not _same_sentences(ours, theirs):
         return TestResult(note="they were tested on different sentences")
-    left, right = _scorer(ours, metric, classes), _scorer(theirs, metric, classes)
-    if left is None or right is None:
-        return TestResult(estimate=known, note=_no_interval(metric))
-    found = over_examples(lambda at: left(0, at) - right(0, at), len(ours.labels))
-    return _as_recorded(found, known)
+    return over_answers(known, metric, [ours, theirs], classes)
 
 
 def _same_sentences(ours: Predictions, theirs: Predictions) -> bool:
     return np.array_equal(ours.examples, theirs.examples) and np.array_equal(
         ours.labels, theirs.labels
-    )
-
-
-def _scorer(own: Predictions, metric: str, classes: int | None) -> Scorer | None:
-    finite = np.isfinite(own.predictions).all()
-    if metric in OF_LOGITS or not finite or not len(own.labels):
-        return None
-    return scorer(metric, own.labels, own.predictions[None, :], classes)
-
-
-def _no_interval(metric: str) -> str:
-    return f"no interval is computed for {metric}"
-
-
-def _as_recorded(found: TestResult, value: float) -> TestResult:
-    """Return an interval around the score that the record holds, to its last digit."""
-    return TestResult(
-        estimate=value, low=found.low, high=found.high, n=found.n, method=found.method
     )

@@ -104,7 +104,7 @@ def setting_slice(table: StudyTable, axis: SettingAxis) -> list[SettingPoint]:
     """Return the complete trials that chose a setting, by number."""
     return [
         SettingPoint(trial.number, place, score)
-        for trial in complete_trials(table.study)
+        for trial in table.trials
         if (score := score_of(trial)) is not None
         and axis.name in trial.params
         and (place := axis.coordinate(trial.params[axis.name])) is not None

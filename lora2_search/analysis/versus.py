@@ -9,24 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from ..config import METRICS, OF_LOGITS, Settings, dotted, is_used
-from ..stats import (
-    CORRELATIONS,
-    LEVEL,
-    TestResult,
-    mean_interval,
-    paired,
-    pigeonhole_draws,
-    scorer,
-)
+from ..config import Settings, dotted, is_used
+from ..errors import UserError
+from ..stats import LEVEL, TestResult, mean_interval, paired
 from ..store import RunRecord
+from .answers import Examples, Pairs, examples_between, over_answers, same_examples
+from .arms import Arm
+from .baselines import Standing, standings, test_gap
 from .circumstances import circumstances_between
-from .examples import Disagreement, Texts, texts_of, widest_apart
-from .records import TEST, Predictions, Run, read_predictions
-
-EXAMPLES = "bootstrap over examples"
+from .comparison import Analysis
+from .records import TEST, Run, SuiteRuns, read_predictions
+from .study import StudyTable
 
 _SHOWN = 5
+
+# What a run is called by, and where its data lies, decides nothing that a reader would tune.
+_OWN = ("seed", "data.path", "data.test_path")
 
 _COUNTS = {
     "trained_adapter": "adapter, trained",
@@ -98,31 +96,6 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """The test examples that the two answer otherwise.
-
-    Attributes:
-        both: How many both get right; with several seeds, the mean over them. ``None`` for numbers.
-        first: How many the first alone gets right.
-        second: How many the second alone gets right.
-        neither: How many neither gets right.
-        shown: The widest apart, those that the first is better on before the others.
-        texts: Texts by number, where the data are on this machine.
-        classes: Names of the classes; empty for numbers.
-        note: Why there is nothing to compare; empty where there is.
-    """
-
-    both: float | None = None
-    first: float | None = None
-    second: float | None = None
-    neither: float | None = None
-    shown: tuple[Disagreement, ...] = ()
-    texts: Texts = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Versus:
     """Two results side by side; the first is what a difference is taken from.
 
@@ -173,7 +146,7 @@ def compare_sides(first: Side, second: Side, shown: int = _SHOWN) -> Versus:
             if (pair := _score_pair(split, metric, first, second, pairs)) is not None
         ),
         quantities=tuple(_quantities(first, second)),
-        examples=_examples(pairs, shown),
+        examples=examples_between(pairs, shown),
     )
 
 
@@ -196,9 +169,6 @@ def _settings(first: Side, second: Side) -> Iterator[SettingPair]:
 def _used(record: RunRecord) -> Settings:
     method = record.config["method"]
     return {name: v for name, v in dotted(record.config).items() if is_used(name, method)}
-
-
-Pairs = Sequence[tuple[Run, Run]]
 
 
 def _pairs(first: Side, second: Side) -> Pairs:
@@ -230,7 +200,7 @@ def _level(side: Side, split: str, metric: str) -> TestResult | None:
         return None
     if len(values) > 1:
         return _over_seeds(values)
-    return _over_examples(values[0], split, metric, runs[:1])
+    return _of_one(values[0], split, metric, runs[:1])
 
 
 def _over_seeds(values: Sequence[float]) -> TestResult:
@@ -253,58 +223,17 @@ def _difference(split: str, metric: str, pairs: Pairs) -> TestResult:
     if len(scored) > 1:
         return paired([value for value, _ in scored])
     value, pair = scored[0]
-    return _over_examples(value, split, metric, pair)
+    return _of_one(value, split, metric, pair)
 
 
-def _over_examples(value: float, split: str, metric: str, runs: Sequence[Run]) -> TestResult:
-    """Return a score of one run, or a difference of two, with its interval over the examples.
-
-    The percentile interval of a bootstrap that draws examples, the same for both runs (Efron &
-    Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; 400 draws, fixed seed).
-    """
-    read = [read_predictions(run, split) for run in runs]
-    said = [item for item in read if item is not None and len(item.examples) > 1]
-    note = _no_examples(metric, runs, said)
-    if note:
-        return TestResult(estimate=value, n=1, note=note)
-    classes = len(runs[0].record.classes) or None
-    score = _contrast(metric, said, classes)
-    draws = pigeonhole_draws(score, 1, len(said[0].examples))
-    low, high = (float(end) for end in np.quantile(draws, [LEVEL / 2, 1 - LEVEL / 2]))
-    return TestResult(estimate=value, low=low, high=high, n=1, method=EXAMPLES)
-
-
-def _no_examples(metric: str, runs: Sequence[Run], said: Sequence[Predictions]) -> str:
-    """Say why examples give no interval; empty where they do."""
-    if metric in OF_LOGITS or metric not in METRICS:
-        return f"{metric} is not made of answers alone, so there is no interval over examples"
-    if len(said) < len(runs):
-        return "the predictions are missing"
-    if any(not np.isfinite(item.predictions).all() for item in said):
-        return "some predictions are not finite"
-    return "" if _same_examples(runs, said) else "they were not tested on the same examples"
-
-
-def _same_examples(runs: Sequence[Run], said: Sequence[Predictions]) -> bool:
-    hashes = {run.record.data_hash for run in runs if run.record.data_hash}
-    return len(hashes) < 2 and all(
-        np.array_equal(said[0].examples, item.examples)
-        and np.array_equal(said[0].labels, item.labels)
-        for item in said
-    )
-
-
-def _contrast(
-    metric: str, said: Sequence[Predictions], classes: int | None
-) -> Callable[[Any, Any], float]:
-    scorers = [scorer(metric, item.labels, item.predictions[None, :], classes) for item in said]
-    signs = (1.0, -1.0)
-
-    def contrast(rows: Any, columns: Any) -> float:
-        pairs = zip(signs, scorers, strict=False)
-        return sum(sign * score(0, columns) for sign, score in pairs)
-
-    return contrast
+def _of_one(value: float, split: str, metric: str, runs: Sequence[Run]) -> TestResult:
+    """Return a score of one run, or a difference of two, with its interval over examples."""
+    said = [read_predictions(run, split) for run in runs]
+    known = [item for item in said if item is not None]
+    if known and not same_examples(runs, known):
+        return TestResult(estimate=value, n=1, note="they were not tested on the same examples")
+    found = over_answers(value, metric, said, len(runs[0].record.classes) or None)
+    return replace(found, n=1)
 
 
 def _quantities(first: Side, second: Side) -> Iterator[Quantity]:
@@ -326,34 +255,111 @@ def _mean(side: Side, measure: Callable[[RunRecord], float | None]) -> float | N
     return fmean(values) if values else None
 
 
-def _examples(pairs: Pairs, shown: int) -> Examples:
-    read = [
-        tuple(read_predictions(run, TEST) for run in pair)
-        for pair in pairs
-        if all(run.record.status == "completed" for run in pair)
+@dataclass(frozen=True)
+class StudyPair:
+    """Two studies that maximise the same metric.
+
+    Attributes:
+        left: The one study.
+        right: The other.
+        winners: Both winners with their intervals; ``None`` where no trial is complete.
+        gap: Left winner minus right winner on the same test sentences.
+        searched: What either study searched.
+        settings: That, and the fixed settings in which the winners differ; the left one's first.
+    """
+
+    left: StudyTable
+    right: StudyTable
+    winners: tuple[Standing | None, Standing | None]
+    gap: TestResult
+    searched: tuple[str, ...]
+    settings: tuple[SettingPair, ...]
+
+    @property
+    def both(self) -> tuple[StudyTable, StudyTable]:
+        """The studies."""
+        return self.left, self.right
+
+
+def compare_studies(left: StudyTable, right: StudyTable) -> StudyPair:
+    """Compare two studies.
+
+    Raises:
+        UserError: They maximise different metrics.
+    """
+    if left.metric != right.metric:
+        raise UserError(
+            f"{left.runs.space.name} maximises {left.metric} and {right.runs.space.name} "
+            f"{right.metric}: studies are compared by one metric"
+        )
+    first, second = (next(iter(standings(table)), None) for table in (left, right))
+    ours, theirs = left.winner_run, right.winner_run
+    gap = TestResult(note="a winner's record is missing")
+    if ours is not None and theirs is not None:
+        gap = test_gap(ours, theirs, left.metric)
+    searched = tuple(dict.fromkeys([*left.runs.space.search, *right.runs.space.search]))
+    one, other = _of_winner(left), _of_winner(right)
+    fixed = [pair for pair in differing(one, other) if pair.name not in (*searched, *_OWN)]
+    settings = [SettingPair(name, one.get(name), other.get(name)) for name in searched]
+    return StudyPair(left, right, (first, second), gap, searched, (*settings, *fixed))
+
+
+def _of_winner(table: StudyTable) -> Settings:
+    """Return the settings that the winner's method looks at, and what it chose."""
+    run = table.winner_run
+    found = _used(run.record) if run is not None else {}
+    return {**found, **(table.winner.params if table.winner else {})}
+
+
+@dataclass(frozen=True)
+class ArmPair:
+    """One arm, as two suites have it.
+
+    Attributes:
+        name: The arm.
+        left: Of the left suite, ``None`` where it has no such arm.
+        right: Of the right suite.
+        gap: Left minus right over the seeds that both have; no estimate where there are none.
+    """
+
+    name: str
+    left: Arm | None
+    right: Arm | None
+    gap: TestResult
+
+
+def compare_suites(left: Analysis, right: Analysis) -> list[ArmPair]:
+    """Pair the arms of two suites on one task by their names, those of the left suite first.
+
+    Raises:
+        UserError: They compare different metrics.
+    """
+    ours, theirs = left.suite, right.suite
+    if ours.metric != theirs.metric:
+        raise UserError(
+            f"suite {ours.name} compares {ours.metric} and {theirs.name} {theirs.metric}: suites "
+            "are compared by one metric"
+        )
+    arms = ({arm.name: arm for arm in side.arms} for side in (left, right))
+    first, second = arms
+    same = _data(ours) == _data(theirs)
+    return [
+        ArmPair(name, first.get(name), second.get(name), _arm_gap(first, second, name, same))
+        for name in dict.fromkeys([*first, *second])
     ]
-    whole = [(one, other) for one, other in read if one is not None and other is not None]
-    if not whole:
-        return Examples(note="no two of their runs have test predictions that can be compared")
-    runs = [run for pair in pairs for run in pair]
-    if not _same_examples(runs, [item for pair in whole for item in pair]):
-        return Examples(note="they were not tested on the same examples")
-    labels = whole[0][0].labels
-    ours, theirs = (np.stack([pair[side].predictions for pair in whole]) for side in (0, 1))
-    record = pairs[0][0].record
-    numbers = record.metric in CORRELATIONS
-    found = Examples() if numbers else _counted(ours == labels, theirs == labels)
-    apart = widest_apart(whole[0][0].examples, labels, ours, theirs, numbers, shown)
-    texts = texts_of(pairs[0][0]) if apart else {}
-    wanted = {item.example: texts[item.example] for item in apart if item.example in texts}
-    return replace(found, shown=tuple(apart), texts=wanted, classes=tuple(record.classes))
 
 
-def _counted(ours: Any, theirs: Any) -> Examples:
-    """Return how many examples each of the two gets right, from ``[S, E]`` truths."""
-    return Examples(
-        both=float((ours & theirs).sum(axis=1).mean()),
-        first=float((ours & ~theirs).sum(axis=1).mean()),
-        second=float((~ours & theirs).sum(axis=1).mean()),
-        neither=float((~ours & ~theirs).sum(axis=1).mean()),
-    )
+def _arm_gap(
+    first: dict[str, Arm], second: dict[str, Arm], name: str, same_data: bool
+) -> TestResult:
+    if name not in first or name not in second:
+        return TestResult(note="one suite has no such arm")
+    if not same_data:
+        return TestResult(note="they were tested on different data")
+    ours, theirs = first[name].scores, second[name].scores
+    common = [seed for seed in ours if seed in theirs]
+    return paired([ours[seed] - theirs[seed] for seed in common])
+
+
+def _data(suite: SuiteRuns) -> set[str]:
+    return {run.record.data_hash for run in suite.runs.values() if run.record.data_hash}

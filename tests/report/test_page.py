@@ -12,6 +12,7 @@ from lora2_search.analysis.study import read_study_table
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
 from lora2_search.report.figures.settings import draw_rank_grid
+from lora2_search.report.figures.study_numbers import StudyNumbers
 from lora2_search.report.figures.study_panels import importance_panel
 from lora2_search.report.figures.trials import learning_curves
 from lora2_search.report.pages.study import write_study_page
@@ -177,13 +178,15 @@ def test_a_record_cut_short_is_named_and_left_out(tmp_path: Path) -> None:
 def test_importances_that_cannot_be_told_have_a_reason(
     tmp_path: Path, states: list[State], vary: bool, word: str
 ) -> None:
-    panel = importance_panel(read_study_table(write_study(tmp_path, states, vary=vary)))
+    panel = importance_panel(
+        StudyNumbers(read_study_table(write_study(tmp_path, states, vary=vary)))
+    )
     assert word in panel.text and panel.figure is None
 
 
 def test_importances_are_shares_of_one(tmp_path: Path) -> None:
     table = read_study_table(write_study(tmp_path, [State.COMPLETE] * 6))
-    figure = importance_panel(table).figure
+    figure = importance_panel(StudyNumbers(table)).figure
     assert figure is not None and sum(figure.data[0].x) == pytest.approx(1)
 
 

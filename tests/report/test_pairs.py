@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lora2_search.analysis.pairs import compare_studies
 from lora2_search.analysis.study import read_study_table
+from lora2_search.analysis.versus import Side, compare_sides, compare_studies
 from lora2_search.cli.commands.report import run_report
 from lora2_search.errors import UserError
 from lora2_search.report.pages.shown import Page
@@ -16,6 +17,7 @@ from tests.support.designs import RATES
 from tests.support.studies import write_trials
 from tests.support.suites import draws, suite, write_suite
 
+PAIR = (("a", 160), ("b", 120))
 LABELS = np.arange(200) % 2 * 1.0
 
 
@@ -37,9 +39,36 @@ def test_two_winners_are_compared_on_the_same_sentences(tmp_path: Path) -> None:
     left, right = study(tmp_path, "a", 160, 1e-3), study(tmp_path, "b", 120, 1e-2)
     found = compare_studies(read_study_table(left), read_study_table(right))
     assert found.gap.estimate == pytest.approx(0.2) and (found.gap.low or 0) > 0.1
-    settings = {item.name: (item.left, item.right, item.searched) for item in found.settings}
-    assert settings["training.lr"] == (1e-3, 1e-2, True)
-    assert settings["adapter.k"] == (4, 4, True) and "training.epochs" not in settings
+    settings = {item.name: (item.first, item.second) for item in found.settings}
+    assert settings["training.lr"] == (1e-3, 1e-2) and settings["adapter.k"] == (4, 4)
+    assert set(found.searched) == {"training.lr", "adapter.k"} and "training.epochs" not in settings
+
+
+def test_one_difference_has_one_interval_wherever_it_is_told(tmp_path: Path) -> None:
+    left, right = (read_study_table(study(tmp_path, name, n, 1e-3)) for name, n in PAIR)
+    sides = [Side("x", {0: table.winner_run}) for table in (left, right) if table.winner_run]
+    versus = compare_sides(*sides)
+    [told] = [pair.difference for pair in versus.scores if pair.split == "test"]
+    gap = compare_studies(left, right).gap
+    assert told is not None and (told.estimate, told.low, told.high) == (
+        gap.estimate,
+        gap.low,
+        gap.high,
+    )
+
+
+def test_a_setting_that_is_a_mapping_is_compared_whole(tmp_path: Path) -> None:
+    tables = []
+    for name, rank in (("a", 4), ("b", 8)):
+        folder = study(tmp_path, name, 100, 1e-3)
+        path = folder / "trials" / "00000" / "record.json"
+        told = json.loads(path.read_text())
+        told["config"]["adapter"]["rank_pattern"] = {"layer.0.query": rank}
+        path.write_text(json.dumps(told))
+        tables.append(read_study_table(folder))
+    fixed = {item.name: item for item in compare_studies(*tables).settings}
+    pattern = fixed["adapter.rank_pattern"]
+    assert (pattern.first, pattern.second) == ({"layer.0.query": 4}, {"layer.0.query": 8})
 
 
 def test_two_studies_are_on_one_page_with_each_place_named_once(

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from markdown_it import MarkdownIt
 
-from lora2_search.analysis.baselines import standings
 from lora2_search.analysis.evidence import Evidence, gather
-from lora2_search.analysis.landscape import importances
 from lora2_search.analysis.study import read_study_table
+from lora2_search.report.figures.study_numbers import StudyNumbers
 from lora2_search.report.pages.markdown import tasks_report
 from lora2_search.report.pages.study import rendered, study_sections
 from lora2_search.report.pages.study_files import _markdown
@@ -130,7 +129,7 @@ def test_in_a_suites_report_every_text_is_text_in_all_four_renderers(tmp_path: P
 def test_in_a_studys_report_every_text_is_text(tmp_path: Path, state: State) -> None:
     trials = [{"values": [0.5]}, {"state": state, "values": [0.4], "reason": MARK}]
     table = read_study_table(write_trials(tmp_path, trials))
-    sections = study_sections(table, standings(table), importances(table.study))
+    sections = study_sections(StudyNumbers(table))
     report, page = read_markdown(_markdown(sections)), Reader(rendered(sections))
     for found in (report, page):
         assert "zap" not in found.tags and flat(found.text).count(MARK) >= 3

@@ -11,15 +11,14 @@ from ...analysis import (
     compare_studies,
     compare_suites,
     gather,
-    importances,
     read_study_table,
-    standings,
     trial_history,
 )
 from ...errors import UserError
 from ...store import PAGE_FILE, write_text
 from ..figures.pairs import draw_arm_pairs, draw_histories
 from ..figures.panel import Panel
+from ..figures.study_numbers import StudyNumbers
 from ..rendering import render
 from ..tables.pairs import arm_pairs_table, best_table, settings_table
 from ..tables.table import Table
@@ -59,10 +58,7 @@ def write_study_comparison(left: Path, right: Path, out: Path) -> Path:
         notes=[],
         cards=_cards(found),
         parts=[_best(found), _history(found), _settings(found)],
-        studies=[
-            study_sections(study, standings(study), importances(study.study))
-            for study in found.both
-        ],
+        studies=[study_sections(StudyNumbers(study)) for study in found.both],
         links=[],
     )
     return _written(page, out, names[1])
@@ -111,7 +107,7 @@ def _marks(found: StudyPair) -> tuple[str, str]:
 def _settings(found: StudyPair) -> _Part:
     names = (found.left.runs.space.name, found.right.runs.space.name)
     text = "What either study searched, and the fixed settings in which the winners differ."
-    table = settings_table(found.settings, names)
+    table = settings_table(found, names)
     return _Part("Settings of both winners", text, None, "Settings of both winners", table)
 
 

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...analysis import (
-    Importances,
     Standing,
     StudyTable,
     caveats,
     given_line,
     givers,
-    importances,
     read_study_table,
     rivals,
     serves_plain_lora,
     setting,
-    standings,
     stopped_trials,
     winner_edges,
 )
@@ -27,6 +24,7 @@ from ...store import PAGE_FILE, write_text
 from ..figures import study_panels as panels
 from ..figures.front import front_panels
 from ..figures.panel import Panel
+from ..figures.study_numbers import StudyNumbers
 from ..figures.style import STATE_STYLES
 from ..rendering import render
 from ..tables.study import count_of, size_table, trials_table
@@ -96,7 +94,7 @@ def write_study_page(folder: Path) -> Path:
 
 def study_page(page: StudyTable) -> str:
     """Return the page as HTML."""
-    return rendered(study_sections(page, standings(page), importances(page.study)))
+    return rendered(study_sections(StudyNumbers(page)))
 
 
 def rendered(study: StudySections) -> str:
@@ -104,40 +102,32 @@ def rendered(study: StudySections) -> str:
     return render("study.html", title=study.title, study=study)
 
 
-def study_sections(
-    page: StudyTable, rows: Sequence[Standing], shares: Importances
-) -> StudySections:
-    """Return what stands on a study's page.
-
-    Args:
-        page: The study.
-        rows: The winner and its baselines.
-        shares: The importances.
-    """
+def study_sections(found: StudyNumbers) -> StudySections:
+    """Return what stands on a study's page."""
+    page = found.table
     trials, stops = trials_table(page), stopped_trials(page)
-    best = page.winner.number if page.winner else None
-    styles = ["winner" if row["trial"] == best else row["state"] for row in trials.rows]
+    styles = ["winner" if row["trial"] == found.winner else row["state"] for row in trials.rows]
     return StudySections(
         title=page.runs.space.name,
         about=_about(page),
         notes=_notes(page),
-        winner=_winner(page, rows),
-        baselines=panels.standings_panel(rows, page),
+        winner=_winner(page, found.rows),
+        baselines=panels.standings_panel(found),
         front=front_panels(page),
-        history=panels.history_panel(page),
-        settings=[panels.parallel_panel(page), panels.importance_panel(page, shares)],
+        history=panels.history_panel(found),
+        settings=[panels.parallel_panel(found), panels.importance_panel(found)],
         about_slices=(
             f"Validation {page.shown_metric} of the complete trials, all on one scale: from blue "
             "(the first trial) to orange (the last); the winner is a star with a green edge."
         ),
-        slices=panels.slice_panels(page),
+        slices=panels.slice_panels(found),
         figures=[
-            panels.contour_panel(page, shares),
-            panels.ranks_panel(page),
-            panels.curves_panel(page),
-            panels.expected_panel(page),
+            panels.contour_panel(found),
+            panels.ranks_panel(found),
+            panels.curves_panel(found),
+            panels.expected_panel(found),
         ],
-        timeline=panels.timeline_panel(page),
+        timeline=panels.timeline_panel(found),
         stopped=stops_table(stops, page.runs.space.training.evaluations, page.metric),
         reasons=stop_lines(stops),
         trials=trials,

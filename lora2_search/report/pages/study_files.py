@@ -8,14 +8,13 @@ from ...analysis import (
     StudyTable,
     choice_cells,
     givers,
-    importances,
     outcome_cells,
     read_study_table,
-    standings,
 )
 from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
 from ..figures.study import write_study_figures
+from ..figures.study_numbers import StudyNumbers
 from ..tables.csv import Cell, csv_text
 from ..tables.latex import latex_table
 from ..tables.markdown import escaped, markdown_table
@@ -54,12 +53,12 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     name, space = table.runs.space.name, table.runs.space
     caption = f"Trials of study {name}, the best first; those without a test score did not end."
-    rows, shares = standings(table), importances(table.study)
-    sections = study_sections(table, rows, shares)
+    found = StudyNumbers(table)
+    sections = study_sections(found)
     write_text(out / PAGE_FILE, rendered(sections))
     write_text(out / REPORT_FILE, _markdown(sections))
-    if rows:
-        against = standings_table(rows, table.metric, table.shown_metric)
+    if found.rows:
+        against = standings_table(found.rows, table.metric, table.shown_metric)
         caption_of = _baselines_caption if table.confirmed is None else _fresh_caption
         text = latex_table(against, caption_of(name), f"tab:{name}-baselines")
         write_text(out / BASELINES_TABLE, text)
@@ -69,7 +68,7 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     write_text(out / TRIALS_TABLE, latex_table(trials_table(table), caption, f"tab:{name}-trials"))
     write_text(out / SPACE_TABLE, search_space_table(space, len(table.trials)))
     write_text(out / COMPUTE_FILE, f"{escaped(_compute(table))}\n")
-    write_study_figures(table, out / FIGURES_FOLDER, rows, shares)
+    write_study_figures(found, out / FIGURES_FOLDER)
     return out / PAGE_FILE
 
 

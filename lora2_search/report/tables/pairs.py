@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...analysis import Arm, ArmPair, Standing, StudyPair, StudyTable, WinnerSetting, setting
+from ...analysis import Arm, ArmPair, Standing, StudyPair, StudyTable, setting
 from ...stats import LEVEL, t_reach
 from .table import NONE, Column, Spread, Table, text_column
 from .text import between, differences, scores
@@ -41,11 +41,11 @@ def _best(study: StudyTable, row: Standing | None) -> dict[str, Any]:
     }
 
 
-def settings_table(pairs: Sequence[WinnerSetting], names: tuple[str, str]) -> Table:
-    """Return the settings of both winners.
+def settings_table(found: StudyPair, names: tuple[str, str]) -> Table:
+    """Return the settings of both winners: what is searched, or differs.
 
     Args:
-        pairs: What is searched, or differs.
+        found: Both studies.
         names: Of the studies.
     """
     left, right = _told_apart(names)
@@ -58,11 +58,11 @@ def settings_table(pairs: Sequence[WinnerSetting], names: tuple[str, str]) -> Ta
     rows = (
         {
             "setting": pair.name,
-            "left": pair.left,
-            "right": pair.right,
-            "searched": "" if pair.searched else "fixed",
+            "left": pair.first,
+            "right": pair.second,
+            "searched": "" if pair.name in found.searched else "fixed",
         }
-        for pair in pairs
+        for pair in found.settings
     )
     return Table(columns, tuple(rows))
 

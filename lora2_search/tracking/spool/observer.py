@@ -265,7 +265,7 @@ class SpoolObserver:
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
         self._parent.points([(self._parent.records, time_ms, told)])
         # Tags, which a later winner may overwrite; MLflow keeps a param for ever.
-        place = self._later.get(winner.key, {})
+        place = dict(self._later.get(winner.key, {}))
         return dict.fromkeys(self._columns, "") | shown | place | _judged_by(winner, record)
 
     def _note_data(self, run: RunInfo, record: RunRecord, spool: Spool) -> None:
