@@ -1,5 +1,7 @@
 from .api import ablate as ablate
 from .api import compare as compare
+from .api import evaluate as evaluate
+from .api import generate as generate
 from .api import load_study as load_study
 from .api import predict as predict
 from .api import reproduce as reproduce

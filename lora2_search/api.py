@@ -11,6 +11,7 @@ from .config.space import Space
 from .config.suite import Suite
 from .experiments import (
     Compared,
+    Evaluated,
     Predicted,
     Reproduction,
     Request,
@@ -18,6 +19,8 @@ from .experiments import (
     SuiteRequest,
     ablate_suite,
     compare_named,
+    evaluate_run,
+    generate_text,
     predict_file,
     reproduce_run,
     resolve_run,
@@ -35,12 +38,15 @@ from .verification import Verification, make_plan
 
 __all__ = [
     "Compared",
+    "Evaluated",
     "Predicted",
     "Reproduction",
     "Study",
     "SuiteResult",
     "ablate",
     "compare",
+    "evaluate",
+    "generate",
     "load_study",
     "predict",
     "reproduce",
@@ -301,3 +307,39 @@ def predict(
         UserError: There is no such run, it is not complete, or has lost its adapter.
     """
     return predict_file(run, data, storage, overrides)
+
+
+def generate(
+    run: str, prompt: str, *, storage: Path | None = None, max_new_tokens: int | None = None
+) -> str:
+    """Return what a trained language model writes after a prompt; always the likeliest token.
+
+    Args:
+        run: As `predict`.
+        prompt: What takes the place of a prompt, of a template's one column, or of the user's turn.
+        storage: Where ``studies/`` and ``suites/`` are.
+        max_new_tokens: Of the answer at most; default: as in the run's evaluations.
+
+    Raises:
+        ConfigError: The run's template reads several columns.
+        UserError: As `predict`; or the run is of no language model.
+    """
+    return generate_text(run, prompt, storage, max_new_tokens).text
+
+
+def evaluate(
+    run: str, task: str | Path, *, storage: Path | None = None, overrides: Sequence[str] = ()
+) -> Evaluated:
+    """Score a trained language model on other data, as ``eval`` does; ``.frame()`` has its answers.
+
+    Args:
+        run: As `predict`.
+        task: A file, read as the run's own data were, or the name of a packaged task.
+        storage: Where ``studies/`` and ``suites/`` are.
+        overrides: Settings of ``data`` and ``language``: ``data.label=reply``.
+
+    Raises:
+        ConfigError: The data cannot be read or lack a column.
+        UserError: As `predict`; or the run is of no language model.
+    """
+    return evaluate_run(run, str(task), storage, overrides)

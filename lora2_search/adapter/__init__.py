@@ -12,6 +12,7 @@ from peft.mapping import (
 from ..config import default_modules_to_save, default_targets
 from .accounting import count_matrix, count_parameters
 from .allocation import kept_in_values, shares, survivors, survivors_within
+from .base_layers import is_quantized, keep_plain, read_weight, write_weight
 from .compression import compress, compress_model, compress_saved, compress_state
 from .config import Lora2Config, Lora2PeftType
 from .factors import Factors, delta_weight, initial_factor, named_generator
@@ -48,6 +49,8 @@ __all__ = [
     "delta_weight",
     "factors_in",
     "initial_factor",
+    "is_quantized",
+    "keep_plain",
     "kept_in_values",
     "mean_orthogonality_error",
     "named_generator",
@@ -56,11 +59,13 @@ __all__ = [
     "overlap",
     "prune_state",
     "ranks_in_all",
+    "read_weight",
     "schedule_for",
     "shares",
     "survivors",
     "survivors_within",
     "why_uncuttable",
+    "write_weight",
 ]
 
 # PEFT's own `register_peft_method` accepts only names that its enum already holds.

@@ -22,9 +22,11 @@ from .evidence import flag_names as flag_names
 from .evidence import gather as gather
 from .examples import EXAMPLES_FILE as EXAMPLES_FILE
 from .examples import Disagreement as Disagreement
+from .examples import Generated as Generated
 from .examples import Mistakes as Mistakes
 from .examples import Texts as Texts
 from .examples import class_names as class_names
+from .examples import generated_texts as generated_texts
 from .examples import mistake_counts as mistake_counts
 from .examples import named as named
 from .examples import stored_texts as stored_texts

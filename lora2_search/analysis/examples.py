@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..config import RunConfig
 from ..errors import UserError
 from ..stats import CORRELATIONS
-from ..store import Damaged, home, stored_json
+from ..store import PREDICTIONS_FILE, Damaged, home, stored_json
 from .contrasts import common_predictions
 from .records import Run, SuiteRuns, Values
 from .scores import Scored
@@ -133,6 +133,42 @@ def widest_apart(
     return [
         Disagreement(int(examples[i]), float(labels[i]), float(mine[i]), float(other[i]), seeds)
         for i in indices
+    ]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a language model wrote after a prompt.
+
+    Attributes:
+        prompt: What it read.
+        answer: What is right.
+        generated: What it wrote.
+        right: Whether that counts as right.
+    """
+
+    prompt: str
+    answer: str
+    generated: str
+    right: bool
+
+
+def generated_texts(run: Run, split: str, shown: int = 8) -> list[Generated]:
+    """Return the first answers that a run generated on a split; none where it generated nothing."""
+    import pyarrow.parquet as parquet
+
+    columns = ["split", "example", "prediction", "prompt", "answer", "generated"]
+    path = run.folder / PREDICTIONS_FILE
+    if not run.record.example or not path.exists():
+        return []
+    try:
+        table = parquet.read_table(path, columns=columns).to_pylist()
+    except (OSError, ValueError):  # other columns: options to choose from; damage is told elsewhere
+        return []
+    rows = sorted((row for row in table if row["split"] == split), key=lambda row: row["example"])
+    return [
+        Generated(row["prompt"], row["answer"], row["generated"], bool(row["prediction"]))
+        for row in rows[:shown]
     ]
 
 

@@ -88,6 +88,23 @@ app.command(
 
 
 app.command(
+    epilog=examples(
+        "generate --run smollm2 --prompt $'Review: a warm film\\nSentiment:'",
+        "generate --run smollm2/3 --prompt 'Who wrote it?' --max-new-tokens 64",
+    )
+)(verbs_afterwards.generate)
+
+
+app.command(
+    "eval",
+    epilog=examples(
+        "eval --run smollm2 --task asdiv",
+        "eval --run smollm2 --task new.jsonl --out answers.parquet",
+    ),
+)(verbs_afterwards.evaluate)
+
+
+app.command(
     epilog=examples("reproduce quickstart", "reproduce quickstart/3", "reproduce quick/base-seed0")
 )(verbs_afterwards.reproduce)
 

@@ -610,11 +610,18 @@ def export(
             "--as", help="A plain LoRA for stock PEFT, or LoRA² without its zeroed ranks."
         ),
     ] = "lora",
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="The whole model of a run, its adapter merged, in its place."),
+    ] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Write an adapter, without loss, for other tools to load."""
+    """Write an adapter, or the whole model, for other tools."""
     with explain_errors("export"):
-        from .commands.export import run_export
+        from .commands.export import run_export, run_merge
 
-        run_export(what, form, out, storage, as_json)
+        if merge:
+            run_merge(what, form, out, storage, as_json)
+        else:
+            run_export(what, form, out, storage, as_json)

@@ -156,3 +156,56 @@ def predict(
         from .commands.predict import run_predict
 
         run_predict(run, data, out, to, text or (), settings or (), storage, as_json)
+
+
+def generate(
+    run: Annotated[str, typer.Option("--run", metavar="NAME", help=_WHICH_RUN)],
+    prompt: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="The prompt; of conversations, what the user says; of a template, its column.",
+        ),
+    ],
+    most: Annotated[
+        int | None,
+        typer.Option(
+            "--max-new-tokens",
+            min=1,
+            help="Tokens of the answer at most; default: as in the run's evaluations.",
+            show_default=False,
+        ),
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Let a trained language model answer a prompt."""
+    with explain_errors("generate", storage):
+        from .commands.language import run_generate
+
+        run_generate(run, prompt, most, storage, as_json)
+
+
+def evaluate(
+    run: Annotated[str, typer.Option("--run", metavar="NAME", help=_WHICH_RUN)],
+    task: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="csv, tsv, jsonl, json or parquet, read as the run's own data were; or a packaged "
+            "task, whose test split is scored.",
+        ),
+    ],
+    out: OutFile = None,
+    to: To = None,
+    settings: Annotated[
+        list[str] | None, set_option("Other data or language settings: data.label=answer.")
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Score a trained language model on other data."""
+    with explain_errors("eval", storage):
+        from .commands.language import run_eval
+
+        run_eval(run, task, out, to, settings or (), storage, as_json)

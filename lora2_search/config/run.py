@@ -68,8 +68,13 @@ _MARKS = {
 _YOUNGER = {
     "adapter": ("gamma_u1", "init_lora_weights", "loraplus_lr_ratio"),
     "data": ("positive", "messages", "options", "template", *READING),
-    "training": ("score_test",),
+    "language": ("forgetting",),
+    "model": ("dtype", "quantization", "attention"),
+    "training": ("score_test", "gradient_checkpointing"),
 }
+
+# Methods that write into the weights of the model, by what they do.
+_WRITE = {"full": "trains every weight", "pissa": "rewrites the weights that it adapts"}
 
 Config = TypeVar("Config", bound="Section")
 
@@ -109,7 +114,7 @@ class RunConfig(Section):
                 "name a task or a file: set `task` to one of "
                 f"{', '.join(TASKS[:-1])}, or `data.path` to a csv, tsv, jsonl or parquet file"
             )
-        if problem := self._kind_problem():
+        if problem := self._kind_problem() or self._model_problem():
             raise ValueError(problem)
         if self.method == "adalora" and (problem := self.adapter.adalora_problem()):
             raise ValueError(problem)
@@ -155,6 +160,26 @@ class RunConfig(Section):
             for name in names or known:
                 if getattr(values, name) != known[name].default:
                     return f"{section}.{name} is for language models; set data.kind: generation"
+        return None
+
+    def _model_problem(self) -> str | None:
+        """Say what does not fit the way the model is kept in memory; ``None`` where all does."""
+        model, mixed = self.model, self.training.mixed_precision
+        if model.is_reduced:
+            key = "quantization" if model.quantization else "dtype"
+            setting = f"model.{key}={getattr(model, key)}"
+            if not self.is_language:
+                return f"model.{key} is for language models, but got {setting}; leave it out"
+            if self.method in _WRITE:
+                return (
+                    f"method {self.method} {_WRITE[self.method]}, which must be float32, but got "
+                    f"{setting}; leave it out, or take lora2 or lora"
+                )
+        if model.attention == "flash_attention_2" and (model.dtype, mixed) == ("float32", "no"):
+            return (
+                "model.attention=flash_attention_2 computes in 16 bits; set model.dtype to "
+                "bfloat16, or training.mixed_precision to bf16 or fp16"
+            )
         return None
 
     @property

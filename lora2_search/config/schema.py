@@ -85,6 +85,24 @@ class ModelConfig(Section):
     classifier_dropout: float | None = Field(
         None, ge=0, lt=1, description="default: the model's own"
     )
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="of a language model's frozen weights, and of what is computed with them; what "
+        "is trained beside them stays float32",
+    )
+    quantization: Literal["nf4"] | None = Field(
+        None,
+        description="nf4: the linear layers of a language model in 4 bits, doubly quantised "
+        "(bitsandbytes); they compute in `model.dtype`",
+    )
+    attention: Literal["eager", "sdpa", "flash_attention_2"] | None = Field(
+        None, description="how transformers computes attention; default: its own choice"
+    )
+
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the weights are kept in fewer bits than they would be trained in."""
+        return self.quantization is not None or self.dtype != "float32"
 
 
 class DataConfig(Section):
@@ -312,6 +330,11 @@ class LanguageConfig(Section):
         description="regular expression whose last match in a text (its group, if it has one) is "
         "the answer; default: the whole text",
     )
+    forgetting: str | None = Field(
+        None,
+        description="text file (a blank line between two texts): the loss on its first 100 texts "
+        "after training, minus that of the model as it was, is recorded",
+    )
 
 
 class AfterConfig(Section):
@@ -393,6 +416,10 @@ class TrainingConfig(Section):
     )
     max_grad_norm: float | None = Field(1.0, gt=0, description="null: no clipping")
     mixed_precision: Literal["no", "fp16", "bf16"] = Field("no", description="passed to Accelerate")
+    gradient_checkpointing: bool = Field(
+        False,
+        description="compute activations again in the backward pass: less memory, more time",
+    )
     evaluations: int = Field(
         5, ge=1, description="number of equal intervals, each ending in an evaluation"
     )

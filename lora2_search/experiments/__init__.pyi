@@ -3,6 +3,7 @@ from .ablate import ablate_suite as ablate_suite
 from .ablate import check_suite_inputs as check_suite_inputs
 from .ablate import resolve_suite as resolve_suite
 from .adapters import find_adapter as find_adapter
+from .adapters import merge_run as merge_run
 from .best import best_settings as best_settings
 from .catalog import REFERENCE as REFERENCE
 from .catalog import Lost as Lost
@@ -24,6 +25,10 @@ from .extremes import extreme_adapters as extreme_adapters
 from .frames import format_of as format_of
 from .frames import frame_of as frame_of
 from .frames import write_frame as write_frame
+from .language import Evaluated as Evaluated
+from .language import Generated as Generated
+from .language import evaluate_run as evaluate_run
+from .language import generate_text as generate_text
 from .predict import Predicted as Predicted
 from .predict import predict_file as predict_file
 from .preflight import check_inputs as check_inputs

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..store import ADAPTER_FOLDER, RunRecord, command_line, read_record
 from ..store import CONFIG_FILE as RUN_CONFIG_FILE
-from .find_run import find_run
+from .find_run import FoundRun, find_run
+
+if TYPE_CHECKING:
+    from ..training import Merged
 
 # As in `training.export`, whose imports a mistyped name should not wait for.
 _CONFIG_FILE = "adapter_config.json"
@@ -45,6 +49,21 @@ def find_adapter(what: str, storage: Path | None) -> FoundAdapter:
         raise UserError(f"{path} holds no adapter ({_CONFIG_FILE}), nor a run that left one")
     run = find_run(what, storage)
     return _of_run(run.what, run.folder)
+
+
+def merge_run(what: str, out: Path, storage: Path | None) -> tuple[FoundRun, Merged]:
+    """Write the whole model of a run, or of a study's winner, its adapter merged.
+
+    Raises:
+        UserError: There is no such run, it is not complete or trained nothing, PEFT cannot merge
+            its adapter, or ``out`` is in use.
+    """
+    found = find_run(what, storage)
+    found.check_complete()
+    _refuse_archived(found.what, found.folder)
+    from ..training import export_merged
+
+    return found, export_merged(found.record, found.folder, out)
 
 
 def _refuse_archived(what: str, folder: Path) -> None:

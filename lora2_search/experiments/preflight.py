@@ -34,6 +34,7 @@ from ..training import (
     padding_remark,
     plan,
     read_architecture,
+    unable,
 )
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def _idle_peft(config: RunConfig) -> Problem:
 
 def _model_settings(config: RunConfig) -> tuple[Any, ...]:
     modules, ranks = _named_modules(config), _lora_ranks(config)
-    length = config.data.max_length
-    return config.model, config.method, config.peft, config.after, modules, ranks, length
+    length, again = config.data.max_length, config.training.gradient_checkpointing
+    return config.model, config.method, config.peft, config.after, modules, ranks, length, again
 
 
 def _lora_ranks(config: RunConfig) -> dict[str, int]:
@@ -194,6 +195,7 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
     architecture = read_architecture(path)
     problems = [*_wrong_kind_of_model(config, architecture.model_type)]
     problems += _wrong_targets(config, architecture.model_type)
+    problems += unable(config, path.parent)
     requested, most = config.model.layers, architecture.layers
     if requested is not None and most is not None and requested > most:
         message = (
@@ -227,7 +229,7 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str], None]) -> None:
     """Tokenise prompts and say what is learnt of them; the model itself is not loaded."""
-    from ..training import load_inputs
+    from ..training import load_inputs, read_texts
 
     _, encoded, kind = load_inputs(config)
     assert kind.masking is not None
@@ -240,6 +242,8 @@ def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str]
             "more; lower one of the two"
         )
         raise ConfigError([Problem("data.max_length", message)])
+    if config.language.forgetting is not None:
+        read_texts(config.language.forgetting)
     for line in kind.masking.lines(config.data.max_length):
         say(line)
 

@@ -55,6 +55,10 @@ MEASURES: dict[str, Measure] = {
         lambda record, folder: record.kept_rank,
     ),
     "file_bytes": Measure("size of the saved adapter's weights, in bytes", _file_bytes),
+    "forgetting": Measure(
+        "loss on plain text (`language.forgetting`) after training, minus that before",
+        lambda record, folder: record.forgetting,
+    ),
     "seconds": Measure("time of the run, pauses left out", lambda r, folder: r.seconds, True),
     "step_seconds": Measure("training time of a step", _step_seconds, True),
     "peak_memory_mb": Measure(

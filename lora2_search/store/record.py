@@ -88,6 +88,11 @@ class RunRecord(BaseModel):
             ``⟦ ⟧``.
         cut: Examples longer than ``data.max_length``, by split; where text is generated.
         untrained: Of these, examples without any token to learn.
+        forgetting: Loss on plain text (``language.forgetting``) with what was trained, minus that
+            of the model as it was; ``None`` where none was named.
+        tokens_per_second: Tokens of training examples, padding left out, by the seconds of
+            ``train``; ``None`` where nothing was trained.
+        padding_share: Share of the positions of training batches that were padding.
         total_steps: Optimiser steps of the whole run (T).
         history: Metrics by step, in order.
         scores: Final values, ``validation/accuracy``, ``test/accuracy``, ``test/f1`` ...
@@ -135,6 +140,9 @@ class RunRecord(BaseModel):
     example: str = ""
     cut: dict[str, int] = Field(default_factory=dict)
     untrained: dict[str, int] = Field(default_factory=dict)
+    forgetting: float | None = None
+    tokens_per_second: float | None = None
+    padding_share: float | None = None
     total_steps: int = 0
     history: list[Point] = Field(default_factory=list)
     scores: dict[str, float] = Field(default_factory=dict)

@@ -22,11 +22,17 @@ from .events import Report as Report
 from .events import State as State
 from .export.adapter import export_adapter as export_adapter
 from .export.callback import Lora2Callback as Lora2Callback
+from .export.card import is_language as is_language
 from .export.compress import CutAdapter as CutAdapter
 from .export.compress import compress_adapter as compress_adapter
+from .export.language import Scored as Scored
+from .export.language import TrainedLanguageModel as TrainedLanguageModel
+from .export.merge import Merged as Merged
+from .export.merge import export_merged as export_merged
 from .export.trained import Answers as Answers
 from .export.trained import TrainedModel as TrainedModel
 from .export.trained import answer as answer
+from .kinds.plain_text import read_texts as read_texts
 from .loop.checkpoint import has_checkpoint as has_checkpoint
 from .loop.environment import commit as commit
 from .loop.environment import versions as versions
@@ -42,6 +48,7 @@ from .loop.prepare import prepare as prepare
 from .loop.run import iterate as iterate
 from .loop.run import run as run
 from .loop.trainer import Diverged as Diverged
+from .models.abilities import unable as unable
 from .models.accelerator import check_launch as check_launch
 from .models.any_peft import peft_problems as peft_problems
 from .models.attached import excess_rank as excess_rank

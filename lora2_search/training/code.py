@@ -31,6 +31,8 @@ NOT_DECIDING = (
     "training/events.py",
     "training/export/callback.py",
     "training/export/card.py",
+    "training/export/language.py",
+    "training/export/merge.py",
     "training/export/reload.py",
     "training/export/trained.py",
     "training/loop/estimate.py",

@@ -57,6 +57,13 @@ def test_the_increment_is_added_to_the_quantised_output_with_its_gradients(
     assert all(f.grad is not None and f.grad.any() for f in (*factors.left, *factors.right))
 
 
+def test_over_four_bits_the_output_is_that_of_the_dequantised_weight_with_the_increment() -> None:
+    layer, x = adapted(quantized(4), k=3, r=4), torch.randn(5, 64)
+    whole = read_weight(layer.base_layer) + layer.get_delta_weight("default")
+    expected = nn.functional.linear(x, whole, layer.base_layer.bias)
+    torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_a_quantised_merge_is_that_of_pefts_lora(bits: int) -> None:
     ours = adapted(quantized(bits), k=[], r=4, lora_alpha=8)

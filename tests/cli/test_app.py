@@ -20,6 +20,8 @@ VERBS = {
     "init": ["--data", "--model", "--out", "--text", "--label", "--kind", "--force"],
     "doctor": ["--fetch", "--tracking-uri"],
     "ui": ["--port", "--tracking-uri"],
+    "generate": ["--run", "--prompt", "--max-new-tokens", "Examples:"],
+    "eval": ["--run", "--task", "--out", "--to", "--set", "Examples:"],
     "predict": ["--run", "--data", "--out", "--to", "--text", "--set", "Examples:"],
     "reproduce": ["{RUN}", "--name", "--storage", "--tracking-uri", "--json", "Examples:"],
     "runs": ["list", "show", "sync", "compare", "frame", "best", "delete", "gc"],

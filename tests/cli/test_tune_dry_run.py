@@ -75,3 +75,30 @@ def test_hours_of_devices_are_those_of_all_runs_however_many_run_at_a_time(
     terms = Resources.model_validate(resources)
     told = forecast(space, [], ten_hours, None, at_once=2, resources=terms)
     assert (told.device_hours, told.device) == (hours, device)
+
+
+def test_the_space_for_a_gpu_is_forecast_on_a_small_model(
+    tiny_llama: Path, completions: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    from lora2_search.cli.commands.tune import run_tune
+
+    small = {
+        "model.name_or_path": tiny_llama,
+        "data.path": completions,
+        **{"data.max_length": 40, "data.train_size": 40, "data.validation_size": 8},
+        **{"language.max_new_tokens": 2, "training.steps": 20, "resources.cpus_per_trial": 1},
+    }
+    run_tune(
+        space="qwen",
+        overrides=tuple(f"{key}={value}" for key, value in small.items()),
+        name=None,
+        resume=None,
+        address=None,
+        storage=None,
+        tracking_uri=None,
+        dry=True,
+        as_json=False,
+    )
+    said = capsys.readouterr().out
+    assert "20 trials" in said and "⟦positive [END]⟧" in said or "⟦negative [END]⟧" in said

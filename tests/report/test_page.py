@@ -118,6 +118,31 @@ def test_what_users_wrote_is_escaped(tmp_path: Path) -> None:
     assert "&lt;why&gt; it ended" in html and "<why>" not in html
 
 
+def test_the_mask_and_what_was_generated_are_shown_as_text(tmp_path: Path) -> None:
+    import pandas as pd
+
+    folder = write_study(tmp_path, [State.COMPLETE])
+    place = folder / "trials" / "00000"
+    read = read_record(place)
+    assert read is not None
+    bad = "<script>alert(1)</script>"
+    read.model_copy(update={"example": f"Review: {bad}⟦ <b>good</b>⟧"}).write(place)
+    said = {"prompt": bad, "answer": "<i>a</i>", "generated": "<img src=x onerror=alert(1)>"}
+    row = {"split": "validation", "example": 0, "label": 1.0, "prediction": 0.0, **said}
+    pd.DataFrame([row]).to_parquet(place / "predictions.parquet")
+    html = write_study_page(folder).read_text(encoding="utf-8")
+    assert (
+        "Review: &lt;script&gt;alert(1)&lt;/script&gt;<mark> &lt;b&gt;good&lt;/b&gt;</mark>" in html
+    )
+    assert "&lt;img src=x onerror=alert(1)&gt;" in html and "&lt;i&gt;a&lt;/i&gt;" in html
+    assert bad not in html and "<img" not in html and "<b>good" not in html
+
+
+def test_a_classifiers_page_has_no_such_section(tmp_path: Path) -> None:
+    html = write_study_page(write_study(tmp_path, [State.COMPLETE])).read_text(encoding="utf-8")
+    assert "What is learnt, and written" not in html
+
+
 def test_the_best_complete_trial_comes_first_and_stopped_ones_last(tmp_path: Path) -> None:
     rows = trials_table(read_study_table(write_study(tmp_path, MIXED))).texts
     assert [row["trial"] for row in rows] == ["5", "4", "2", "0", "1", "3"]

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 
-from lora2_search.config.run import RunConfig
 from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.data.prompts import IGNORED
@@ -19,78 +18,9 @@ from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import generate
 from lora2_search.training.loop.prepare import load_inputs, prepare
 from lora2_search.training.loop.run import run
-from tests.conftest import BAD, FILLER, GOOD
+from tests.conftest import BAD, GOOD
+from tests.support.language import settings
 from tests.training.test_run import comparable, stop_after
-
-CHAT = (
-    "{% for m in messages %}{{ m.role }} says {{ m.content }} [END] {% endfor %}"
-    "{% if add_generation_prompt %}assistant says {% endif %}"
-)
-WORDS = ["[PAD]", "[UNK]", "[END]", "Review", ":", "Sentiment", "positive", "negative", "says"]
-ROLES = ["system", "user", "assistant"]
-
-
-@pytest.fixture(scope="session")
-def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random language model with tied embeddings, a chat template and a padding token."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny-llama")
-    words = [*WORDS, *ROLES, *GOOD, *BAD, *FILLER]
-    vocabulary = {word: index for index, word in enumerate(words)}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[END]"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
-    tokenizer.chat_template = CHAT
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    shape = LlamaConfig(
-        vocab_size=len(words),
-        num_attention_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        eos_token_id=2,
-        pad_token_id=0,
-        bos_token_id=None,
-        initializer_range=0.2,  # or frozen embeddings would bound every logit near 0
-        **sizes,
-    )
-    LlamaForCausalLM(shape).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def completions(tmp_path_factory: pytest.TempPathFactory, reviews_csv: Path) -> Path:
-    table = pd.read_csv(reviews_csv)
-    path = tmp_path_factory.mktemp("completions") / "rows.jsonl"
-    words = table["verdict"].map({"good": "positive", "bad": "negative"})
-    rows = [
-        {"prompt": f"Review : {text} Sentiment :", "completion": f" {word}", "text": text}
-        for text, word in zip(table["review"], words, strict=True)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def settings(folder: Path, path: Path, **more: Any) -> RunConfig:
-    data: dict[str, Any] = {
-        "model": {"name_or_path": str(folder)},
-        "data": {"path": str(path), "kind": "generation", "max_length": 40},
-        "adapter": {"k": 4, "r": 2, "target_rank": 1, "t_final": 0.2},
-        "training": {"steps": 6, "batch_size": 8, "evaluations": 2, "lr": 1e-2},
-        "language": {"max_new_tokens": 3},
-    }
-    for key, value in more.items():
-        section, _, name = key.partition("__")
-        if name:
-            data[section][name] = value
-        else:
-            data[section] = value
-    return RunConfig.model_validate(data)
-
 
 CONVERSATION = [
     {"role": "user", "content": "good film"},

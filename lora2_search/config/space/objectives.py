@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -161,11 +162,15 @@ def unknown_outcome(
     without = [method for method in methods if method not in (*_PRUNING, "peft")]
     if name == "kept_rank" and without:
         return f"a run of method {without[0]} has no kept_rank; only {_listed(_PRUNING)} prune"
+    if name == "forgetting" and base.language.forgetting is None:
+        return "forgetting is measured on a text file; name it in language.forgetting"
     return None
 
 
 def _range(name: str) -> tuple[float, float | None]:
     """Return the least and the greatest value that a result can have."""
+    if name == "forgetting":
+        return -math.inf, None
     if name in MEASURES or name in LOWER_IS_BETTER:
         return 0.0, None
     return (-1.0, 1.0) if name in _CORRELATIONS else (0.0, 1.0)

@@ -35,6 +35,7 @@ from ..words.constant import constant_line
 from ..words.provenance import versions
 from ..words.study import edge_line, gap_line, gap_value, mean_line, score_line, stop_lines
 from ..words.winner import winner_lines
+from .language import LanguageSection, language_section
 
 _PROTOCOLS = {
     "clean": "settings are chosen on a slice of the training set, the test split is only reported",
@@ -64,6 +65,7 @@ class StudySections:
     about: str
     notes: list[str]
     winner: _Winner | None
+    language: LanguageSection | None
     baselines: Panel
     front: list[Panel]
     history: Panel
@@ -112,6 +114,7 @@ def study_sections(found: StudyNumbers) -> StudySections:
         about=_about(page),
         notes=_notes(page),
         winner=_winner(page, found.rows),
+        language=language_section(page.winner_run),
         baselines=panels.standings_panel(found),
         front=front_panels(page),
         history=panels.history_panel(found),

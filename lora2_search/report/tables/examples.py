@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ...analysis import (
     Disagreement,
+    Generated,
     Mistakes,
     Scored,
     SuiteRuns,
@@ -19,6 +20,26 @@ from ...analysis import (
 from ...stats import CORRELATIONS
 from ...store import RunRecord
 from .table import NONE, Column, Table, text_column
+
+
+def generated_table(answers: Sequence[Generated]) -> Table:
+    """Return one row per answer that a language model wrote."""
+    columns = (
+        text_column("prompt", wraps=True),
+        text_column("answer", "right answer", wraps=True),
+        text_column("generated", wraps=True),
+        text_column("right", "counts as"),
+    )
+    rows = (
+        {
+            "prompt": one.prompt,
+            "answer": one.answer,
+            "generated": one.generated,
+            "right": "right" if one.right else "wrong",
+        }
+        for one in answers
+    )
+    return Table(columns, tuple(rows))
 
 
 def rank_table(records: Sequence[RunRecord]) -> Table:

@@ -158,6 +158,7 @@ class SpoolObserver:
             tags |= self._common | {"data_hash": record.data_hash or None}
             tags |= {"fingerprint": record.fingerprint, "reused_from": record.reused_from}
             tags |= {"taken_from": record.taken_from} | _judged_by(run, record)
+            tags |= {"example": record.example or None}
             tags |= {f"health.{flag.name}": _flag_text(flag) for flag in record.flags}
         with self._full_disk_said_once():
             spool = self._spool(run)

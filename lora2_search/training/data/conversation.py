@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -208,8 +209,24 @@ def _number(answer: str, lettered: list[tuple[str, str]]) -> float:
     raise _Wrong(f"the answer {shown(answer)} is not among the options: {known}")
 
 
-def _template(text: str, table: Table) -> Prompt:
-    """Return what renders a row; a template sees the columns of its row and nothing else."""
+def filled(template: str, text: str) -> str:
+    """Return the prompt that a template of one column makes of a text.
+
+    Raises:
+        ConfigError: It reads more columns than one, or cannot be rendered.
+    """
+    compiled, used = _compiled(template)
+    if len(used) != 1:
+        message = (
+            f"reads {len(used)} columns ({listed(sorted(used))}), and a prompt fills one; put the "
+            "rows into a file and use eval"
+        )
+        raise ConfigError([Problem("data.template", message)])
+    return _rendered(compiled, {used.pop(): text})
+
+
+def _compiled(text: str) -> tuple[Any, set[str]]:
+    """Return a template in Jinja's sandbox, and the names that it reads."""
     from jinja2 import StrictUndefined, TemplateError, meta
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -218,10 +235,23 @@ def _template(text: str, table: Table) -> Prompt:
     )
     try:
         compiled = environment.from_string(text)
-        used = meta.find_undeclared_variables(environment.parse(text))
+        return compiled, meta.find_undeclared_variables(environment.parse(text))
     except TemplateError as error:
         message = f"not a Jinja template: {first_line(error)}"
         raise ConfigError([Problem("data.template", message)]) from None
+
+
+def _rendered(compiled: Any, cells: _Cells) -> str:
+    try:
+        return str(compiled.render(cells))
+    except Exception as error:  # whatever the template's own expressions raise
+        message = f"cannot be rendered: {first_line(error)}"
+        raise ConfigError([Problem("data.template", message)]) from None
+
+
+def _template(text: str, table: Table) -> Prompt:
+    """Return what renders a row; a template sees the columns of its row and nothing else."""
+    compiled, used = _compiled(text)
     unknown = sorted(name for name in used if name not in table.columns)
     if unknown:
         hint = did_you_mean(unknown[0], table.columns)
@@ -234,11 +264,7 @@ def _template(text: str, table: Table) -> Prompt:
     def render(cells: _Cells) -> str | None:
         if any(cells[name] is None for name in used):
             return None
-        try:
-            return compiled.render({name: cells[name] for name in used})
-        except Exception as error:  # whatever the template's own expressions raise
-            message = f"cannot be rendered: {first_line(error)}"
-            raise ConfigError([Problem("data.template", message)]) from None
+        return _rendered(compiled, {name: cells[name] for name in used})
 
     return render
 

@@ -92,6 +92,20 @@ def encode_prompts(
     return encoded, masking
 
 
+def prompt_tokens(text: str, tokenizer: Any, config: RunConfig) -> list[int]:
+    """Return the tokens of a new prompt, from which an answer is generated.
+
+    Args:
+        text: The prompt; of conversations, what the user says.
+        tokenizer: Of the model.
+        config: The run.
+
+    Raises:
+        ConfigError: There is no chat template, or it cannot render the conversation.
+    """
+    return _Reader(tokenizer, config).asked(text)
+
+
 def marked(encoded: Encoded, row: int, tokenizer: Any) -> str:
     """Return an example as text, with the tokens that are learnt in ``⟦ ⟧``."""
     runs: list[tuple[bool, list[int]]] = []
@@ -180,11 +194,21 @@ class _Reader:
             found["starts"].append(starts)
         return found
 
+    def asked(self, text: str) -> list[int]:
+        if self._chat:
+            messages = self._with_system([{"role": "user", "content": text}])
+            text = self._render(messages, reply=True)
+        return self._plain(text)[-self._config.data.max_length :]
+
+    def _with_system(self, messages: Messages) -> Messages:
+        system = self._config.language.system
+        if system is None or messages[0]["role"] == "system":
+            return messages
+        return [{"role": "system", "content": system}, *messages]
+
     def _conversation(self, text: str) -> _Example:
         """Cut what the template makes of a conversation at the assistant's turns."""
-        messages, language = messages_of(text), self._config.language
-        if language.system is not None and messages[0]["role"] != "system":
-            messages = [{"role": "system", "content": language.system}, *messages]
+        messages, language = self._with_system(messages_of(text)), self._config.language
         whole, at = self._render(messages), 0
         parts: list[tuple[str, bool]] = []
         turns = [i for i, message in enumerate(messages) if message["role"] == "assistant"]

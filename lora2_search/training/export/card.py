@@ -61,6 +61,13 @@ _BASE = """model = AutoModelForSequenceClassification.from_pretrained(
 
 _LANGUAGE_BASE = "model = AutoModelForCausalLM.from_pretrained(base{})"
 
+_PACKED = """packed = BitsAndBytesConfig(
+    load_in_4bit=True,
+    bnb_4bit_quant_type="{}",
+    bnb_4bit_use_double_quant=True,
+    bnb_4bit_compute_dtype=torch.{},
+)"""
+
 _REGISTER = "import lora2_search.adapter  # registers LoRA² with PEFT"
 
 _PEFT = "from peft import PeftModel"
@@ -175,12 +182,20 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
 def _language_snippet(record: RunRecord, base: str, form: str) -> str:
     config = record.config
     imports, load = _LANGUAGE_FORMS[form]
-    layers = config["model"]["layers"]
-    shape = f", num_hidden_layers={layers}" if layers else ""
+    model = config["model"]
+    shape = f", num_hidden_layers={layers}" if (layers := model["layers"]) else ""
+    # Records from before these settings have neither.
+    dtype = model.get("dtype", "float32")
+    shape += f", dtype=torch.{dtype}"
+    packed = model.get("quantization")
+    if packed is not None and form != "full":
+        imports = ["from transformers import BitsAndBytesConfig", *imports]
+        load = [_PACKED.format(packed, dtype), *load]
+        shape += ", quantization_config=packed"
     return _LOAD_LANGUAGE.format(
         imports="".join(f"{line}\n" for line in imports),
         base=base,
-        load="\n".join(line.format(shape) for line in load),
+        load="\n".join(line.replace("(base{})", f"(base{shape})") for line in load),
         batch=_CHAT if config["data"]["messages"] else _PROMPT,
         most=config["language"]["max_new_tokens"] or 32,
     )

@@ -18,7 +18,7 @@ from ..data.reading.table import Table, shown
 from ..data.sources import check_columns
 from ..data.tokens import Encoded
 from ..kinds.labelled import Labelled, LabelledKind, LabelledPredictions
-from ..models.accelerator import new_accelerator
+from ..models.accelerator import possible_precision
 from ..models.load import load_base, load_tokenizer
 from .reload import reload_model
 
@@ -69,16 +69,11 @@ class TrainedModel:
     """
 
     def __init__(self, record: RunRecord, folder: Path) -> None:
-        import torch
-
         self._config = config = RunConfig.model_validate(record.config)
         _refuse_language(config)
         self._kind: LabelledKind = "classification" if record.classes else "regression"
         self._outputs = max(1, len(record.classes))
-        training = config.training
-        if training.mixed_precision == "fp16" and not torch.cuda.is_available():
-            training = training.model_copy(update={"mixed_precision": "no"})  # no CPU can
-        accelerator = new_accelerator(training)
+        accelerator = possible_precision(config.training)
         base = load_base(config.model, self._outputs, not record.classes)
         model = reload_model(base, config, folder / ADAPTER_FOLDER).to(accelerator.device)
         self._model = accelerator.prepare(model)
@@ -137,7 +132,7 @@ def _refuse_language(config: RunConfig) -> None:
     if config.is_language:
         raise UserError(
             "this run is of a language model, and only classes and numbers are predicted here; "
-            "the README in its adapter folder holds code that generates text"
+            "use generate for a prompt, eval for a file"
         )
 
 

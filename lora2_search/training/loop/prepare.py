@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 from ...config import LANGUAGE_KINDS, RunConfig
-from ...errors import ConfigError, Problem
+from ...errors import ConfigError, Problem, first_line
 from ..data.inputs import reading
 from ..data.load import Data, load_data
 from ..data.prompts import Masking, encode_prompts
@@ -16,9 +17,10 @@ from ..kinds.choice import Choice
 from ..kinds.generation import Generation
 from ..kinds.kind import Predictions, TaskKind
 from ..kinds.labelled import Labelled
+from ..kinds.plain_text import read_texts, text_loss
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
-from ..models.load import load_base, load_tokenizer
+from ..models.load import fresh_copy, load_base, load_tokenizer
 from ..models.methods import attach
 from .checkpoint import Progress
 from .plan import check_schedule, plan_of
@@ -66,6 +68,8 @@ def prepare(config: RunConfig) -> Prepared:
     check_schedule(config, len(encoded["train"]))
     steps = plan_of(config, len(encoded["train"]))
     model, adaptive = attach(base, config, steps.total)
+    if config.training.gradient_checkpointing:
+        _compute_again(model, config)
     _name_classes(model, data.classes)
     adaptive.set_total_steps(steps.total)
     ratio = config.adapter.loraplus_lr_ratio if config.method == "lora-plus" else 1.0
@@ -83,6 +87,28 @@ def prepare(config: RunConfig) -> Prepared:
         plan=steps,
     )
     return Prepared(data, encoded, trainer, config.training.eval_batch_size)
+
+
+def forgetting(prepared: Prepared, config: RunConfig) -> float | None:
+    """Return the loss on plain text with what was trained, minus that of the model as it was.
+
+    ``None`` where no text is named.
+
+    Raises:
+        ConfigError: The file of texts cannot be read.
+    """
+    if config.language.forgetting is None:
+        return None
+    trainer, texts = prepared.trainer, read_texts(config.language.forgetting)
+    tokenizer, base = load_tokenizer(config.model), load_base(config.model, None)
+    # Shares the weights of the base, and computes on the device and in the precision of the run.
+    before = fresh_copy(base, [], config.seed).to(trainer.accelerator.device)
+    before = trainer.accelerator.prepare_model(before, evaluation_mode=True)
+    after_loss, before_loss = (
+        text_loss(model, tokenizer, texts, config.data.max_length, prepared.eval_batch_size)
+        for model in (trainer.progress.model, before)
+    )
+    return after_loss - before_loss
 
 
 def check_loading(config: RunConfig) -> None:
@@ -103,6 +129,23 @@ def check_loading(config: RunConfig) -> None:
         except (IndexError, RuntimeError, TypeError) as error:
             message = f"{config.model.name_or_path} cannot read a sentence of the data: {error}"
             raise ConfigError([Problem("model.name_or_path", message)]) from error
+
+
+def _compute_again(model: Any, config: RunConfig) -> None:
+    """Keep no activations inside layers: the backward pass computes them again.
+
+    Raises:
+        ConfigError: The model's class cannot.
+    """
+    try:
+        with warnings.catch_warnings():
+            # transformers 5.23 has a new name for it, which earlier ones lack.
+            warnings.filterwarnings("ignore", message="`gradient_checkpointing_enable`")
+            # The other kind finds no gradient where only what is inside a layer is trained.
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+    except (ValueError, NotImplementedError) as error:
+        message = f"{config.model.name_or_path} cannot: {first_line(error)}"
+        raise ConfigError([Problem("training.gradient_checkpointing", message)]) from None
 
 
 def _name_classes(model: Any, classes: tuple[str, ...]) -> None:

@@ -44,7 +44,7 @@ from .environment import (
     versions,
 )
 from .evaluate import standard_error, write_predictions
-from .prepare import Prepared, load_inputs, prepare
+from .prepare import Prepared, forgetting, load_inputs, prepare
 from .trainer import Diverged, now_ms
 
 
@@ -350,6 +350,13 @@ class _Run:
             progress.model = truncate_model(progress.model, after, self.record, accelerator)
             self.said = {"validation": self.prepared.predict("validation")}
 
+    def _note_tokens(self) -> None:
+        record, seconds = self.record, self.record.timings.get("train")
+        tokens, positions = self.trainer.tokens(record.total_steps)
+        if positions and seconds:
+            record.tokens_per_second = tokens / seconds
+            record.padding_share = 1 - tokens / positions
+
     def _finish(self) -> None:
         record, splits = self.record, self.data.splits
         with Timer(record, "evaluation"):
@@ -362,6 +369,8 @@ class _Run:
                     record.scores[f"{name}/{metric}"] = value
             write_predictions(self.folder / PREDICTIONS_FILE, self.said)
             save_adapter(self.trainer.progress.model, self.folder / ADAPTER_FOLDER)
+            record.forgetting = forgetting(self.prepared, RunConfig.model_validate(record.config))
+        self._note_tokens()
         base = model_location(RunConfig.model_validate(record.config).model)
         card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
         # PEFT writes an empty template there.

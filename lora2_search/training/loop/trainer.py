@@ -114,6 +114,15 @@ class Trainer:
                 yield batches[at : at + accumulation]
             epoch, skip = epoch + 1, 0
 
+    def tokens(self, steps: int) -> tuple[int, int]:
+        """Return how many tokens the first steps read, and how many positions with padding."""
+        tokens = positions = 0
+        for batches, _ in zip(self._steps(0), range(steps), strict=False):
+            lengths = [self.train.lengths[rows] for rows in batches]
+            tokens += sum(int(some.sum()) for some in lengths)
+            positions += sum(int(some.max()) * len(some) for some in lengths)
+        return tokens, positions
+
     def _step(self, batches: list[list[int]], step: int) -> None:
         model, optimizer = self.progress.model, self.progress.optimizer
         model.train()

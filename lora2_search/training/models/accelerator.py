@@ -110,3 +110,16 @@ def new_accelerator(training: TrainingConfig) -> Any:
             "start it with python -m lora2_search"
         )
     return accelerator
+
+
+def possible_precision(training: TrainingConfig) -> Any:
+    """Return an Accelerator for a finished run, where need be in full precision: no CPU has fp16.
+
+    Raises:
+        UserError: As `new_accelerator`.
+    """
+    import torch
+
+    if training.mixed_precision == "fp16" and not torch.cuda.is_available():
+        training = training.model_copy(update={"mixed_precision": "no"})
+    return new_accelerator(training)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ...adapter import is_quantized, keep_plain
 from ...config import MODULES_TO_SAVE, ModelConfig
 from ...errors import BaseChanged, ConfigError, Problem, UserError
 from ..seeds import named_seed
@@ -102,7 +103,8 @@ def load_base(config: ModelConfig, outputs: int | None, regression: bool = False
             ``config.json`` describes.
         UserError: The hub cannot be reached.
     """
-    shape = (config.layers, config.classifier_dropout, outputs, regression)
+    kept = (config.dtype, config.quantization, config.attention)
+    shape = (config.layers, config.classifier_dropout, *kept, outputs, regression)
     key = (*_contents(config), *shape)
     if key not in _bases:
         # One model at a time: a second pretrained model would double the memory of a worker.
@@ -205,10 +207,10 @@ def _load(config: ModelConfig, outputs: int | None, regression: bool) -> Base:
             AutoModelForCausalLM if outputs is None else AutoModelForSequenceClassification,
             config,
             config=shape,
-            dtype=torch.float32,
             output_loading_info=True,
             # A head for other classes is drawn anew; any other weight is refused below.
             ignore_mismatched_sizes=True,
+            **_kept(config),
         )
     if model.config.pad_token_id is None:
         # A decoder reads its answer off the last token that is no padding: it must know which is.
@@ -217,11 +219,49 @@ def _load(config: ModelConfig, outputs: int | None, regression: bool) -> Base:
     for tensor in (*model.parameters(), *model.buffers()):
         # Off the mapped file: what is written into it from now on would change the weights.
         tensor.data = tensor.data.clone()
+    if config.quantization is not None:
+        _settle(model, config)
     fresh = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
     kind = model.config.model_type
     base = Base(model, tuple(sorted(fresh)), kind, checksums(model), is_language=outputs is None)
     _check_loaded(base, config, info["unexpected_keys"])
     return base
+
+
+def _kept(config: ModelConfig) -> dict[str, Any]:
+    """Return how transformers is to keep the weights and to compute attention."""
+    dtype: torch.dtype = getattr(torch, config.dtype)
+    kept: dict[str, Any] = {"dtype": dtype}
+    if config.attention is not None:
+        kept["attn_implementation"] = config.attention
+    if config.quantization is not None:
+        from transformers import BitsAndBytesConfig
+
+        kept["device_map"] = "cpu"  # a run moves its copy to its device
+        kept["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=config.quantization,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    return kept
+
+
+def _settle(model: nn.Module, config: ModelConfig) -> None:
+    """Keep quantised weights as they are: bitsandbytes may pack them anew as it evaluates.
+
+    Raises:
+        ConfigError: The model has none.
+    """
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    packed = [module for module in layers if is_quantized(module)]
+    if not packed:
+        message = f"{config.name_or_path} has no linear layer that could be quantised; leave it out"
+        raise ConfigError([Problem("model.quantization", message)])
+    for module in packed:
+        keep_plain(module)
+    # It says "on the CPU", and Accelerate would refuse to train there what is on a GPU by then.
+    vars(model).pop("hf_device_map", None)
 
 
 def _check_loaded(base: Base, config: ModelConfig, unexpected: Iterable[str]) -> None:

@@ -1,0 +1,136 @@
+"""A trained language model answers prompts, and is scored on rows that it was not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...config import RunConfig
+from ...store import ADAPTER_FOLDER, RunRecord
+from ..data.conversation import filled, read_rows
+from ..data.load import Data, load_data
+from ..data.prompts import encode_prompts, prompt_tokens
+from ..data.sources import read_tables
+from ..data.splits import hash_of
+from ..kinds.choice import Choice
+from ..kinds.generation import Generation, ends_of, generate
+from ..kinds.kind import Predictions
+from ..models.accelerator import possible_precision
+from ..models.load import fresh_copy, load_base, load_tokenizer
+from .reload import reload_model
+
+# Of an answer, where the run itself generated none.
+_MOST_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a run scores on other data.
+
+    Attributes:
+        said: Its predictions.
+        scores: Metrics by name, the primary one first.
+        left_out: Rows that lack text.
+        notes: What was recognised and cut, in plain sentences.
+    """
+
+    said: Predictions
+    scores: dict[str, float]
+    left_out: int
+    notes: tuple[str, ...]
+
+
+class TrainedLanguageModel:
+    """The language model that a run ended with, loaded once.
+
+    Args:
+        record: Of the run, which is complete and of a language model.
+        folder: The run's folder.
+
+    Raises:
+        ConfigError: The pretrained model is missing.
+        Damaged: The run's adapter is missing or cannot be loaded.
+        UserError: The hub cannot be reached.
+    """
+
+    def __init__(self, record: RunRecord, folder: Path) -> None:
+        self.config = config = RunConfig.model_validate(record.config)
+        accelerator = possible_precision(config.training)
+        base = load_base(config.model, None)
+        model: Any = (
+            fresh_copy(base, [], config.seed)
+            if config.method == "no-training"
+            else reload_model(base, config, folder / ADAPTER_FOLDER)
+        )
+        self._model = accelerator.prepare(model.to(accelerator.device)).eval()
+        self._tokenizer = load_tokenizer(config.model)
+
+    def answer(self, prompt: str, most: int | None = None) -> str:
+        """Return what the model writes after a prompt: always the likeliest token.
+
+        The prompt is made of the text as those of the run's own examples: by its template, or as
+        the user's turn of a conversation.
+
+        Args:
+            prompt: The text.
+            most: Tokens of the answer at most; default: as in the run's evaluations.
+
+        Raises:
+            ConfigError: The template needs more than one text, or there is no chat template.
+        """
+        template = self.config.data.template
+        text = prompt if template is None else filled(template, prompt)
+        found = generate(
+            self._model,
+            [prompt_tokens(text, self._tokenizer, self.config)],
+            pad=self._tokenizer.pad_token_id,
+            ends=ends_of(self._model, self._tokenizer),
+            most=most or self.config.language.max_new_tokens or _MOST_TOKENS,
+            batch_size=1,
+        )
+        return str(self._tokenizer.decode(found[0], skip_special_tokens=True))
+
+    def score(self, config: RunConfig) -> Scored:
+        """Return what the model scores on other data.
+
+        Args:
+            config: The run's, with other ``data``, ``task`` or ``language``. Of a file all rows
+                are scored, of a packaged task its test split.
+
+        Raises:
+            ConfigError: The data cannot be read, or lack a column.
+        """
+        data = _test_rows(config)
+        encoded, masking = encode_prompts(data, self._tokenizer, config)
+        kind = (
+            Choice(self._tokenizer, masking)
+            if data.kind == "choice"
+            else Generation(self._tokenizer, masking, config.language)
+        )
+        said = kind.predict(self._model, encoded["train"], config.training.eval_batch_size)
+        cut = masking.cut.get("train", 0)
+        most = config.data.max_length
+        notes = (*data.said, *([f"{cut:,} examples are longer than {most} tokens"] if cut else ()))
+        return Scored(said, said.scores(data.metrics), data.left_out, notes)
+
+
+def _test_rows(config: RunConfig) -> Data:
+    """Return what is scored as the one split of its data."""
+    if config.task != "custom":
+        data = load_data(config)
+        splits, said, left_out = {"train": data.splits["test"]}, data.said, data.left_out
+    else:
+        tables = read_tables(config.task, config.data)
+        (rows,) = read_rows(tables, config).values()
+        splits, left_out = {"train": rows.split}, rows.left_out
+        said = tuple(line for table in tables.values() for line in table.said)
+    return Data(
+        kind=config.kind or "generation",
+        metrics=config.language_metrics,
+        classes=(),
+        splits=splits,
+        hash=hash_of(splits),
+        left_out=left_out,
+        said=said,
+    )

@@ -1,0 +1,71 @@
+"""Plain text that a model was not trained on: what it loses of it is what it forgets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ...errors import ConfigError, Problem, first_line
+from ..data.prompts import IGNORED
+from ..data.tokens import eval_batches
+from .completion import next_tokens, padded, token_losses
+from .kind import Batch
+
+_KEY = "language.forgetting"
+
+# As many as PEFT's method comparison reads.
+_MOST = 100
+
+
+def read_texts(name: str) -> list[str]:
+    """Return the first 100 texts of a file, which stand between blank lines.
+
+    Raises:
+        ConfigError: It cannot be read or holds none.
+    """
+    try:
+        whole = Path(name).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(_KEY, f"{name} cannot be read: {first_line(error)}")]) from None
+    texts = [text.strip() for text in whole.replace("\r\n", "\n").split("\n\n")]
+    texts = [text for text in texts if text][:_MOST]
+    if not texts:
+        message = f"{name} holds no text; write some, with a blank line between two of them"
+        raise ConfigError([Problem(_KEY, message)])
+    return texts
+
+
+@torch.no_grad()
+def text_loss(
+    model: nn.Module, tokenizer: Any, texts: list[str], max_length: int, batch_size: int
+) -> float:
+    """Return the mean of -ln p over all tokens of some texts, dropout off.
+
+    Args:
+        model: A causal language model; its mode is as it was.
+        tokenizer: Of the model.
+        texts: At least one.
+        max_length: Tokens of each that count, from its beginning.
+        batch_size: Texts at a time.
+    """
+    rows = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    total, count = 0.0, 0
+    try:
+        for chosen in eval_batches(np.array([len(row) for row in rows]), batch_size):
+            some = [rows[row] for row in chosen]
+            inputs, mask = padded(some, tokenizer.pad_token_id)
+            batch = Batch(
+                {"input_ids": inputs, "attention_mask": mask}, padded(some, IGNORED)[0]
+            ).to(device)
+            logits, targets = next_tokens(model, batch)
+            total += float(token_losses(logits, targets).double().sum())
+            count += int((targets != IGNORED).sum())
+    finally:
+        model.train(training)
+    return total / max(count, 1)

@@ -1,0 +1,70 @@
+"""Whether a model can be kept and trained in the way that a run asks for; no weights are loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ...config import RunConfig
+from ...errors import Problem
+from .headers import CONFIG_FILE
+
+
+def unable(config: RunConfig, folder: Path) -> Iterator[Problem]:
+    """Yield what a model, or this installation, cannot do of what a run asks for.
+
+    Args:
+        config: The run.
+        folder: Where the model's ``config.json`` is.
+    """
+    told: dict[str, Any] = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    if config.model.quantization is not None:
+        yield from _unquantizable(config, told)
+    if config.model.attention == "flash_attention_2" and find_spec("flash_attn") is None:
+        yield Problem(
+            "model.attention",
+            "flash_attention_2 needs the package flash-attn, which is not installed; install it, "
+            "or take sdpa",
+        )
+    if config.training.gradient_checkpointing and not config.model.trust_remote_code:
+        yield from _uncheckpointed(config, told.get("model_type"))
+
+
+def _unquantizable(config: RunConfig, told: dict[str, Any]) -> Iterator[Problem]:
+    key, wanted = "model.quantization", config.model.quantization
+    if find_spec("bitsandbytes") is None:
+        yield Problem(
+            key,
+            f"{wanted} needs the package bitsandbytes, which is not installed; "
+            "pip install bitsandbytes, or leave it out",
+        )
+    held = told.get("quantization_config")
+    if isinstance(held, dict):
+        how = held.get("quant_method", "some other way")
+        message = f"{config.model.name_or_path} is quantised already ({how}); name the plain model"
+        yield Problem(key, message)
+
+
+def _uncheckpointed(config: RunConfig, model_type: object) -> Iterator[Problem]:
+    from transformers import (
+        CONFIG_MAPPING,
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
+
+    classes = (
+        MODEL_FOR_CAUSAL_LM_MAPPING
+        if config.is_language
+        else MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    )
+    if model_type not in CONFIG_MAPPING or CONFIG_MAPPING[model_type] not in classes:
+        return  # transformers says so when the model is loaded
+    if not classes[CONFIG_MAPPING[model_type]].supports_gradient_checkpointing:
+        yield Problem(
+            "training.gradient_checkpointing",
+            f"{config.model.name_or_path} ({model_type}) cannot compute its activations again; "
+            "leave it out, and lower training.batch_size in its place",
+        )
