@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .ablation import SuiteResult
 from .config import RunConfig
@@ -18,6 +19,7 @@ from .experiments import (
     RunOptions,
     SuiteRequest,
     ablate_suite,
+    add_to_study,
     compare_named,
     evaluate_run,
     generate_text,
@@ -27,6 +29,7 @@ from .experiments import (
     resolve_space,
     resolve_suite,
     resolve_warm_start,
+    stop_in_study,
     train_run,
     tune_space,
     verify_plan,
@@ -44,12 +47,14 @@ __all__ = [
     "Study",
     "SuiteResult",
     "ablate",
+    "add_trial",
     "compare",
     "evaluate",
     "generate",
     "load_study",
     "predict",
     "reproduce",
+    "stop_trial",
     "train",
     "tune",
     "verify",
@@ -104,6 +109,37 @@ def tune(
         storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
     return tune_space(resolved, options, warm)
+
+
+def add_trial(
+    settings: Mapping[str, Any], study: str | None = None, *, storage: Path | None = None
+) -> int:
+    """Let a study that another process runs try settings next; return the trial's number.
+
+    Args:
+        settings: By dotted name; what they leave out is proposed.
+        study: Its name; by default the one that runs.
+        storage: Where ``studies/`` is.
+
+    Raises:
+        ConfigError: No trial of the study can have these settings.
+        UserError: No such study, nothing runs it, or all its trials have begun.
+    """
+    return add_to_study(settings, study, storage)[1]
+
+
+def stop_trial(number: int, study: str | None = None, *, storage: Path | None = None) -> None:
+    """Let a trial of a study that another process runs stop at its next evaluation, as pruned.
+
+    Args:
+        number: Of the trial.
+        study: Its name; by default the one that runs.
+        storage: Where ``studies/`` is.
+
+    Raises:
+        UserError: No such study, nothing runs it, or the trial is not running.
+    """
+    stop_in_study(number, study, storage)
 
 
 def ablate(

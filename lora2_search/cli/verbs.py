@@ -51,6 +51,23 @@ def tune(
             show_default=False,
         ),
     ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Steer a running study (--name, if several run): its next trial has this setting. "
+            "Repeat for more settings of the same trial.",
+            show_default=False,
+        ),
+    ] = None,
+    stop_trial: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Steer a running study: trial N stops at its next evaluation.",
+            show_default=False,
+        ),
+    ] = None,
     address: Address = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
@@ -65,6 +82,19 @@ def tune(
 ) -> None:
     """Search a space; compare the winner with head-only."""
     with explain_errors("tune", storage, tracking_uri):
+        if add or stop_trial is not None:
+            from .commands.tune_steer import steer
+
+            others: dict[str, object] = {
+                "a file": file,
+                "--space": space,
+                "--set": settings,
+                "--resume": resume,
+            }
+            others |= {"--trials": trials, "--warm-start": warm_start, "--dry-run": dry_run}
+            others |= {"--address": address, "--tracking-uri": tracking_uri}
+            steer(add or (), stop_trial, name, storage, as_json, others)
+            return
         from .commands.tune import run_tune
 
         assigned = [*(settings or ()), *([f"trials={trials}"] if trials is not None else [])]

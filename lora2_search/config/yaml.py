@@ -86,7 +86,7 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(_TAG + "float", _FLOAT, list("-+.0123456789"))
 
 
-def parse(text: str, place: Place) -> tuple[Any, dict[KeyPath, str]]:
+def parse_yaml(text: str, place: Place) -> tuple[Any, dict[KeyPath, str]]:
     """Return what a YAML text holds, and where each key of it stands.
 
     Every key is a text, as it is written: a level called ``8`` or ``1e-3`` keeps its name.
@@ -338,7 +338,7 @@ def read_yaml(path: Path, _chain: tuple[Path, ...] = ()) -> Source:
 
     Raises:
         ConfigError: The file is missing, larger than settings are, no text, no mapping, extends
-            itself, or holds what ``parse`` refuses.
+            itself, or holds what ``parse_yaml`` refuses.
     """
     path = path.absolute()
     if path in _chain:
@@ -434,7 +434,7 @@ def _assigned(source: Source, text: str) -> Source:
     if len(path) > MOST_DEPTH:
         raise ConfigError([Problem("", f"names a key of {len(path)} parts", place)])
     try:
-        value, inner = parse(raw, lambda line: place)
+        value, inner = parse_yaml(raw, lambda line: place)
     except ConfigError as error:
         keys = [".".join(filter(None, (key, problem.key))) for problem in error.problems]
         problems = [replace(p, key=key) for p, key in zip(error.problems, keys, strict=True)]
@@ -504,7 +504,7 @@ def _read(path: Path) -> Source:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError([Problem("", f"cannot be read: {why}", str(path))]) from None
-    data, where = parse(text, lambda line: f"{path}:{line + 1}")
+    data, where = parse_yaml(text, lambda line: f"{path}:{line + 1}")
     if data is None:
         data = {}
     if not isinstance(data, dict):

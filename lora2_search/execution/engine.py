@@ -65,6 +65,10 @@ class RunList:
     def reported(self, run: RunInfo, interval: int, score: float) -> None:
         """Do nothing: the run's record has it."""
 
+    def stopping(self, run: RunInfo) -> str:
+        """Return nothing: no run is stopped by hand."""
+        return ""
+
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         """Do nothing: the run's record has it."""
 
@@ -140,7 +144,7 @@ def _tune(
     tune.run(
         trainable,
         name="tune",
-        stop=InterruptionStopper(interruption),
+        stop=InterruptionStopper(interruption, queue),
         search_alg=TruthfulSearcher(queue),
         scheduler=scheduler,
         callbacks=[Listener(queue)],

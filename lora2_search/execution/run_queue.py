@@ -54,6 +54,9 @@ class RunSource(Protocol):
     def reported(self, run: RunInfo, interval: int, score: float) -> None:
         """Keep the score of an evaluation (1, 2 ...); the same one may come again."""
 
+    def stopping(self, run: RunInfo) -> str:
+        """Return why a run is to stop at this evaluation; empty where it goes on."""
+
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         """Keep how a run ended; ``score`` only when it is complete."""
 
@@ -73,6 +76,7 @@ class _Entry:
     last: int = 0
     deaths: list[str] = field(default_factory=list)
     moves: int = 0
+    stopping: str = ""
 
 
 class RunQueue:
@@ -147,6 +151,13 @@ class RunQueue:
         for observer in self._observers:
             observer.reported(entry.run, report)
 
+    def stops(self, trial_id: str) -> bool:
+        """Return whether somebody asked for the end of a run that has just been evaluated."""
+        entry = self._live.get(trial_id)
+        if entry is not None:
+            entry.stopping = self._source.stopping(entry.run)
+        return entry is not None and bool(entry.stopping)
+
     def lost(self, trial_id: str, loss: Loss) -> bool:
         """The process of the run is gone; another one goes on from its checkpoint.
 
@@ -203,7 +214,10 @@ class RunQueue:
             return "FAIL", "diverged: the score is NaN"
         if result and result.get(COMPLETED):
             return "COMPLETE", ""
-        return "PRUNED", self._stopped(int(result.get(INTERVAL, 0)) if result else 0)
+        interval = int(result.get(INTERVAL, 0)) if result else 0
+        if entry.stopping:
+            return "PRUNED", f"stopped after evaluation {interval}: {entry.stopping}"
+        return "PRUNED", self._stopped(interval)
 
     def _other_inputs(self, run: RunInfo, record: RunRecord) -> str:
         """Return what a run read that differs from what the first one like it read, or nothing.

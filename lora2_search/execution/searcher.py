@@ -102,18 +102,21 @@ class Listener(Callback):
 
 
 class InterruptionStopper(Stopper):
-    """Lets Tune look at an `Interruption`.
+    """Lets Tune look at an `Interruption`, and at who asked for the end of a single run.
 
     A signal ends everything at once and leaves the runs unfinished, to be taken up again. When the
-    time is up, each run is stopped at its next evaluation and reported as pruned.
+    time is up, each run is stopped at its next evaluation and reported as pruned; so is a run that
+    is to stop.
     """
 
-    def __init__(self, interruption: Interruption) -> None:
-        self._interruption = interruption
+    def __init__(self, interruption: Interruption, queue: RunQueue) -> None:
+        self._interruption, self._queue = interruption, queue
 
     def __call__(self, trial_id: str, result: Result) -> bool:
         """Return whether this trial should be stopped."""
-        return self._interruption.overdue
+        # Another process may write into the study: what cannot be read ends the driver in order.
+        with _leaving_on_error():
+            return self._interruption.overdue or self._queue.stops(trial_id)
 
     def stop_all(self) -> bool:
         """Return false: when a signal came, Tune is left instead.

@@ -43,6 +43,8 @@ from .spaces import list_spaces as list_spaces
 from .spaces import modeline as modeline
 from .spaces import spelled_out as spelled_out
 from .spaces import write_schema as write_schema
+from .steer import add_to_study as add_to_study
+from .steer import stop_in_study as stop_in_study
 from .train import resolve_run as resolve_run
 from .train import run_of_trial as run_of_trial
 from .train import run_of_winner as run_of_winner

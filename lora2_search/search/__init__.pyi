@@ -5,11 +5,14 @@ from .prior import WarmStart as WarmStart
 from .prior import warm_start as warm_start
 from .samplers import make_sampler as make_sampler
 from .samplers import trials_left as trials_left
+from .steering import add_trial as add_trial
+from .steering import stop_trial as stop_trial
 from .storage import stored_trials as stored_trials
 from .study import STUDIES as STUDIES
 from .study import Study as Study
 from .study import load_study as load_study
 from .study import run_study as run_study
+from .study import stored_space as stored_space
 from .study import study_folder as study_folder
 from .trial import StudyTrial as StudyTrial
 from .trial import best_trial as best_trial

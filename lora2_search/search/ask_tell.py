@@ -23,6 +23,7 @@ from ..training import State
 from .attributes import trial_attributes
 from .beginning import begin
 from .outcomes import all_infeasible, constraint_excesses, objective_values
+from .steering import STOP
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -130,6 +131,13 @@ class AskTell:
         else:
             scores = {str(at): value for at, value in self._values[number].items()}
             self._storage.set_trial_user_attr(trial, EVALUATIONS, scores)
+
+    def stopping(self, run: RunInfo) -> str:
+        """Return who asked for the end of a trial, from another terminal perhaps."""
+        number = self._numbers.get(run.key)
+        if number is None:
+            return ""
+        return str(self._storage.get_trial_user_attrs(self._trial_id(number)).get(STOP, ""))
 
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         """Tell Optuna the truth about a trial, ``seconds`` among it: its own clock counts waits."""

@@ -6,12 +6,12 @@ import tracemalloc
 import pytest
 
 from lora2_search.config.space.schema import validate_space
-from lora2_search.config.yaml import Source, parse
+from lora2_search.config.yaml import Source, parse_yaml
 from lora2_search.errors import ConfigError
 
 
 def read(text: str) -> object:
-    return parse(text, lambda line: f"line {line + 1}")[0]
+    return parse_yaml(text, lambda line: f"line {line + 1}")[0]
 
 
 def refusal(text: str) -> str:
@@ -105,7 +105,7 @@ def test_all_that_is_wrong_with_the_values_comes_together() -> None:
     ],
 )
 def test_plain_values_are_read_and_keys_stay_as_they_are_written(text: str, value: object) -> None:
-    read_value = parse(text, str)[0]["a"]
+    read_value = parse_yaml(text, str)[0]["a"]
     assert read_value == value and type(read_value) is type(value)
 
 
@@ -128,7 +128,7 @@ def _bomb(levels: int) -> str:
 @pytest.mark.parametrize("levels", [3, 6, 12, 29])
 @pytest.mark.parametrize("under", ["search", "arms", "adapter", "data"])
 def test_the_message_about_an_alias_bomb_does_not_grow_with_it(levels: int, under: str) -> None:
-    data = {"name": "x", under: {"adapter.k": parse(_bomb(levels), str)[0]}}
+    data = {"name": "x", under: {"adapter.k": parse_yaml(_bomb(levels), str)[0]}}
     started = time.process_time()
     with pytest.raises(ConfigError) as caught:
         validate_space(Source(data))
@@ -139,7 +139,7 @@ def test_the_message_about_an_alias_bomb_does_not_grow_with_it(levels: int, unde
 def test_a_chain_of_aliases_is_as_deep_as_what_it_stands_for() -> None:
     lines = ["a0: &a0 {k: 1}", *(f"a{i}: &a{i} {{k: *a{i - 1}}}" for i in range(1, 900))]
     with pytest.raises(ConfigError, match="nests deeper than 30 levels, aliases unfolded"):
-        validate_space(Source(parse("\n".join(lines), str)[0]))
+        validate_space(Source(parse_yaml("\n".join(lines), str)[0]))
 
 
 def test_data_from_python_that_contain_themselves_are_refused() -> None:
