@@ -33,7 +33,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 2 --dist loadfile --durations=15
 
 # Not part of .ci/run: minutes of waiting for nodes to be missed. Slurm's test needs slurm-wlm and munge.
 test-cluster: $(INSTALLED)

@@ -112,6 +112,10 @@ class InterruptionStopper(Stopper):
     def __init__(self, interruption: Interruption, queue: RunQueue) -> None:
         self._interruption, self._queue = interruption, queue
 
+    def __getstate__(self) -> dict[str, object]:
+        """Give Tune nothing to write down: no study is restored from what it wrote."""
+        return {}
+
     def __call__(self, trial_id: str, result: Result) -> bool:
         """Return whether this trial should be stopped."""
         # Another process may write into the study: what cannot be read ends the driver in order.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+from tests.support.servers import free_port
 
 
 def launch(processes: int, folder: Path) -> None:

@@ -25,7 +25,7 @@ def _refusals(numbers: range, folder: Path) -> list[str]:
             (load_suite if is_suite(number) else load_space)(str(path))
         except ConfigError as error:
             said.append(str(error))
-        assert time.process_time() - started < 2, f"case {number}, {path.name}"
+        assert time.process_time() - started < 10, f"case {number}, {path.name}"
     return said
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray import cloudpickle
 
 from lora2_search.cli.commands.tune_steer import steer
 from lora2_search.config.space.schema import Space
@@ -79,6 +80,12 @@ def test_a_stopped_trial_ends_at_its_next_evaluation_as_pruned_by_hand(
         stop_trial(study_folder("tiny", tmp_path), 0)
     with pytest.raises(UserError, match="tiny has no trial 9; running are 1"):
         stop_trial(study_folder("tiny", tmp_path), 9)
+
+
+def test_tune_can_write_its_stopper_down_beside_its_state(source: AskTell) -> None:
+    terms = RunLimits(threads=1, gpu=False, interval_seconds=None)
+    queue = RunQueue(source, [], terms, lambda at: "weaker")
+    assert cloudpickle.dumps(InterruptionStopper(Interruption(), queue))
 
 
 def test_a_trial_that_waits_is_not_running(tmp_path: Path, source: AskTell, space: Space) -> None:

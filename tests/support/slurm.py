@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.patience import BUSY
+from tests.support.servers import free_port
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue")
 
@@ -93,7 +94,7 @@ def slurm(folder: Path) -> Iterator[Slurm]:
     key.chmod(0o400)
     config = CONFIG.format(
         host=socket.gethostname().partition(".")[0],
-        ports=[_free_port(), _free_port()],
+        ports=[free_port(), free_port()],
         folder=folder,
         cpus=os.cpu_count(),
     )
@@ -147,9 +148,3 @@ def _wait_until_idle(made: Slurm, daemons: list[subprocess.Popen[bytes]]) -> Non
 def _program(name: str) -> str | None:
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
     return shutil.which(name, path=path)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
