@@ -19,6 +19,9 @@ from . import method, search
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
+# What `benchmarks.report` writes on the same page, last.
+REPORTS = "## Reports"
+
 
 def help_seconds(repeats: int = 9) -> float:
     seconds = []
@@ -85,7 +88,8 @@ def write(table: list[tuple[str, str, str]]) -> None:
         *(f"| {name} | {value} | {target(value, wanted)} |" for name, value, wanted in table),
         "",
     ]
-    PAGE.write_text("\n".join(lines), encoding="utf-8")
+    _, title, reports = PAGE.read_text(encoding="utf-8").partition(REPORTS)
+    PAGE.write_text("\n".join([*lines, f"{title}{reports}".rstrip()]) + "\n", encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 
 

@@ -12,8 +12,8 @@ from ..stats import (
     OverTasks,
     interquartile_difference,
     interquartile_mean,
-    paired,
     probability_of_improvement,
+    seeds_interval,
 )
 from .comparison import Analysis
 
@@ -43,7 +43,7 @@ def costs(analysis: Analysis) -> list[Cost]:
     for arm in analysis.arms:
         parameters = arm.counts.get("compressed_adapter")
         if arm.mean is not None and parameters:
-            over_seeds = paired(list(arm.scores.values()))
+            over_seeds = seeds_interval(list(arm.scores.values()))
             points.append(Cost(arm.name, parameters, arm.mean, over_seeds.low, over_seeds.high))
     return points
 

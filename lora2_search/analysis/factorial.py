@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..stats import Paired, paired, rejects
+from ..stats import Paired, TestResult, rejects, seeds_interval
 from .comparison import Analysis
 from .contrasts import Weights
 from .records import SuiteRuns
@@ -157,7 +157,7 @@ class Interaction:
     block: str
     first: str
     second: str
-    cells: Mapping[tuple[str, str], Paired]
+    cells: Mapping[tuple[str, str], TestResult]
 
     def levels(self, position: int) -> list[str]:
         """Return the levels of the first (0) or second (1) factor, in the order of the cells."""
@@ -177,7 +177,7 @@ def interactions(analysis: Analysis) -> list[Interaction]:
     return tables
 
 
-def reaches(test: Paired) -> tuple[float, float]:
+def reaches(test: TestResult) -> tuple[float, float]:
     """Return how far an interval reaches below and above its mean; 0 where there is none."""
     if test.estimate is None or test.low is None or test.high is None:
         return 0.0, 0.0
@@ -186,7 +186,7 @@ def reaches(test: Paired) -> tuple[float, float]:
 
 def _means(
     analysis: Analysis, cells: Mapping[str, Levels], first: str, second: str
-) -> dict[tuple[str, str], Paired]:
+) -> dict[tuple[str, str], TestResult]:
     scores = {arm.name: arm.scores for arm in analysis.arms}
     groups: dict[tuple[str, str], list[str]] = {}
     for arm, levels in cells.items():
@@ -196,5 +196,7 @@ def _means(
     for key, arms in groups.items():
         seeds = [s for s in analysis.suite.seeds if all(s in scores.get(arm, {}) for arm in arms)]
         if seeds:
-            means[key] = paired([float(np.mean([scores[a][s] for a in arms])) for s in seeds])
+            means[key] = seeds_interval(
+                [float(np.mean([scores[a][s] for a in arms])) for s in seeds]
+            )
     return means

@@ -296,14 +296,15 @@ def _predictions(run: Run, split: str) -> Predictions | None:
 
 
 def _parsed_predictions(path: Path, split: str) -> Predictions:
+    import pyarrow.compute as compute
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(path, columns=["split", "example", "label", "prediction"])
-    chosen = np.asarray(table["split"].to_pylist(), dtype=object) == split
-    examples = table["example"].to_numpy()[chosen].astype(np.int64)
+    table = table.filter(compute.equal(table["split"], split))
+    examples = table["example"].to_numpy().astype(np.int64)
     order = np.argsort(examples, kind="stable")
-    labels = table["label"].to_numpy()[chosen].astype(np.float64)
-    predictions = table["prediction"].to_numpy()[chosen].astype(np.float64)
+    labels = table["label"].to_numpy().astype(np.float64)
+    predictions = table["prediction"].to_numpy().astype(np.float64)
     return Predictions(examples[order], labels[order], predictions[order])
 
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from ..config import Settings, dotted, is_used
 from ..errors import UserError
-from ..stats import LEVEL, TestResult, mean_interval, paired
+from ..stats import TestResult, paired, seeds_interval
 from ..store import RunRecord
 from .answers import Examples, Pairs, examples_between, over_answers, same_examples
 from .arms import Arm
@@ -199,16 +197,8 @@ def _level(side: Side, split: str, metric: str) -> TestResult | None:
     if not values:
         return None
     if len(values) > 1:
-        return _over_seeds(values)
+        return seeds_interval(values)
     return _of_one(values[0], split, metric, runs[:1])
-
-
-def _over_seeds(values: Sequence[float]) -> TestResult:
-    array = np.array(values, dtype=float)
-    if np.ptp(array) == 0:
-        note = "all seeds score the same"
-        return TestResult(estimate=float(array[0]), n=len(array), note=note)
-    return mean_interval(array, LEVEL)
 
 
 def _difference(split: str, metric: str, pairs: Pairs) -> TestResult:

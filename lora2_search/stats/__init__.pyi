@@ -38,5 +38,6 @@ from .significance import pigeonhole as pigeonhole
 from .significance import pigeonhole_draws as pigeonhole_draws
 from .significance import rejects as rejects
 from .significance import seeds_for_sign_flip as seeds_for_sign_flip
+from .significance import seeds_interval as seeds_interval
 from .significance import t_reach as t_reach
 from .significance import too_few as too_few

@@ -6,7 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +97,19 @@ def mean_interval(values: Array, level: float) -> TestResult:
             return found
     mean, reach = float(values.mean()), t_reach(values, level)
     return TestResult(estimate=mean, low=mean - reach, high=mean + reach, n=len(values), method=T)
+
+
+def seeds_interval(values: Sequence[float] | Array) -> TestResult:
+    """Return a mean over seeds with its 95 % interval of `mean_interval`, and no test.
+
+    Edges: without values there is no mean; of one, or of equal ones, there is no interval.
+    """
+    scores = np.asarray(values, dtype=float)
+    if len(scores) and np.ptp(scores) >= _EPSILON:
+        return mean_interval(scores, LEVEL)
+    mean = float(scores.mean()) if len(scores) else None
+    note = "all seeds score the same" if len(scores) > 1 else f"{len(scores)} seed(s)"
+    return TestResult(estimate=mean, n=len(scores), note=note)
 
 
 def t_reach(values: Array, level: float) -> float:
@@ -198,9 +211,14 @@ def sign_flip(differences: Sequence[float] | Array) -> float:
         for value in d:
             sums = np.concatenate([sums + value, sums - value])
         return float(np.mean(np.abs(sums) >= seen))
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(_RANDOM_FLIPS, len(d)))
-    hits = int(np.sum(np.abs(signs @ d) >= seen))
+    hits = int(np.sum(np.abs(_random_signs(len(d)) @ d) >= seen))
     return (hits + 1) / (_RANDOM_FLIPS + 1)
+
+
+@lru_cache(maxsize=1)
+def _random_signs(pairs: int) -> Array:
+    """Return the random patterns, ``[repeats, pairs]``, the same for all tests of so many pairs."""
+    return np.random.default_rng(0).choice([-1.0, 1.0], size=(_RANDOM_FLIPS, pairs))
 
 
 def seeds_for_sign_flip(comparisons: int, level: float = LEVEL) -> int:

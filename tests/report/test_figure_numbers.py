@@ -95,7 +95,7 @@ def test_an_arm_has_one_colour_in_all_panels_though_some_lack_it(
 
 
 def _legend(axis: Any) -> list[tuple[Any, Any]]:
-    found = axis.get_legend()
+    [found] = axis.figure.legends
     return list(zip(found.get_texts(), found.get_lines(), strict=True))
 
 

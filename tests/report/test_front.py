@@ -30,13 +30,14 @@ def test_the_page_shows_the_front_with_settings_on_hover_and_how_it_grew(tmp_pat
     table = read_study_table(tmp_path)
     front, growth = front_panels(table)
     assert front.figure is not None
-    shown = {trace.name: trace for trace in front.figure.data}
-    assert list(shown["on the front"].y) == [item.values[0] for item in table.front]
-    assert "adapter.k = " in shown["on the front"].text[0]
+    traces = front.figure.to_plotly_json()["data"]
+    shown = {trace["name"]: trace for trace in traces}
+    assert list(shown["on the front"]["y"]) == [item.values[0] for item in table.front]
+    assert "adapter.k = " in shown["on the front"]["text"][0]
     assert table.winner is not None
     assert f"winner (trial {table.winner.number})" in shown
     assert growth.figure is not None
-    shares = list(growth.figure.data[0].y)
+    shares = list(growth.figure.to_plotly_json()["data"][0]["y"])
     assert shares == sorted(shares)
     assert 0 < shares[-1] <= 1
     assert len(shares) == 8

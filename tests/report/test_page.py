@@ -212,7 +212,7 @@ def test_importances_that_cannot_be_told_have_a_reason(
 def test_importances_are_shares_of_one(tmp_path: Path) -> None:
     table = read_study_table(write_study(tmp_path, [State.COMPLETE] * 6))
     figure = importance_panel(StudyNumbers(table)).figure
-    assert figure is not None and sum(figure.data[0].x) == pytest.approx(1)
+    assert figure is not None and sum(figure.to_plotly_json()["data"][0]["x"]) == pytest.approx(1)
 
 
 def test_learning_curves_are_the_records_validation_scores() -> None:
@@ -231,9 +231,9 @@ def test_the_rank_grid_is_blocks_by_kinds_of_module() -> None:
     assert grid.ranks[1] == (3, 4, 5, None)
     assert grid.ranks[2] == (None, 7, None, None)
     assert grid.ranks[3] == (None, None, None, 2)
-    drawn = draw_rank_grid(grid, 8).data[0]
-    assert drawn.zmax == 8 and drawn.text[1][2] == "7"
-    assert drawn.y[1] == "attention.self.key"
+    [drawn] = draw_rank_grid(grid, 8).data
+    assert drawn["zmax"] == 8 and drawn["text"][1][2] == "7"
+    assert drawn["y"][1] == "attention.self.key"
 
 
 @pytest.mark.parametrize("missing", ["space.yaml", "study.db"])

@@ -11,9 +11,10 @@ from lora2_search.analysis.study import read_study_table
 from lora2_search.analysis.versus import Side, compare_sides, compare_studies
 from lora2_search.cli.commands.report import run_report
 from lora2_search.errors import UserError
-from lora2_search.report.pages.shown import Page
+from lora2_search.report.pages import shown
 from lora2_search.search.study import load_study
 from tests.support.designs import RATES
+from tests.support.pages import Page
 from tests.support.studies import write_trials
 from tests.support.suites import draws, suite, write_suite
 
@@ -92,6 +93,9 @@ def test_two_suites_are_compared_arm_by_arm_over_common_seeds(
     run_report("one", tmp_path, tmp_path / "out", None, other="two")
     html = Path(capsys.readouterr().out.strip()).read_text(encoding="utf-8")
     assert "one − two" in html and "no-regularisation" in html
+    page = Page(html)
+    forests = [page.rows(f"Comparisons of {name} ({n})") for n, name in ((1, "one"), (2, "two"))]
+    assert all("base − head-only" in forest for forest in forests)
     assert "no seed variation: all tie" in html  # the same answers by the same seeds
 
 
@@ -122,7 +126,7 @@ def test_a_notebook_shows_the_page_of_a_study_in_a_frame_of_its_own(tmp_path: Pa
     study(tmp_path, "a", 160, 1e-3)
     loaded = load_study("a", tmp_path)
     page = loaded.report(tmp_path / "out")
-    assert isinstance(page, Page) and page.path == tmp_path / "out" / "report.html"
-    for shown in (page._repr_html_(), loaded._repr_html_()):
-        assert shown.startswith("<iframe srcdoc=") and 'sandbox="allow-scripts"' in shown
-        assert "Winner: trial 0" in shown and "<script" not in shown
+    assert isinstance(page, shown.Page) and page.path == tmp_path / "out" / "report.html"
+    for html in (page._repr_html_(), loaded._repr_html_()):
+        assert html.startswith("<iframe srcdoc=") and 'sandbox="allow-scripts"' in html
+        assert "Winner: trial 0" in html and "<script" not in html

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import plotly.graph_objects
 import pytest
 
 from lora2_search.analysis.study import read_study_table
@@ -102,6 +103,11 @@ def test_every_figure_of_a_study_is_looked_at_here(shown: Evidence) -> None:
     figures |= {"expected-best-score-against-trials", "timeline"}
     slices = {f"score-against-each-setting/{name}" for name in ("training.lr", "adapter.k")}
     assert set(shown.page.figures) == figures | slices
+
+
+def test_plotly_accepts_what_is_drawn(shown: Evidence) -> None:
+    for figure in shown.page.figures.values():
+        plotly.graph_objects.Figure(figure)  # raises at a name or a value that it does not know
 
 
 def test_the_table_of_trials_is_the_csv(shown: Evidence) -> None:

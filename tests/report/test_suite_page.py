@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import plotly.graph_objects
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,10 +109,19 @@ def test_small_figures_are_drawn_for_interactions_and_geometry(tmp_path: Path) -
     evidence = gather(write_crossed(tmp_path))[""]
     assert [panel.title for panel in interaction_panels(evidence)] == ["planes × regularisation"]
     (found,) = interactions(evidence.analysis)
-    assert {trace.name for trace in draw_interaction(found, "accuracy").data} == set(
+    assert {trace["name"] for trace in draw_interaction(found, "accuracy").data} == set(
         found.levels(1)
     )
     assert geometry_panels(evidence) == []
+
+
+def test_plotly_accepts_what_is_drawn(tmp_path: Path) -> None:
+    evidence = gather(write_crossed(tmp_path))[""]
+    drawn = [*suite_panels(evidence), *interaction_panels(evidence)]
+    figures = [panel.figure.to_plotly_json() for panel in drawn if panel.figure is not None]
+    assert len(figures) >= 3
+    for figure in figures:
+        plotly.graph_objects.Figure(figure)  # raises at a name or a value that it does not know
 
 
 def test_paper_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..tables.text import in_points
@@ -49,6 +49,11 @@ def log_ticks(values: Iterable[float]) -> tuple[list[float], list[str]]:
     above = min(i for i, place in enumerate(places) if place >= max(known))
     kept = slice(below, max(above + 1, below + _FEWEST_LOG_TICKS))
     return places[kept], [f"{step}e{power}" for step, power in every[kept]]
+
+
+def is_wide(values: Sequence[float]) -> bool:
+    """Whether values above zero reach so far that an axis of logarithms tells them apart better."""
+    return min(values) > 0 and max(values) > 5 * min(values)
 
 
 def log_axis(values: Iterable[float]) -> dict[str, object]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ...analysis import Outcome, StudyTable, hypervolumes, pick_rule, setting
 from ..tables.study import front_table
+from .drawing import Drawing
 from .panel import Panel
 from .style import COLOURS, GREY, plotly_text
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 
 def front_panels(table: StudyTable) -> list[Panel]:
@@ -34,22 +31,21 @@ def _front(table: StudyTable) -> Panel:
     return Panel("Pareto front", text, _draw_front(table), front_table(table))
 
 
-def _draw_front(table: StudyTable) -> Figure:
-    import plotly.graph_objects as go
-
+def _draw_front(table: StudyTable) -> Drawing:
     first, second = (str(goal.metric) for goal in table.runs.space.goals[:2])
     on_front = {item.number for item in table.front}
     settings = {trial.number: trial.params for trial in table.trials}
     beaten = [o for o in table.outcomes if o.is_feasible and o.number not in on_front]
     infeasible = [outcome for outcome in table.outcomes if not outcome.is_feasible]
-    figure = go.Figure()
+    figure = Drawing()
     for name, shown, colour, symbol in (
         ("breaks a constraint", infeasible, GREY, "x-thin-open"),
         ("beaten by another", beaten, COLOURS[0], "circle"),
         ("on the front", list(table.front), COLOURS[1], "square"),
     ):
         if shown:
-            figure.add_scatter(
+            figure.add(
+                "scatter",
                 x=[outcome.values[1] for outcome in shown],
                 y=[outcome.values[0] for outcome in shown],
                 mode="lines+markers" if shown == list(table.front) else "markers",
@@ -64,7 +60,8 @@ def _draw_front(table: StudyTable) -> Figure:
     )
     if winner:
         ring = {"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": COLOURS[1], "width": 2}}
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[winner.values[1]],
             y=[winner.values[0]],
             mode="markers",
@@ -72,7 +69,7 @@ def _draw_front(table: StudyTable) -> Figure:
             name=f"winner (trial {winner.number})",
             hoverinfo="skip",
         )
-    figure.update_layout(xaxis_title=second, yaxis_title=f"validation {first}")
+    figure.set_layout(xaxis={"title": second}, yaxis={"title": f"validation {first}"})
     return figure
 
 
@@ -83,18 +80,17 @@ def _hover(outcome: Outcome, settings: Mapping[str, object]) -> str:
 
 
 def _growth(table: StudyTable) -> Panel:
-    import plotly.graph_objects as go
-
     shares = hypervolumes(table.outcomes, table.runs.space.goals)
-    figure = go.Figure()
-    figure.add_scatter(
+    figure = Drawing()
+    figure.add(
+        "scatter",
         x=list(shares),
         y=list(shares.values()),
         mode="lines+markers",
         line={"shape": "hv", "color": COLOURS[1]},
         hovertemplate="after trial %{x}: %{y:.3f}<extra></extra>",
     )
-    figure.update_layout(xaxis_title="trial", yaxis_title="hypervolume", showlegend=False)
+    figure.set_layout(xaxis={"title": "trial"}, yaxis={"title": "hypervolume"}, showlegend=False)
     text = (
         "Share of the objectives' space that the front covers after each complete trial. Every "
         "objective is scaled from its best (0) to its worst value (1) in this study, with the "

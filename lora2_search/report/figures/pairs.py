@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ...analysis import ArmPair, TrialPoint
 from ..tables.pairs import arm_reach
+from .drawing import Drawing
 from .ranges import score_range, validation_title
 from .style import COLOURS, DASHES, SYMBOLS, row_layout
 from .suite import scale, score_title
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
-
-def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -> Figure:
+def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -> Drawing:
     """Draw the best score so far of several studies by trial, over their complete trials.
 
     Args:
         histories: By the name of a study.
         metric: What they maximise.
     """
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric)
+    figure, factor = Drawing(), scale(metric)
     for place, (name, points) in enumerate(histories.items()):
         best = [point for point in points if point.best is not None]
         complete = [point for point in points if point.state == "COMPLETE"]
         colour = COLOURS[place % len(COLOURS)]
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[point.number for point in best],
             y=[factor * (point.best or 0.0) for point in best],
             mode="lines",
@@ -38,7 +34,8 @@ def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -
             line={"shape": "hv", "color": colour, "dash": DASHES[place], "width": 3},
             hovertemplate=f"{name}: best up to trial %{{x}} %{{y:.4~f}}<extra></extra>",
         )
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[point.number for point in complete],
             y=[factor * (point.score or 0.0) for point in complete],
             mode="markers",
@@ -57,7 +54,7 @@ def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -
     low, high = score_range(scores or [0.5], metric)
     last = max((point.number for points in histories.values() for point in points), default=0)
     room = max(0.5, 0.02 * last)
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": "trial", "range": [-room, last + room], "tickformat": "d"},
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -65,15 +62,14 @@ def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -
     return figure
 
 
-def draw_arm_pairs(pairs: Sequence[ArmPair], names: tuple[str, str], metric: str) -> Figure:
+def draw_arm_pairs(pairs: Sequence[ArmPair], names: tuple[str, str], metric: str) -> Drawing:
     """Draw the mean test scores of the arms of two suites, with 95 % t intervals."""
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric)
+    figure, factor = Drawing(), scale(metric)
     sides = [[pair.left for pair in pairs], [pair.right for pair in pairs]]
     for place, arms in enumerate(sides):
         known = [arm for arm in arms if arm is not None and arm.mean is not None]
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[factor * (arm.mean or 0.0) for arm in known],
             y=[arm.name for arm in known],
             error_x={
@@ -86,7 +82,7 @@ def draw_arm_pairs(pairs: Sequence[ArmPair], names: tuple[str, str], metric: str
             marker={"color": COLOURS[place], "symbol": SYMBOLS[place], "size": 10},
             hovertemplate="%{y}: %{x:.4~f}<extra></extra>",
         )
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": score_title(metric)},
         **row_layout([pair.name for pair in pairs]),
     )

@@ -15,6 +15,8 @@ from ..tables.table import Table
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
+    from .drawing import Drawing
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -29,12 +31,14 @@ class Panel:
 
     title: str
     text: str
-    figure: Figure | None = None
+    figure: Drawing | Figure | None = None
     table: Table | None = None
 
     def height(self, otherwise: int) -> int:
         """Return how high the drawing is in pixels, where the figure itself does not say."""
-        return int(self.figure.layout.height or otherwise) if self.figure is not None else 0
+        if self.figure is None:
+            return 0
+        return int(self.figure.to_plotly_json()["layout"].get("height") or otherwise)
 
 
 def figure_json(panel: Panel) -> Markup:

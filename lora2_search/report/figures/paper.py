@@ -22,11 +22,14 @@ from ...analysis import (
     interactions,
     reaches,
 )
+from .axes import is_wide, log_ticks
 from .panels import pattern_of_arms, trials_of_arms
+from .ranges import validation_title
 from .style import COLOURS
 from .suite import scale, score_title, unit
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -34,7 +37,13 @@ FIGURES_FOLDER = "figures"
 
 # Without a salt matplotlib names the parts of an SVG at random; fonts as outlines that can be
 # searched, which conferences ask for.
-_SETTINGS: dict[Any, Any] = {"svg.hashsalt": "lora2_search", "pdf.fonttype": 42, "font.size": 9}
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "lora2_search",
+    "pdf.fonttype": 42,
+    "font.size": 9,
+    # What users named may hold a dollar sign, which would begin a formula.
+    "text.parse_math": False,
+}
 
 _ENDS = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
@@ -114,18 +123,20 @@ def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
         drawings["Interactions"] = size, lambda f: _interactions(f, cells, metric)
     validation = f"validation/{metric}"
     if curves := bands(suite, validation):
-        drawings["Learning curves"] = (5.5, 3.4), lambda f: _bands(f, {validation: curves})
+        of_scores = {validation: curves}
+        drawings["Learning curves"] = (6.5, 3.4), lambda f: _bands(f, of_scores, metric)
     if geometry := {key: bands(suite, key) for key in geometry_keys(suite)}:
-        size = (3.4 * len(geometry), 3.0)
+        size = (3.0 * len(geometry) + 1.6, 3.0)
         drawings["Planes through training"] = size, lambda f: _bands(f, geometry)
     patterns, highest = pattern_of_arms(suite)
     if patterns:
-        size = (2.6 * len(patterns), 2.8)
+        rows, columns = _grid(len(patterns))
+        size = (1.5 * columns + 1.2, 1.5 * rows + 1.4)
         drawings["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
     if points := costs(item.analysis):
-        drawings["Score against parameters"] = (4.8, 3.2), lambda f: _costs(f, points, metric)
+        drawings["Score against parameters"] = (6.0, 3.4), lambda f: _costs(f, points, metric)
     if trials := trials_of_arms(item):
-        drawings["Expected best score"] = (4.8, 3.2), lambda f: _trials(f, trials, metric)
+        drawings["Expected best score"] = (6.0, 3.4), lambda f: _trials(f, trials, metric)
     return drawings
 
 
@@ -165,66 +176,137 @@ def _interactions(figure: Figure, cells: Sequence[Interaction], metric: str) -> 
             reach = [[factor * end for end in reaches(test)] for test in tests]
             style = _style(place)
             axis.errorbar(where, means, yerr=np.transpose(reach), label=other, capsize=2, **style)
-        axis.set_xticks(range(len(firsts)), firsts)
+        _name_ticks(axis, firsts)
         axis.set(xlabel=item.first, ylabel=score_title(metric))
-        axis.legend(title=item.second, fontsize=7, title_fontsize=7)
+        axis.legend(
+            title=item.second,
+            fontsize=7,
+            title_fontsize=7,
+            loc="lower center",
+            bbox_to_anchor=(0.5, 1.0),
+            ncols=2,
+            frameon=False,
+        )
     for axis in axes[len(cells) :]:
         axis.set_axis_off()
 
 
-def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]]) -> None:
+def _name_ticks(axis: Axes, names: Sequence[str]) -> None:
+    """Write names beneath an axis, aslant where they would run into one another."""
+    axis.set_xticks(range(len(names)), names)
+    if sum(map(len, names)) + 2 * len(names) > _NAMES_IN_A_ROW:
+        axis.tick_params(axis="x", labelrotation=25)
+        for text in axis.get_xticklabels():
+            text.set(ha="right", rotation_mode="anchor")
+
+
+# Letters that fit beneath an axis of three inches.
+_NAMES_IN_A_ROW = 34
+
+
+def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]], metric: str | None = None) -> None:
     axes = figure.subplots(1, len(by_key), squeeze=False)[0]
+    factor = 1.0 if metric is None else scale(metric)
     # One legend for all: an arm looks the same where others have no such metric.
     arms = list(dict.fromkeys(band.arm for own in by_key.values() for band in own))
     lines: dict[str, Line2D] = {}
     for axis, (key, own) in zip(axes, by_key.items(), strict=True):
         for band in own:
             style = _style(arms.index(band.arm))
-            (lines[band.arm],) = axis.plot(
-                band.steps, band.mean, label=band.arm, markersize=3, **style
+            mean, low, high = (
+                [factor * value for value in values] for values in (band.mean, band.low, band.high)
             )
-            axis.fill_between(band.steps, band.low, band.high, color=style["color"], alpha=0.15)
-        axis.set(xlabel="optimiser step", ylabel=key.replace("/", " "))
-    axes[-1].legend(handles=[lines[arm] for arm in arms], fontsize=7)
+            (lines[band.arm],) = axis.plot(band.steps, mean, label=band.arm, markersize=3, **style)
+            axis.fill_between(band.steps, low, high, color=style["color"], alpha=0.08)
+        title = key.replace("/", " ") if metric is None else validation_title(metric)
+        axis.set(xlabel="optimiser step", ylabel=title)
+        _few_ticks(axis)
+    _legend_beside(figure, [lines[arm] for arm in arms])
+
+
+def _few_ticks(axis: Axes) -> None:
+    """Let whole numbers stand beneath an axis, few enough that none runs into the next."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def _legend_beside(figure: Figure, lines: Sequence[Any]) -> None:
+    """Name the lines at the right of all axes, where nothing is drawn."""
+    figure.legend(handles=lines, fontsize=7, loc="outside right upper")
+
+
+def _grid(many: int, most: int = 4) -> tuple[int, int]:
+    """Return rows and columns for so many small panels, the last row as full as can be."""
+    rows = -(-many // most)
+    return rows, -(-many // rows)
 
 
 def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> None:
-    axes = figure.subplots(1, len(patterns), squeeze=False)[0]
-    images = []
-    for axis, (arm, item) in zip(axes, patterns.items(), strict=True):
+    rows, columns = _grid(len(patterns))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    last = len(patterns) - columns
+    drawn = None
+    for place, (axis, (arm, item)) in enumerate(zip(axes.ravel(), patterns.items(), strict=False)):
         values = [[float("nan") if v is None else v for v in row] for row in item.ranks]
-        images.append(axis.imshow(values, cmap="Blues", vmin=0, vmax=highest, aspect="auto"))
-        axis.set_xticks(range(len(item.kinds)), item.kinds, rotation=90, fontsize=6)
-        axis.set_yticks(range(len(item.layers)), item.layers, fontsize=7)
-        axis.set_title(arm, fontsize=8)
-    axes[0].set_ylabel("block")
-    figure.colorbar(images[0], ax=list(axes), label="mean kept rank")
+        drawn = axis.imshow(values, cmap="Blues", vmin=0, vmax=highest, aspect="auto")
+        # All arms adapt the same modules: their names stand below and at the left alone.
+        kinds = item.kinds if place >= last else [""] * len(item.kinds)
+        layers = item.layers if place % columns == 0 else [""] * len(item.layers)
+        axis.set_xticks(range(len(item.kinds)), kinds, rotation=90, fontsize=6)
+        axis.set_yticks(range(len(item.layers)), layers, fontsize=6)
+        axis.set_title(arm, fontsize=7 if len(arm) < _LONG_NAME else 5)
+    for axis in axes.ravel()[len(patterns) :]:
+        axis.set_axis_off()
+    figure.supylabel("block", fontsize=8)
+    if drawn is not None:
+        figure.colorbar(drawn, ax=axes, label="mean kept rank")
+
+
+# Letters that fit above a panel of an inch and a half.
+_LONG_NAME = 22
 
 
 def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
-    axis, factor = figure.subplots(), scale(metric)
+    axis, factor, handles = figure.subplots(), scale(metric), []
     for place, item in enumerate(points):
         reach = None
         if item.low is not None and item.high is not None:
             reach = [[factor * (item.mean - item.low)], [factor * (item.high - item.mean)]]
         style: _Style = {**_style(place), "linestyle": "none"}
-        axis.errorbar(
-            item.parameters, factor * item.mean, yerr=reach, label=item.arm, capsize=3, **style
+        handles.append(
+            axis.errorbar(
+                item.parameters, factor * item.mean, yerr=reach, label=item.arm, capsize=3, **style
+            )
         )
     axis.set(xlabel="adapter parameters, compressed", ylabel=score_title(metric))
-    axis.legend(fontsize=7)
+    _count_ticks(axis, [item.parameters for item in points])
+    _legend_beside(figure, handles)
+
+
+def _count_ticks(axis: Axes, counts: Sequence[float]) -> None:
+    """Write numbers of parameters beneath an axis, of a wide range as powers of ten."""
+    from matplotlib.ticker import MaxNLocator, NullLocator
+
+    if is_wide(counts):
+        axis.set_xscale("log")
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_xticks(*log_ticks(counts))
+        return
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
 def _trials(figure: Figure, curves: Mapping[str, Sequence[float]], metric: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     axis, factor = figure.subplots(), scale(metric)
+    lines = []
     for place, (arm, values) in enumerate(curves.items()):
         trials = range(1, len(values) + 1)
-        axis.plot(trials, [factor * value for value in values], label=arm, **_style(place))
-    axis.set(xlabel="trials", ylabel="expected best validation score")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(fontsize=7)
+        shown = [factor * value for value in values]
+        lines += axis.plot(trials, shown, label=arm, markersize=4, **_style(place))
+    axis.set(xlabel="trials", ylabel=f"expected best {validation_title(metric)}")
+    _few_ticks(axis)
+    _legend_beside(figure, lines)
 
 
 def _style(place: int) -> _Style:

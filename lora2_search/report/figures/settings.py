@@ -9,13 +9,13 @@ import numpy as np
 
 from ...analysis import Contour, ParallelLine, SettingAxis, SettingPoint
 from ...store import RankGrid
+from .drawing import Drawing
 from .ranges import MOST_TICKS, score_range, setting_ticks, validation_title
 from .style import COLOURS, GREY, LOW_TO_HIGH, WINNER_COLOUR, plotly_text
 from .suite import scale
 
 if TYPE_CHECKING:
     import matplotlib.figure
-    from plotly.graph_objects import Figure
 
 _SCALE = [[0, LOW_TO_HIGH[0]], [1, LOW_TO_HIGH[1]]]
 
@@ -32,7 +32,7 @@ def draw_slice(
     scores: tuple[float, float],
     winner: int | None,
     last: int,
-) -> Figure:
+) -> Drawing:
     """Draw the score against one setting.
 
     Args:
@@ -43,10 +43,9 @@ def draw_slice(
         winner: The trial that stands out.
         last: The number of the last trial, where the colours end, the same for all slices.
     """
-    import plotly.graph_objects as go
-
-    factor, figure = scale(metric), go.Figure()
-    figure.add_scatter(
+    factor, figure = scale(metric), Drawing()
+    figure.add(
+        "scatter",
         x=[point.coordinate for point in points],
         y=[_rounded(factor * point.score) for point in points],
         mode="markers",
@@ -66,7 +65,7 @@ def draw_slice(
         text=[f"trial {point.number}<br>{axis.name}={_value(point, axis)}" for point in points],
         hovertemplate="%{text}: %{y}<extra></extra>",
     )
-    figure.update_layout(
+    figure.set_layout(
         # Its name is the panel's heading.
         xaxis={**_plotly_axis(axis), "title": None},
         yaxis={
@@ -118,21 +117,20 @@ def print_slices(
 
 def draw_parallel(
     lines: Sequence[ParallelLine], axes: Sequence[SettingAxis], metric: str, winner: int | None
-) -> Figure:
+) -> Drawing:
     """Draw each trial as a line through its settings, from the top to its score at the bottom.
 
     Rows instead of columns, so that names stand beside their axes on narrow screens too.
     """
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric)
+    figure, factor = Drawing(), scale(metric)
     low, high = _score_ends(lines, metric)
     shown = most_telling(lines)
     for line in sorted(shown, key=lambda item: (item.score is not None, item.number == winner)):
         won = line.number == winner
         places = [*line.places, None if line.score is None else _share(line.score, low, high)]
         told = "pruned" if line.score is None else f"{_rounded(factor * line.score):.6g}"
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[None if place is None else round(place, 4) for place in places],
             y=[-row for row in range(len(places))],
             mode="lines+markers",
@@ -149,7 +147,7 @@ def draw_parallel(
     rows = [*((axis.name, *_placed_ticks(axis)) for axis in axes), _score_row(low, high, metric)]
     for row, (name, marks, texts) in enumerate(rows):
         for place, text in zip(marks, texts, strict=True):
-            figure.add_annotation(
+            figure.annotate(
                 x=place,
                 y=-row,
                 text=plotly_text(text),
@@ -157,7 +155,7 @@ def draw_parallel(
                 showarrow=False,
                 font={"size": 11},
             )
-        figure.add_annotation(
+        figure.annotate(
             x=0,
             y=-row,
             text=f"<b>{plotly_text(name)}</b>",
@@ -165,10 +163,8 @@ def draw_parallel(
             xanchor="left",
             showarrow=False,
         )
-        figure.add_shape(
-            type="line", x0=0, x1=1, y0=-row, y1=-row, line={"color": GREY, "width": 1}
-        )
-    figure.update_layout(
+        figure.add_line(x0=0, x1=1, y0=-row, y1=-row, line={"color": GREY, "width": 1})
+    figure.set_layout(
         xaxis={"visible": False, "range": [-0.04, 1.04], "fixedrange": True},
         yaxis={"visible": False, "range": [-len(rows) + 0.55, 0.5], "fixedrange": True},
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -224,10 +220,8 @@ def most_telling(lines: Sequence[ParallelLine]) -> list[ParallelLine]:
     return complete + pruned[max(0, len(pruned) + len(complete) - MOST_LINES) :]
 
 
-def draw_contour(found: Contour, metric: str, winner: int | None) -> Figure:
+def draw_contour(found: Contour, metric: str, winner: int | None) -> Drawing:
     """Draw the score over two settings, and the trials that it was interpolated from."""
-    import plotly.graph_objects as go
-
     factor = scale(metric)
     values: dict[str, Any] = {
         "x": found.columns,
@@ -238,11 +232,13 @@ def draw_contour(found: Contour, metric: str, winner: int | None) -> Figure:
         "hoverinfo": "skip",
     }
     by_choice = bool(found.across.choices or found.up.choices)
-    surface = go.Heatmap(**values, ygap=2, xgap=2) if by_choice else go.Contour(**values)
-    figure = go.Figure(surface)
-    if not by_choice:
-        figure.update_traces(connectgaps=False, line={"width": 0.5, "color": "rgba(0,0,0,.4)"})
-    figure.add_scatter(
+    figure, line = Drawing(), {"width": 0.5, "color": "rgba(0,0,0,.4)"}
+    if by_choice:
+        figure.add("heatmap", **values, ygap=2, xgap=2)
+    else:
+        figure.add("contour", **values, connectgaps=False, line=line)
+    figure.add(
+        "scatter",
         x=[item[1] for item in found.trials],
         y=[item[2] for item in found.trials],
         mode="markers",
@@ -259,7 +255,7 @@ def draw_contour(found: Contour, metric: str, winner: int | None) -> Figure:
         text=[f"trial {item[0]}: {_rounded(factor * item[3]):.6g}" for item in found.trials],
         hovertemplate="%{text}<extra></extra>",
     )
-    figure.update_layout(xaxis=_plotly_axis(found.across), yaxis=_plotly_axis(found.up))
+    figure.set_layout(xaxis=_plotly_axis(found.across), yaxis=_plotly_axis(found.up))
     return figure
 
 
@@ -290,23 +286,22 @@ def print_contour(
     figure.colorbar(drawn, ax=panel, label=validation_title(metric))
 
 
-def draw_importances(shares: Mapping[str, float]) -> Figure:
+def draw_importances(shares: Mapping[str, float]) -> Drawing:
     """Draw each setting's share of the variation of the score, the largest on top."""
-    import plotly.graph_objects as go
-
     names = list(shares)[::-1]
-    bars = go.Bar(
+    figure = Drawing()
+    figure.add(
+        "bar",
         x=[shares[name] for name in names],
         y=names,
         orientation="h",
-        marker_color=COLOURS[0],
+        marker={"color": COLOURS[0]},
         text=[f"{shares[name]:.2f}" for name in names],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
     )
-    figure = go.Figure(bars)
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": "share of the variation", "range": [0, max(shares.values()) * 1.12]},
         yaxis={"automargin": True},
         height=90 + 40 * len(names),
@@ -323,16 +318,16 @@ def print_importances(figure: matplotlib.figure.Figure, shares: Mapping[str, flo
     panel.set(xlabel="share of the variation", xlim=(0, max(shares.values()) * 1.15))
 
 
-def draw_rank_grid(grid: RankGrid, highest: int) -> Figure:
+def draw_rank_grid(grid: RankGrid, highest: int) -> Drawing:
     """Draw the kept rank of every adapted matrix; ``highest`` is the rank it started from.
 
     A row per kind of module, so that its whole name can stand beside it.
     """
-    import plotly.graph_objects as go
-
     ranks = list(zip(*grid.ranks, strict=True))
     text = [["" if rank is None else str(rank) for rank in row] for row in ranks]
-    heat = go.Heatmap(
+    figure = Drawing()
+    figure.add(
+        "heatmap",
         z=ranks,
         x=list(grid.layers),
         y=list(grid.kinds),
@@ -340,14 +335,13 @@ def draw_rank_grid(grid: RankGrid, highest: int) -> Figure:
         texttemplate="%{text}",
         zmin=0,
         zmax=highest,
-        colorscale="Blues",
+        colorscale=[[0, "#f1f6fb"], [0.5, "#6baed6"], [1, "#08306b"]],
         colorbar={"title": "rank"},
         xgap=2,
         ygap=2,
         hovertemplate="block %{x}, %{y}: rank %{z}<extra></extra>",
     )
-    figure = go.Figure(heat)
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": "block", "type": "category"},
         yaxis={"autorange": "reversed", "automargin": True, "type": "category"},
         height=120 + 30 * len(grid.kinds),

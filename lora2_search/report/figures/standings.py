@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ...analysis import Standing
+from .drawing import Drawing
 from .ranges import score_range
 from .style import COLOURS, GREY, WINNER_COLOUR, plotly_text, row_layout
 from .suite import scale, score_title
 
 if TYPE_CHECKING:
     import matplotlib.figure
-    from plotly.graph_objects import Figure
 
 
-def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
+def draw_standings(rows: Sequence[Standing], metric: str) -> Drawing:
     """Draw test scores with their intervals, and validation scores beside them."""
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric)
+    figure, factor = Drawing(), scale(metric)
     tested = [row for row in rows if row.test.estimate is not None]
     reaches = [_reach(row, factor) for row in tested]
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[factor * (row.test.estimate or 0.0) for row in tested],
         y=[plotly_text(row.name) for row in tested],
         error_x={
@@ -38,7 +37,8 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
         hovertemplate="%{y}: %{x:.4~f}<extra></extra>",
     )
     chosen = [row for row in rows if row.validation is not None]
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[factor * (row.validation or 0.0) for row in chosen],
         y=[plotly_text(row.name) for row in chosen],
         mode="markers",
@@ -47,7 +47,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Figure:
         hovertemplate="%{y}, validation: %{x:.4~f}<extra></extra>",
     )
     low, high = _range(rows, metric)
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": score_title(metric).removeprefix("test "), "range": [low, high]},
         **row_layout([plotly_text(row.name) for row in rows]),
     )
@@ -73,7 +73,7 @@ def print_standings(
         if row.validation is not None:
             axis.plot(factor * row.validation, place, "o", color=GREY, markerfacecolor="none")
     axis.set_yticks(range(len(rows)), [row.name for row in rows])
-    axis.invert_yaxis()
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlim(*_range(rows, metric))
     axis.set_xlabel(f"{score_title(metric)} with 95 % interval; circles: validation")
 

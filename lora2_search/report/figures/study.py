@@ -54,7 +54,7 @@ def _of_trials(found: StudyNumbers) -> _Drawings:
         size = (6.5, 1.0 + 0.3 * len({span.worker for span in found.spans}))
         drawings["timeline"] = size, partial(print_timeline, spans=found.spans, winner=best)
     if found.curves:
-        draw = partial(print_learning_curves, curves=found.curves, metric=metric, winner=best)
+        draw = partial(print_learning_curves, curves=found.shown_curves, metric=metric, winner=best)
         drawings["learning-curves"] = (5.5, 3.6), draw
     if found.expected:
         draw = partial(_expected, expected=found.expected, metric=metric)

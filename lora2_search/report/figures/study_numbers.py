@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ from ...analysis import (
 )
 from ...stats import expected_best
 from ...store import RankGrid, rank_grid
+from .settings import MOST_LINES
 from .trials import Curve, learning_curves
 
 
@@ -83,6 +85,12 @@ class StudyNumbers:
         return learning_curves(records, self.table.states, self.metric)
 
     @cached_property
+    def shown_curves(self) -> Sequence[Curve]:
+        """The curves that are drawn, by number: the winner's, and those that ended best."""
+        best = sorted(self.curves, key=lambda curve: (curve.number != self.winner, _end(curve)))
+        return sorted(best[:MOST_LINES], key=lambda curve: curve.number)
+
+    @cached_property
     def expected(self) -> Sequence[float]:
         """The expected best score by the number of trials; none of fewer than two trials."""
         scores = [score for trial in self.table.trials if (score := score_of(trial)) is not None]
@@ -123,3 +131,8 @@ class StudyNumbers:
             return 1
         started = int((record.config.get("adapter") or {}).get("r") or 0)
         return max([started, *record.rank_pattern.values()]) or 1
+
+
+def _end(curve: Curve) -> float:
+    """Return what sorts curves by their last score, the highest first, an unknown one last."""
+    return -curve.scores[-1] if math.isfinite(curve.scores[-1]) else math.inf

@@ -153,10 +153,12 @@ def timeline_panel(found: StudyNumbers) -> Panel:
 
 def curves_panel(found: StudyNumbers) -> Panel:
     """Show validation scores through training."""
-    title, curves = "Learning curves", found.curves
+    title, curves = "Learning curves", found.shown_curves
     if not curves:
         return Panel(title, "No trial was evaluated yet.")
     text = f"Validation {found.metric} through training; click a name to hide its trials."
+    if len(curves) < len(found.curves):
+        text += f" The best {len(curves)} of {len(found.curves)} trials are drawn."
     drawn = draw_learning_curves(curves, found.metric, found.winner)
     return Panel(title, text, drawn, tables.curves_table(curves, found.metric))
 

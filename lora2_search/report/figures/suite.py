@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 from ...analysis import Band, Cost, Interaction, reaches
 from ..tables.text import in_points
-from .axes import log_axis, score_axis
+from .axes import is_wide, log_axis, score_axis
+from .drawing import Drawing
 from .style import COLOURS, DASHES, SYMBOLS, plotly_text
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 
 def scale(metric: str) -> float:
@@ -29,16 +27,15 @@ def score_title(metric: str) -> str:
     return f"test {metric}{', %' if in_points(metric) else ''}"
 
 
-def draw_interaction(cells: Interaction, metric: str) -> Figure:
+def draw_interaction(cells: Interaction, metric: str) -> Drawing:
     """Draw the score against the levels of one factor, one line per level of the other."""
-    import plotly.graph_objects as go
-
-    factor, figure = scale(metric), go.Figure()
+    factor, figure = scale(metric), Drawing()
     first, second = cells.levels(0), cells.levels(1)
     for place, other in enumerate(second):
         levels = [level for level in first if (level, other) in cells.cells]
         tests = [cells.cells[level, other] for level in levels]
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=list(map(plotly_text, levels)),
             y=[factor * (test.estimate or 0.0) for test in tests],
             error_y={
@@ -49,8 +46,8 @@ def draw_interaction(cells: Interaction, metric: str) -> Figure:
             name=plotly_text(other),
             **_style(place),
         )
-    figure.update_layout(
-        xaxis_title=plotly_text(cells.first),
+    figure.set_layout(
+        xaxis={"title": plotly_text(cells.first)},
         yaxis={"title": score_title(metric), **score_axis(metric)},
         legend={
             "title": plotly_text(cells.second),
@@ -62,7 +59,7 @@ def draw_interaction(cells: Interaction, metric: str) -> Figure:
     return figure
 
 
-def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Figure:
+def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Drawing:
     """Draw a metric through training: the mean of each arm, and the range over its seeds.
 
     Args:
@@ -70,12 +67,11 @@ def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Figure:
         title: What the axis says.
         metric: The score that it is; ``None`` for what is no score.
     """
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric) if metric else 1.0
+    figure, factor = Drawing(), scale(metric) if metric else 1.0
     for place, band in enumerate(bands):
         style = _style(place)
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[*band.steps, *reversed(band.steps)],
             y=[factor * value for value in (*band.high, *reversed(band.low))],
             mode="lines",
@@ -86,7 +82,8 @@ def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Figure:
             showlegend=False,
             legendgroup=band.arm,
         )
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=band.steps,
             y=[factor * value for value in band.mean],
             name=band.arm,
@@ -96,19 +93,18 @@ def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Figure:
         )
     title = f"{title}, %" if metric and in_points(metric) else title
     limits = score_axis(metric) if metric else {}
-    figure.update_layout(xaxis_title="optimiser step", yaxis={"title": title, **limits})
+    figure.set_layout(xaxis={"title": "optimiser step"}, yaxis={"title": title, **limits})
     return figure
 
 
-def draw_costs(costs: Sequence[Cost], metric: str) -> Figure:
+def draw_costs(costs: Sequence[Cost], metric: str) -> Drawing:
     """Draw mean score against compressed parameters, one point an arm."""
-    import plotly.graph_objects as go
-
-    factor, figure = scale(metric), go.Figure()
+    factor, figure = scale(metric), Drawing()
     for place, item in enumerate(costs):
         low = 0.0 if item.low is None else factor * (item.mean - item.low)
         high = 0.0 if item.high is None else factor * (item.high - item.mean)
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[item.parameters],
             y=[factor * item.mean],
             error_y={"type": "data", "array": [high], "arrayminus": [low]},
@@ -118,24 +114,23 @@ def draw_costs(costs: Sequence[Cost], metric: str) -> Figure:
             hovertemplate=f"{item.arm}<br>%{{x:,.0f}} parameters<br>%{{y:.2f}}<extra></extra>",
         )
     parameters = [item.parameters for item in costs]
-    wide = min(parameters) > 0 and max(parameters) > 5 * min(parameters)
-    figure.update_layout(
-        xaxis={"title": "adapter parameters, compressed", **(log_axis(parameters) if wide else {})},
+    few: dict[str, object] = {"nticks": 6, "tickformat": ",.0f"}
+    ticks = log_axis(parameters) if is_wide(parameters) else few
+    figure.set_layout(
+        xaxis={"title": "adapter parameters, compressed", **ticks},
         yaxis={"title": score_title(metric), **score_axis(metric)},
     )
     return figure
 
 
-def draw_expected_best(curves: Mapping[str, Sequence[float]], metric: str) -> Figure:
+def draw_expected_best(curves: Mapping[str, Sequence[float]], metric: str) -> Drawing:
     """Draw the expected best validation score against the number of trials."""
-    import plotly.graph_objects as go
-
-    factor, figure = scale(metric), go.Figure()
+    factor, figure = scale(metric), Drawing()
     for place, (name, values) in enumerate(curves.items()):
         trials = list(range(1, len(values) + 1))
-        figure.add_scatter(x=trials, y=[factor * v for v in values], name=name, **_style(place))
+        figure.add("scatter", x=trials, y=[factor * v for v in values], name=name, **_style(place))
     title = score_title(metric).replace("test", "expected best validation", 1)
-    figure.update_layout(xaxis_title="trials", yaxis={"title": title, **score_axis(metric)})
+    figure.set_layout(xaxis={"title": "trials"}, yaxis={"title": title, **score_axis(metric)})
     return figure
 
 

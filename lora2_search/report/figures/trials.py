@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...analysis import Span, TrialPoint
 from ...store import RunRecord
+from .drawing import Drawing
 from .ranges import score_range, validation_title
 from .style import STATE_STYLES, WINNER_COLOUR
 from .suite import scale
 
 if TYPE_CHECKING:
     import matplotlib.figure
-    from plotly.graph_objects import Figure
 
 _ABOVE: dict[str, Any] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
@@ -23,14 +23,13 @@ _ABOVE: dict[str, Any] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x
 _UNSCORED = 0.5
 
 
-def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) -> Figure:
+def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) -> Drawing:
     """Draw every trial's score by its number, and the best one so far."""
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric)
+    figure, factor = Drawing(), scale(metric)
     low, high, floor = _history_range(points, metric)
     best = [point for point in points if point.best is not None]
-    figure.add_scatter(
+    figure.add(
+        "scatter",
         x=[point.number for point in best],
         y=[factor * (point.best or 0.0) for point in best],
         mode="lines",
@@ -40,7 +39,8 @@ def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) 
     )
     for state, own in _by_state(points).items():
         style = STATE_STYLES[state]
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=[point.number for point in own],
             y=[factor * (floor if point.score is None else point.score) for point in own],
             mode="markers",
@@ -51,7 +51,8 @@ def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) 
         )
     for point in points:
         if point.number == winner and point.score is not None:
-            figure.add_scatter(
+            figure.add(
+                "scatter",
                 x=[point.number],
                 y=[factor * point.score],
                 mode="markers",
@@ -60,7 +61,7 @@ def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) 
                 hovertemplate=f"winner, trial {winner}: {_score(point.score, metric)}"
                 "<extra></extra>",
             )
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": "trial", "range": _trial_range(points), "tickformat": "d"},
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
         legend=_ABOVE,
@@ -138,18 +139,17 @@ def _score(score: float, metric: str) -> str:
     return f"{scale(metric) * score:.2f} %" if scale(metric) == 100 else f"{score:.4f}"
 
 
-def draw_timeline(spans: Sequence[Span], winner: int | None) -> Figure:
+def draw_timeline(spans: Sequence[Span], winner: int | None) -> Drawing:
     """Draw when each run was trained, a row per worker."""
-    import plotly.graph_objects as go
-
-    figure = go.Figure()
+    figure = Drawing()
     unit, seconds = time_unit(max(span.end for span in spans))
     for state, style in STATE_STYLES.items():
         own = [span for span in spans if span.state == state]
         if not own:
             continue
         won = [span.name == f"trial {winner}" for span in own]
-        figure.add_bar(
+        figure.add(
+            "bar",
             orientation="h",
             y=[_worker(span) for span in own],
             base=[span.start / seconds for span in own],
@@ -169,7 +169,7 @@ def draw_timeline(spans: Sequence[Span], winner: int | None) -> Figure:
             f"%{{customdata[2]:.2f}} {unit}<extra></extra>",
         )
     workers = sorted({span.worker for span in spans})
-    figure.update_layout(
+    figure.set_layout(
         barmode="overlay",
         uniformtext={"mode": "hide", "minsize": 9},
         xaxis={"title": f"{unit} since the study began", "rangemode": "tozero"},
@@ -257,17 +257,16 @@ def learning_curves(
     return curves
 
 
-def draw_learning_curves(curves: Sequence[Curve], metric: str, winner: int | None) -> Figure:
+def draw_learning_curves(curves: Sequence[Curve], metric: str, winner: int | None) -> Drawing:
     """Draw validation score against optimiser steps, the winner on top."""
-    import plotly.graph_objects as go
-
-    figure, factor = go.Figure(), scale(metric)
+    figure, factor = Drawing(), scale(metric)
     named: set[str] = set()
     for curve in sorted(curves, key=lambda item: item.number == winner):
         style, won = STATE_STYLES[curve.state], curve.number == winner
         colour = WINNER_COLOUR if won else style.colour
         group = f"winner (trial {winner})" if won else style.word
-        figure.add_scatter(
+        figure.add(
+            "scatter",
             x=curve.steps,
             y=[_rounded(factor * score) for score in curve.scores],
             name=group,
@@ -281,7 +280,7 @@ def draw_learning_curves(curves: Sequence[Curve], metric: str, winner: int | Non
         )
         named.add(group)
     low, high = _curves_range(curves, metric)
-    figure.update_layout(
+    figure.set_layout(
         xaxis={"title": "optimiser step", "rangemode": "tozero"},
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
         legend=_ABOVE,

@@ -16,6 +16,7 @@ from ...analysis import (
 )
 from ...errors import UserError
 from ...store import PAGE_FILE, write_text
+from ..figures.forest import Forest, forest
 from ..figures.pairs import draw_arm_pairs, draw_histories
 from ..figures.panel import Panel
 from ..figures.study_numbers import StudyNumbers
@@ -26,6 +27,7 @@ from ..tables.text import interval, level, signed
 from ..tables.trials import history_table
 from ..words.verdict import headline
 from .study import study_sections
+from .suite import about_forest
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,17 @@ class _Part:
     panel: Panel | None
     label: str
     table: Table
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """What one of two suites says on a task, as its own page does."""
+
+    name: str
+    sure: bool
+    headline: str
+    about: str
+    forest: Forest
 
 
 def write_study_comparison(left: Path, right: Path, out: Path) -> Path:
@@ -55,7 +68,7 @@ def write_study_comparison(left: Path, right: Path, out: Path) -> Path:
     page = render(
         "pairs.html",
         title=f"{names[0]} against {names[1]}",
-        notes=[],
+        verdicts=[],
         cards=_cards(found),
         parts=[_best(found), _history(found), _settings(found)],
         studies=[study_sections(StudyNumbers(study)) for study in found.both],
@@ -133,11 +146,7 @@ def write_suite_comparison(left: Path, right: Path, out: Path) -> Path:
     page = render(
         "pairs.html",
         title=f"Suite {names[0]} against suite {names[1]}",
-        notes=[
-            f"{item.analysis.suite.name}{f', {task}' if task else ''}: {headline(item.analysis)}"
-            for side in sides
-            for task, item in side.items()
-        ],
+        verdicts=[_verdict(task, item.analysis) for side in sides for task, item in side.items()],
         cards=[],
         parts=[
             _arms(task, sides[0][task].analysis, sides[1][task].analysis, (names[0], names[1]))
@@ -147,6 +156,12 @@ def write_suite_comparison(left: Path, right: Path, out: Path) -> Path:
         links=[str(folder / PAGE_FILE) for folder in (left, right)],
     )
     return _written(page, out, names[1])
+
+
+def _verdict(task: str, analysis: Analysis) -> _Verdict:
+    name = f"{analysis.suite.name}{f', {task}' if task else ''}"
+    sure, words = analysis.gives_verdicts, headline(analysis)
+    return _Verdict(name, sure, words, about_forest(analysis), forest(analysis))
 
 
 def _arms(task: str, left: Analysis, right: Analysis, names: tuple[str, str]) -> _Part:

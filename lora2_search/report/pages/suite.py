@@ -13,7 +13,7 @@ from ..figures.panels import geometry_panels, interaction_panels, pattern_of_arm
 from ..rendering import render, slug
 from ..tables.examples import rank_table
 from ..tables.table import Table
-from ..tables.text import level
+from ..tables.text import changes, level
 from ..words.verdict import Story, headline, stories
 from .sections import (
     ARMS,
@@ -66,6 +66,7 @@ class _Task:
     stories: list[Story]
     problems: list[Section]
     arms: Section
+    changes: list[str]
     strips: list[Strip]
     figures: list[Panel]
     interactions: list[Panel]
@@ -106,10 +107,11 @@ def _task(name: str, item: Evidence) -> _Task:
         sure=analysis.gives_verdicts,
         headline=headline(analysis),
         forest=forest(analysis),
-        about_forest=_about_forest(analysis),
+        about_forest=about_forest(analysis),
         stories=stories(analysis),
         problems=[part for title, part in sections.items() if title == PROBLEMS],
         arms=_arms(sections[ARMS]),
+        changes=[changes(arm.changes) if arm.changes else "" for arm in analysis.arms],
         strips=_strips(analysis.arms, analysis.suite.metric),
         figures=suite_panels(item),
         interactions=interaction_panels(item),
@@ -121,13 +123,14 @@ def _task(name: str, item: Evidence) -> _Task:
 
 
 def _arms(section: Section) -> Section:
-    """Return the section with scores right after the names, and what arms change last."""
+    """Return the section without what arms change, which stands beneath their names."""
     [(heading, table)] = section.tables
     keys = [column.key for column in table.columns if column.key != "changes"]
-    return replace(section, tables=((heading, table.select([*keys, "changes"])),))
+    return replace(section, tables=((heading, table.select(keys)),))
 
 
-def _about_forest(analysis: Analysis) -> str:
+def about_forest(analysis: Analysis) -> str:
+    """Return what a forest shows, and of how many runs."""
     seeds, metric = len(analysis.suite.seeds), analysis.suite.shown_metric
     done = sum(len(arm.scores) for arm in analysis.arms)
     text = (

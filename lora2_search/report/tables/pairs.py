@@ -53,14 +53,14 @@ def settings_table(found: StudyPair, names: tuple[str, str]) -> Table:
         text_column("setting"),
         Column("left", left, format=_setting),
         Column("right", right, format=_setting),
-        text_column("searched", ""),
+        text_column("searched", "searched or fixed"),
     )
     rows = (
         {
             "setting": pair.name,
             "left": pair.first,
             "right": pair.second,
-            "searched": "" if pair.name in found.searched else "fixed",
+            "searched": "searched" if pair.name in found.searched else "fixed",
         }
         for pair in found.settings
     )

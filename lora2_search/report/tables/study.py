@@ -52,7 +52,7 @@ def size_table(table: StudyTable) -> Table:
         table.runs.space.floor_method: table.runs.reference,
     }
     columns = (
-        text_column("run", ""),
+        text_column("run"),
         *(counts(key, heading) for key, heading in PARAMETERS.items()),
         Column("seconds", "time", format=seconds, unit="s"),
     )

@@ -22,7 +22,7 @@ def standings_table(rows: Sequence[Standing], metric: str, shown: str) -> Table:
         shown: The objective for people.
     """
     columns = (
-        text_column("run", ""),
+        text_column("run"),
         scores("validation", f"validation {shown}", metric),
         scores("test", f"test {shown}", metric),
         scores("test_low", "95 % from", metric),

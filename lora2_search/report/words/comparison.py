@@ -34,22 +34,31 @@ ON_NEW_SENTENCES = "On new sentences too"
 
 def short(item: Comparison, analysis: Analysis) -> str:
     """Return a difference that was found, in one sentence."""
-    both = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
     words = _words(item, analysis)
     sentence = words.sentence(_lower(item.paired.estimate, analysis))
     if sentence.startswith("the effect "):
         sentence = f"T{sentence[1:]}"
-    return f"{sentence} ({both})."
+    return f"{sentence} ({_on_new(item)})."
+
+
+def _on_new(item: Comparison) -> str:
+    return "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
 
 
 def line(item: Comparison, analysis: Analysis) -> str:
-    """Return what the tests say of a named comparison or contrast, in one sentence."""
+    """Return what the tests say of a named comparison or contrast, on one line.
+
+    What an arm changes is left to the paragraph behind it.
+    """
     words = _words(item, analysis)
-    asked = f"{words.question}{words.about}{'' if words.question.endswith('?') else ':'}"
+    about = "" if item.arm else words.about
+    asked = f"{words.question}{about}{'' if words.question.endswith('?') else ':'}"
     if item.paired.p is None:
         return f"{asked} cannot be tested: {item.paired.note}."
     if item.unlearnt:
         return f"{asked} no verdict: {' and '.join(item.unlearnt)} learnt nothing."
+    if item.differs and item.arm:
+        return f"{asked} {_lower(item.paired.estimate, analysis)} ({_on_new(item)})."
     if item.differs:
         return short(item, analysis)
     return f"{asked} not shown to differ ({signed(item.paired.estimate, analysis.suite.metric)})."
