@@ -82,10 +82,16 @@ from .records import SuiteRuns as SuiteRuns
 from .records import damaged_predictions as damaged_predictions
 from .records import read_fresh_runs as read_fresh_runs
 from .records import read_plan as read_plan
+from .records import read_rung_runs as read_rung_runs
 from .records import read_study as read_study
 from .records import read_tasks as read_tasks
 from .records import serves_plain_lora as serves_plain_lora
 from .records import shown_metric as shown_metric
+from .rungs import Climb as Climb
+from .rungs import Rung as Rung
+from .rungs import climb as climb
+from .rungs import final_outcomes as final_outcomes
+from .rungs import rung_cells as rung_cells
 from .scores import Scored as Scored
 from .study import EVALUATIONS as EVALUATIONS
 from .study import GIVEN_BY as GIVEN_BY

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..config.space import named_key
+from ..config.space import named_key, rung_name
 from ..store import RunRecord
 from .front import outcome_of
 from .study import StudyTable, score_of, scores_by_evaluation
@@ -75,6 +75,10 @@ def timeline(table: StudyTable) -> list[Span]:
     runs = [(table.runs.space.floor_method, table.runs.reference)] if table.runs.reference else []
     runs += list(table.runs.references.items())
     named = [(name, _STATES[run.record.status], run.record) for name, run in runs if run]
+    named += [
+        (rung_name(key), _STATES[run.record.status], run.record)
+        for key, run in table.runs.rungs.items()
+    ]
     named += [
         (named_key(key), _STATES[run.record.status], run.record)
         for key, run in table.runs.fresh.items()

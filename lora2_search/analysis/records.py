@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..store import (
     PREDICTIONS_FILE,
     REFERENCES_FOLDER,
+    RUNGS_FOLDER,
     RUNS_FOLDER,
     SPACE_FILE,
     SUITE_FILE,
@@ -180,6 +181,7 @@ class StudyRuns:
         unreadable: Folders whose record is broken.
         troubles: Which of its records are damaged, and how.
         fresh: Runs that confirm the winner on fresh seeds, by key.
+        rungs: Runs of a halved study above its first rung, by key.
     """
 
     folder: Path
@@ -190,6 +192,7 @@ class StudyRuns:
     troubles: tuple[str, ...] = field(default=())
     references: Mapping[str, Run] = field(default_factory=dict)
     fresh: Mapping[str, Run] = field(default_factory=dict)
+    rungs: Mapping[str, Run] = field(default_factory=dict)
 
 
 def shown_metric(metric: str, runs: Iterable[Run]) -> str:
@@ -263,16 +266,25 @@ def read_study(folder: Path) -> StudyRuns:
     reference = outside.pop(HEAD_ONLY)
     readable = {name: run for name, run in outside.items() if run is not None}
     fresh = read_fresh_runs(folder, unreadable)
+    rungs = read_rung_runs(folder, unreadable)
     names = tuple(damage.path.parent.name for damage in unreadable)
     troubles = tuple(map(str, unreadable))
-    return StudyRuns(folder, space, trials, reference, names, troubles, readable, fresh)
+    return StudyRuns(folder, space, trials, reference, names, troubles, readable, fresh, rungs)
 
 
 def read_fresh_runs(folder: Path, unreadable: list[Damaged] | None = None) -> dict[str, Run]:
     """Return the runs of a study's folder on fresh seeds that have a record, by key."""
+    return _read_inside(folder / WINNER_FOLDER, unreadable)
+
+
+def read_rung_runs(folder: Path, unreadable: list[Damaged] | None = None) -> dict[str, Run]:
+    """Return the runs of a halved study above its first rung that have a record, by key."""
+    return _read_inside(folder / RUNGS_FOLDER, unreadable)
+
+
+def _read_inside(folder: Path, unreadable: list[Damaged] | None) -> dict[str, Run]:
     damages: list[Damaged] = [] if unreadable is None else unreadable
-    paths = sorted((folder / WINNER_FOLDER).glob("*/"))
-    read = {path.name: _read_run(path, damages) for path in paths}
+    read = {path.name: _read_run(path, damages) for path in sorted(folder.glob("*/"))}
     return {key: run for key, run in read.items() if run is not None}
 
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.space import Space
 from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
 from .front import Outcome, outcomes_of, pareto_front, winning
 from .records import Run, StudyRuns, read_study, shown_metric
+from .rungs import Climb, climb, final_outcomes
 from .winner import Confirmation, confirmation
 
 if TYPE_CHECKING:
@@ -169,6 +171,7 @@ class StudyTable:
         outcomes: What the complete trials came to, by number.
         front: The feasible ones that no other beats in every objective, the best score first.
         confirmed: What fresh seeds say of the winner; ``None`` where they are not asked.
+        climb: How the trials of a halved study climbed; ``None`` of others.
     """
 
     runs: StudyRuns
@@ -179,6 +182,17 @@ class StudyTable:
     outcomes: tuple[Outcome, ...]
     front: tuple[Outcome, ...]
     confirmed: Confirmation | None = None
+    climb: Climb | None = None
+
+    @property
+    def standing_outcomes(self) -> tuple[Outcome, ...]:
+        """What the winner was chosen from: of a halved study its whole runs, else the trials."""
+        return self.outcomes if self.climb is None else (*final_outcomes(self.climb, self.space),)
+
+    @property
+    def space(self) -> Space:
+        """The study's space."""
+        return self.runs.space
 
     @property
     def states(self) -> dict[int, str]:
@@ -199,8 +213,11 @@ class StudyTable:
     def winner_run(self) -> Run | None:
         """The run that stands for the winner, ``None`` without one.
 
-        Where fresh seeds confirm it, it is the first of those that are reported.
+        Where fresh seeds confirm it, it is the first of those that are reported; of a halved study
+        it is the trial's whole run.
         """
+        if self.climb is not None:
+            return self.climb.winner_run
         reported = self.confirmed.reported if self.confirmed else None
         if reported is not None and reported.runs:
             return next(iter(reported.runs.values()))
@@ -224,9 +241,13 @@ def read_study_table(folder: Path) -> StudyTable:
     number = confirmed.trial if confirmed else None
     if number is None and not (confirmed and confirmed.note):
         number = winning(outcomes, runs.space)
+    climbed = climb(runs.space, outcomes, runs.rungs)
+    if climbed is not None:
+        number = climbed.trial
     winner = next((trial for trial in trials if trial.number == number), None)
     front = pareto_front(outcomes, runs.space.goals)
-    return StudyTable(runs, study, trials, winner, metric, tuple(outcomes), tuple(front), confirmed)
+    found = tuple(outcomes), tuple(front)
+    return StudyTable(runs, study, trials, winner, metric, *found, confirmed, climbed)
 
 
 def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:

@@ -28,7 +28,8 @@ class RunInfo:
         trial: Of the arm's tuning, for a run that tunes it; ``None`` for others.
         is_reference: Whether a study has it outside its search, only to be compared with.
         role: Of a run that confirms a study's winner: ``choice`` where it decides which trial wins,
-            ``report`` where its score is what is reported.
+            ``report`` where its score is what is reported. ``rung`` of a halved study's run above
+            the first rung.
         metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
             task's primary metric.
         outcomes: What else counts: objectives and constraints beside the score, by name.
@@ -47,7 +48,7 @@ class RunInfo:
     factors: Mapping[str, str] = field(default_factory=dict)
     trial: int | None = None
     is_reference: bool = False
-    role: Literal["", "choice", "report"] = ""
+    role: Literal["", "choice", "report", "rung"] = ""
     metric: str | None = None
     outcomes: tuple[str, ...] = ()
     given_by: str = ""

@@ -40,6 +40,12 @@ def _count_or_fraction(value: int | float) -> int | float:
     return value
 
 
+def _two_or_fraction(value: int | float) -> int | float:
+    if value == 1 or isinstance(value, int) and value < 2:
+        raise ValueError(f"must be at least 2 examples, or a fraction between 0 and 1, got {value}")
+    return _count_or_fraction(value)
+
+
 def _mean_rank(value: int | float) -> int | float:
     # 4.0 is 4: two ways to write one setting would make two runs of one.
     return int(value) if value == int(value) else value
@@ -69,6 +75,8 @@ StepsOrFraction = Annotated[int | float, AfterValidator(_steps_or_fraction)]
 MeanRank = Annotated[int | float, Field(ge=0), AfterValidator(_mean_rank)]
 
 CountOrFraction = Annotated[int | float, AfterValidator(_count_or_fraction)]
+
+TrainSize = Annotated[int | float, AfterValidator(_two_or_fraction)]
 
 
 class ModelConfig(Section):
@@ -162,7 +170,9 @@ class DataConfig(Section):
         None,
         description="encoding of csv, tsv and json; default: UTF-8, or what a byte order mark says",
     )
-    train_size: int | None = Field(None, ge=2, description="use at most n training examples")
+    train_size: TrainSize | None = Field(
+        None, description="use at most n training examples, or a fraction of them"
+    )
     validation_size: CountOrFraction = Field(
         0.1, description="slice of train for choosing settings"
     )

@@ -111,7 +111,7 @@ class ResumableASHA(FIFOScheduler):
 def make_scheduler(
     name: str, last: int, grace: int, reduction_factor: int, past: Iterable[Mapping[int, float]]
 ) -> TrialScheduler:
-    """Return the scheduler called ``asha`` or ``none``."""
-    if name == "none":
+    """Return the scheduler ``asha``; ``none`` and ``halving`` stop no run that is under way."""
+    if name != "asha":
         return FIFOScheduler()
     return ResumableASHA(last, grace, reduction_factor, past)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis import outcome_cells
 from ..config import is_used
-from ..config.space import Space, named_key
+from ..config.space import Space, named_key, rung_name
 from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
-from ..search import best_trial, front_of, read_trials, winner_of
+from ..search import best_trial, climb_of, front_of, read_trials, winner_of
 from ..store import (
     LOCK_FILE,
     OWNER_FILE,
@@ -173,7 +173,8 @@ class Named:
             assert isinstance(self.plan, Space)
             trials = read_trials(self.folder, self.name)
             winner = winner_of(self.plan, self.folder, trials)
-            trial = best_trial(trials, self.plan, winner)
+            climbed = climb_of(self.plan, self.folder, trials)
+            trial = best_trial(trials, self.plan, winner, climbed)
             if trial is None or trial.score is None:
                 return None
             reported = winner.reported if winner else None
@@ -219,6 +220,7 @@ class Named:
         rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
         rows += [(name, run.record) for name, run in study.references.items()]
         rows += [(named_key(key), run.record) for key, run in study.fresh.items()]
+        rows += [(rung_name(key), run.record) for key, run in study.rungs.items()]
         return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
 
     def lost(self) -> list[Lost]:

@@ -13,6 +13,7 @@ from ..store import (
     ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
     REFERENCES_FOLDER,
+    RUNGS_FOLDER,
     RUNS_FOLDER,
     TUNING_FOLDER,
     WINNER_FOLDER,
@@ -78,7 +79,7 @@ def garbage(
     """Return what can go without losing a result: weights; records and predictions stay.
 
     Of a study the adapters of all trials but the best ``keep`` and the last one, and of all runs on
-    fresh seeds but the one that stands for the winner; of a suite those
+    fresh seeds or later rungs but the one that stands for the winner; of a suite those
     of all seeds of an arm but the best ``keep`` and the last one. Checkpoints of runs that ended,
     which no resume reads. What a `delete` that was interrupted has left. Nothing of what a process
     runs, and no adapter of a single run.
@@ -124,9 +125,10 @@ def _of_item(item: Named, keep: int) -> Iterator[Removable]:
             yield from _removable(parts, f"trial {trial.number} {of}")
         for folder in sorted((item.folder / REFERENCES_FOLDER).glob("*/")):
             yield from _removable(_ended(folder, adapter=False), f"{folder.name} {of}")
-        for folder in sorted((item.folder / WINNER_FOLDER).glob("*/")):
-            parts = _ended(folder, adapter=folder not in _standing_for(item), failed=True)
-            yield from _removable(parts, f"{folder.name} {of}")
+        for inside in (WINNER_FOLDER, RUNGS_FOLDER):
+            for folder in sorted((item.folder / inside).glob("*/")):
+                parts = _ended(folder, adapter=folder not in _standing_for(item), failed=True)
+                yield from _removable(parts, f"{folder.name} {of}")
     elif item.kind == "suite":
         yield from _of_suite(item, keep, of)
     elif item.kind == "run":

@@ -11,6 +11,7 @@ from ..search import load_study, trial_key
 from ..store import (
     RECORD_FILE,
     REFERENCES_FOLDER,
+    RUNGS_FOLDER,
     RUNS_FOLDER,
     TRIALS_FOLDER,
     WINNER_FOLDER,
@@ -22,7 +23,10 @@ from .catalog import Named, all_items, find_item
 from .train import run_of_winner
 
 # What holds the runs of a study or a suite, by kind, in the order in which a name is looked for.
-_INSIDE = {"study": (TRIALS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER), "suite": (RUNS_FOLDER,)}
+_INSIDE = {
+    "study": (TRIALS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER, RUNGS_FOLDER),
+    "suite": (RUNS_FOLDER,),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def find_run(name: str, storage: Path | None) -> FoundRun:
 
     A single run by its name, a study's winner by the study's; ``quick/3`` is trial 3 of a study,
     ``quick/head-only`` a run outside its search, ``quick/3-seed6`` trial 3 on a fresh seed,
-    ``quick/base-seed0`` a run of a suite. The folder
+    ``quick/3-rung2`` at the second rung, ``quick/base-seed0`` a run of a suite. The folder
     of a run is taken too.
 
     Raises:

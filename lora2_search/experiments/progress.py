@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..config.space import Space, reference_records, started_references
-from ..search import read_trials, stored_trials, winner_of
+from ..search import climb_of, read_trials, stored_trials, winner_of
 from ..store import Progress, progress_of
 
 
@@ -29,6 +29,9 @@ def study_progress(folder: Path) -> Progress:
     if ended and space.winner is not None:
         winner = winner_of(space, folder, read_trials(folder, folder.name))
         ended = winner is None or winner.is_complete
+    if ended and space.is_halved:
+        climbed = climb_of(space, folder, read_trials(folder, folder.name))
+        ended = climbed is None or climbed.is_complete
     total = space.trials
     enough = total is None or space.hours is not None or done >= total
     return progress_of(folder, "trials", done, total, ended and enough)

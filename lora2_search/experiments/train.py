@@ -19,7 +19,7 @@ from ..config import (
     with_settings,
 )
 from ..errors import Argument, NameInUse, RequestError, UserError, did_you_mean
-from ..search import Study, trial_key
+from ..search import Study
 from ..store import (
     CHECKPOINT_FOLDER,
     RECORD_FILE,
@@ -135,7 +135,7 @@ def run_of_trial(study: Study, number: int | None = None) -> RunInfo | None:
     params = dict(trial.params)
     config = study.space.run_config(params)
     return RunInfo(
-        trial_key(trial.number),
+        trial.folder.name,
         f"trial {trial.number}",
         config,
         params,

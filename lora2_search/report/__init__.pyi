@@ -43,6 +43,7 @@ from .tables.text import signed as signed
 from .words.constant import always as always
 from .words.constant import constant_line as constant_line
 from .words.prospective import before_the_run as before_the_run
+from .words.rungs import rung_lines as rung_lines
 from .words.study import edge_line as edge_line
 from .words.verdict import headline as headline
 from .words.winner import winner_lines as winner_lines

@@ -1,6 +1,7 @@
 from .ask_tell import trial_key as trial_key
 from .ask_tell import with_fixed_sampler as with_fixed_sampler
 from .beginning import begin as begin
+from .halving import climb_of as climb_of
 from .prior import WarmStart as WarmStart
 from .prior import warm_start as warm_start
 from .samplers import make_sampler as make_sampler

@@ -126,7 +126,7 @@ def warm_start(older: Study, space: Space) -> WarmStart:
     sampler = space.sampler.name
     sampler = chosen_sampler(space.search_task)[0] if sampler == "auto" else sampler
     best = sorted((t for t in complete if t.number in inside), key=_rank(older))
-    others = _differing(older.space.run_config(dict(best[0].params)), inside[best[0].number], space)
+    others = _differing(_ran(best[0], older), inside[best[0].number], space)
     learns = sampler in _LEARNING
     prior = tuple(_prior(complete, inside, older, space)) if learns else ()
     if prior:
@@ -185,13 +185,18 @@ def _why_outside(trial: StudyTrial, older: Study, space: Space) -> str:
 
 def _differing(config: RunConfig, params: Mapping[str, Any], space: Space) -> list[str]:
     """Return what is fixed otherwise here than in an older run, of what decides a score."""
-    ours = dotted(space.run_config(params).identifying_settings())
+    ours = dotted(space.trial_config(params).identifying_settings())
     theirs = dotted(config.identifying_settings())
     return [
         name
         for name in sorted(ours.keys() | theirs.keys())
         if ours.get(name) != theirs.get(name) and name not in _FREE and is_used(name, config.method)
     ]
+
+
+def _ran(trial: StudyTrial, older: Study) -> RunConfig:
+    """Return what a trial of an older study ran, shortened where that study is halved."""
+    return older.space.trial_config(dict(trial.params))
 
 
 def _prior(
@@ -202,7 +207,7 @@ def _prior(
 ) -> Iterator[PriorTrial]:
     for trial in complete:
         params = inside.get(trial.number)
-        if params is None or _differing(older.space.run_config(dict(trial.params)), params, space):
+        if params is None or _differing(_ran(trial, older), params, space):
             continue
         if (measured := _measured(trial, space)) is not None:
             yield PriorTrial(trial.number, params, *measured)

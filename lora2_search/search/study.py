@@ -15,6 +15,7 @@ from ..analysis import (
     given_line,
     outcome_cells,
     own_trials,
+    rung_cells,
     scores_by_evaluation,
 )
 from ..config import dotted
@@ -33,6 +34,7 @@ from ..errors import Argument, RequestError, UserError
 from ..execution import Interruption
 from ..store import (
     REFERENCES_FOLDER,
+    RUNGS_FOLDER,
     SPACE_FILE,
     TRIALS_FOLDER,
     WINNER_FOLDER,
@@ -42,6 +44,7 @@ from ..store import (
 from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .attributes import describe_study
+from .halving import climb_of, run_rungs
 from .outcomes import all_infeasible
 from .prior import WarmStart
 from .storage import open_study, stored_trials, stored_warm_start
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from ray.tune.schedulers import TrialScheduler
 
-    from ..analysis import Confirmation, Side, Versus
+    from ..analysis import Climb, Confirmation, Side, Versus
     from ..execution import TrialTrainable
     from ..report import Page
 
@@ -101,9 +104,15 @@ class Study:
 
         Only trials that meet the space's ``constraints`` count. With several ``objectives`` it is
         picked from `pareto`, by the space's ``pick``. With ``winner`` it is the one that fresh
-        seeds chose, once they have. ``None`` if there is none.
+        seeds chose, once they have. Of a halved study it is the best whole run, with that run's
+        score and folder. ``None`` if there is none.
         """
-        return best_trial(self.trials, self.space, self.winner)
+        return best_trial(self.trials, self.space, self.winner, self.climb)
+
+    @cached_property
+    def climb(self) -> Climb | None:
+        """How its trials climbed the rungs; ``None`` where its scheduler is not ``halving``."""
+        return climb_of(self.space, self.folder, self.trials)
 
     @cached_property
     def winner(self) -> Confirmation | None:
@@ -136,7 +145,7 @@ class Study:
         lines = [line for line in (self.warm_start, given) if line]
         if outcomes and not any(item.is_feasible for item in outcomes):
             lines.append(all_infeasible(outcomes, self.space))
-        if self.space.scheduler.name == "none":
+        if self.space.scheduler.name != "asha":
             return lines
         requested = self.space.scheduler.grace
         return lines + early_stopping_notes(self.space.run_config(), self.space.search, requested)
@@ -174,7 +183,11 @@ class Study:
 
         front = {trial.number for trial in self.pareto}
         rows = [
-            {**_row(trial, self.space, front), **choice_cells(self.winner, trial.number)}
+            {
+                **_row(trial, self.space, front),
+                **choice_cells(self.winner, trial.number),
+                **rung_cells(self.climb, trial.number),
+            }
             for trial in self.trials
         ]
         return pandas.DataFrame(rows)
@@ -254,7 +267,7 @@ def run_study(
         stored_trials(folder, space.name)
         check_inputs_unchanged(
             path
-            for inside in (TRIALS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER)
+            for inside in (TRIALS_FOLDER, REFERENCES_FOLDER, RUNGS_FOLDER, WINNER_FOLDER)
             for path in folder.glob(f"{inside}/*")
         )
     else:
@@ -290,9 +303,10 @@ def run_study(
                 "different ones (a resume keeps them); if this machine is, fix it and resume with ",
                 Argument("resume", space.name),
             )
-        if space.winner is not None and not interrupted:
+        after = confirm_winner if space.winner is not None else run_rungs
+        if (space.winner is not None or space.is_halved) and not interrupted:
             interruption.lift_deadline()  # `hours` bound the search
-            interrupted = confirm_winner(
+            interrupted = after(
                 space,
                 folder,
                 read_trials(folder, space.name),

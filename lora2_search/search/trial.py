@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..analysis import (
     GIVEN_BY,
+    Climb,
     Confirmation,
     Outcome,
     outcome_of,
@@ -76,12 +77,24 @@ def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:
 
 
 def best_trial(
-    trials: Sequence[StudyTrial], space: Space, winner: Confirmation | None = None
+    trials: Sequence[StudyTrial],
+    space: Space,
+    winner: Confirmation | None = None,
+    climb: Climb | None = None,
 ) -> StudyTrial | None:
     """Return the winner by the rule of the space, ``None`` if none; see `analysis.winning`.
 
-    Where fresh seeds have chosen it (``winner``), it is the one that they chose, or none.
+    Where fresh seeds have chosen it (``winner``), it is the one that they chose, or none. Of a
+    halved study (``climb``) it stands with folder and score of its whole run.
     """
+    if climb is not None:
+        run = climb.winner_run
+        found = next((trial for trial in trials if trial.number == climb.trial), None)
+        if run is None or found is None:
+            return None
+        score = climb.rungs[-1].scores[found.number]
+        outcome = Outcome(found.number, (score,), {})
+        return replace(found, score=score, folder=run.folder, outcome=outcome)
     number = winner.trial if winner is not None else None
     if number is None and not (winner is not None and winner.note):
         number = winning(outcomes_in(trials), space)

@@ -4,6 +4,7 @@ from .aggregate import expected_best as expected_best
 from .aggregate import interquartile_difference as interquartile_difference
 from .aggregate import interquartile_mean as interquartile_mean
 from .aggregate import probability_of_improvement as probability_of_improvement
+from .correlation import kendall as kendall
 from .correlation import mean_correlation as mean_correlation
 from .correlation import spearman as spearman
 from .correlation import spearman_brown as spearman_brown

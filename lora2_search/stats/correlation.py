@@ -44,6 +44,17 @@ def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
     return float(stats.spearmanr(one, other).statistic)
 
 
+def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Return Kendall's rank correlation; ``None`` where one side is constant.
+
+    The pairs in the same order minus those in the other, as a share of all, ties allowed for (τ-b,
+    Kendall 1945, Biometrika 33, 239).
+    """
+    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return None
+    return float(stats.kendalltau(one, other).statistic)
+
+
 def spearman_brown(half: float | None) -> float | None:
     """Return how reliable a whole is whose halves correlate by ``half``.
 

@@ -19,6 +19,7 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .layout import PAGE_FILE as PAGE_FILE
 from .layout import REFERENCES_FOLDER as REFERENCES_FOLDER
+from .layout import RUNGS_FOLDER as RUNGS_FOLDER
 from .layout import RUNS_FOLDER as RUNS_FOLDER
 from .layout import SPACE_FILE as SPACE_FILE
 from .layout import STUDY_FILE as STUDY_FILE

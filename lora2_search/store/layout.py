@@ -18,6 +18,9 @@ REFERENCES_FOLDER = "reference"
 # Runs that confirm a study's winner on fresh seeds, a folder each.
 WINNER_FOLDER = "winner"
 
+# Runs of a halved study above its first rung, a folder each.
+RUNGS_FOLDER = "rungs"
+
 # Runs of a suite's arms, and those that tune the arms before.
 RUNS_FOLDER = "runs"
 

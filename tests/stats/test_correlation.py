@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from lora2_search.stats.correlation import mean_correlation, spearman, spearman_brown
+from lora2_search.stats.correlation import kendall, mean_correlation, spearman, spearman_brown
 
 
 def test_the_mean_is_taken_in_fishers_z_with_a_t_interval() -> None:
@@ -33,3 +35,15 @@ def test_two_halves_that_agree_by_half_make_a_whole_of_two_thirds() -> None:
     assert spearman_brown(0.5) == pytest.approx(2 / 3)
     assert spearman_brown(-0.2) == 0
     assert spearman_brown(None) is None
+
+
+def test_kendall_counts_pairs_in_the_same_order_against_the_others() -> None:
+    one, other = [0.1, 0.4, 0.2, 0.3, 0.5], [1.0, 3.0, 2.0, 5.0, 4.0]
+    signs = [
+        np.sign(a - b) * np.sign(c - d)
+        for (a, c), (b, d) in itertools.combinations(zip(one, other, strict=True), 2)
+    ]
+    assert kendall(one, other) == pytest.approx(sum(signs) / 10)
+    assert kendall(one, [-value for value in one]) == pytest.approx(-1)
+    assert kendall([1.0], [2.0]) is None
+    assert kendall([1.0, 1.0], [1.0, 2.0]) is None

@@ -80,6 +80,9 @@ def test_a_smaller_train_size_leaves_what_is_chosen_and_reported_on_alone(tmp_pa
     whole = load_data(config(tmp_path / "d.csv"))
     small = load_data(config(tmp_path / "d.csv", **{"data.train_size": 10}))
     assert len(small.splits["train"]) == 10
+    share = 10 / len(whole.splits["train"])
+    part = load_data(config(tmp_path / "d.csv", **{"data.train_size": share}))
+    assert part.splits["train"].texts == small.splits["train"].texts
     for name in ("validation", "test"):
         assert small.splits[name].texts == whole.splits[name].texts
 

@@ -12,8 +12,8 @@ from ...config import named_metric
 from ...config.space import HEAD_ONLY, Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
-from ...report import constant_line, winner_lines
-from ...search import read_trials, winner_of
+from ...report import constant_line, rung_lines, winner_lines
+from ...search import climb_of, read_trials, winner_of
 from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
@@ -196,10 +196,13 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
 
 
 def fresh_lines(item: Named) -> list[str]:
-    """Return what fresh seeds say of a study's winner; nothing where they are not asked."""
+    """Return what fresh seeds, or rungs, say of a study's winner; nothing where there are none."""
     if not isinstance(item.plan, Space):
         return []
-    found = winner_of(item.plan, item.folder, read_trials(item.folder, item.name))
+    trials = read_trials(item.folder, item.name)
+    if (climbed := climb_of(item.plan, item.folder, trials)) is not None:
+        return rung_lines(climbed)
+    found = winner_of(item.plan, item.folder, trials)
     if found is None:
         return []
     classes = next((record.classes for _, record in item.records() if record.classes), [])

@@ -34,7 +34,7 @@ def run_tune(
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
-    warm_start: str | None,
+    warm_start: str | None = None,
     address: str | None,
     storage: Path | None,
     tracking_uri: str | None,
@@ -86,7 +86,7 @@ def run_tune(
 def _rungs(space: Space) -> list[int]:
     """Return the evaluations after which a trial may be stopped."""
     early, base = space.scheduler, space.run_config()
-    if early.name == "none":
+    if early.name != "asha":
         return []
     last = base.training.evaluations
     first = grace_period(base, space.search, early.grace)

@@ -157,8 +157,9 @@ def forecast(
         extremes: The smallest and the largest adapter.
     """
     runs, resources = space.runs, resources or space.resources
-    seconds = None if runs is None else math.ceil(runs / at_once) * estimate.seconds
-    busy = None if runs is None else runs * estimate.seconds
+    whole = space.whole_runs
+    seconds = None if whole is None else math.ceil(whole / at_once) * estimate.seconds
+    busy = None if whole is None else whole * estimate.seconds
     if space.hours is not None:
         after = math.ceil(space.fresh_runs / at_once) * estimate.seconds  # hours bound the search
         seconds = min(seconds or math.inf, space.hours * 3600 + after)
@@ -184,7 +185,7 @@ def forecast(
         largest=extremes[1] if extremes else None,
         disk_mb=disk,
         disk_free_mb=free_mb(study_folder(space.name, storage)),
-        early_stopping=space.scheduler.name != "none",
+        early_stopping=space.scheduler.name == "asha",
         samples=samples,
     )
 

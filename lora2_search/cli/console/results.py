@@ -12,6 +12,7 @@ from rich.table import Table
 from ...analysis import (
     FreshRuns,
     caveats,
+    final_outcomes,
     pick_rule,
     rivals,
     serves_plain_lora,
@@ -20,7 +21,7 @@ from ...analysis import (
 from ...config import named_metric
 from ...config.space import HEAD_ONLY, seed_span
 from ...experiments import run_of_winner
-from ...report import always, edge_line, winner_lines
+from ...report import always, edge_line, rung_lines, winner_lines
 from ...search import Study, outcomes_in
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
@@ -131,6 +132,7 @@ class StudySummary:
         picked: The rule by which the winner was picked from it.
         infeasible: Complete trials that break a constraint; ``None`` where there is none.
         confirmed: What fresh seeds say; ``None`` where the space does not set ``winner``.
+        rungs: What is said of the rungs of a halved study.
     """
 
     name: str
@@ -149,6 +151,7 @@ class StudySummary:
     report: str
     mlflow: str | None
     ui: str
+    rungs: Sequence[str] = ()
 
 
 def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
@@ -176,6 +179,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
         report=str(study.folder / PAGE_FILE),
         mlflow=where_in_mlflow(study.folder, uri),
         ui=command("ui", study.name, storage=storage, tracking_uri=uri),
+        rungs=rung_lines(study.climb) if study.climb else (),
     )
 
 
@@ -248,7 +252,7 @@ def _print_winner(winner: Winner, result: StudySummary) -> None:
         console.print(f"But: {caveat}", style="warning")
     for flag in winner.flags:
         console.print(f"Health: {flag}", style="warning")
-    for line in told.told if told else ():
+    for line in (*(told.told if told else ()), *result.rungs):
         console.print(line)
     console.print()
     console.print(_against(winner, _beside(result), result.constant))
@@ -385,7 +389,8 @@ def _scores(
 def _caveats(study: Study) -> list[str]:
     found = []
     if study.winner is None:  # else fresh seeds tell
-        scores = rivals(outcomes_in(study.trials), study.space)
+        whole = final_outcomes(study.climb, study.space) if study.climb else None
+        scores = rivals(outcomes_in(study.trials) if whole is None else whole, study.space)
         metric = study.space.objective.metric
         found = caveats(scores, study.reference, metric, study.references)
     edges = winner_edges(study.space, study.best.params) if study.best else []

@@ -13,6 +13,11 @@ from .grace import grace_period as grace_period
 from .grace import notes as notes
 from .grace import rungs as rungs
 from .grid import grid_points as grid_points
+from .halving import at_share as at_share
+from .halving import rung_key as rung_key
+from .halving import rung_name as rung_name
+from .halving import shares as shares
+from .halving import survivors as survivors
 from .json_schema import Schema as Schema
 from .json_schema import space_schema as space_schema
 from .objectives import Bounds as Bounds

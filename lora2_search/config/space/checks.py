@@ -16,6 +16,7 @@ from .distribution import METHOD, Distribution, Value
 from .feasibility import corner_problems, problems_with
 from .given import first_problems
 from .grace import shortest_grace
+from .halving import halving_problems
 from .objectives import Bounds, Direction, constraint_problems, objective_problems
 from .references import reference_problems
 from .rules import parse_rule, rule_problems
@@ -24,6 +25,12 @@ from .winner import Confirm, winner_problems
 
 if TYPE_CHECKING:
     from .schema import Scheduler, _Aims
+
+
+_NOT_HALVED = (
+    "does not go with halving yet: the best few would be chosen by scores of shortened runs; take "
+    "asha or none, or leave it out and confirm with `ablate --from-study`"
+)
 
 
 def measured(config: RunConfig) -> tuple[str, ...]:
@@ -141,6 +148,11 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
                 first = parts.try_first
                 wrong += first_problems(first, parts.base, sound, rules, parts.trials)
         wrong += _grace(parts.base, sound, parts.scheduler)
+        if parts.scheduler is not None and parts.scheduler.name == "halving":
+            several = max(1, len(parts.aims.objectives))
+            wrong += halving_problems(parts.scheduler, parts.base, known, several)
+            if parts.winner is not None:
+                wrong.append(("winner", _NOT_HALVED))
         wrong += reference_problems(parts.references, parts.base, _FIXED)
         if parts.winner is not None:
             base, tested = parts.base, parts.base.training.score_test
@@ -200,7 +212,7 @@ def _sampler(parts: Parts, search: Mapping[str, Distribution]) -> Found:
         rules=parts.rules,
         objectives=max(1, len(parts.aims.objectives)),
         is_constrained=bool(parts.constraints),
-        is_pruned=parts.scheduler is None or parts.scheduler.name != "none",
+        is_pruned=parts.scheduler is None or parts.scheduler.name == "asha",
         trials=parts.trials,
     )
     yield from sampler_problems(parts.sampler, task)

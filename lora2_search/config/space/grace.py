@@ -7,9 +7,9 @@ has the same budget, so an early rung cannot tell them apart and would choose be
 chance.
 
 So ASHA's grace period covers the end of the budget schedule: no trial is stopped before the first
-evaluation at or after step ``T - t_final``. The other way, a schedule shortened to each rung, would
-train another method at each rung and make a trial that goes on begin anew. The price is that a
-space with a short ``t_final`` stops nobody early; `notes` says so.
+evaluation at or after step ``T - t_final``. The price is that a space with a short ``t_final``
+stops nobody early; `notes` says so. The other way, a schedule shortened to each rung, makes a trial
+that goes on begin anew: that is `halving`.
 
 Where nothing is pruned (another method, ``scoring: none``, no target rank below r) the first
 evaluation may decide.

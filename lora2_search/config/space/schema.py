@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ...errors import ConfigError, Problem
 from ...store import MEASURES, SPACE_FILE, write_text
@@ -21,6 +21,7 @@ from ..yaml import Data, Source, merge, named_source
 from .checks import Parts, semantic_problems
 from .distribution import METHOD, Distribution, Value, in_order, is_searched
 from .given import TryFirst
+from .halving import REFUSED_SCHEDULERS, By, at_share, runs_above, shares
 from .objectives import Bounds, Objective, Pick
 from .references import HEAD_ONLY, References
 from .rules import Rule, parse_rule
@@ -37,16 +38,48 @@ _WHATEVER: Data = {"task": "sentiment", "data": {"path": "-"}}
 # What every run of a study sets that may not see the test split.
 UNTESTED: Settings = {"training.score_test": False}
 
+# The keys of each scheduler.
+_ASHA, _HALVING = ("reduction_factor", "grace"), ("factor", "rungs", "by")
+
 # With these every method can run.
 _ANY_METHOD: Data = {"adapter": {"target_rank": 1}}
 
 
-class Scheduler(Section):
-    """Who stops weak trials early; see `early_stopping` for what it may not stop."""
+def _known_scheduler(name: Any) -> Any:
+    if isinstance(name, str) and (why := REFUSED_SCHEDULERS.get(name.lower())):
+        raise ValueError(f"{name!r} is not offered: {why}")
+    return name
 
-    name: Literal["asha", "none"] = "asha"
-    reduction_factor: int = Field(3, ge=2, description="one in so many continues from each rung")
-    grace: int | None = Field(None, ge=1, description="evaluations that every trial may do")
+
+class Scheduler(Section):
+    """How weak trials are told early.
+
+    ``asha`` stops them while they run; see `early_stopping` for what it may not stop. ``halving``
+    runs each trial shortened, and the best few anew, less and less shortened.
+    """
+
+    name: Annotated[Literal["asha", "halving", "none"], BeforeValidator(_known_scheduler)] = "asha"
+    reduction_factor: int = Field(
+        3, ge=2, description="with asha, one in so many continues from each rung"
+    )
+    grace: int | None = Field(
+        None, ge=1, description="with asha, evaluations that every trial may do"
+    )
+    factor: int = Field(
+        3, ge=2, le=100, description="with halving, one in so many begins anew at the next rung"
+    )
+    rungs: int = Field(
+        3, ge=2, le=10, description="with halving, how many: the last one has whole runs"
+    )
+    by: By = Field("steps", description="with halving, what a shortened run has less of")
+
+    @model_validator(mode="after")
+    def _of_its_own(self) -> Scheduler:
+        owner, others = ("asha", _ASHA) if self.name == "halving" else ("halving", _HALVING)
+        for name in others:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"`{name}` is for {owner}, but the name is {self.name}")
+        return self
 
 
 class Resources(Section):
@@ -165,7 +198,7 @@ class Space(RunConfig):
             rules=self.rules,
             objectives=len(self.goals),
             is_constrained=bool(self.constraints),
-            is_pruned=self.scheduler.name != "none",
+            is_pruned=self.scheduler.name == "asha",
             trials=self.trials,
         )
 
@@ -200,7 +233,22 @@ class Space(RunConfig):
         if self.trials is None:
             return None
         beside = len(self.outside) if self.winner is None else self.fresh_runs
-        return self.trials + beside
+        above = sum(runs_above(self.trials, self.scheduler)) if self.is_halved else 0
+        return self.trials + above + beside
+
+    @property
+    def is_halved(self) -> bool:
+        """Whether its trials are shortened runs, the best of which begin anew."""
+        return self.scheduler.name == "halving"
+
+    @property
+    def whole_runs(self) -> float | None:
+        """As many whole runs as all its runs together take; ``None`` where hours alone bound it."""
+        if self.runs is None or self.trials is None or not self.is_halved:
+            return self.runs
+        counts = [self.trials, *runs_above(self.trials, self.scheduler)]
+        parts = zip(counts, shares(self.scheduler), strict=True)
+        return self.runs - sum(counts) + float(sum(count * share for count, share in parts))
 
     @property
     def fresh_seeds(self) -> FreshSeeds | None:
@@ -238,15 +286,32 @@ class Space(RunConfig):
     def trial_config(self, params: Mapping[str, Value]) -> RunConfig:
         """Return the run of a trial: with `winner` it does not score the test split.
 
+        With halving it is that of the first rung.
+
         Raises:
             ConfigError: The settings do not go together.
         """
+        if self.is_halved:
+            return self.rung_config(params, 1)
         config = self.run_config(params)
         return config if self.winner is None else with_settings(config, dict(UNTESTED))
+
+    def rung_config(self, params: Mapping[str, Value], rung: int) -> RunConfig:
+        """Return the run of a rung, from 1: only the last one scores the test split.
+
+        Raises:
+            ConfigError: The settings do not go together, or not in so short a run.
+        """
+        share = shares(self.scheduler)[rung - 1]
+        config = at_share(self.run_config(params), share, self.scheduler.by)
+        return config if share == 1 else with_settings(config, dict(UNTESTED))
 
     def other_models(self) -> list[tuple[str, RunConfig]]:
         """Return runs for every searched model and what must fit one, for `check_inputs`."""
         runs = []
+        if self.is_halved:  # by data it takes as many steps
+            first = at_share(self.run_config(), shares(self.scheduler)[0], "steps")
+            runs.append(("scheduler.rungs", first))
         for name, item in self.search.items():
             with_it = {METHOD: "peft"} if name.startswith("peft.") and METHOD in self.search else {}
             if name.startswith(("model.", "adapter.", "peft.")) or name in (

@@ -27,12 +27,14 @@ from ..figures.panel import Panel
 from ..figures.study_numbers import StudyNumbers
 from ..figures.style import STATE_STYLES
 from ..rendering import render
+from ..tables.rungs import rungs_table
 from ..tables.study import count_of, size_table, trials_table
 from ..tables.table import Table
 from ..tables.text import count, level
 from ..tables.trials import stops_table
 from ..words.constant import constant_line
 from ..words.provenance import versions
+from ..words.rungs import rung_lines
 from ..words.study import edge_line, gap_line, gap_value, mean_line, score_line, stop_lines
 from ..words.winner import winner_lines
 from .language import LanguageSection, language_section
@@ -74,6 +76,8 @@ class StudySections:
     slices: list[Panel]
     figures: list[Panel]
     timeline: Panel
+    rungs: Table | None
+    rung_lines: list[str]
     stopped: Table
     reasons: list[str]
     trials: Table
@@ -131,6 +135,8 @@ def study_sections(found: StudyNumbers) -> StudySections:
             panels.expected_panel(found),
         ],
         timeline=panels.timeline_panel(found),
+        rungs=rungs_table(page.climb, page.shown_metric) if page.climb else None,
+        rung_lines=rung_lines(page.climb) if page.climb else [],
         stopped=stops_table(stops, page.runs.space.training.evaluations, page.metric),
         reasons=stop_lines(stops),
         trials=trials,
@@ -168,6 +174,8 @@ def _notes(page: StudyTable) -> list[str]:
         notes.append(f"Records that cannot be read, left out: {broken}.")
     if page.confirmed is not None and page.confirmed.trial is None and page.confirmed.candidates:
         notes += winner_lines(page.confirmed, page.shown_metric)[:1]
+    elif page.winner is None and page.climb is not None and not page.climb.is_complete:
+        notes.append("The winner is chosen among whole runs, and these have not ended yet.")
     elif page.winner is None and page.outcomes:
         notes.append("No complete trial meets the constraints, so there is no winner.")
     elif page.winner is None:
@@ -222,7 +230,7 @@ def _winner(page: StudyTable, rows: Sequence[Standing]) -> _Winner | None:
 
 def _caution(page: StudyTable) -> str:
     """Say what selection did to the winner's scores, and what a constant answer scores."""
-    scores = sum(trial.state.name == "COMPLETE" for trial in page.trials)
+    scores = len(page.standing_outcomes)
     is_paper = page.runs.space.protocol == "paper"
     if page.confirmed is not None:
         said = (
@@ -249,7 +257,7 @@ def _caution(page: StudyTable) -> str:
 def _caveats(page: StudyTable) -> list[str]:
     remarks = []
     if page.confirmed is None:  # else fresh seeds tell, see `winner_lines`
-        scores = rivals(page.outcomes, page.runs.space)
+        scores = rivals(page.standing_outcomes, page.runs.space)
         reference = page.runs.reference.record if page.runs.reference else None
         others = {name: run.record for name, run in page.runs.references.items()}
         remarks = caveats(scores, reference, page.metric, others)

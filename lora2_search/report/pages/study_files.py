@@ -10,6 +10,7 @@ from ...analysis import (
     givers,
     outcome_cells,
     read_study_table,
+    rung_cells,
 )
 from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
@@ -101,6 +102,9 @@ def _markdown(study: StudySections) -> str:
     if study.stopped:
         lines += ["## What was stopped, and why", *(f"* {escaped(r)}" for r in study.reasons)]
         lines.append(markdown_table(study.stopped))
+    if study.rungs:
+        lines += ["## Rungs", *(f"* {escaped(line)}" for line in study.rung_lines)]
+        lines.append(markdown_table(study.rungs))
     lines += ["## Trials", markdown_table(study.trials)]
     return "\n\n".join(lines) + "\n"
 
@@ -122,6 +126,7 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
         row |= {f"setting.{name}": value for name, value in trial.params.items()}
         row |= outcome_cells(outcomes.get(trial.number), table.runs.space, trial.number in front)
         row |= choice_cells(table.confirmed, trial.number)
+        row |= rung_cells(table.climb, trial.number)
         if run is not None:
             record = run.record
             row |= dict(sorted(record.scores.items()))
@@ -151,5 +156,5 @@ def fresh_table(table: StudyTable) -> list[dict[str, Cell]]:
 def _compute(table: StudyTable) -> str:
     outside = [*table.runs.references.values()]
     outside += [table.runs.reference] if table.runs.reference else []
-    outside += table.runs.fresh.values()
+    outside += [*table.runs.fresh.values(), *table.runs.rungs.values()]
     return compute_statement([run.record for run in [*table.runs.trials.values(), *outside]])

@@ -212,6 +212,12 @@ def details(analysis: Analysis) -> list[str]:
     return [story.text for story in stories(analysis)]
 
 
+def _training_sentences(size: int | float) -> str:
+    if isinstance(size, int):
+        return f"at most {size:,} training sentences"
+    return f"{size:.0%} of the training sentences"
+
+
 def not_tested(analysis: Analysis) -> list[str]:
     """Return what a reader must not conclude from the suite."""
     plan = analysis.suite.plan
@@ -219,7 +225,7 @@ def not_tested(analysis: Analysis) -> list[str]:
     lines = [
         f"Anything but this set-up: task {escaped(plan.task)}, model {escaped(model.name_or_path)}"
         + (f" cut to {model.layers} layers" if model.layers else "")
-        + (f", at most {size:,} training sentences" if size else "")
+        + (f", {_training_sentences(size)}" if size else "")
         + f", protocol {plan.protocol}.",
         _not_equal(analysis),
         _not_tuned(plan.tuning),

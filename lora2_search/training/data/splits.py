@@ -66,10 +66,14 @@ def _cut(split: Split, size: int | float, seed: int, name: str, key: str) -> tup
 
 
 def _head(train: Split, data: DataConfig) -> Split:
-    if data.train_size is None or data.train_size >= len(train):
+    if data.train_size is None:
+        return train
+    size = data.train_size
+    count = size if isinstance(size, int) else max(2, round(size * len(train)))
+    if count >= len(train):
         return train
     order = np.random.default_rng(named_seed(data.split_seed, "split", "train"))
-    return _take(train, np.sort(order.permutation(len(train))[: data.train_size]))
+    return _take(train, np.sort(order.permutation(len(train))[:count]))
 
 
 def _take(split: Split, rows: NDArray[np.int64]) -> Split:
