@@ -124,4 +124,5 @@ from .winner import Confirmation as Confirmation
 from .winner import FreshRuns as FreshRuns
 from .winner import choice_cells as choice_cells
 from .winner import confirmation as confirmation
+from .winner import on_new_sentences as on_new_sentences
 from .winner import ranked as ranked

@@ -8,19 +8,17 @@ from functools import partial
 from pathlib import Path
 
 from ..config.suite import BASE
-from ..stats import Crossed, Paired, crossed, holm, paired, pigeonhole, rejects, seeds_for_sign_flip
+from ..stats import Crossed, Paired, holm, paired, rejects, seeds_for_sign_flip
 from .arms import Arm, arm_of
 from .contrasts import (
     Contrast,
     Scores,
     Weights,
-    common_predictions,
-    correctness_contrasts,
     exploratory_contrasts,
     named_contrasts,
     of_seeds,
+    on_new_sentences,
     pair,
-    score_contrast,
     seed_contrasts,
 )
 from .equivalence import Equality, claims_corrected, equality_of
@@ -189,13 +187,7 @@ def _compare(
 def _new_sentences(
     suite: SuiteRuns, scores: Scores, weights: Weights, seeds: Sequence[int]
 ) -> Crossed:
-    common = common_predictions(scores, weights, seeds)
-    if isinstance(common, str):
-        return Crossed(note=common)
-    if suite.metric == "accuracy":
-        return crossed(correctness_contrasts(common, weights))
-    contrast = score_contrast(common, weights, suite.metric, suite.classes)
-    return pigeonhole(contrast, *common.shape)
+    return on_new_sentences(scores, weights, seeds, suite.metric, suite.classes)
 
 
 def _corrected(analyses: Sequence[Analysis]) -> list[Analysis]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..stats import Score, scorer
+from ..stats import Crossed, Score, crossed, pigeonhole, scorer
 from .records import SuiteRuns, Values
 from .scores import Scored
 
@@ -133,6 +133,18 @@ def correctness_contrasts(common: Common, weights: Weights) -> Values:
     """Return ``D[s, e]``: the weighted sum of being right, by seed and sentence, ``[S, E]``."""
     right = [w * (common.answers[arm] == common.labels) for arm, w in weights.items()]
     return np.sum(right, axis=0, dtype=float)
+
+
+def on_new_sentences(
+    scores: Scores, weights: Weights, seeds: Iterable[int], metric: str, classes: int | None
+) -> Crossed:
+    """Return the mean weighted difference over new seeds and new sentences; see `stats.crossed`."""
+    common = common_predictions(scores, weights, seeds)
+    if isinstance(common, str):
+        return Crossed(note=common)
+    if metric == "accuracy":
+        return crossed(correctness_contrasts(common, weights))
+    return pigeonhole(score_contrast(common, weights, metric, classes), *common.shape)
 
 
 def score_contrast(common: Common, weights: Weights, metric: str, classes: int | None) -> Score:

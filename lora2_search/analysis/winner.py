@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..config.space import FreshSeeds, Space, Value, fresh_key, reference_settings
-from ..stats import LEVEL, Paired, TestResult, holm, mean_interval, paired, rejects
+from ..stats import LEVEL, Crossed, Paired, TestResult, holm, mean_interval, paired, rejects
 from ..store import outcome_value
+from .contrasts import on_new_sentences as both
 from .front import Outcome, winning
-from .records import TEST, Run
+from .records import TEST, Run, read_predictions
+from .scores import Scored
 
 VALIDATION = "validation"
 
@@ -164,6 +166,30 @@ class Confirmation:
             method=mean.method,
             note=mean.note,
         )
+
+
+def on_new_sentences(found: Confirmation) -> list[tuple[Crossed, float | None]]:
+    """Return winner minus each baseline over new seeds and new test sentences, and Holm's p.
+
+    Apart from `confirmation`: it reads the predictions of all runs that are reported.
+    """
+    if found.reported is None:
+        return []
+    ours = _answers("winner", found.reported, found.metric)
+    classes = max((len(r.record.classes) for r in found.reported.runs.values()), default=0) or None
+    tests = []
+    for item in found.baselines:
+        scores = {**ours, **_answers(item.name, item.fresh, found.metric)}
+        weights = {"winner": 1.0, item.name: -1.0}
+        tests.append(both(scores, weights, found.seeds.report, found.metric, classes))
+    return list(zip(tests, holm([test.p for test in tests]), strict=True))
+
+
+def _answers(name: str, fresh: FreshRuns, metric: str) -> dict[tuple[str, int], Scored]:
+    return {
+        (name, seed): Scored(score, read_predictions(fresh.runs[seed], TEST), False)
+        for seed, score in fresh.scores(TEST, metric).items()
+    }
 
 
 def choice_cells(found: Confirmation | None, trial: int) -> dict[str, float | bool | None]:

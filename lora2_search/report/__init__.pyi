@@ -46,4 +46,5 @@ from .words.prospective import before_the_run as before_the_run
 from .words.rungs import rung_lines as rung_lines
 from .words.study import edge_line as edge_line
 from .words.verdict import headline as headline
+from .words.winner import fresh_caveats as fresh_caveats
 from .words.winner import winner_lines as winner_lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from lora2_search.experiments.train import run_of_winner
 from lora2_search.experiments.tune import reported_scores, study_parent
 from lora2_search.report.pages.study import study_page
 from lora2_search.report.pages.study_files import fresh_table, trial_table
+from lora2_search.report.words.winner import fresh_caveats
 from lora2_search.search.study import Study, load_study
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.spool.spool import Metrics, parent_path, read
@@ -111,3 +113,18 @@ def test_mlflows_row_of_the_study_has_the_means_and_the_model_of_an_unchosen_run
     assert values["test/accuracy"] == found.reported.test.estimate
     assert found.optimism is not None
     assert values["winner/optimism"] == found.optimism.estimate
+
+
+def test_a_baseline_that_the_winner_does_not_beat_is_a_reason_to_doubt_it(study: Study) -> None:
+    found = study.winner
+    assert found is not None
+
+    def against(gap: float, p: float) -> list[str]:
+        first = found.baselines[0]
+        item = replace(first, gap=replace(first.gap, estimate=gap), p=p)
+        return fresh_caveats(replace(found, baselines=(item,)))
+
+    where = "head-only on the test split, on average over fresh seeds."
+    assert against(-0.1, 0.001) == [f"The winner is no better than {where}"]
+    assert against(0.1, 0.3) == [f"The winner is not shown to be better than {where}"]
+    assert against(0.1, 0.001) == []

@@ -124,6 +124,24 @@ def test_killed_drivers_and_a_killed_worker_lose_and_double_nothing(driver: Driv
     assert_all_once(driver)
 
 
+def test_a_driver_killed_while_a_winner_is_confirmed_loses_and_doubles_nothing(
+    driver: Driver,
+) -> None:
+    fresh = driver.storage / "studies/tiny/winner"
+    driver.start("--trials", "3", "--winner")
+    for begun in (2, 6):  # of four runs to choose on, and four to report on
+        driver.wait_for(lambda many=begun: len(list(fresh.glob(f"*/{STEPS}"))) >= many)  # type: ignore[misc]
+        driver.kill()
+        driver.start("--resume")
+    driver.finish()
+    winner = driver.study().winner
+    assert winner is not None and winner.reported is not None and winner.is_complete
+    assert set(winner.reported.runs) == {3, 4}
+    logs = [path.read_text().splitlines() for path in sorted(fresh.glob(f"*/{STEPS}"))]
+    assert [[line.split()[0] for line in log] for log in logs] == [list("12345")] * 8
+    assert_all_once(driver, trials=3)
+
+
 def test_nothing_outlives_a_killed_driver(driver: Driver) -> None:
     driver.start()
     driver.wait_for_steps(2)

@@ -18,8 +18,10 @@ def main() -> None:
     parser.add_argument("--address")
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--winner", action="store_true")
     arguments = parser.parse_args()
-    space = space_of(trials=arguments.trials, scheduler={"name": "none"})
+    winner = {"top": 2, "seeds": 2} if arguments.winner else None
+    space = space_of(trials=arguments.trials, scheduler={"name": "none"}, winner=winner)
     if arguments.resume:
         space = stored_space("tiny", arguments.storage)
     seen = Recorder()

@@ -21,7 +21,7 @@ from ...analysis import (
 from ...config import named_metric
 from ...config.space import HEAD_ONLY, seed_span
 from ...experiments import run_of_winner
-from ...report import always, edge_line, rung_lines, winner_lines
+from ...report import always, edge_line, fresh_caveats, rung_lines, winner_lines
 from ...search import Study, outcomes_in
 from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
@@ -387,8 +387,9 @@ def _scores(
 
 
 def _caveats(study: Study) -> list[str]:
-    found = []
-    if study.winner is None:  # else fresh seeds tell
+    if study.winner is not None:
+        found = fresh_caveats(study.winner)
+    else:
         whole = final_outcomes(study.climb, study.space) if study.climb else None
         scores = rivals(outcomes_in(study.trials) if whole is None else whole, study.space)
         metric = study.space.objective.metric

@@ -36,7 +36,7 @@ from ..words.constant import constant_line
 from ..words.provenance import versions
 from ..words.rungs import rung_lines
 from ..words.study import edge_line, gap_line, gap_value, mean_line, score_line, stop_lines
-from ..words.winner import winner_lines
+from ..words.winner import fresh_caveats, winner_lines
 from .language import LanguageSection, language_section
 
 _PROTOCOLS = {
@@ -255,8 +255,9 @@ def _caution(page: StudyTable) -> str:
 
 
 def _caveats(page: StudyTable) -> list[str]:
-    remarks = []
-    if page.confirmed is None:  # else fresh seeds tell, see `winner_lines`
+    if page.confirmed is not None:
+        remarks = fresh_caveats(page.confirmed)
+    else:
         scores = rivals(page.standing_outcomes, page.runs.space)
         reference = page.runs.reference.record if page.runs.reference else None
         others = {name: run.record for name, run in page.runs.references.items()}

@@ -51,6 +51,9 @@ def size_table(table: StudyTable) -> Table:
         **table.runs.references,
         table.runs.space.floor_method: table.runs.reference,
     }
+    if table.confirmed is not None:
+        runs = ((item.name, item.fresh.runs.values()) for item in table.confirmed.baselines)
+        shown = {"winner": table.winner_run, **{name: next(iter(r), None) for name, r in runs}}
     columns = (
         text_column("run"),
         *(counts(key, heading) for key, heading in PARAMETERS.items()),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...analysis import Confirmation, FreshRuns
+from ...analysis import Confirmation, FreshRuns, on_new_sentences
 from ...config.space import fresh_name, seed_span
+from ...stats import rejects
 from ..tables.text import interval, level, p_value, signed
 
 
@@ -21,6 +22,22 @@ def winner_lines(found: Confirmation, shown: str) -> list[str]:
         lines += [_optimism(found), _runner_up(found)]
         lines += _against(found)
     return [line for line in [*lines, *_failures(found)] if line]
+
+
+def fresh_caveats(found: Confirmation) -> list[str]:
+    """Return what must be stated beside a winner that fresh seeds confirm; empty when all is well.
+
+    Of each baseline that it does not beat: that it does not, or that the test does not show it.
+    """
+    lines = []
+    for item in found.baselines:
+        gap = item.gap.estimate
+        where = f"{item.name} on the test split, on average over fresh seeds"
+        if gap is not None and gap <= 0:
+            lines.append(f"The winner is no better than {where}.")
+        elif gap is not None and not (rejects(item.p)):
+            lines.append(f"The winner is not shown to be better than {where}.")
+    return lines
 
 
 def _chosen_by(found: Confirmation, shown: str) -> str:
@@ -66,12 +83,12 @@ def _runner_up(found: Confirmation) -> str:
         return f"{ahead}: {second.gap.note}."
     over = f", Holm over {second.pairs} pairs" if second.pairs > 1 else ""
     verdict = "told apart" if second.is_told_apart else "not told apart"
-    return f"{ahead}: {verdict} (p = {p_value(second.p)}, paired t test{over})."
+    return f"{ahead}: {verdict} ({_p(second.p)}, paired t test{over})."
 
 
 def _against(found: Confirmation) -> list[str]:
     lines = []
-    for item in found.baselines:
+    for item, (wider, p) in zip(found.baselines, on_new_sentences(found), strict=True):
         gap = item.gap
         said = f"Winner − {item.name}, test: "
         if gap.estimate is None or gap.low is None:
@@ -81,8 +98,14 @@ def _against(found: Confirmation) -> list[str]:
         over = f", Holm over {len(found.baselines)}" if len(found.baselines) > 1 else ""
         lines.append(
             f"{said}{signed(gap.estimate, found.metric)} "
-            f"(95 %: {interval(gap.low, gap.high, found.metric)}; p = {p_value(item.p)}, "
-            f"paired t test over {gap.n} seeds{over})."
+            f"(95 %: {interval(gap.low, gap.high, found.metric)}; {_p(item.p)}, "
+            f"paired t test over {gap.n} seeds{over})"
+            + (
+                f"; over new sentences too: {interval(wider.low, wider.high, found.metric)}, "
+                f"{_p(p)}."
+                if wider.low is not None
+                else "."
+            )
         )
     return lines
 
@@ -96,6 +119,11 @@ def _failures(found: Confirmation) -> list[str]:
         for name, fresh in runs
         for seed, reason in fresh.failed.items()
     ]
+
+
+def _p(value: float | None) -> str:
+    shown = p_value(value)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
 
 
 def _first_line(reason: str) -> str:
