@@ -15,8 +15,8 @@ from ..search import (
     study_folder,
     warm_start,
 )
-from ..store import SPACE_FILE, damaged_records
-from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
+from ..store import SPACE_FILE, damaged_records, outcome_value
+from ..tracking import ParentInfo, Tracked, failed_on_error, outcome_key, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs
 from .progress import study_progress
@@ -130,6 +130,10 @@ def _tag_outcomes(study: Study, tracked: Tracked) -> None:
         run = run_of_trial(study, trial.number)
         assert run is not None
         tracked.tag(run, tags)
+        if study.best is not None and trial.number == study.best.number:
+            winner = run_of_winner(study)
+            if winner is not None and winner.key != run.key:
+                tracked.tag(winner, tags)
 
 
 def reported_scores(study: Study) -> dict[str, float] | None:
@@ -147,6 +151,10 @@ def reported_scores(study: Study) -> dict[str, float] | None:
     for name in (key for key in records[0].scores if key.startswith("test/")):
         scores = [record.scores[name] for record in records if name in record.scores]
         values[name] = sum(scores) / len(scores)
+    for name in study.space.outcomes:
+        found_values = [outcome_value(name, run.record, run.folder) for run in fresh.runs.values()]
+        known = [value for value in found_values if value is not None]
+        values[outcome_key(name)] = sum(known) / len(known) if known else None
     for split, mean in (("validation", fresh.validation), ("test", fresh.test)):
         values |= {f"winner/{split}_low": mean.low, f"winner/{split}_high": mean.high}
     values["winner/optimism"] = found.optimism.estimate if found.optimism else None

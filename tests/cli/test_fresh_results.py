@@ -15,13 +15,13 @@ from lora2_search.cli.console.results import print_study, study_summary
 from lora2_search.cli.console.rows import print_json
 from lora2_search.experiments.find_run import find_run
 from lora2_search.experiments.train import run_of_winner
-from lora2_search.experiments.tune import reported_scores, study_parent
+from lora2_search.experiments.tune import _tag_outcomes, reported_scores, study_parent
 from lora2_search.report.pages.study import study_page
 from lora2_search.report.pages.study_files import fresh_table, trial_table
 from lora2_search.report.words.winner import fresh_caveats
 from lora2_search.search.study import Study, load_study
 from lora2_search.tracking.spool.observer import SpoolObserver
-from lora2_search.tracking.spool.spool import Metrics, parent_path, read
+from lora2_search.tracking.spool.spool import Metrics, Tags, parent_path, read, run_path
 from tests.support.spaces import space_of
 from tests.support.trials import confirm, drive, seeded
 
@@ -113,6 +113,26 @@ def test_mlflows_row_of_the_study_has_the_means_and_the_model_of_an_unchosen_run
     assert values["test/accuracy"] == found.reported.test.estimate
     assert found.optimism is not None
     assert values["winner/optimism"] == found.optimism.estimate
+
+
+def test_mlflows_row_has_the_other_objectives_and_the_place_on_the_front(tmp_path: Path) -> None:
+    space = space_of(
+        objectives=[{"metric": "accuracy"}, {"metric": "compressed_parameters"}],
+        winner={"top": 2, "seeds": 1},
+        sampler={"name": "random"},
+        trials=4,
+    )
+    folder = tmp_path / "studies" / "tiny"
+    drive(folder, space, made=seeded)
+    confirm(folder, space)
+    study = load_study("tiny", tmp_path)
+    run, scores = run_of_winner(study), reported_scores(study)
+    assert run is not None and scores is not None
+    assert scores["outcome/compressed_parameters"] == 1000 * run.settings["adapter.k"]
+    observer = SpoolObserver(study.folder, study_parent(space))
+    _tag_outcomes(study, observer)  # type: ignore[arg-type]
+    (tags,) = [r.tags for r in read(run_path(study.folder, run.key)).records if isinstance(r, Tags)]
+    assert tags["pareto"] in ("yes", "no")
 
 
 def test_a_baseline_that_the_winner_does_not_beat_is_a_reason_to_doubt_it(study: Study) -> None:

@@ -260,8 +260,8 @@ class SpoolObserver:
             path = self._relative(winner.folder)
             self._parent.append(Model(key=winner.key, name=name, path=path, params=shown))
         own = {SCORE: record.score(winner.split, winner.metric), **_test_scores(record)}
-        values: dict[str, float | None] = dict(own if scores is None else scores)
-        values |= _outcomes(winner, record)
+        values: dict[str, float | None] = dict(own) if scores is None else {}
+        values |= {**_outcomes(winner, record), **(scores or {})}
         told = {clean_key(key): value for key, value in values.items() if value is not None}
         # A resumed study may have another winner: the time keeps the two apart, so no step does.
         self._parent.points([(self._parent.records, time_ms, told)])
@@ -387,15 +387,16 @@ def _final_metrics(run: RunInfo, record: RunRecord) -> dict[str, float]:
 
 def _outcomes(run: RunInfo, record: RunRecord) -> dict[str, float | None]:
     """Return what else counts of a run, objectives and constraints, as metrics."""
-    return {_outcome_key(name): outcome_value(name, record, run.folder) for name in run.outcomes}
+    return {outcome_key(name): outcome_value(name, record, run.folder) for name in run.outcomes}
 
 
 def _outcome_columns(parent: ParentInfo) -> tuple[str, ...]:
-    metrics = [f"metrics.`{_outcome_key(name)}`" for name in parent.outcomes]
+    metrics = [f"metrics.`{outcome_key(name)}`" for name in parent.outcomes]
     return (*metrics, "tags.`pareto`", "tags.`feasible`") if metrics else ()
 
 
-def _outcome_key(name: str) -> str:
+def outcome_key(name: str) -> str:
+    """Return the metric under which an objective or a constraint beside the score stands."""
     return f"outcome/{name}" if name in MEASURES else f"validation/{name}"
 
 
