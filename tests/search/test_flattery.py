@@ -52,8 +52,8 @@ def space() -> Space:
 
 
 def worth(run: RunInfo) -> float:
-    """The best setting is worth two standard deviations of a run more than the worst."""
-    return 0.8 - 0.5 * SD * abs(np.log10(run.config.training.lr) + 3) * 2
+    """The best setting is worth a standard deviation of a run more than the worst."""
+    return 0.8 - SD * abs(np.log10(run.config.training.lr) + 3)
 
 
 class World:
