@@ -13,6 +13,7 @@ from lora2_search.analysis.study import read_study_table
 from lora2_search.cli.commands.runs import list_all, show
 from lora2_search.cli.console.results import print_study, study_summary
 from lora2_search.cli.console.rows import print_json
+from lora2_search.experiments.cleaning import garbage
 from lora2_search.experiments.find_run import find_run
 from lora2_search.experiments.train import run_of_winner
 from lora2_search.experiments.tune import _tag_outcomes, reported_scores, study_parent
@@ -133,6 +134,18 @@ def test_mlflows_row_has_the_other_objectives_and_the_place_on_the_front(tmp_pat
     _tag_outcomes(study, observer)  # type: ignore[arg-type]
     (tags,) = [r.tags for r in read(run_path(study.folder, run.key)).records if isinstance(r, Tags)]
     assert tags["pareto"] in ("yes", "no")
+
+
+def test_only_the_adapter_that_stands_for_the_winner_is_kept_of_fresh_runs(
+    study: Study, tmp_path: Path
+) -> None:
+    run = run_of_winner(study)
+    assert run is not None
+    for folder in (study.folder / "winner").iterdir():
+        (folder / "adapter").mkdir()
+    found = {item.folder.parent for item in garbage("tiny", tmp_path)}
+    kept = {path for path in (study.folder / "winner").iterdir()} - found
+    assert kept == {run.folder}
 
 
 def test_a_baseline_that_the_winner_does_not_beat_is_a_reason_to_doubt_it(study: Study) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.cli.commands.tune_dry_run import forecast, forecast_at_once
+from lora2_search.cli.commands.tune_dry_run import _told, forecast, forecast_at_once
 from lora2_search.config.space.schema import Resources, load_space
 from lora2_search.errors import ConfigError
 from lora2_search.training.loop.estimate import Estimate
@@ -56,6 +56,20 @@ def test_a_forecast_needs_no_folder_and_makes_none(
     # Three trials, head-only and LoRA: three rounds.
     assert (told.at_once, told.seconds) == (2, 30.0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_forecast_counts_the_runs_on_fresh_seeds_which_hours_do_not_bound() -> None:
+    winner = (
+        "winner={top: 3, seeds: 2}"  # with head-only and LoRA: 6 runs to choose on, 6 to report
+    )
+    told = forecast(load_space("quickstart", ["trials=3", winner]), [], ESTIMATE, None, at_once=2)
+    assert (told.fresh_runs, told.seconds) == (12, 80.0)
+    assert "In all:      about 1 min 20 s for 3 trials and 12 runs on fresh seeds" in "".join(
+        _told(told)
+    )
+    bounds = ["trials=null", "hours=1", winner]
+    told = forecast(load_space("quickstart", bounds), [], ESTIMATE, None, at_once=2)
+    assert told.seconds == 3660.0
 
 
 @pytest.mark.parametrize(
