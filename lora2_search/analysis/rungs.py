@@ -87,19 +87,29 @@ class Climb:
         return None if self.trial is None else self.finals[self.trial]
 
 
-def climb(space: Space, outcomes: Sequence[Outcome], runs: Mapping[str, Run]) -> Climb | None:
+def climb(
+    space: Space,
+    outcomes: Sequence[Outcome],
+    runs: Mapping[str, Run],
+    *,
+    is_over: bool = False,
+) -> Climb | None:
     """Return how the trials of a study climbed; ``None`` where its scheduler has no such rungs.
 
     Args:
         space: The study's.
         outcomes: What its trials came to, which are the runs of the first rung.
         runs: Those of later rungs, by key.
+        is_over: Whether the search is; while nobody says so, and no later run has begun, nobody is
+            chosen.
     """
     if space.scheduler.name != "halving":
         return None
     parts, factor = shares(space.scheduler), space.scheduler.factor
     scores = {item.number: item.values[0] for item in outcomes if item.is_feasible}
     rungs = [Rung(1, parts[0], scores)]
+    if scores and not runs and not is_over:
+        return Climb(tuple(rungs), len(parts))
     for number, share in enumerate(parts[1:], start=2):
         chosen = best_of(rungs[-1].scores, survivors(len(rungs[-1].scores), factor))
         rungs[-1] = replace(rungs[-1], went_on=chosen)

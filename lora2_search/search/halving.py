@@ -20,11 +20,13 @@ from .trial import StudyTrial, outcomes_in
 RunAll = Callable[[Sequence[RunInfo]], bool]
 
 
-def climb_of(space: Space, folder: Path, trials: Sequence[StudyTrial]) -> Climb | None:
+def climb_of(
+    space: Space, folder: Path, trials: Sequence[StudyTrial], *, is_over: bool = False
+) -> Climb | None:
     """Return how a study's trials climbed its rungs; ``None`` where it has none."""
     if space.scheduler.name != "halving":
         return None
-    return climb(space, outcomes_in(trials), read_rung_runs(folder))
+    return climb(space, outcomes_in(trials), read_rung_runs(folder), is_over=is_over)
 
 
 def run_rungs(
@@ -50,7 +52,7 @@ def run_rungs(
     """
     settings = {trial.number: dict(trial.params) for trial in trials}
     for number in range(2, space.scheduler.rungs + 1):
-        found = climb_of(space, folder, trials)
+        found = climb_of(space, folder, trials, is_over=True)
         assert found is not None
         if len(found.rungs) < number:
             return False  # runs of the rung below are still open: their process could not end them
@@ -58,7 +60,8 @@ def run_rungs(
         if not below.went_on:
             return False
         numbers = ", ".join(map(str, sorted(below.went_on)))
-        say(f"rung {number} of {found.total}, {rung.share} of a run: trials {numbers} begin anew")
+        length = "whole runs" if rung.share == 1 else f"{rung.share} of a run"
+        say(f"rung {number} of {found.total}, {length}: trials {numbers} begin anew")
         runs = [_run(space, folder, trial, settings[trial], number) for trial in below.went_on]
         if run_all(runs):
             return True

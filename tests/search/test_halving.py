@@ -98,7 +98,7 @@ def test_the_best_of_each_rung_begin_anew_and_the_best_whole_run_wins(folder: Pa
     assert keys == [*second, *(f"{trial}-rung3" for trial in third)]
     assert lines == [
         "rung 2 of 3, 1/2 of a run: trials 2, 4, 5, 6, 7 begin anew",
-        "rung 3 of 3, 1 of a run: trials 2, 4, 5 begin anew",
+        "rung 3 of 3, whole runs: trials 2, 4, 5 begin anew",
     ]
     study = load_study("tiny", folder.parent.parent)
     assert study.best is not None
@@ -129,6 +129,15 @@ def test_a_resume_goes_on_where_it_stopped_and_chooses_the_same(folder: Path) ->
     assert climbed(folder) == ["2-rung2", "6-rung2", "5-rung3", "2-rung3", "4-rung3"]
     assert study_progress(folder).state == "complete"
     assert climbed(folder) == []
+
+
+def test_nobody_is_said_to_go_on_while_the_search_is_under_way(tmp_path: Path) -> None:
+    folder = tmp_path / "studies" / "tiny"
+    drive(folder, SPACE, made=first, most=4)
+    study = load_study("tiny", tmp_path)
+    assert study.climb is not None
+    assert rung_lines(study.climb) == ["Rung 1 of 3 (1/4 of a run): 4 runs complete."]
+    assert (study.best, study_progress(folder).state) == (None, "stopped")
 
 
 def test_a_run_that_fails_does_not_go_on(folder: Path) -> None:
