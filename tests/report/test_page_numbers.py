@@ -19,6 +19,7 @@ from lora2_search.report.archive.archive import archive_suite
 from lora2_search.report.archive.record import rebuilt
 from lora2_search.report.pages.suite import suite_page
 from lora2_search.report.rendering import slug
+from lora2_search.report.tables.text import p_value
 from lora2_search.store.record import RunRecord
 from tests.support.pages import Page, Rows, by_name, percent
 
@@ -116,6 +117,8 @@ def check_forest(page: Page, label: str, compared: list[dict[str, str]], metric:
         ends = [given[key] for key in ("low", "difference", "high")]
         low, effect, high = (shown(end, *form(metric)) for end in ends)
         assert row[1] == f"{effect} ({low} to {high})"
+        holm = given["p"] if given["role"] == "floor" else given["p_holm"]
+        assert row[3] == p_value(float(holm) if holm else None)
         [reach] = [part for part in parts if part.get("class") == "reach"]
         dots = [part.get("cx") or part.get("x") for part in parts if is_dot(part)]
         drawn_ends = [percent(end) for end in (reach["x1"], *map(str, dots), reach["x2"])]

@@ -16,6 +16,7 @@ from lora2_search.report.figures.paper import write_figures
 from lora2_search.report.figures.suite import draw_interaction
 from lora2_search.report.pages.suite import suite_page
 from lora2_search.report.rendering import prose
+from lora2_search.report.tables.text import p_value
 from lora2_search.report.words.verdict import headline
 from tests.support.designs import STATES, in_disrepair, write_crossed
 from tests.support.suites import draws, suite, write_suite
@@ -58,6 +59,10 @@ def test_the_forest_has_every_comparison_with_its_numbers_margin_and_word(tmp_pa
             item.paired.high,
         )
         assert (row.tone == "differs") == item.differs
+        assert row.p == p_value(item.paired_holm)
+    against = {row.name: row.against for row in found.rows if row.against}
+    assert against["planes: one-plane"] == "against two-planes, averaged over regularisation"
+    assert not any("×" in name for name in against)
     assert [row.margin for row in found.rows if row.margin] == [0.05]
     floor = rows["base − head-only"]
     assert floor.marks == ("floor",) and floor.word == "trained enough"

@@ -9,7 +9,7 @@ from typing import Any
 Rows = list[list[str]]
 
 # What stands in a cell and is not its text.
-_BESIDE = ("unseen", "mark", "changes")
+_BESIDE = ("unseen", "mark", "against", "changes")
 
 
 class Page(HTMLParser):
@@ -56,9 +56,7 @@ class Page(HTMLParser):
         elif tag in ("th", "td"):
             self._rows[-1].append("")
             self._text_of, self._in_cell, self._in_drawing = "cell", True, False
-        elif self._in_cell and (
-            tag == "svg" or given.get("class") in ("unseen", "mark", "changes")
-        ):
+        elif self._in_cell and (tag == "svg" or given.get("class") in _BESIDE):
             self._text_of, self._in_drawing = "", self._in_drawing or tag == "svg"
         elif tag == "script":
             self._text_of = "figure" if given.get("type") == "application/json" else ""

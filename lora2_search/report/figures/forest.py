@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from ...analysis import Analysis, Comparison, Equality
-from ...stats import Paired
-from ..tables.text import differences, signed
+from ...analysis import Analysis, Comparison, Equality, effect_of
+from ...stats import Paired, rejects
+from ..tables.text import differences, p_value, signed
 from .axes import Scale, linear
 
 Tone = Literal["differs", "same", "open", "none"]
@@ -20,24 +19,28 @@ class ForestRow:
 
     Attributes:
         name: What is compared.
+        against: What an effect of one factor is against, where the name does not say it.
         marks: What must be known of it at first sight: the floor, an untuned arm.
         effect: Mean difference in units of the metric; ``None`` where there is none.
         low: Lower end of its 95 % interval, not corrected; ``None`` where there is none.
         high: Upper end of it.
         margin: The margin of equality that was named for it.
         text: Effect and interval as text, without their unit.
+        p: The p of a difference as text, Holm's but for the floor; empty where there is none.
         word: What the corrected tests say.
         tone: How it is coloured: it differs, is shown to be the same, neither, or is not told.
         seeds: How many seeds both arms have.
     """
 
     name: str
+    against: str
     marks: tuple[str, ...]
     effect: float | None
     low: float | None
     high: float | None
     margin: float | None
     text: str
+    p: str
     word: str
     tone: Tone
     seeds: int
@@ -88,8 +91,18 @@ def forest(analysis: Analysis) -> Forest:
 def _row(item: Comparison, analysis: Analysis, claim: Equality | None) -> ForestRow:
     untuned = [arm.name for arm in analysis.arms if arm.untuned is not None]
     marks = [f"{name} untuned" for name in untuned if item.weights.get(name)]
+    row = _made(item.name, item.paired, item.paired_holm, _verdict(item, analysis, claim), analysis)
     margin = claim.claim.margin if claim else None
-    return _made(item.name, item.paired, _verdict(item, analysis, claim), analysis, marks, margin)
+    return replace(row, against=_against(item, analysis), marks=tuple(marks), margin=margin)
+
+
+def _against(item: Comparison, analysis: Analysis) -> str:
+    """Return what an effect of one factor is against; an arm's name says it itself."""
+    effect = None if item.arm else effect_of(item.weights, analysis.suite)
+    if effect is None or len(effect.factors) > 1:
+        return ""
+    over = f", averaged over {' and '.join(effect.others)}" if effect.others else ""
+    return f"against {effect.bases[0]}{over}"
 
 
 def _verdict(item: Comparison, analysis: Analysis, claim: Equality | None) -> tuple[str, Tone]:
@@ -101,13 +114,14 @@ def _verdict(item: Comparison, analysis: Analysis, claim: Equality | None) -> tu
         return f"no verdict: {' and '.join(item.unlearnt)} learnt nothing", "none"
     if item.differs:
         word = "higher" if (item.paired.estimate or 0.0) > 0 else "lower"
-        word = word if item.arm else "differs from 0"
         within = (
             f", {_same(claim, analysis).removeprefix('same ')}" if claim and claim.shown else ""
         )
         return f"{word}{within}", "differs"
     if claim is not None and claim.shown:
         return _same(claim, analysis), "same"
+    if rejects(item.paired.p):
+        return "not shown to differ once corrected", "open"
     return "not shown to differ", "open"
 
 
@@ -117,30 +131,28 @@ def _claim(item: Equality, analysis: Analysis) -> ForestRow:
         verdict = ("no verdict", "none")
     elif item.shown:
         verdict = (_same(item, analysis), "same")
-    return _made(item.name, item.paired, verdict, analysis, (), item.claim.margin)
+    row = _made(item.name, item.paired, None, verdict, analysis)
+    return replace(row, margin=item.claim.margin)
 
 
 def _floor(item: Comparison, analysis: Analysis) -> ForestRow:
     verdict: tuple[str, Tone] = ("trained enough", "differs")
     if not analysis.trained:
         verdict = ("not shown to be trained enough", "open")
-    return _made(item.name, item.paired, verdict, analysis, ("floor",))
+    row = _made(item.name, item.paired, item.paired.p, verdict, analysis)
+    return replace(row, marks=("floor",))
 
 
 def _made(
-    name: str,
-    test: Paired,
-    verdict: tuple[str, Tone],
-    analysis: Analysis,
-    marks: Sequence[str],
-    margin: float | None = None,
+    name: str, test: Paired, p: float | None, verdict: tuple[str, Tone], analysis: Analysis
 ) -> ForestRow:
     shown = differences("", "", analysis.suite.metric).format
     text = shown(test.estimate)
     if test.low is not None and test.high is not None:
         text += f" ({shown(test.low)} to {shown(test.high)})"
     ends = (test.estimate, test.low, test.high)
-    return ForestRow(name, tuple(marks), *ends, margin, text, *verdict, test.n)
+    told = "" if p is None else p_value(p)
+    return ForestRow(name, "", (), *ends, None, text, told, *verdict, test.n)
 
 
 def _same(item: Equality, analysis: Analysis) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ...analysis import Analysis, Arm, Evidence, pruned_arms
+from ...analysis import Analysis, Arm, Evidence, effect_of, pruned_arms
 from ..figures.axes import Scale, linear
 from ..figures.forest import Forest, forest
 from ..figures.panel import Panel
@@ -136,10 +136,19 @@ def about_forest(analysis: Analysis) -> str:
     text = (
         f"Difference in test {metric}, mean over seeds on this test set, with its 95 % interval "
         f"(not corrected); the words follow Holm's correction. {done} of "
-        f"{len(analysis.arms) * seeds} runs count, {seeds} seeds per arm."
+        f"{len(analysis.arms) * seeds} runs count, {seeds} seeds per arm. Squares are shown to "
+        "differ; blue dots are not, and may differ as far as their interval reaches."
     )
     if analysis.equivalence:
-        text += " Green bands: the margins within which two arms were to count as the same."
+        text += (
+            " Green bands are the margins within which two arms were to count as the same, green "
+            "dots what is shown to; where there is no band, that was not asked."
+        )
+    effects = (effect_of(item.weights, analysis.suite) for item in analysis.family)
+    if any(effect is not None and len(effect.factors) > 1 for effect in effects):
+        text += " Rows with × are interactions: what one change does to the effect of another."
+    if analysis.floor is not None:
+        text += " The floor tells whether the base was trained enough; it is no finding."
     return text
 
 

@@ -61,7 +61,12 @@ def line(item: Comparison, analysis: Analysis) -> str:
         return f"{asked} {_lower(item.paired.estimate, analysis)} ({_on_new(item)})."
     if item.differs:
         return short(item, analysis)
-    return f"{asked} not shown to differ ({signed(item.paired.estimate, analysis.suite.metric)})."
+    observed = signed(item.paired.estimate, analysis.suite.metric)
+    claims = (claim for claim in analysis.equivalence if claim.name == item.name and claim.shown)
+    if (claim := next(claims, None)) is not None:
+        margin = signed(claim.claim.margin, analysis.suite.metric).removeprefix("+")
+        return f"{asked} the same within ±{margin} ({observed})."
+    return f"{asked} not shown to differ ({observed})."
 
 
 def equality_line(item: Equality, analysis: Analysis) -> str:
