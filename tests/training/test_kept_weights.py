@@ -41,6 +41,19 @@ def test_nf4_training_ends_with_a_finite_loss_and_an_adapter_that_loads(
     assert said.scores(("loss",))["loss"] == pytest.approx(record.scores["test/loss"], abs=1e-5)
 
 
+def test_an_nf4_run_is_cut_to_a_rank_after_training(
+    tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    config = settings(tiny_llama, completions, after={"svd_rank": 1}, **NF4)
+    record = run(config, tmp_path)
+    again = reload_model(load_base(config.model, None), config, tmp_path / "adapter")
+    assert {settings.peft_type for settings in again.peft_config.values()} == {"LORA"}
+    prepared = prepare(config)
+    said = prepared.trainer.kind.predict(again, prepared.encoded["test"], 16)
+    assert said.scores(("loss",))["loss"] == pytest.approx(record.scores["test/loss"], abs=1e-5)
+
+
 def test_an_nf4_run_that_was_stopped_ends_as_if_it_had_never_stopped(
     tiny_llama: Path, completions: Path, tmp_path: Path
 ) -> None:
@@ -66,6 +79,44 @@ def test_nf4_packs_the_linear_layers_twice_quantised_and_leaves_tied_embeddings(
     assert model.lm_head.weight is model.model.embed_tokens.weight
     plain: Any = load_base(settings(tiny_llama, completions).model, None).model
     torch.testing.assert_close(model.lm_head.weight, plain.lm_head.weight, rtol=0, atol=0)
+
+
+def test_a_decoders_linear_layers_are_adapted_by_default_and_its_tied_embeddings_are_not(
+    tiny_llama: Path, completions: Path
+) -> None:
+    from lora2_search.adapter import Lora2Layer
+
+    model: Any = prepare(settings(tiny_llama, completions)).trainer.progress.model
+    adapted = {n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, Lora2Layer)}
+    kinds = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    assert adapted == set(kinds)
+    base = model.get_base_model()
+    assert base.lm_head.weight is base.model.embed_tokens.weight
+
+
+def test_an_end_of_sequence_token_that_also_pads_is_learnt_once_per_answer(
+    tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    import json
+    import shutil
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    for name, key in (("tokenizer_config.json", "pad_token"), ("config.json", "pad_token_id")):
+        held = json.loads((folder / name).read_text())
+        held.pop(key)
+        (folder / name).write_text(json.dumps(held))
+    prepared = prepare(settings(folder, completions))
+    kind = prepared.trainer.kind
+    assert kind.tokenizer.pad_token_id == kind.tokenizer.eos_token_id == 2
+    split = prepared.encoded["train"]
+    rows = [int(split.lengths.argmin()), int(split.lengths.argmax())]
+    batch = kind.collate(split, rows)
+    short = batch.inputs["input_ids"][0]
+    padding = batch.inputs["attention_mask"][0] == 0
+    assert padding.any() and (short[padding] == 2).all()
+    assert (batch.targets[0][padding] == -100).all()
+    assert ((batch.targets == 2).sum(dim=1) == 1).all()
 
 
 def bfloat16(folder: Path, data: Path, **more: Any) -> RunConfig:

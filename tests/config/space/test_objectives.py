@@ -52,6 +52,16 @@ ACCURACY, SIZE = {"metric": "accuracy"}, {"metric": "compressed_parameters"}
             "pick.max_drop",
             "greater than or equal to 0",
         ),
+        (
+            {"objectives": [ACCURACY, {"metric": "forgetting"}]},
+            "objectives.1.metric",
+            "forgetting is measured on a text file; name it in language.forgetting",
+        ),
+        (
+            {"objectives": [ACCURACY, {"metric": "exact_match"}], "task": "commonsense"},
+            "objectives.1.metric",
+            "no run on task commonsense measures 'exact_match'",
+        ),
         ({"constraints": {"secnds": {"max": 3}}}, "constraints.secnds", 'did you mean "seconds"?'),
         ({"constraints": {"seconds": {"max": -3}}}, "constraints.seconds.max", "no run can meet"),
         ({"constraints": {"accuracy": {"min": 80}}}, "constraints.accuracy.min", "at most 1, got"),
