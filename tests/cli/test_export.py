@@ -155,3 +155,23 @@ def test_a_studys_winner_is_exported(tiny_bert: Path, reviews_csv: Path, tmp_pat
     assert result.exit_code == 0, result.output
     assert "trial 1 of study quick as a plain LoRA" in result.stdout
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+
+
+def test_a_merged_classifier_loads_alone_with_its_head_and_its_classes(
+    mine: Path, tmp_path: Path
+) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from lora2_search.training.export.reload import reload_model
+    from lora2_search.training.models.load import load_base
+
+    cli("export", "mine", "--merge", "--out", tmp_path / "out")
+    record = read_record(mine)
+    assert record is not None
+    config = RunConfig.model_validate(record.config)
+    ours = reload_model(load_base(config.model, 2), config, mine / "adapter").eval()
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    tokens = torch.tensor([[2, 5, 9, 20, 3], [2, 12, 30, 7, 3]])
+    torch.testing.assert_close(theirs(tokens).logits, ours(tokens).logits, rtol=0, atol=1e-5)
+    assert theirs.config.id2label == {0: "bad", 1: "good"}

@@ -68,7 +68,7 @@ def export_merged(record: RunRecord, folder: Path, out: Path) -> Merged:
     model.save_pretrained(str(out))
     _tokenizer(config).save_pretrained(str(out))
     pair = len(config.data.text or ()) == 2
-    write_text(out / "README.md", adapter_card(record, str(out), pair=pair, form="full"))
+    write_text(out / "README.md", adapter_card(record, str(out.absolute()), pair=pair, form="full"))
     return Merged(
         folder=out,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
