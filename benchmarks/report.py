@@ -67,7 +67,7 @@ def _copy(source: Path, run: Path, settings: dict[str, Any], **told: Any) -> Non
         shutil.copy(source / PREDICTIONS, run / PREDICTIONS)
 
 
-SEARCH = {
+SEARCH: dict[str, dict[str, Any]] = {
     "training.lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
     "adapter.k": {"type": "int", "low": 1, "high": 16},
     "adapter.gamma": {"type": "float", "low": 0.0, "high": 1.0},
@@ -78,65 +78,75 @@ SEARCH = {
 def write_study(archive: Path, folder: Path, trials: int) -> Path:
     """Write a study of so many trials, of which every fifth was pruned, and return its folder."""
     import optuna
-    from optuna.trial import TrialState, create_trial
+    from scipy.stats import qmc
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    source = archive / "runs" / f"base-seed{_first_seed(archive)}"
+    first = yaml.safe_load((archive / "suite.yaml").read_text(encoding="utf-8"))["seeds"][0]
+    source = archive / "runs" / f"base-seed{first}"
     record = json.loads((source / RECORD).read_text(encoding="utf-8"))
     folder.mkdir(parents=True)
     space = {**record["config"], "name": folder.name, "search": SEARCH, "trials": trials}
     (folder / "space.yaml").write_text(yaml.safe_dump(space, sort_keys=False), encoding="utf-8")
     storage = f"sqlite:///{folder / 'study.db'}"
     study = optuna.create_study(storage=storage, study_name=folder.name, direction="maximize")
-    sampler = optuna.samplers.QMCSampler(seed=0, warn_independent_sampling=False)
-    drawn = optuna.create_study(sampler=sampler)
-    made = []
-    for number in range(trials):
-        params = _drawn(drawn)
-        score = (
-            0.6 + 0.2 * math.exp(-abs(math.log10(params["training.lr"]) + 2.5)) + number % 7 / 99
-        )
-        pruned = number % 5 == 3
-        values = {at: score - 0.05 * (5 - at) for at in range(1, 3 if pruned else 6)}
-        made.append(
-            create_trial(
-                state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
-                value=score,
-                params=params,
-                distributions=drawn.trials[-1].distributions,
-                intermediate_values=values,
-                user_attrs={"reason": "weaker than others at the same step"} if pruned else {},
-            )
-        )
-        points = [
-            {"step": 12 * at, "time_ms": 1000 * at, "metrics": {"validation/accuracy": value}}
-            for at, value in values.items()
-        ]
-        times = {"started_ms": 1 + 20_000 * number, "ended_ms": 39_000 + 20_000 * number}
-        scores = {"validation/accuracy": score, "test/accuracy": score - 0.02}
-        told = {"history": points, **times, "scores": {} if pruned else scores}
-        told["status"] = "pruned" if pruned else "completed"
-        _copy(source, folder / "trials" / f"{number:05d}", params, **told)
-    study.add_trials(made)
+    points = qmc.Halton(len(SEARCH), seed=0).random(trials)
+    study.add_trials(
+        [_trial(source, folder, number, list(point)) for number, point in enumerate(points)]
+    )
     return folder
 
 
-def _first_seed(archive: Path) -> int:
-    return int(yaml.safe_load((archive / "suite.yaml").read_text(encoding="utf-8"))["seeds"][0])
+def _trial(source: Path, folder: Path, number: int, point: list[float]) -> Any:
+    """Write the run of a trial, and return the trial as Optuna has it."""
+    from optuna.trial import TrialState, create_trial
+
+    params = {
+        name: _value(item, at) for (name, item), at in zip(SEARCH.items(), point, strict=True)
+    }
+    off = abs(math.log10(params["training.lr"]) + 2.5)
+    score, pruned = 0.6 + 0.2 * math.exp(-off) + number % 7 / 99, number % 5 == 3
+    values = {at: score - 0.05 * (5 - at) for at in range(1, 3 if pruned else 6)}
+    scores = {"validation/accuracy": score, "test/accuracy": score - 0.02}
+    history = [
+        {"step": 12 * at, "time_ms": 1000 * at, "metrics": {"validation/accuracy": value}}
+        for at, value in values.items()
+    ]
+    times = {"started_ms": 1 + 20_000 * number, "ended_ms": 39_000 + 20_000 * number}
+    told = {"history": history, **times, "scores": {} if pruned else scores}
+    told["status"] = "pruned" if pruned else "completed"
+    _copy(source, folder / "trials" / f"{number:05d}", params, **told)
+    return create_trial(
+        state=TrialState.PRUNED if pruned else TrialState.COMPLETE,
+        value=score,
+        params=params,
+        distributions={name: _distribution(item) for name, item in SEARCH.items()},
+        intermediate_values=values,
+        user_attrs={"reason": "weaker than others at the same step"} if pruned else {},
+    )
 
 
-def _drawn(study: Any) -> dict[str, Any]:
-    """Return the settings of another trial, as a search of random points draws them."""
-    trial = study.ask()
-    for name, item in SEARCH.items():
-        if item["type"] == "categorical":
-            trial.suggest_categorical(name, item["choices"])
-        elif item["type"] == "int":
-            trial.suggest_int(name, item["low"], item["high"])
-        else:
-            trial.suggest_float(name, item["low"], item["high"], log=item.get("log", False))
-    study.tell(trial, 0.0)
-    return dict(trial.params)
+def _value(item: dict[str, Any], at: float) -> Any:
+    """Return what stands at a share of a range."""
+    if item["type"] == "categorical":
+        return item["choices"][int(at * len(item["choices"]))]
+    low, high = item["low"], item["high"]
+    if item.get("log"):
+        return low * (high / low) ** at
+    return low + int(at * (high - low + 1)) if item["type"] == "int" else low + at * (high - low)
+
+
+def _distribution(item: dict[str, Any]) -> Any:
+    from optuna.distributions import (
+        CategoricalDistribution,
+        FloatDistribution,
+        IntDistribution,
+    )
+
+    if item["type"] == "categorical":
+        return CategoricalDistribution(item["choices"])
+    if item["type"] == "int":
+        return IntDistribution(item["low"], item["high"])
+    return FloatDistribution(item["low"], item["high"], log=item.get("log", False))
 
 
 def reported(folder: Path) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,7 @@ def timeline(table: StudyTable) -> list[Span]:
 
     Runs that were taken over from elsewhere are left out: they took none of the study's time.
     """
+    states = table.states
     runs = [(table.runs.space.floor_method, table.runs.reference)] if table.runs.reference else []
     runs += list(table.runs.references.items())
     named = [(name, _STATES[run.record.status], run.record) for name, run in runs if run]
@@ -84,7 +85,7 @@ def timeline(table: StudyTable) -> list[Span]:
         for key, run in table.runs.fresh.items()
     ]
     named += [
-        (f"trial {number}", table.states.get(number, "RUNNING"), run.record)
+        (f"trial {number}", states.get(number, "RUNNING"), run.record)
         for number, run in table.runs.trials.items()
     ]
     begun = [item for item in named if item[2].started_ms and not item[2].reused_from]
@@ -137,17 +138,18 @@ class Stop:
 
 def stopped_trials(table: StudyTable) -> list[Stop]:
     """Return the pruned and failed trials, by number."""
-    return [_stop(trial, table) for trial in table.trials if trial.state.name in ("PRUNED", "FAIL")]
+    at: dict[int, list[float]] = {}
+    for trial in table.trials:
+        for evaluation, value in scores_by_evaluation(trial).items():
+            if math.isfinite(value):
+                at.setdefault(evaluation, []).append(value)
+    stopped = (trial for trial in table.trials if trial.state.name in ("PRUNED", "FAIL"))
+    return [_stop(trial, table, at) for trial in stopped]
 
 
-def _stop(trial: FrozenTrial, table: StudyTable) -> Stop:
+def _stop(trial: FrozenTrial, table: StudyTable, at: Mapping[int, Sequence[float]]) -> Stop:
     evaluation, score = _last(trial)
-    there = [
-        value
-        for other in table.trials
-        if (value := scores_by_evaluation(other).get(evaluation)) is not None
-        and math.isfinite(value)
-    ]
+    there = at.get(evaluation, [])
     run = table.runs.trials.get(trial.number)
     error = run.record.error if run else None
     return Stop(

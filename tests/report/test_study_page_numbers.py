@@ -197,7 +197,8 @@ def test_lines_and_slices_are_the_trials_settings_and_scores(shown: Evidence) ->
             height = (shown.score(row) - min(scores)) / (max(scores) - min(scores))
             assert lines[row["trial"]][2] == pytest.approx(height, abs=1e-4)
     for name in ("training.lr", "adapter.k"):
-        [points] = shown.page.figures[f"score-against-each-setting/{name}"]["data"]
+        points, star = shown.page.figures[f"score-against-each-setting/{name}"]["data"]
+        assert star["x"] == approx([float(shown.best[f"setting.{name}"])])
         assert points["x"] == approx([float(row[f"setting.{name}"]) for row in shown.complete])
         assert points["y"] == approx(scores)
         assert points["marker"]["color"] == [int(row["trial"]) for row in shown.complete]

@@ -56,14 +56,20 @@ def draw_slice(
             "cmin": 0,
             "cmax": max(last, 1),
             "size": 9,
-            "symbol": ["star" if point.number == winner else "circle" for point in points],
-            "line": {
-                "color": [WINNER_COLOUR if point.number == winner else GREY for point in points],
-                "width": [3 if point.number == winner else 0.5 for point in points],
-            },
+            "line": {"color": GREY, "width": 0.5},
         },
         text=[f"trial {point.number}<br>{axis.name}={_value(point, axis)}" for point in points],
         hovertemplate="%{text}: %{y}<extra></extra>",
+    )
+    best = [point for point in points if point.number == winner]
+    figure.add(
+        "scatter",
+        x=[point.coordinate for point in best],
+        y=[_rounded(factor * point.score) for point in best],
+        mode="markers",
+        showlegend=False,
+        hoverinfo="skip",
+        marker={"size": 13, "symbol": "star", "color": WINNER_COLOUR},
     )
     figure.set_layout(
         # Its name is the panel's heading.
@@ -272,17 +278,15 @@ def print_contour(
     _matplotlib_axis(panel.xaxis, found.across)
     _matplotlib_axis(panel.yaxis, found.up)
     drawn = panel.pcolormesh(found.columns, found.rows, scores, cmap=colours, shading="nearest")
-    for number, across, up, _ in found.trials:
-        won = number == winner
-        panel.plot(
-            across,
-            up,
-            marker="*" if won else ".",
-            markersize=11 if won else 4,
-            color=WINNER_COLOUR if won else "black",
-            markeredgecolor="white",
-            markeredgewidth=0.5,
-        )
+    edge: dict[str, Any] = {"linestyle": "none", "markeredgecolor": "white", "markeredgewidth": 0.5}
+    others = [item for item in found.trials if item[0] != winner]
+    won = [item for item in found.trials if item[0] == winner]
+    looks: tuple[dict[str, Any], ...] = (
+        {"marker": ".", "markersize": 4, "color": "black"},
+        {"marker": "*", "markersize": 11, "color": WINNER_COLOUR},
+    )
+    for shown, look in zip((others, won), looks, strict=True):
+        panel.plot([item[1] for item in shown], [item[2] for item in shown], **look, **edge)
     figure.colorbar(drawn, ax=panel, label=validation_title(metric))
 
 

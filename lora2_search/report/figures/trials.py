@@ -193,18 +193,27 @@ def print_timeline(
         own = [span for span in spans if span.state == state]
         if not own:
             continue
-        axis.barh(
-            [span.worker for span in own],
-            [(span.end - span.start) / seconds for span in own],
-            left=[span.start / seconds for span in own],
-            color=[
-                WINNER_COLOUR if span.name == f"trial {winner}" else style.colour for span in own
-            ],
-            hatch=style.hatch,
-            edgecolor="white",
-            linewidth=0.5,
-            label=style.word,
-        )
+        label: str | None = style.word
+        for won in (False, True):
+            for worker in sorted({span.worker for span in own}):
+                # One shape for all runs of a worker: thousands of bars take long to draw.
+                bars = [
+                    (span.start / seconds, (span.end - span.start) / seconds)
+                    for span in own
+                    if span.worker == worker and (span.name == f"trial {winner}") == won
+                ]
+                if bars:
+                    colour = WINNER_COLOUR if won else style.colour
+                    axis.broken_barh(
+                        bars,
+                        (worker - 0.4, 0.8),
+                        facecolor=colour,
+                        hatch=style.hatch,
+                        edgecolor="white",
+                        linewidth=0.5,
+                        label=label,
+                    )
+                    label = None
     workers = sorted({span.worker for span in spans})
     axis.set_yticks(workers, [f"worker {place + 1}" for place in workers])
     axis.invert_yaxis()

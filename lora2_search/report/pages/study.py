@@ -125,7 +125,7 @@ def study_sections(found: StudyNumbers) -> StudySections:
         settings=[panels.parallel_panel(found), panels.importance_panel(found)],
         about_slices=(
             f"Validation {page.shown_metric} of the complete trials, all on one scale: from blue "
-            "(the first trial) to orange (the last); the winner is a star with a green edge."
+            "(the first trial) to orange (the last); the winner is a green star."
         ),
         slices=panels.slice_panels(found),
         figures=[
