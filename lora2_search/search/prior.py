@@ -39,6 +39,9 @@ _FREE = (
 
 _PLAN = "warm start plan"
 
+# Trial n is drawn with seed + n; the trials of a prior push the numbers on, first trials do not.
+_SAME_SEED = " Both have the same sampler.seed, so random trials repeat older ones; set another."
+
 
 @dataclass(frozen=True)
 class PriorTrial:
@@ -138,6 +141,8 @@ def warm_start(older: Study, space: Space) -> WarmStart:
     why = f"it differs in {listed(others)}" if others else "its records lack what counts here"
     why = why if learns else f"sampler {sampler} learns from no prior"
     line = f"Warm start: the best of study {older.name} first ({_trials(len(first))}), since {why}."
+    if older.space.sampler.seed == space.sampler.seed:
+        line += _SAME_SEED
     return WarmStart(older.name, (), first, line)
 
 

@@ -32,7 +32,7 @@ def older(folder: Path, **changes: Any) -> Study:
 
 
 def newer(sampler: str = "tpe", **changes: Any) -> Space:
-    by = {"name": sampler, "startup_trials": 4, "options": {}}
+    by = {"name": sampler, "startup_trials": 4, "seed": changes.pop("draws", 9)}
     return space_of(**{"search": K | WIDER, "trials": 6, "sampler": by, "seed": 3, **changes})
 
 
@@ -118,6 +118,12 @@ def test_where_trials_cannot_be_a_prior_the_best_settings_go_first(
     assert [trial.params for trial in trials[:3]] == [trial.params for trial in ranked[:3]]
     assert trials[0].given_by == f"trial {ranked[0].number} of old"
     assert trials[3].given_by == ""
+
+
+def test_a_seed_that_would_repeat_older_random_trials_is_told(tmp_path: Path) -> None:
+    old = older(tmp_path / "old")
+    warm = warm_start(old, newer("random", draws=0))
+    assert warm.line.endswith("random trials repeat older ones; set another.")
 
 
 def test_trials_outside_the_space_stay_out_and_a_fixed_setting_counts_with_its_value(
