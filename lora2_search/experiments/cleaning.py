@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Argument, RequestError, UserError
-from ..search import StudyTrial, load_study, read_trials
+from ..search import Study, load_study
 from ..store import (
     ADAPTER_FOLDER,
     CHECKPOINT_FOLDER,
@@ -78,9 +78,10 @@ def garbage(
 ) -> list[Removable]:
     """Return what can go without losing a result: weights; records and predictions stay.
 
-    Of a study the adapters of all trials but the best ``keep`` and the last one, and of all runs on
-    fresh seeds or later rungs but the one that stands for the winner; of a suite those
-    of all seeds of an arm but the best ``keep`` and the last one. Checkpoints of runs that ended,
+    Of a study the adapters of all trials but the best ``keep``, the winner, the front of several
+    objectives and the last one, and of all runs on fresh seeds or later rungs but the one that
+    stands for the winner; of a suite those of all seeds of an arm but the best ``keep`` and the
+    last one. Checkpoints of runs that ended,
     which no resume reads. What a `delete` that was interrupted has left. Nothing of what a process
     runs, and no adapter of a single run.
 
@@ -118,16 +119,17 @@ def _left_behind(storage: Path | None) -> list[Removable]:
 def _of_item(item: Named, keep: int) -> Iterator[Removable]:
     of = f"of {item.kind} {item.name}"
     if item.kind == "study":
-        trials = read_trials(item.folder, item.name)
-        kept = _kept(trials, keep)
-        for trial in trials:
+        study = load_study(item.name, item.folder.parent.parent)
+        kept, standing = kept_trials(study, keep), run_of_winner(study)
+        for trial in study.trials:
             parts = _ended(trial.folder, adapter=trial.number not in kept, failed=True)
             yield from _removable(parts, f"trial {trial.number} {of}")
         for folder in sorted((item.folder / REFERENCES_FOLDER).glob("*/")):
             yield from _removable(_ended(folder, adapter=False), f"{folder.name} {of}")
         for inside in (WINNER_FOLDER, RUNGS_FOLDER):
             for folder in sorted((item.folder / inside).glob("*/")):
-                parts = _ended(folder, adapter=folder not in _standing_for(item), failed=True)
+                stands = standing is not None and folder == standing.folder
+                parts = _ended(folder, adapter=not stands, failed=True)
                 yield from _removable(parts, f"{folder.name} {of}")
     elif item.kind == "suite":
         yield from _of_suite(item, keep, of)
@@ -135,16 +137,13 @@ def _of_item(item: Named, keep: int) -> Iterator[Removable]:
         yield from _removable(_ended(item.folder, adapter=False), f"run {item.name}")
 
 
-def _standing_for(item: Named) -> list[Path]:
-    """Return the folder of the run whose adapter is the winner's, where fresh seeds confirm it."""
-    winner = run_of_winner(load_study(item.name, item.folder.parent.parent))
-    return [] if winner is None else [winner.folder]
-
-
-def _kept(trials: Sequence[StudyTrial], keep: int) -> set[int]:
-    complete = [trial for trial in trials if trial.score is not None]
+def kept_trials(study: Study, keep: int) -> set[int]:
+    """Return the numbers of the trials whose adapter stays."""
+    complete = [trial for trial in study.trials if trial.score is not None]
     best = sorted(complete, key=lambda trial: (-(trial.score or 0.0), trial.number))[:keep]
-    return {trial.number for trial in (*best, *complete[-1:])}
+    front = study.pareto if len(study.space.goals) > 1 else ()
+    winner = [study.best] if study.best else []
+    return {trial.number for trial in (*best, *winner, *front, *complete[-1:])}
 
 
 def _of_suite(item: Named, keep: int, of: str) -> Iterator[Removable]:

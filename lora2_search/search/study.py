@@ -257,19 +257,10 @@ def run_study(
             reached; or the first trials all fail for the same reason.
     """
     from ..execution import RunList, TrialTrainable, execute, run_session
-    from ..training import check_inputs_unchanged
 
     folder = study_folder(space.name, storage)
     if resume:
-        stored = stored_space(space.name, storage)
-        STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
-        # Without its database it would begin anew, over the folders of the trials that it had.
-        stored_trials(folder, space.name)
-        check_inputs_unchanged(
-            path
-            for inside in (TRIALS_FOLDER, REFERENCES_FOLDER, RUNGS_FOLDER, WINNER_FOLDER)
-            for path in folder.glob(f"{inside}/*")
-        )
+        _check_resumable(space, folder, storage)
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
@@ -296,25 +287,40 @@ def run_study(
             trainable=trainable or TrialTrainable,
         )
         interrupted = run_all(source, scheduler=_scheduler(space, database[0]))
-        if source.common_failure:
-            raise RequestError(
-                "the first trials all failed for the same reason, so the study was stopped: "
-                f"{source.common_failure}; if its settings are at fault, start another study with "
-                "different ones (a resume keeps them); if this machine is, fix it and resume with ",
-                Argument("resume", space.name),
-            )
+        _check_common_failure(source, space)
         after = confirm_winner if space.winner is not None else run_rungs
         if (space.winner is not None or space.is_halved) and not interrupted:
             interruption.lift_deadline()  # `hours` bound the search
+            trials = read_trials(folder, space.name)
             interrupted = after(
-                space,
-                folder,
-                read_trials(folder, space.name),
-                lambda runs: run_all(RunList(runs, source.final)),
-                say,
+                space, folder, trials, lambda runs: run_all(RunList(runs, source.final)), say
             )
         study = load_study(space.name, storage)
         return replace(study, interrupted=interrupted, ended_by=interruption.signal)
+
+
+def _check_resumable(space: Space, folder: Path, storage: Path | None) -> None:
+    from ..training import check_inputs_unchanged
+
+    stored = stored_space(space.name, storage)
+    STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
+    # Without its database it would begin anew, over the folders of the trials that it had.
+    stored_trials(folder, space.name)
+    check_inputs_unchanged(
+        path
+        for inside in (TRIALS_FOLDER, REFERENCES_FOLDER, RUNGS_FOLDER, WINNER_FOLDER)
+        for path in folder.glob(f"{inside}/*")
+    )
+
+
+def _check_common_failure(source: AskTell, space: Space) -> None:
+    if source.common_failure:
+        raise RequestError(
+            "the first trials all failed for the same reason, so the study was stopped: "
+            f"{source.common_failure}; if its settings are at fault, start another study with "
+            "different ones (a resume keeps them); if this machine is, fix it and resume with ",
+            Argument("resume", space.name),
+        )
 
 
 def load_study(name: str, storage: Path | None = None) -> Study:

@@ -5,6 +5,7 @@ from typing import Any
 
 import optuna
 
+from lora2_search.experiments.cleaning import kept_trials
 from lora2_search.search.study import Study
 from tests.support.spaces import space_of
 from tests.support.trials import drive
@@ -74,6 +75,14 @@ def test_winner_and_front_are_among_the_feasible_and_optuna_knows_which(tmp_path
     stored = optuna.load_study(study_name="tiny", storage=f"sqlite:///{tmp_path / 'study.db'}")
     for trial in stored.trials:
         assert trial.constraints["compressed_parameters max"] == sizes[trial.number] - 6_000
+
+
+def test_gc_keeps_what_is_on_the_front_and_the_last_trial(tmp_path: Path) -> None:
+    space = two()
+    study = Study("tiny", tmp_path, space, drive(tmp_path, space))
+    front = {trial.number for trial in study.pareto}
+    assert 1 < len(front) < len(study.trials) - 1
+    assert kept_trials(study, 1) == front | {study.trials[-1].number}
 
 
 def test_constraints_that_nothing_meets_are_said_after_ten_trials_and_leave_no_winner(
