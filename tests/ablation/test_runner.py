@@ -97,6 +97,7 @@ def test_a_suite_lives_in_the_home_by_default(
     assert suite_folder("x") == tmp_path / "suites" / "x"
 
 
+@pytest.mark.slow
 def test_added_seeds_alone_are_run_and_noted(tmp_path: Path, ray_here: None) -> None:
     run_suite(suite(seeds=[2, 3]), storage=tmp_path, trainable=StandIn)
     grown = with_more_seeds(stored_suite("tiny", tmp_path), 1)
@@ -128,6 +129,7 @@ def of_a_file(reviews_csv: Path, tmp_path: Path) -> dict:
     }
 
 
+@pytest.mark.slow
 def test_two_suites_that_share_arms_train_them_once(
     of_a_file: dict, tmp_path: Path, ray_here: None
 ) -> None:

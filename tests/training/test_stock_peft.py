@@ -215,6 +215,7 @@ def test_stock_peft_loads_what_was_saved_on_the_untouched_base(
         torch.testing.assert_close(loaded(tokens()).logits, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_lora_after_pissa_in_one_process_equals_lora_in_a_fresh_one(
     tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:

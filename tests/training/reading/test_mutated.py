@@ -67,7 +67,7 @@ def mutated(raw: bytes, rng: random.Random) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_hundred_broken_tables_are_read_or_refused_within_a_second(
+def test_a_hundred_broken_tables_are_read_or_refused_in_bounded_time(
     suffix: str, tmp_path: Path, tiny_bert: Path
 ) -> None:
     rng = random.Random(suffix)
