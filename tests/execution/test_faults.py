@@ -124,6 +124,7 @@ def test_killed_drivers_and_a_killed_worker_lose_and_double_nothing(driver: Driv
     assert_all_once(driver)
 
 
+@pytest.mark.long
 def test_a_driver_killed_while_a_winner_is_confirmed_loses_and_doubles_nothing(
     driver: Driver,
 ) -> None:

@@ -54,7 +54,7 @@ def outcome(record: RunRecord) -> tuple[Any, ...]:
     return losses, record.scores, record.counts, record.rank_pattern
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_method_of_peft_trains_alike_by_train_tune_and_ablate(
     tiny_bert: Path, reviews_csv: Path, home_with_store: Path, ray_here: None
 ) -> None:

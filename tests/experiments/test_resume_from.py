@@ -76,7 +76,7 @@ def plan(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_twice_archived_and_gone_on_with_elsewhere_says_the_same_as_in_one_go(
     plan: Path, tmp_path: Path
 ) -> None:
