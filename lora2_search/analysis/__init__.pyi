@@ -38,6 +38,7 @@ from .factorial import effects as effects
 from .factorial import interactions as interactions
 from .factorial import reaches as reaches
 from .front import Outcome as Outcome
+from .front import excesses as excesses
 from .front import hypervolumes as hypervolumes
 from .front import outcome_cells as outcome_cells
 from .front import outcome_of as outcome_of
@@ -45,7 +46,6 @@ from .front import outcomes_of as outcomes_of
 from .front import pareto_front as pareto_front
 from .front import pick_rule as pick_rule
 from .front import rivals as rivals
-from .front import winning as winning
 from .history import Span as Span
 from .history import Stop as Stop
 from .history import TrialPoint as TrialPoint
@@ -126,3 +126,4 @@ from .winner import choice_cells as choice_cells
 from .winner import confirmation as confirmation
 from .winner import on_new_sentences as on_new_sentences
 from .winner import ranked as ranked
+from .winner import winning_trial as winning_trial

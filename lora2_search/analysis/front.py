@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,12 +37,28 @@ class Outcome:
         return not self.broken
 
 
+def excesses(space: Space, value: Callable[[str], float | None]) -> dict[str, float]:
+    """Return by how much results are beyond each bound; 0 or less within, none for a ``None``.
+
+    The names say which bound of which result: ``compressed_parameters max``.
+    """
+    found: dict[str, float] = {}
+    for name, bounds in space.constraints.items():
+        if (known := value(name)) is not None:
+            found |= {f"{name} {end}": excess for end, excess in bounds.excess(known).items()}
+    return found
+
+
+def broken_bounds(found: Mapping[str, float]) -> dict[str, float]:
+    """Return the excesses of the bounds that are broken."""
+    return {name: excess for name, excess in found.items() if excess > 0}
+
+
 def outcome_of(trial: FrozenTrial) -> Outcome | None:
     """Return what a trial came to, ``None`` for one that is not complete."""
     if trial.state.name != "COMPLETE":
         return None
-    broken = {name: excess for name, excess in trial.constraints.items() if excess > 0}
-    return Outcome(trial.number, tuple(trial.values), broken)
+    return Outcome(trial.number, tuple(trial.values), broken_bounds(trial.constraints))
 
 
 def outcomes_of(trials: Iterable[FrozenTrial]) -> list[Outcome]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..config.space import Space, rung_key, shares, survivors
 from ..stats import kendall
 from ..store import outcome_value
-from .front import Outcome, winning
+from .front import Outcome, broken_bounds, excesses, winning
 
 if TYPE_CHECKING:
     from .records import Run
@@ -139,12 +139,7 @@ def final_outcomes(found: Climb, space: Space) -> list[Outcome]:
 
 
 def _broken(space: Space, run: Run) -> dict[str, float]:
-    broken: dict[str, float] = {}
-    for name, bounds in space.constraints.items():
-        value = outcome_value(name, run.record, run.folder)
-        excesses = {} if value is None else bounds.excess(value)
-        broken |= {f"{name} {end}": excess for end, excess in excesses.items() if excess > 0}
-    return broken
+    return broken_bounds(excesses(space, lambda name: outcome_value(name, run.record, run.folder)))
 
 
 def _rung(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ..config.space import Space
 from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
-from .front import Outcome, outcomes_of, pareto_front, winning
+from .front import Outcome, outcomes_of, pareto_front
 from .records import Run, StudyRuns, read_study, shown_metric
 from .rungs import Climb, climb, final_outcomes
-from .winner import Confirmation, confirmation
+from .winner import Confirmation, confirmation, winning_trial
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -238,12 +238,8 @@ def read_study_table(folder: Path) -> StudyTable:
     outcomes = outcomes_of(trials)
     settings = {trial.number: trial.params for trial in trials}
     confirmed = confirmation(runs.space, outcomes, settings, runs.fresh)
-    number = confirmed.trial if confirmed else None
-    if number is None and not (confirmed and confirmed.note):
-        number = winning(outcomes, runs.space)
     climbed = climb(runs.space, outcomes, runs.rungs)
-    if climbed is not None:
-        number = climbed.trial
+    number = winning_trial(outcomes, runs.space, confirmed, climbed)
     winner = next((trial for trial in trials if trial.number == number), None)
     front = pareto_front(outcomes, runs.space.goals)
     found = tuple(outcomes), tuple(front)

@@ -14,8 +14,9 @@ from ..config.space import FreshSeeds, Space, Value, fresh_key, reference_settin
 from ..stats import LEVEL, Crossed, Paired, TestResult, holm, mean_interval, paired, rejects
 from ..store import outcome_value
 from .contrasts import on_new_sentences as both
-from .front import Outcome, winning
+from .front import Outcome, broken_bounds, excesses, winning
 from .records import TEST, Run, read_predictions
+from .rungs import Climb
 from .scores import Scored
 
 VALIDATION = "validation"
@@ -201,6 +202,21 @@ def choice_cells(found: Confirmation | None, trial: int) -> dict[str, float | bo
     return {"choice": means.get(trial), "winner": chosen}
 
 
+def winning_trial(
+    outcomes: Sequence[Outcome], space: Space, found: Confirmation | None, climbed: Climb | None
+) -> int | None:
+    """Return the number of a study's winner; ``None`` where there is none.
+
+    Of a halved study it has the best whole run. Else it is the one that fresh seeds chose, or none
+    where they refuse all; until then, and without them, the rule of the space names it.
+    """
+    if climbed is not None:
+        return climbed.trial
+    if found is not None and (found.trial is not None or found.note):
+        return found.trial
+    return winning(outcomes, space)
+
+
 def ranked(
     outcomes: Sequence[Outcome], space: Space, settings: Mapping[int, Mapping[str, Value]]
 ) -> list[int]:
@@ -337,13 +353,7 @@ def _mean_outcome(item: Candidate, space: Space, metric: str) -> Outcome:
         return fmean(value for value in values if value is not None)
 
     names = [metric, *(str(goal.metric) for goal in space.goals[1:])]
-    broken = {
-        f"{name} {end}": excess
-        for name, bounds in space.constraints.items()
-        for end, excess in bounds.excess(mean(name)).items()
-        if excess > 0
-    }
-    return Outcome(item.trial, tuple(map(mean, names)), broken)
+    return Outcome(item.trial, tuple(map(mean, names)), broken_bounds(excesses(space, mean)))
 
 
 def _runner_up(sound: Sequence[Candidate], trial: int, second: int, metric: str) -> RunnerUp:

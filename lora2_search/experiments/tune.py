@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..config.space import Space, space_source, validate_space
@@ -149,12 +150,10 @@ def reported_scores(study: Study) -> dict[str, float] | None:
     records = [run.record for run in fresh.runs.values()]
     values: dict[str, float | None] = {"score": fresh.validation.estimate}
     for name in (key for key in records[0].scores if key.startswith("test/")):
-        scores = [record.scores[name] for record in records if name in record.scores]
-        values[name] = sum(scores) / len(scores)
+        values[name] = _mean(record.scores.get(name) for record in records)
     for name in study.space.outcomes:
-        found_values = [outcome_value(name, run.record, run.folder) for run in fresh.runs.values()]
-        known = [value for value in found_values if value is not None]
-        values[outcome_key(name)] = sum(known) / len(known) if known else None
+        each = (outcome_value(name, run.record, run.folder) for run in fresh.runs.values())
+        values[outcome_key(name)] = _mean(each)
     for split, mean in (("validation", fresh.validation), ("test", fresh.test)):
         values |= {f"winner/{split}_low": mean.low, f"winner/{split}_high": mean.high}
     values["winner/optimism"] = found.optimism.estimate if found.optimism else None
@@ -162,6 +161,11 @@ def reported_scores(study: Study) -> dict[str, float] | None:
     for item in found.baselines:
         values[f"winner/minus_{item.name}"] = item.gap.estimate
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _finish(study: Study, tracked: Tracked) -> None:

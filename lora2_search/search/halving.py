@@ -15,9 +15,7 @@ from ..analysis import Climb, climb, read_rung_runs
 from ..config import RunInfo
 from ..config.space import Space, Value, rung_key, rung_name
 from ..store import RUNGS_FOLDER
-from .trial import StudyTrial, outcomes_in
-
-RunAll = Callable[[Sequence[RunInfo]], bool]
+from .trial import RunAll, StudyTrial, outcomes_in
 
 
 def climb_of(

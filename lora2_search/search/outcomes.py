@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..analysis import Outcome
+from ..analysis import Outcome, excesses
 from ..config.space import Space
 from ..errors import UserError
 from ..store import RunRecord, outcome_value
@@ -23,18 +23,12 @@ def objective_values(space: Space, score: float, record: RunRecord, folder: Path
 
 
 def constraint_excesses(space: Space, record: RunRecord, folder: Path) -> dict[str, float]:
-    """Return by how much a run is beyond each bound; 0 or less where it is within.
-
-    The names say which bound of which result: ``compressed_parameters max``.
+    """Return by how much a run is beyond each bound; see `analysis.excesses`.
 
     Raises:
         UserError: The run has no such result.
     """
-    return {
-        f"{name} {end}": excess
-        for name, bounds in space.constraints.items()
-        for end, excess in bounds.excess(_value(name, "constraints", record, folder)).items()
-    }
+    return excesses(space, lambda name: _value(name, "constraints", record, folder))
 
 
 def all_infeasible(outcomes: Sequence[Outcome], space: Space) -> str:

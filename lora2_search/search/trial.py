@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,9 @@ from ..analysis import (
     pareto_front,
     score_of,
     scores_by_evaluation,
-    winning,
+    winning_trial,
 )
+from ..config import RunInfo
 from ..config.space import Space
 from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record, readable_record
 from .ask_tell import reason_of, trial_key
@@ -26,6 +27,10 @@ from .storage import stored_trials
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+
+# Runs what it is given, and returns whether that was interrupted.
+RunAll = Callable[[Sequence[RunInfo]], bool]
 
 
 @dataclass(frozen=True)
@@ -87,18 +92,14 @@ def best_trial(
     Where fresh seeds have chosen it (``winner``), it is the one that they chose, or none. Of a
     halved study (``climb``) it stands with folder and score of its whole run.
     """
-    if climb is not None:
-        run = climb.winner_run
-        found = next((trial for trial in trials if trial.number == climb.trial), None)
-        if run is None or found is None:
-            return None
-        score = climb.rungs[-1].scores[found.number]
-        outcome = Outcome(found.number, (score,), {})
-        return replace(found, score=score, folder=run.folder, outcome=outcome)
-    number = winner.trial if winner is not None else None
-    if number is None and not (winner is not None and winner.note):
-        number = winning(outcomes_in(trials), space)
-    return next((trial for trial in trials if trial.number == number), None)
+    number = winning_trial(outcomes_in(trials), space, winner, climb)
+    found = next((trial for trial in trials if trial.number == number), None)
+    run = climb.winner_run if climb is not None else None
+    if climb is None or found is None or run is None:
+        return found
+    score = climb.rungs[-1].scores[found.number]
+    outcome = Outcome(found.number, (score,), {})
+    return replace(found, score=score, folder=run.folder, outcome=outcome)
 
 
 def front_of(trials: Sequence[StudyTrial], space: Space) -> tuple[StudyTrial, ...]:

@@ -18,9 +18,7 @@ from ..config.space import (
     seed_span,
 )
 from ..store import WINNER_FOLDER
-from .trial import StudyTrial, outcomes_in
-
-RunAll = Callable[[Sequence[RunInfo]], bool]
+from .trial import RunAll, StudyTrial, outcomes_in
 
 
 def winner_of(space: Space, folder: Path, trials: Sequence[StudyTrial]) -> Confirmation | None:

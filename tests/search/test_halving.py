@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from lora2_search.report.words.rungs import rung_lines
 from lora2_search.search.halving import run_rungs
 from lora2_search.search.study import Study, load_study, run_study
 from lora2_search.search.trial import read_trials
-from lora2_search.store.record import RunRecord, read_record
+from lora2_search.store.record import RunRecord
 from tests.support.spaces import space_of
 from tests.support.stand_in import Recorder, StandIn
-from tests.support.trials import drive, finished
+from tests.support.trials import drive, finished, in_this_process
 
 SPACE_SHARE = Fraction(1, 4)
 
@@ -69,17 +69,7 @@ def climbed(
     lines: list[str] | None = None,
 ) -> list[str]:
     """Run what is left of the later rungs here; return the keys of the runs that were made."""
-    keys: list[str] = []
-
-    def run_all(runs: Sequence[RunInfo]) -> bool:
-        for run in runs:
-            if len(keys) == most:
-                return True
-            if read_record(run.folder) is None:
-                made(run)
-                keys.append(run.key)
-        return False
-
+    run_all, keys = in_this_process(made, most)
     said = [] if lines is None else lines
     run_rungs(SPACE, folder, read_trials(folder, "tiny"), run_all, said.append)
     return keys

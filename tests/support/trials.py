@@ -13,7 +13,7 @@ from lora2_search.config.space.schema import Space
 from lora2_search.search.ask_tell import AskTell
 from lora2_search.search.prior import WarmStart
 from lora2_search.search.storage import open_study
-from lora2_search.search.trial import StudyTrial, read_trials
+from lora2_search.search.trial import RunAll, StudyTrial, read_trials
 from lora2_search.search.winner import confirm_winner
 from lora2_search.store.record import RunRecord, read_record
 
@@ -103,6 +103,20 @@ def confirm(
     Returns:
         The keys of the runs that were made, in their order.
     """
+    run_all, keys = in_this_process(made, most)
+    confirm_winner(space, folder, read_trials(folder, space.name), run_all, lambda line: None)
+    return keys
+
+
+def in_this_process(
+    made: Callable[[RunInfo], RunRecord], most: int | None = None
+) -> tuple[RunAll, list[str]]:
+    """Return what runs a list of runs here, and the keys of those that it has made.
+
+    Args:
+        made: Makes the record of a run.
+        most: Leave after so many runs, as a driver does that is interrupted.
+    """
     keys: list[str] = []
 
     def run_all(runs: Sequence[RunInfo]) -> bool:
@@ -114,8 +128,7 @@ def confirm(
                 keys.append(run.key)
         return False
 
-    confirm_winner(space, folder, read_trials(folder, space.name), run_all, lambda line: None)
-    return keys
+    return run_all, keys
 
 
 def _scores(run: RunInfo, score: float) -> dict[str, float]:
