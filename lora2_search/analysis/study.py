@@ -218,9 +218,8 @@ class StudyTable:
         """
         if self.climb is not None:
             return self.climb.winner_run
-        reported = self.confirmed.reported if self.confirmed else None
-        if reported is not None and reported.runs:
-            return next(iter(reported.runs.values()))
+        if self.confirmed is not None and self.confirmed.standing is not None:
+            return self.confirmed.standing[1]
         return self.runs.trials.get(self.winner.number) if self.winner else None
 
 

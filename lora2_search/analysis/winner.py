@@ -135,6 +135,14 @@ class Confirmation:
         return next((item for item in self.candidates if item.trial == self.trial), None)
 
     @property
+    def standing(self) -> tuple[int, Run] | None:
+        """The run that stands for the winner, and its seed; ``None`` before one is complete.
+
+        It is the first of those that are reported, so not one that was chosen by its score.
+        """
+        return next(iter(self.reported.runs.items()), None) if self.reported else None
+
+    @property
     def is_reported(self) -> bool:
         """Whether there is a score to report."""
         return self.reported is not None and bool(self.reported.runs)

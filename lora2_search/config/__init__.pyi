@@ -47,6 +47,6 @@ from .vocabulary import scorings as scorings
 from .yaml import Data as Data
 from .yaml import Source as Source
 from .yaml import merge as merge
-from .yaml import parse_yaml as parse_yaml
+from .yaml import read_assignment as read_assignment
 from .yaml import read_yaml as read_yaml
 from .yaml import with_overrides as with_overrides

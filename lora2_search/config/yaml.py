@@ -424,10 +424,36 @@ def with_overrides(source: Source, assignments: Sequence[str]) -> Source:
     return source
 
 
-def _assigned(source: Source, text: str) -> Source:
+@dataclass(frozen=True)
+class Assignment:
+    """A ``key=value`` of the command line.
+
+    Attributes:
+        key: Dotted.
+        value: What its YAML holds.
+        place: Where it stands, for people: ``--set adapter.k=4``.
+        inner: The keys inside the value.
+    """
+
+    key: str
+    value: Any
+    place: str
+    inner: tuple[KeyPath, ...] = ()
+
+
+def read_assignment(text: str, option: str = _ASSIGNED) -> Assignment:
+    """Read ``key=value``; the value is YAML.
+
+    Args:
+        text: As it was written.
+        option: Before it, for messages: ``--set ``.
+
+    Raises:
+        ConfigError: There is no ``=``, no key, or broken YAML.
+    """
     written, sign, raw = text.partition("=")
     key = written.strip()
-    place = _ASSIGNED + (text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…")
+    place = option + (text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "…")
     if not sign or not key:
         raise ConfigError([Problem("", "must read key=value, for example adapter.k=4", place)])
     path = _key_path(key)
@@ -439,7 +465,13 @@ def _assigned(source: Source, text: str) -> Source:
         keys = [".".join(filter(None, (key, problem.key))) for problem in error.problems]
         problems = [replace(p, key=key) for p, key in zip(error.problems, keys, strict=True)]
         raise ConfigError(problems) from None
-    nested: Any = value
+    return Assignment(key, value, place, tuple(inner))
+
+
+def _assigned(source: Source, text: str) -> Source:
+    read = read_assignment(text)
+    key, place, path = read.key, read.place, _key_path(read.key)
+    nested: Any = read.value
     for part in reversed(path):
         nested = {part: nested}
     Source(nested, {path: place}).check_size()
@@ -448,7 +480,7 @@ def _assigned(source: Source, text: str) -> Source:
     if isinstance(searched, dict) and key in searched:
         data = {**data, "search": {k: v for k, v in searched.items() if k != key}}
         data = _not_tried(data, key)
-    where = {path: place, **{(*path, *below): place for below in inner}}
+    where = {path: place, **{(*path, *below): place for below in read.inner}}
     return Source(data, _laid_over(source.where, where, nested, data), source.name)
 
 

@@ -152,9 +152,9 @@ def run_of_winner(study: Study) -> RunInfo | None:
     chosen by its score, and it has test scores. Else it is the trial itself.
     """
     run, found = run_of_trial(study), study.winner
-    if run is None or found is None or found.reported is None or not found.reported.runs:
+    if run is None or found is None or found.standing is None:
         return run
-    seed, first = next(iter(found.reported.runs.items()))
+    seed, first = found.standing
     return replace(
         run,
         key=first.name,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...config import parse_yaml
+from ...config import read_assignment
 from ...errors import ConfigError, Problem, UserError
 from ...experiments import add_to_study, stop_in_study
 from ..console.rows import print_json
@@ -71,19 +71,11 @@ def _settings(added: Sequence[str]) -> dict[str, Any]:
     """
     settings: dict[str, Any] = {}
     for text in added:
-        key, sign, raw = (part.strip() for part in text.partition("="))
-        place = f"--add {text}"
-        if not sign or not key:
-            message = "must read key=value, for example adapter.k=4"
-            raise ConfigError([Problem("", message, place)])
-        if key in settings:
-            raise ConfigError([Problem(key, "is given twice", place)])
-        settings[key] = _value(raw, place)
+        read = read_assignment(text, "--add ")
+        if read.key in settings:
+            raise ConfigError([Problem(read.key, "is given twice", read.place)])
+        settings[read.key] = read.value
     return settings
-
-
-def _value(raw: str, place: str) -> Any:
-    return parse_yaml(raw, lambda line: place)[0]
 
 
 def _located(problem: Problem, written: Mapping[str, str]) -> Problem:

@@ -264,9 +264,8 @@ def _print_winner(winner: Winner, result: StudySummary) -> None:
 
 def _standing_record(study: Study) -> RunRecord | None:
     """Return the record that stands for the winner; see `run_of_winner`."""
-    reported = study.winner.reported if study.winner else None
-    if reported is not None and reported.runs:
-        return next(iter(reported.runs.values())).record
+    if study.winner is not None and study.winner.standing is not None:
+        return study.winner.standing[1].record
     return study.best.record if study.best else None
 
 
