@@ -70,7 +70,8 @@ def test_a_text_is_a_text_in_a_paragraph_of_every_renderer(text: str) -> None:
 
 
 @settings(deadline=None)
-@given(TEXTS)
+@given(TEXTS.map(str.strip))
+@example("`e` f")
 def test_code_within_a_line_ends_where_it_should(text: str) -> None:
     written = f"In {code_span(text)}:"
     for found in (read_markdown(written), Reader(str(prose(written)))):
