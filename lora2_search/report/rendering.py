@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .figures.panel import figure_json
+from .figures.panel import all_keys, figure_json
+from .figures.style import DASH_LENGTHS, SHAPES
 from .tables.table import order_of
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _environment(folder: Path) -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"prose": prose, "slug": slug, "figure_json": figure_json}
-    made.globals |= {"asset": _asset, "order_of": order_of}
+    made.globals |= {"asset": _asset, "order_of": order_of, "all_keys": all_keys}
+    made.globals |= {"SHAPES": SHAPES, "DASH_LENGTHS": DASH_LENGTHS}
     return made
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from lora2_search.report.archive.archive import archive_suite
+from lora2_search.report.pages.suite import suite_page
 from lora2_search.tracking.delivery.sync import sync
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.ui import address_of, address_of_several
@@ -21,6 +23,7 @@ from tests.report.test_page import MIXED, write_study
 from tests.support.mlflow_study import parent, record, report, run, whole_run
 from tests.support.servers import answers, free_port, wait_until
 
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = [
@@ -160,3 +163,30 @@ def test_the_report_of_a_study_draws_every_figure_and_asks_nothing_of_a_network(
     assert asked and not any('"url":"http' in message for message in asked)
     if folder := os.environ.get("SCREENSHOTS"):
         browser.save_screenshot(f"{folder}/report.png")
+
+
+def test_a_name_of_a_suites_legend_hides_its_arm_in_every_figure_of_its_section(
+    browser: Any, tmp_path: Path
+) -> None:
+    from selenium.webdriver.common.by import By
+
+    page = tmp_path / "report.html"
+    with archive_suite(RESULTS / "orthogonality") as evidence:
+        page.write_text(suite_page(evidence), encoding="utf-8")
+    browser.get(page.as_uri())
+    section = browser.find_element(By.ID, "planes-through-training")
+    browser.execute_script("arguments[0].scrollIntoView()", section)
+    drawn = "return [...arguments[0].querySelectorAll('.plot')].filter(d => d.drawn).length"
+    wait_until(lambda: browser.execute_script(drawn, section) > 1, 30)
+    shown = (
+        "return [...arguments[0].querySelectorAll('.plot')].map(d => d.data.filter("
+        "t => (t.legendgroup || t.name) === 'base' && t.visible !== false).length)"
+    )
+    assert all(count == 2 for count in browser.execute_script(shown, section))
+    key = section.find_element(By.CSS_SELECTOR, ".keys button")
+    assert key.text == "base"
+    key.click()
+    assert key.get_attribute("aria-pressed") == "false"
+    assert not any(browser.execute_script(shown, section))
+    key.click()
+    assert all(count == 2 for count in browser.execute_script(shown, section))

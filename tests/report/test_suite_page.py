@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora2_search.analysis.evidence import gather
+from lora2_search.report.archive.archive import archive_suite
 from lora2_search.report.figures.axes import linear, log_ticks
+from lora2_search.report.figures.drawing import Drawing
 from lora2_search.report.figures.forest import forest
 from lora2_search.report.figures.panels import geometry_panels, interaction_panels, suite_panels
 from lora2_search.report.figures.paper import write_figures
@@ -20,6 +22,8 @@ from lora2_search.report.tables.text import p_value
 from lora2_search.report.words.verdict import headline
 from tests.support.designs import STATES, in_disrepair, write_crossed
 from tests.support.suites import draws, suite, write_suite
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def test_the_page_holds_plotly_once_and_names_no_address(tmp_path: Path) -> None:
@@ -118,6 +122,28 @@ def test_small_figures_are_drawn_for_interactions_and_geometry(tmp_path: Path) -
         found.levels(1)
     )
     assert geometry_panels(evidence) == []
+
+
+def test_an_arm_looks_the_same_in_every_figure_and_in_its_legend() -> None:
+    with archive_suite(RESULTS / "orthogonality") as evidence:
+        item, html = evidence[""], suite_page(evidence)
+    geometry = geometry_panels(item)
+    panels = [*suite_panels(item), *geometry]
+    looks: dict[str, set[tuple[str, str]]] = {}
+    for panel in panels:
+        assert isinstance(panel.figure, Drawing) and panel.figure.layout["showlegend"] is False
+        named = [trace for trace in panel.figure.data if "name" in trace]
+        keys = {key.name: key for key in panel.keys}
+        assert {trace["name"] for trace in named} <= set(keys)
+        for trace in named:
+            key, marker = keys[trace["name"]], trace["marker"]
+            assert (key.colour, key.symbol) == (marker["color"], marker["symbol"])
+            assert key.dash == trace.get("line", {}).get("dash", "")
+            looks.setdefault(key.name, set()).add((key.colour, key.symbol))
+    assert geometry and len(looks) > 2 and all(len(found) == 1 for found in looks.values())
+    assert set(re.findall(r'href="#((?:mark|line)-[a-z-]+)"', html)) <= set(
+        re.findall(r'<path id="((?:mark|line)-[a-z-]+)"', html)
+    )
 
 
 def test_plotly_accepts_what_is_drawn(tmp_path: Path) -> None:

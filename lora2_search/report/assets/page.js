@@ -39,9 +39,38 @@
     div.drawn = true;
     var figure = JSON.parse(div.querySelector("script").textContent);
     Plotly.newPlot(div, figure.data, dressed(figure.layout), CONFIG);
+    hide(div);
+  }
+
+  // Legends that stand on the page hide traces of every figure of their section.
+  function hide(div) {
+    var names = {}, section = div.closest("section");
+    section.querySelectorAll(".keys button").forEach(function (key) {
+      names[key.textContent] = key.getAttribute("aria-pressed") === "true";
+    });
+    var of = div.data.map(function (trace) { return names[trace.legendgroup || trace.name]; });
+    if (of.every(function (seen) { return seen === undefined; })) { return; }
+    Plotly.restyle(div, { visible: of.map(function (seen) { return seen !== false; }) });
+  }
+
+  function press(key) {
+    key.setAttribute("aria-pressed", key.getAttribute("aria-pressed") !== "true");
+    key.closest("section").querySelectorAll(".plot").forEach(function (div) {
+      if (div.drawn) { hide(div); }
+    });
   }
 
   function everyPlot(act) { document.querySelectorAll(".plot").forEach(act); }
+
+  // Paper is narrower than a window, and its width is known only once it is printed: what fits A4.
+  function fitPaper(div) {
+    var width = div.closest(".grid") ? 335 : 690;
+    if (div.drawn) { Plotly.relayout(div, { autosize: false, width: width }); }
+  }
+
+  function fitScreen(div) {
+    if (div.drawn) { Plotly.relayout(div, { autosize: true, width: null }); }
+  }
 
   function paint() {
     everyPlot(function (div) {
@@ -97,6 +126,9 @@
     document.querySelectorAll("table.sortable th button").forEach(function (button) {
       button.addEventListener("click", function () { sort(button); });
     });
+    document.querySelectorAll(".keys button").forEach(function (key) {
+      key.addEventListener("click", function () { press(key); });
+    });
     document.querySelectorAll("details").forEach(function (part) {
       part.addEventListener("toggle", function () { watch(); cue(); });
     });
@@ -106,5 +138,7 @@
   window.addEventListener("beforeprint", function () {
     document.querySelectorAll("details").forEach(function (part) { part.open = true; });
     everyPlot(draw);
+    everyPlot(fitPaper);
   });
+  window.addEventListener("afterprint", function () { everyPlot(fitScreen); });
 })();

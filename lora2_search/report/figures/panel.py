@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from .drawing import Drawing
+    from .style import Key
 
 
 @dataclass(frozen=True)
@@ -27,18 +29,25 @@ class Panel:
         text: What it shows, or why there is none.
         figure: The drawing, ``None`` when there is none.
         table: The numbers that are drawn, for those who read rather than look.
+        keys: The legend, where it stands on the page and not within the figure.
     """
 
     title: str
     text: str
     figure: Drawing | Figure | None = None
     table: Table | None = None
+    keys: tuple[Key, ...] = ()
 
     def height(self, otherwise: int) -> int:
         """Return how high the drawing is in pixels, where the figure itself does not say."""
         if self.figure is None:
             return 0
         return int(self.figure.to_plotly_json()["layout"].get("height") or otherwise)
+
+
+def all_keys(panels: Iterable[Panel]) -> tuple[Key, ...]:
+    """Return the legend that figures share: every entry once, as the first has it."""
+    return tuple({key.name: key for panel in panels for key in panel.keys}.values())
 
 
 def figure_json(panel: Panel) -> Markup:

@@ -24,7 +24,7 @@ from ..tables.table import Column, Table, text_column
 from ..tables.text import between, counts, scores
 from ..words.served import no_loras
 from .panel import Panel
-from .suite import draw_bands, draw_costs, draw_expected_best, draw_interaction
+from .suite import arm_keys, draw_bands, draw_costs, draw_expected_best, draw_interaction
 
 FEWEST_TRIALS = 2
 
@@ -54,9 +54,18 @@ def interaction_panels(evidence: Evidence) -> list[Panel]:
 def geometry_panels(evidence: Evidence) -> list[Panel]:
     """Return one small figure for every geometry metric that the runs recorded."""
     suite = evidence.analysis.suite
+    arms = list(suite.arms)
     found = {key: bands(suite, key) for key in geometry_keys(suite)}
+    # Named in the suite's order, also by the panels that lack an arm.
+    drawn = {band.arm for own in found.values() for band in own}
     return [
-        Panel(key, "", draw_bands(own, key, None), _band_table(own, None))
+        Panel(
+            key,
+            "",
+            draw_bands(own, key, None, arms),
+            _band_table(own, None),
+            arm_keys(arms, drawn),
+        )
         for key, own in found.items()
     ]
 
@@ -87,10 +96,12 @@ def _curves(evidence: Evidence) -> Panel:
         return Panel(title, "No complete run was evaluated on the way.")
     text = (
         f"Validation {suite.metric}: mean over the complete runs of an arm, and the range from the "
-        "lowest to the highest of them. Click a name to hide it."
+        "lowest to the highest of them. A name above the figure hides its arm."
     )
-    drawn = draw_bands(by_arm, f"validation {suite.metric}", suite.metric)
-    return Panel(title, text, drawn, _band_table(by_arm, suite.metric))
+    arms = list(suite.arms)
+    drawn = draw_bands(by_arm, f"validation {suite.metric}", suite.metric, arms)
+    keys = arm_keys(arms, {band.arm for band in by_arm})
+    return Panel(title, text, drawn, _band_table(by_arm, suite.metric), keys)
 
 
 def _costs(evidence: Evidence) -> Panel:
@@ -103,8 +114,11 @@ def _costs(evidence: Evidence) -> Panel:
     )
     if line := no_loras(evidence.analysis.suite.runs):
         text += f" {line}"
-    metric = evidence.analysis.suite.metric
-    return Panel(title, text, draw_costs(points, metric), _cost_table(points, metric))
+    suite = evidence.analysis.suite
+    arms, metric = list(suite.arms), suite.metric
+    keys = arm_keys(arms, {item.arm for item in points}, lines=False)
+    drawn = draw_costs(points, metric, arms)
+    return Panel(title, text, drawn, _cost_table(points, metric), keys)
 
 
 def _tuning(evidence: Evidence) -> Panel:
@@ -115,8 +129,10 @@ def _tuning(evidence: Evidence) -> Panel:
         "What a smaller search would have found on average (Dodge et al. 2019), on the validation "
         "split that tuning chose by."
     )
-    metric = evidence.analysis.suite.metric
-    return Panel(title, text, draw_expected_best(curves, metric), _trials(curves, metric))
+    suite = evidence.analysis.suite
+    arms, metric = list(suite.arms), suite.metric
+    drawn = draw_expected_best(curves, metric, arms)
+    return Panel(title, text, drawn, _trials(curves, metric), arm_keys(arms, curves))
 
 
 def _band_table(found: Sequence[Band], metric: str | None) -> Table:

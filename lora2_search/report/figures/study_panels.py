@@ -173,7 +173,7 @@ def expected_panel(found: StudyNumbers) -> Panel:
         "(Dodge et al. 2019). Trials that were stopped early have no score and are left out, so "
         "the more of them there were, the more the curve favours a small budget."
     )
-    drawn = draw_expected_best({"this study": found.expected}, found.metric)
+    drawn = draw_expected_best({"this study": found.expected}, found.metric, ["this study"])
     return Panel(title, text, drawn, tables.expected_table(found.expected, found.metric))
 
 

@@ -21,6 +21,43 @@ LOW_TO_HIGH = ("#56b4e9", "#d55e00")
 WINNER_COLOUR = COLOURS[2]
 
 
+# The same markers and dashes in a legend that stands beside a figure, within 28 × 14 pixels.
+SHAPES = {
+    "circle": "M14 3a4 4 0 1 1 0 8a4 4 0 1 1 0-8z",
+    "square": "M10.5 3.5h7v7h-7z",
+    "diamond": "M14 2l5 5-5 5-5-5z",
+    "cross": "M12.5 2.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "x": "M11.2 2.8l2.8 2.8 2.8-2.8 1.4 1.4-2.8 2.8 2.8 2.8-1.4 1.4-2.8-2.8-2.8 2.8-1.4-1.4 "
+    "2.8-2.8-2.8-2.8z",
+    "triangle-up": "M14 2.5l4.8 8.5h-9.6z",
+}
+DASH_LENGTHS = {
+    "solid": "none",
+    "dash": "6 3",
+    "dot": "2 2",
+    "dashdot": "6 2 2 2",
+    "longdash": "9 3",
+    "longdashdot": "9 2 2 2",
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of a legend that stands on the page, for figures that share it.
+
+    Attributes:
+        name: Of the trace or of its group.
+        colour: Of line and marker.
+        dash: Plotly's name of the line's dash; ``""`` where there is no line.
+        symbol: Plotly's name of the marker.
+    """
+
+    name: str
+    colour: str
+    dash: str
+    symbol: str
+
+
 @dataclass(frozen=True)
 class StateStyle:
     """How trials of one state are drawn; colour, dash and symbol each tell it alone.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypedDict
 
 from ...analysis import Band, Cost, Interaction, reaches
 from ..tables.text import in_points
 from .axes import is_wide, log_axis, score_axis
 from .drawing import Drawing
-from .style import COLOURS, DASHES, SYMBOLS, plotly_text
+from .style import COLOURS, DASHES, SYMBOLS, Key, plotly_text
 
 
 def scale(metric: str) -> float:
@@ -59,16 +59,40 @@ def draw_interaction(cells: Interaction, metric: str) -> Drawing:
     return figure
 
 
-def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Drawing:
+def arm_keys(arms: Sequence[str], shown: Collection[str], *, lines: bool = True) -> tuple[Key, ...]:
+    """Return the legend of the arms that a figure shows: an arm looks the same in all of them.
+
+    Args:
+        arms: All arms of the suite, in its order.
+        shown: Those that are drawn.
+        lines: Whether each has a line, and not only a marker.
+    """
+    styles = {arm: _style(place) for place, arm in enumerate(arms) if arm in shown}
+    return tuple(
+        Key(
+            arm,
+            str(style["line"]["color"]),
+            str(style["line"]["dash"]) if lines else "",
+            str(style["marker"]["symbol"]),
+        )
+        for arm, style in styles.items()
+    )
+
+
+def draw_bands(
+    bands: Sequence[Band], title: str, metric: str | None, arms: Sequence[str]
+) -> Drawing:
     """Draw a metric through training: the mean of each arm, and the range over its seeds.
 
     Args:
         bands: Of the arms.
         title: What the axis says.
         metric: The score that it is; ``None`` for what is no score.
+        arms: All arms of the suite, in its order, by which each has its colour.
     """
     figure, factor = Drawing(), scale(metric) if metric else 1.0
-    for place, band in enumerate(bands):
+    for band in bands:
+        place = arms.index(band.arm)
         style = _style(place)
         figure.add(
             "scatter",
@@ -79,7 +103,6 @@ def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Drawing
             fillcolor=_pale(place),
             line={"width": 0},
             hoverinfo="skip",
-            showlegend=False,
             legendgroup=band.arm,
         )
         figure.add(
@@ -93,14 +116,16 @@ def draw_bands(bands: Sequence[Band], title: str, metric: str | None) -> Drawing
         )
     title = f"{title}, %" if metric and in_points(metric) else title
     limits = score_axis(metric) if metric else {}
-    figure.set_layout(xaxis={"title": "optimiser step"}, yaxis={"title": title, **limits})
+    figure.set_layout(
+        xaxis={"title": "optimiser step"}, yaxis={"title": title, **limits}, showlegend=False
+    )
     return figure
 
 
-def draw_costs(costs: Sequence[Cost], metric: str) -> Drawing:
-    """Draw mean score against compressed parameters, one point an arm."""
+def draw_costs(costs: Sequence[Cost], metric: str, arms: Sequence[str]) -> Drawing:
+    """Draw mean score against compressed parameters, one point an arm of ``arms``."""
     factor, figure = scale(metric), Drawing()
-    for place, item in enumerate(costs):
+    for item in costs:
         low = 0.0 if item.low is None else factor * (item.mean - item.low)
         high = 0.0 if item.high is None else factor * (item.high - item.mean)
         figure.add(
@@ -110,7 +135,7 @@ def draw_costs(costs: Sequence[Cost], metric: str) -> Drawing:
             error_y={"type": "data", "array": [high], "arrayminus": [low]},
             mode="markers",
             name=item.arm,
-            marker={**_style(place)["marker"], "size": 11},
+            marker={**_style(arms.index(item.arm))["marker"], "size": 11},
             hovertemplate=f"{item.arm}<br>%{{x:,.0f}} parameters<br>%{{y:.2f}}<extra></extra>",
         )
     parameters = [item.parameters for item in costs]
@@ -119,18 +144,23 @@ def draw_costs(costs: Sequence[Cost], metric: str) -> Drawing:
     figure.set_layout(
         xaxis={"title": "adapter parameters, compressed", **ticks},
         yaxis={"title": score_title(metric), **score_axis(metric)},
+        showlegend=False,
     )
     return figure
 
 
-def draw_expected_best(curves: Mapping[str, Sequence[float]], metric: str) -> Drawing:
-    """Draw the expected best validation score against the number of trials."""
+def draw_expected_best(
+    curves: Mapping[str, Sequence[float]], metric: str, arms: Sequence[str]
+) -> Drawing:
+    """Draw the expected best validation score against the number of trials, by arm of ``arms``."""
     factor, figure = scale(metric), Drawing()
-    for place, (name, values) in enumerate(curves.items()):
-        trials = list(range(1, len(values) + 1))
-        figure.add("scatter", x=trials, y=[factor * v for v in values], name=name, **_style(place))
+    for name, values in curves.items():
+        trials, style = list(range(1, len(values) + 1)), _style(arms.index(name))
+        figure.add("scatter", x=trials, y=[factor * v for v in values], name=name, **style)
     title = score_title(metric).replace("test", "expected best validation", 1)
-    figure.set_layout(xaxis={"title": "trials"}, yaxis={"title": title, **score_axis(metric)})
+    figure.set_layout(
+        xaxis={"title": "trials"}, yaxis={"title": title, **score_axis(metric)}, showlegend=False
+    )
     return figure
 
 
