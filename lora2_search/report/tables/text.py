@@ -10,7 +10,12 @@ from .table import NONE, Column, Interval, Spread
 
 def changes(settings: Mapping[str, Any] | None) -> str:
     """Return what an arm changes: ``adapter.gamma: 0``."""
-    return ", ".join(f"{key}: {value}" for key, value in (settings or {}).items()) or NONE
+    return ", ".join(f"{key}: {setting(value)}" for key, value in (settings or {}).items()) or NONE
+
+
+def setting(value: Any) -> str:
+    """Return a setting's value in words: what is not set is ``unset``."""
+    return "unset" if value is None else str(value)
 
 
 def level(value: float | None, metric: str) -> str:

@@ -10,7 +10,7 @@ from ...config import value_of
 from ...config.suite import BASE
 from ...stats import BOOTSTRAPS, LEVEL, Paired, reach, rejects, seeds_for_margin
 from ..tables.markdown import escaped
-from ..tables.text import changes, in_points, interval, level, p_value, signed
+from ..tables.text import changes, in_points, interval, level, p_value, setting, signed
 
 
 def no_verdict(item: Comparison, analysis: Analysis) -> str:
@@ -340,7 +340,7 @@ def _against_base(arm: str, analysis: Analysis) -> str:
         before = value_of(analysis.suite.plan, key)
         # Tuning may choose for an arm what the base has too.
         if value != before:
-            parts.append(escaped(f"{changes({key: value})} instead of {before}"))
+            parts.append(escaped(f"{changes({key: value})} instead of {setting(before)}"))
     own = next(item for item in analysis.arms if item.name == arm)
     if own.untuned is not None:
         parts.append(f"untuned: at the base's training.lr, {own.untuned}")
