@@ -35,10 +35,10 @@ class Look(NamedTuple):
 
 
 LOOKS = {
-    "1400": Look(1400, 1800),
-    "1400-dark": Look(1400, 1800, "dark"),
-    "400": Look(400, 1800),
-    "400-dark": Look(400, 1800, "dark"),
+    "1400": Look(1400, 1400),
+    "1400-dark": Look(1400, 1400, "dark"),
+    "400": Look(400, 1400),
+    "400-dark": Look(400, 1400, "dark"),
     "print": Look(794, 1123, medium="print"),
 }
 

@@ -9,6 +9,7 @@ chromium-driver).
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.references import reference_runs
@@ -144,8 +146,28 @@ def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: lis
     take(browser, "study", address(studies[0]), "trial", first=".ag-cell button")
     take(browser, "suite", address(suites[0]), "Group: ")
     take(browser, "suites", comparison_address(base, ids(suites)), "Group: ")
+    charts = f"{address(studies[0])}&compareRunsMode=CHART"
+    take(browser, "curves", charts, "kept_rank")
+    take(browser, "compare", compared(base, uri, ids(suites)[0]), "Parameters", "Metrics")
     if len(studies) > 1:
         take(browser, "studies", comparison_address(base, ids(studies)), "Group: ")
+
+
+def compared(base: str, uri: str, experiment: str) -> str:
+    """Return the address of MLflow's page that compares a seed of two arms."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient(uri).search_runs([experiment], "tags.arm LIKE '%'", max_results=1000)
+    first = found[0]
+    other = next(
+        run
+        for run in found
+        if run.data.tags["arm"] != first.data.tags["arm"]
+        and run.data.params["seed"] == first.data.params["seed"]
+    )
+    ids = json.dumps([first.info.run_id, other.info.run_id])
+    experiments = json.dumps([experiment])
+    return f"{base}/#/compare-runs?runs={quote(ids)}&experiments={quote(experiments)}"
 
 
 def main() -> None:

@@ -1,7 +1,5 @@
 """Draw docs/img/screen-*.svg: what terminals of 80 and of 140 columns show of an archived suite.
 
-And docs/img/suite-report.png: the first screen of a suite's page, where Chromium is installed.
-
 ``python docs/screens.py`` prints the records of docs/results/cheaper-scoring as ``runs show`` and
 ``ablate`` do, and tells the live table of its first runs what they reported, at their pace.
 """
@@ -12,7 +10,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -30,9 +27,8 @@ from lora2_search.cli.console.live import LiveView
 from lora2_search.cli.console.screen import STYLES
 from lora2_search.config.run import RunConfig
 from lora2_search.config.run_info import RunInfo
-from lora2_search.report.archive.archive import archive_suite, unpack_archive
+from lora2_search.report.archive.archive import unpack_archive
 from lora2_search.report.archive.record import rebuilt
-from lora2_search.report.pages.suite import suite_page
 from lora2_search.store.rank_pattern import write_rank_pattern
 from lora2_search.store.record import RunRecord
 from lora2_search.training.events import Report
@@ -97,24 +93,8 @@ def printed(width: int, prints: Callable[[], None]) -> Console:
     return console
 
 
-def first_screen(suite: Path, picture: Path) -> None:
-    """Draw what a browser window of 1400 × 900 shows of a suite's page at first."""
-    browser = shutil.which("chromium")
-    if browser is None:
-        print(f"no chromium here: {picture} stays as it is")
-        return
-    with archive_suite(suite) as evidence, tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
-        page.write_text(suite_page(evidence), encoding="utf-8")
-        options = ["--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size=1400,900"]
-        command = [browser, *options, f"--screenshot={picture}", page.as_uri()]
-        subprocess.run(command, check=True, capture_output=True)
-    print(picture)
-
-
 def main() -> None:
     """Draw every screen at every width."""
-    first_screen(DOCS / "results" / "start", DOCS / "img" / "suite-report.png")
     found = records()
     with tempfile.TemporaryDirectory() as storage, unpack_archive(SUITE) as suite:
         folder = Path(storage) / "suites" / SUITE.name
