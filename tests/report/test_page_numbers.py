@@ -1,4 +1,4 @@
-"""Every number of a suite's page is the CSV's and the records', and the other way round."""
+"""Forest, arms and figures of a suite's page against its CSV and records, both ways."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def form(metric: str) -> tuple[int, float]:
 
 
 def shown(value: str | float, digits: int, factor: float, sign: str = "+") -> str:
-    return f"{factor * float(value):{sign}z.{digits}f}"
+    return f"{round(factor * float(value), 9):{sign}z.{digits}f}"
 
 
 def scores_of(runs: Sequence[dict[str, str]]) -> Any:
@@ -217,7 +217,7 @@ def check_costs(page: Page, anchor: str, runs: Runs, metric: str) -> str:
     traces, rows = page.traces(place), by_name(page.numbers[place])
     assert set(traces) == set(rows) == set(arms)
     for arm, own in arms.items():
-        mean = factor * scores_of(own).mean()
+        mean = round(factor * scores_of(own).mean(), 9)
         reach = factor * t_reach(scores_of(own))
         assert traces[arm]["x"] == approx([parameters(own)])
         assert traces[arm]["y"] == approx([mean])

@@ -105,4 +105,5 @@ def between(low: float | None, high: float | None) -> Interval | None:
 def _scaled(value: float, metric: str, sign: str = "") -> str:
     """Return a score or a difference of scores in the digits of its metric, without a unit."""
     factor, digits = (100.0, 2) if in_points(metric) else (1.0, 4)
-    return f"{factor * value:{sign}z.{digits}f}"
+    # The last bits of a mean depend on the order of its sum, and must not decide a half.
+    return f"{round(factor * value, 9):{sign}z.{digits}f}"
