@@ -76,7 +76,7 @@ def tell_suite(archive: Path, folder: Path) -> None:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Yield a browser that has been here before: MLflow greets newcomers with a window."""
+    """Yield Debian's Chromium without a window."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

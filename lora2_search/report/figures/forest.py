@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...analysis import Analysis, Comparison, Equality, effect_of
 from ...stats import Paired, rejects
-from ..tables.text import differences, p_value, signed
+from ..tables.text import differences, in_points, p_value, signed
 from .axes import Scale, linear
 
 Tone = Literal["differs", "same", "open", "none"]
@@ -29,7 +29,6 @@ class ForestRow:
         p: The p of a difference as text, Holm's but for the floor; empty where there is none.
         word: What the corrected tests say.
         tone: How it is coloured: it differs, is shown to be the same, neither, or is not told.
-        seeds: How many seeds both arms have.
     """
 
     name: str
@@ -43,7 +42,6 @@ class ForestRow:
     p: str
     word: str
     tone: Tone
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Forest:
 
     @property
     def _points(self) -> bool:
-        return bool(differences("", "", self.metric).unit)
+        return in_points(self.metric)
 
 
 def forest(analysis: Analysis) -> Forest:
@@ -152,7 +150,7 @@ def _made(
         text += f" ({shown(test.low)} to {shown(test.high)})"
     ends = (test.estimate, test.low, test.high)
     told = "" if p is None else p_value(p)
-    return ForestRow(name, "", (), *ends, None, text, told, *verdict, test.n)
+    return ForestRow(name, "", (), *ends, None, text, told, *verdict)
 
 
 def _same(item: Equality, analysis: Analysis) -> str:

@@ -53,7 +53,10 @@ def write_study_kit(folder: Path, out: Path | None = None) -> Path:
     out = out or folder
     out.mkdir(parents=True, exist_ok=True)
     name, space = table.runs.space.name, table.runs.space
-    caption = f"Trials of study {name}, the best first; those without a test score did not end."
+    caption = (
+        f"Trials of study {name}, the best first; a score in brackets is the last of a trial that "
+        "was stopped."
+    )
     found = StudyNumbers(table)
     sections = study_sections(found)
     write_text(out / PAGE_FILE, rendered(sections))

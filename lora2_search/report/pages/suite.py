@@ -142,7 +142,8 @@ def about_forest(analysis: Analysis) -> str:
     if analysis.equivalence:
         text += (
             " Green bands are the margins within which two arms were to count as the same, green "
-            "dots what is shown to; where there is no band, that was not asked."
+            "dots what is shown to by two one-sided tests (so by the 90 % interval); where there "
+            "is no band, that was not asked."
         )
     effects = (effect_of(item.weights, analysis.suite) for item in analysis.family)
     if any(effect is not None and len(effect.factors) > 1 for effect in effects):

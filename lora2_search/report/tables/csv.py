@@ -5,9 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from ...analysis import Analysis, Equality, SuiteRuns
+from ...analysis import Analysis, Equality
 from .suite import comparison_remarks
 
 Cell = str | float | int | None
@@ -125,7 +124,7 @@ def _run(analysis: Analysis, arm: str, seed: int, counted: float | None) -> dict
     suite = analysis.suite
     run = suite.runs.get((arm, seed))
     row: dict[str, Cell] = {"task": suite.task, "arm": arm, "seed": seed}
-    row |= {f"factor.{name}": level for name, level in _levels(suite, arm).items()}
+    row |= {f"factor.{name}": level for name, level in suite.plan.levels(arm).items()}
     if run is None:
         return row | {"status": "missing", "score": None}
     record = run.record
@@ -137,8 +136,3 @@ def _run(analysis: Analysis, arm: str, seed: int, counted: float | None) -> dict
     row |= {"flags": " ".join(flag.name for flag in record.flags)}
     row |= {"reused_from": record.reused_from}
     return row | {"fingerprint": record.fingerprint, "error": record.error or ""}
-
-
-def _levels(suite: SuiteRuns, arm: str) -> Mapping[str, Any]:
-    """The arm's levels in the first block that has it."""
-    return suite.plan.levels(arm)

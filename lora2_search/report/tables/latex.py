@@ -10,7 +10,7 @@ import numpy as np
 from ...analysis import Analysis, Comparison, Published
 from ...config.suite import BASE
 from ...stats import LEVEL, t_reach
-from .suite import analyses_taken, arm_remarks
+from .suite import arm_remarks, looks_words
 from .table import NONE, Column, Spread, Table, text_column
 from .text import between, changes, counts, differences, p_values, scores
 
@@ -124,7 +124,7 @@ def arms_table(analysis: Analysis, published: Mapping[tuple[str, str], Published
     caption = (
         f"{_titled(analysis)}: mean over seeds ± half width of its 95 % t interval. Bold: higher "
         f"than {BASE} by the paired t test, Holm-corrected over {analysis.tests} "
-        f"comparisons at {LEVEL}{analyses_taken(analysis)}. Compressed: parameters of the plain "
+        f"comparisons at {LEVEL}{looks_words(analysis)}. Compressed: parameters of the plain "
         "LoRA that would be served."
     )
     return latex_table(Table(columns, tuple(rows)), caption, _label(analysis, "arms"), bold)
@@ -162,7 +162,7 @@ def effects_table(analysis: Analysis) -> str:
     caption = (
         f"{_titled(analysis)}: differences over new seeds on this test set, paired by seed. Bold: "
         f"Holm-corrected paired t test at {LEVEL} over the {analysis.tests} comparisons named "
-        f"before the run{analyses_taken(analysis)}. New sentences: seeds and test sentences both "
+        f"before the run{looks_words(analysis)}. New sentences: seeds and test sentences both "
         "taken as samples."
     )
     return latex_table(Table(columns, tuple(rows)), caption, _label(analysis, "effects"), bold)

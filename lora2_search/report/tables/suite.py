@@ -265,7 +265,7 @@ def _of(complete: int, run: int) -> str:
     return str(run) if complete == run else f"{complete} of {run} complete"
 
 
-def analyses_taken(analysis: Analysis) -> str:
+def looks_words(analysis: Analysis) -> str:
     """Return that looks were taken, and at which seeds; empty for a suite without them."""
     if not analysis.looks:
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .table import NONE, Column, Interval, Spread
@@ -50,6 +50,17 @@ def p_value(p: float | None) -> str:
     if p is None:
         return NONE
     return "< 0.0001" if p < 0.0001 else f"{p:.3g}" if p < 0.01 else f"{p:.3f}"
+
+
+def p_words(p: float | None) -> str:
+    """Return a p value within a sentence: ``p = 0.012``, ``p < 0.0001``."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: ``a, b and c``."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def count(number: float | None) -> str:

@@ -10,7 +10,7 @@ from ...config import value_of
 from ...config.suite import BASE
 from ...stats import BOOTSTRAPS, LEVEL, Paired, reach, rejects, seeds_for_margin
 from ..tables.markdown import escaped
-from ..tables.text import changes, in_points, interval, level, p_value, setting, signed
+from ..tables.text import changes, in_points, interval, level, p_value, p_words, setting, signed
 
 
 def no_verdict(item: Comparison, analysis: Analysis) -> str:
@@ -136,15 +136,15 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
         interval_words = "" if test.low is None else f"90 % interval {spread}; "
         lines.append(
             f"{question}: {'shown' if rejects(corrected) else 'not shown'} ({interval_words}{how}, "
-            f"{_p(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
+            f"{p_words(test.p)}, Holm over {analysis.claims}: {p_value(corrected)}, "
             f"n = {test.n} seeds{_looked(analysis)})."
         )
         lines += [f"({test.note}.)"] if test.note else []
     if item.stricter is not None and item.stricter.p is not None:
         smaller = f"±{signed(item.stricter.margin, metric).removeprefix('+')}"
         lines.append(
-            f"Within {smaller}, the stricter margin named beside it: {_p(item.stricter.p)} on this "
-            "test set, not corrected."
+            f"Within {smaller}, the stricter margin named beside it: {p_words(item.stricter.p)} on "
+            "this test set, not corrected."
         )
     return " ".join(lines + _seeds_for(item, analysis))
 
@@ -154,7 +154,7 @@ def floor_numbers(floor: Comparison, analysis: Analysis) -> str:
     test, metric = floor.paired, analysis.suite.metric
     return (
         f"{signed(test.estimate, metric)}, 95 % interval {interval(test.low, test.high, metric)}, "
-        f"paired t, {_p(test.p)}, n = {test.n} seeds{_looked(analysis)}"
+        f"paired t, {p_words(test.p)}, n = {test.n} seeds{_looked(analysis)}"
     )
 
 
@@ -233,7 +233,7 @@ def _over_seeds(item: Comparison, analysis: Analysis) -> list[str]:
     return [
         f"{ON_THIS_SET}: {_answer(item, item.paired_holm, test.estimate, analysis)} "
         f"(95 % {test.method} interval {interval(test.low, test.high, metric)}; paired t, "
-        f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.paired_holm)}, "
+        f"{p_words(test.p)}, Holm over {analysis.tests}: {p_value(item.paired_holm)}, "
         f"n = {test.n} seeds{_looked(analysis)}).",
         *_sign_flip_words(item, analysis.tests),
     ]
@@ -247,7 +247,7 @@ def _over_sentences(item: Comparison, analysis: Analysis) -> list[str]:
         f"{ON_NEW_SENTENCES}: {_answer(item, item.crossed_holm, test.estimate, analysis)} "
         f"(95 % interval {interval(test.low, test.high, metric)}; "
         f"{'crossed test' if in_points(metric) else 'two-way bootstrap'}, "
-        f"{_p(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
+        f"{p_words(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
         f"{test.n} seeds × {test.examples:,} sentences).",
         *(_chance_words(test.shares) or [f"({test.note}.)"]),
         *([] if in_points(metric) else _too_few_draws(analysis.tests)),
@@ -282,7 +282,7 @@ def _lower(mean: float | None, analysis: Analysis) -> str:
 def _sign_flip_words(item: Comparison, family: int) -> list[str]:
     if item.sign_flip is None or item.paired.p is None:
         return []
-    numbers = f"{_p(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
+    numbers = f"{p_words(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
     if rejects(item.sign_flip_holm) != rejects(item.paired_holm):
         return [
             f"The exact sign-flip test disagrees ({numbers}): "
@@ -345,8 +345,3 @@ def _against_base(arm: str, analysis: Analysis) -> str:
     if own.untuned is not None:
         parts.append(f"untuned: at the base's training.lr, {own.untuned}")
     return ", ".join(parts) or "the suite's own settings"
-
-
-def _p(p: float | None) -> str:
-    text = p_value(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ...analysis import levels_at, seeds_for_sign_flip_at
 from ...config.suite import Sequential
 from ...stats import (
@@ -12,6 +10,7 @@ from ...stats import (
     paired_power,
     seeds_for_sign_flip,
 )
+from ..tables.text import listed
 
 _EFFECTS = (0.5, 1.0, 1.5, 2.0)
 
@@ -34,10 +33,10 @@ def before_the_run(
     least = "" if plan is None else "at least "
     if comparisons:
         level = _level(plan, comparisons, sides=2)
-        powers = _listed([f"{paired_power(effect, seeds, level):.0%}" for effect in _EFFECTS])
+        powers = listed([f"{paired_power(effect, seeds, level):.0%}" for effect in _EFFECTS])
         lines.append(
             f"with {seeds} seeds the paired t test finds a true difference of "
-            f"{_listed([f'{effect:g}' for effect in _EFFECTS])} sd of the paired difference in "
+            f"{listed([f'{effect:g}' for effect in _EFFECTS])} sd of the paired difference in "
             f"{least}{powers} of suites ({_split(plan, comparisons, 'comparison')})"
         )
         lines += _sign_flip(seeds, comparisons, plan)
@@ -45,8 +44,8 @@ def before_the_run(
         level = _level(plan, claims, sides=1)
         shown = [f"{paired_equivalence_power(m, 1.0, seeds, level=level):.0%}" for m in _MARGINS]
         lines.append(
-            f"with {seeds} seeds a true equality is shown in {least}{_listed(shown)} of suites "
-            f"where its margin is {_listed([f'{margin:g}' for margin in _MARGINS])} sd of the "
+            f"with {seeds} seeds a true equality is shown in {least}{listed(shown)} of suites "
+            f"where its margin is {listed([f'{margin:g}' for margin in _MARGINS])} sd of the "
             f"paired difference ({_split(plan, claims, 'claim')})"
         )
     return lines
@@ -77,7 +76,3 @@ def _level(plan: Sequential | None, tests: int, sides: int) -> float:
 def _split(plan: Sequential | None, tests: int, what: str) -> str:
     text = f"level {LEVEL:g}, " + (f"one {what}" if tests == 1 else f"split over {tests} {what}s")
     return text if plan is None else f"{text} and {len(plan.looks)} look(s)"
-
-
-def _listed(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]

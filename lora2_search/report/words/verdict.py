@@ -11,7 +11,7 @@ from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
 from ...store import RUNS_FOLDER, SUITE_FILE, home
 from ..tables.markdown import code_span, escaped
-from ..tables.suite import analyses_taken
+from ..tables.suite import looks_words
 from ..tables.text import level, signed
 from .comparison import (
     equality_line,
@@ -153,7 +153,7 @@ def _test(analysis: Analysis) -> str:
     text = f"Holm-corrected paired t at {LEVEL}, {seeds}"
     if len(analysis.family) < analysis.tests:
         text += f", corrected over {analysis.tests} comparisons on all tasks"
-    return text + analyses_taken(analysis)
+    return text + looks_words(analysis)
 
 
 def _equalities(analysis: Analysis) -> list[str]:

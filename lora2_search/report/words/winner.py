@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from ...analysis import Confirmation, FreshRuns, on_new_sentences
 from ...config.space import fresh_name, seed_span
 from ...stats import rejects
-from ..tables.text import interval, level, p_value, signed
+from ..tables.text import interval, level, listed, p_words, signed
 
 
 def winner_lines(found: Confirmation, shown: str) -> list[str]:
@@ -45,13 +43,13 @@ def _chosen_by(found: Confirmation, shown: str) -> str:
     if not numbers:
         return "No trial may win, so nothing runs on fresh seeds."
     choice, report = seed_span(found.seeds.choice), seed_span(found.seeds.report)
-    among = f"trials {_listed(numbers)} run again on {choice}"
+    among = f"trials {listed(numbers)} run again on {choice}"
     if found.note:
         return f"There is no winner: {among}, and {found.note}."
     if found.trial is None:
         return f"The winner is not chosen yet: {among}."
     first = (
-        f"Trial {found.trial} was chosen among trials {_listed(numbers)} by mean validation "
+        f"Trial {found.trial} was chosen among trials {listed(numbers)} by mean validation "
         f"{shown} on {choice}."
         if len(numbers) > 1
         else f"Trial {found.trial} was the only candidate."
@@ -83,7 +81,7 @@ def _runner_up(found: Confirmation) -> str:
         return f"{ahead}: {second.gap.note}."
     over = f", Holm over {second.pairs} pairs" if second.pairs > 1 else ""
     verdict = "told apart" if second.is_told_apart else "not told apart"
-    return f"{ahead}: {verdict} ({_p(second.p)}, paired t test{over})."
+    return f"{ahead}: {verdict} ({p_words(second.p)}, paired t test{over})."
 
 
 def _against(found: Confirmation) -> list[str]:
@@ -98,11 +96,11 @@ def _against(found: Confirmation) -> list[str]:
         over = f", Holm over {len(found.baselines)}" if len(found.baselines) > 1 else ""
         lines.append(
             f"{said}{signed(gap.estimate, found.metric)} "
-            f"(95 %: {interval(gap.low, gap.high, found.metric)}; {_p(item.p)}, "
+            f"(95 %: {interval(gap.low, gap.high, found.metric)}; {p_words(item.p)}, "
             f"paired t test over {gap.n} seeds{over})"
             + (
                 f"; over new sentences too: {interval(wider.low, wider.high, found.metric)}, "
-                f"{_p(p)}."
+                f"{p_words(p)}."
                 if wider.low is not None
                 else "."
             )
@@ -121,14 +119,5 @@ def _failures(found: Confirmation) -> list[str]:
     ]
 
 
-def _p(value: float | None) -> str:
-    shown = p_value(value)
-    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
-
-
 def _first_line(reason: str) -> str:
     return reason.partition("\n")[0]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
