@@ -20,8 +20,9 @@ from typing import Any
 from urllib.parse import quote
 
 from lora2_search.config.run_info import RunInfo
-from lora2_search.config.space.references import reference_runs
+from lora2_search.config.space.references import HEAD_ONLY, reference_runs
 from lora2_search.config.suite.schema import Suite, suite_source, typed_suite
+from lora2_search.config.suite.terms import BASE
 from lora2_search.experiments.ablate import suite_parent
 from lora2_search.experiments.train import run_of_trial
 from lora2_search.experiments.tune import study_parent
@@ -99,8 +100,24 @@ def click(browser: Any, selector: str) -> None:
     browser.find_element(By.CSS_SELECTOR, selector).click()
 
 
-def take(browser: Any, name: str, address: str | None, *shown: str, first: str = "") -> None:
-    """Open a page, wait until it shows what it should, and keep its picture."""
+def take(
+    browser: Any,
+    name: str,
+    address: str | None,
+    *shown: str,
+    first: str = "",
+    charts: str = "",
+) -> None:
+    """Open a page, wait until it shows what it should, and keep its picture.
+
+    Args:
+        browser: Open.
+        name: Of the picture.
+        address: Of the page.
+        *shown: Texts to wait for.
+        first: Selector of what is clicked before.
+        charts: Which charts are searched for, on a page of charts.
+    """
     from selenium.webdriver.common.by import By
 
     assert address is not None, name
@@ -116,6 +133,9 @@ def take(browser: Any, name: str, address: str | None, *shown: str, first: str =
             click(browser, first)
             break
         time.sleep(1)
+    if charts:
+        field = browser.find_element(By.CSS_SELECTOR, "input[placeholder='Search metric charts']")
+        field.send_keys(charts)
     while time.monotonic() < last:
         with suppress(Exception):
             if there():
@@ -147,7 +167,8 @@ def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: lis
     take(browser, "suite", address(suites[0]), "Group: ")
     take(browser, "suites", comparison_address(base, ids(suites)), "Group: ")
     charts = f"{address(studies[0])}&compareRunsMode=CHART"
-    take(browser, "curves", charts, "kept_rank")
+    unfold = "[data-component-id*='runnamecellrenderer']"
+    take(browser, "curves", charts, "trial 4", first=unfold, charts="rank/kept|validation/accuracy")
     take(browser, "compare", compared(base, uri, ids(suites)[0]), "Parameters", "Metrics")
     if len(studies) > 1:
         take(browser, "studies", comparison_address(base, ids(studies)), "Group: ")
@@ -158,11 +179,11 @@ def compared(base: str, uri: str, experiment: str) -> str:
     from mlflow import MlflowClient
 
     found = MlflowClient(uri).search_runs([experiment], "tags.arm LIKE '%'", max_results=1000)
-    first = found[0]
+    first = next(run for run in found if run.data.tags["arm"] == BASE)
     other = next(
         run
         for run in found
-        if run.data.tags["arm"] != first.data.tags["arm"]
+        if run.data.tags["arm"] not in (BASE, HEAD_ONLY)
         and run.data.params["seed"] == first.data.params["seed"]
     )
     ids = json.dumps([first.info.run_id, other.info.run_id])
