@@ -38,6 +38,7 @@ from .factorial import effects as effects
 from .factorial import interactions as interactions
 from .factorial import reaches as reaches
 from .front import Outcome as Outcome
+from .front import all_infeasible as all_infeasible
 from .front import excesses as excesses
 from .front import hypervolumes as hypervolumes
 from .front import outcome_cells as outcome_cells

@@ -54,6 +54,23 @@ def broken_bounds(found: Mapping[str, float]) -> dict[str, float]:
     return {name: excess for name, excess in found.items() if excess > 0}
 
 
+def all_infeasible(outcomes: Sequence[Outcome], space: Space) -> str:
+    """Say that no trial meets the constraints, and how near the nearest came to each."""
+    missed = []
+    for name, bounds in space.constraints.items():
+        beyond = [
+            max((v for key, v in item.broken.items() if key.split()[0] == name), default=0.0)
+            for item in outcomes
+        ]
+        if min(beyond, default=0.0) > 0:
+            missed.append(f"{name} must be {bounds} and misses that by {min(beyond):,.4g} or more")
+    together = "each is met by some of them, but never all at once"
+    return (
+        f"none of the {len(outcomes)} complete trials meets the constraints: "
+        f"{'; '.join(missed) or together}"
+    )
+
+
 def outcome_of(trial: FrozenTrial) -> Outcome | None:
     """Return what a trial came to, ``None`` for one that is not complete."""
     if trial.state.name != "COMPLETE":

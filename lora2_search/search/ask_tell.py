@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..analysis import (
     EVALUATIONS,
     GIVEN_BY,
+    all_infeasible,
     givers,
     outcomes_of,
     own_trials,
@@ -22,7 +23,7 @@ from ..store import TRIALS_FOLDER, Status, readable_record
 from ..training import State
 from .attributes import trial_attributes
 from .beginning import begin
-from .outcomes import all_infeasible, constraint_excesses, objective_values
+from .outcomes import constraint_excesses, objective_values
 from .steering import STOP
 
 if TYPE_CHECKING:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-from ..analysis import Outcome, excesses
+from ..analysis import excesses
 from ..config.space import Space
 from ..errors import UserError
 from ..store import RunRecord, outcome_value
@@ -29,23 +28,6 @@ def constraint_excesses(space: Space, record: RunRecord, folder: Path) -> dict[s
         UserError: The run has no such result.
     """
     return excesses(space, lambda name: _value(name, "constraints", record, folder))
-
-
-def all_infeasible(outcomes: Sequence[Outcome], space: Space) -> str:
-    """Say that no trial meets the constraints, and how near the nearest came to each."""
-    missed = []
-    for name, bounds in space.constraints.items():
-        beyond = [
-            max((v for key, v in item.broken.items() if key.split()[0] == name), default=0.0)
-            for item in outcomes
-        ]
-        if min(beyond, default=0.0) > 0:
-            missed.append(f"{name} must be {bounds} and misses that by {min(beyond):,.4g} or more")
-    together = "each is met by some of them, but never all at once"
-    return (
-        f"none of the {len(outcomes)} complete trials meets the constraints: "
-        f"{'; '.join(missed) or together}"
-    )
 
 
 def _value(name: str, section: str, record: RunRecord, folder: Path) -> float:

@@ -11,6 +11,7 @@ from signal import Signals
 from typing import TYPE_CHECKING
 
 from ..analysis import (
+    all_infeasible,
     choice_cells,
     given_line,
     outcome_cells,
@@ -45,7 +46,6 @@ from ..training import Observer
 from .ask_tell import AskTell, seconds_spent
 from .attributes import describe_study
 from .halving import climb_of, run_rungs
-from .outcomes import all_infeasible
 from .prior import WarmStart
 from .storage import open_study, stored_trials, stored_warm_start
 from .trial import StudyTrial, best_trial, front_of, outcomes_in, read_trials

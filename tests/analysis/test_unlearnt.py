@@ -13,7 +13,7 @@ from lora2_search.analysis.factorial import effects
 from lora2_search.analysis.records import read_suite
 from lora2_search.report.tables.csv import comparison_table, csv_text
 from lora2_search.report.tables.latex import arms_table
-from lora2_search.report.tables.suite import arm_table, equality_table, seed_table
+from lora2_search.report.tables.suite import arm_table, equality_table, seed_table, sentence_table
 from lora2_search.report.words.verdict import details, headline
 from tests.support.suites import draws, suite, write_suite
 
@@ -134,3 +134,19 @@ def test_a_suite_with_runs_to_come_is_to_go_on(tmp_path: Path) -> None:
     answers = lambda arm, seed: None if (arm, seed) == ("base", 5) else draw(arm, seed)  # noqa: E731
     verdict = headline(analyse(read_suite(write_suite(folder, suite(), answers))))
     assert "resume it with `lora2-search ablate --resume small --storage" in verdict
+
+
+def test_seeds_that_do_not_vary_are_said_in_the_verdict_and_beside_the_numbers(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "suites" / "small"
+    rates = {"base": 1.0, "no-regularisation": 0.9, "random-allocation": 0.9, "head-only": 0.5}
+    right = {arm: np.arange(1000) < 1000 * rate for arm, rate in rates.items()}
+    analysis = analyse(read_suite(write_suite(folder, suite(), lambda arm, _: right[arm])))
+    verdict = headline(analysis)
+    assert "No test is possible: no seed variation" in verdict and "Train longer" not in verdict
+    for row in seed_table(analysis).texts:
+        assert "no seed variation" in row["remarks"]
+    (folder / "runs" / "base-seed0" / "predictions.parquet").unlink()
+    remarks = sentence_table(analyse(read_suite(folder))).texts[0]["remarks"]
+    assert remarks == "the predictions of seed 0 are missing"

@@ -60,3 +60,19 @@ def test_a_study_of_one_objective_has_no_front(tmp_path: Path) -> None:
     assert front_panels(table) == []
     assert table.winner is not None
     assert table.winner.value == pytest.approx(max(o.values[0] for o in table.outcomes))
+
+
+def test_where_no_trial_meets_a_constraint_the_page_says_how_near_the_nearest_came(
+    tmp_path: Path,
+) -> None:
+    constraints = {"compressed_parameters": {"max": 1}}
+    drive(tmp_path, space_of(search=SEARCH, constraints=constraints, trials=2))
+    sizes = [
+        run.record.counts["compressed_adapter"]
+        for run in read_study_table(tmp_path).runs.trials.values()
+    ]
+    page = write_study_kit(tmp_path).read_text()
+    assert "There is no winner: none of the 2 complete trials meets the constraints: " in page
+    assert (
+        f"compressed_parameters must be at most 1 and misses that by {min(sizes) - 1:,.4g}" in page
+    )

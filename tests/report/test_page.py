@@ -79,7 +79,10 @@ MIXED = [State.COMPLETE, State.PRUNED, State.COMPLETE, State.FAIL, State.COMPLET
             ],
         ),
         ([State.FAIL], ["there is no winner", "1 failed"]),
-        ([State.RUNNING, State.COMPLETE], ["not finished: 2 of 8", "1 under way"]),
+        (
+            [State.RUNNING, State.COMPLETE, State.WAITING],
+            ["not finished: 2 of 8 trials were started, 1 of them ended", "1 under way"],
+        ),
         (MIXED, ["Winner: trial 5", "1 pruned", "1 failed", "fANOVA", "+13.00 points"]),
     ],
 )
@@ -186,10 +189,11 @@ def test_without_a_reference_the_winner_stands_alone(tmp_path: Path) -> None:
     assert write_study_page(folder).is_file()
 
 
-def test_a_record_cut_short_is_named_and_left_out(tmp_path: Path) -> None:
+def test_records_that_are_cut_short_or_gone_are_named(tmp_path: Path) -> None:
     folder = write_study(tmp_path, MIXED)
     (folder / "trials" / "00001" / "record.json").write_text('{"fingerprint": ')
-    assert "cannot be read, left out: 00001" in write_study_page(folder).read_text()
+    (folder / "trials" / "00002" / "record.json").unlink()
+    assert "missing or cannot be read: 00001, 00002." in write_study_page(folder).read_text()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 from ...analysis import (
     Standing,
     StudyTable,
+    all_infeasible,
     caveats,
     given_line,
     givers,
@@ -160,27 +161,38 @@ def _about(page: StudyTable) -> str:
 def _notes(page: StudyTable) -> list[str]:
     """Return what a reader must know before the numbers."""
     notes = []
-    running = sum(trial.state.name == "RUNNING" for trial in page.trials)
+    states = [trial.state.name for trial in page.trials]
+    ended = sum(state not in ("RUNNING", "WAITING") for state in states)
     planned = page.runs.space.trials
-    if running or (planned and len(page.trials) < planned):
+    if ended < len(states) or (planned and len(states) < planned):
         of = f" of {planned}" if planned else ""
         notes.append(
-            f"The study is not finished: {len(page.trials)}{of} trials were started, "
-            f"{len(page.trials) - running} have ended. This page shows the results so far."
+            f"The study is not finished: {len(states) - states.count('WAITING')}{of} trials were "
+            f"started, {ended} of them ended. This page shows the results so far."
         )
     notes += [line for line in (page.warm_start, given_line(givers(page.trials))) if line]
-    if page.runs.unreadable:
-        broken = ", ".join(page.runs.unreadable)
-        notes.append(f"Records that cannot be read, left out: {broken}.")
+    if without := _without_record(page):
+        notes.append(
+            f"Records that are missing or cannot be read: {', '.join(without)}. Trials among them "
+            "keep state and score; what only a record holds is blank."
+        )
     if page.confirmed is not None and page.confirmed.trial is None and page.confirmed.candidates:
         notes += winner_lines(page.confirmed, page.shown_metric)[:1]
     elif page.winner is None and page.climb is not None and not page.climb.is_complete:
         notes.append("The winner is chosen among whole runs, and these have not ended yet.")
     elif page.winner is None and page.outcomes:
-        notes.append("No complete trial meets the constraints, so there is no winner.")
+        why = all_infeasible(page.outcomes, page.runs.space)
+        notes.append(f"There is no winner: {why}.")
     elif page.winner is None:
         notes.append("No trial is complete yet, so there is no winner.")
     return notes
+
+
+def _without_record(page: StudyTable) -> list[str]:
+    """Return the folders whose record is broken, or is not there though its trial was scored."""
+    scored = (trial.number for trial in page.trials if trial.state.name in ("COMPLETE", "PRUNED"))
+    missing = (f"{number:05d}" for number in scored if number not in page.runs.trials)
+    return sorted({*page.runs.unreadable, *missing})
 
 
 def _protocol(name: str) -> str:

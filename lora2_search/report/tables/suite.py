@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...analysis import Analysis, Arm, Comparison, flag_counts
-from ...stats import expected_best, rejects
+from ...stats import TestResult, expected_best, rejects
 from .table import NONE, Column, Spread, Table, text_column
 from .text import (
     between,
@@ -102,6 +102,11 @@ def comparison_remarks(analysis: Analysis, item: Comparison) -> list[str]:
     return [*remarks, *(f"{name} untuned (the base's training.lr)" for name in without_tuning)]
 
 
+def _untested(test: TestResult) -> list[str]:
+    """Return why a difference has no interval; nothing where it has one."""
+    return [test.note] if test.low is None and test.note else []
+
+
 def _no_better(arms: Sequence[str]) -> str:
     verb = "does" if len(arms) == 1 else "do"
     return f"{' and '.join(arms)} {verb} no better than the constant answer"
@@ -154,7 +159,8 @@ def seed_table(analysis: Analysis, items: Sequence[Comparison] | None = None) ->
                 "ties": test.ties,
             }
         )
-    return _with_remarks(columns, rows, [comparison_remarks(analysis, item) for item in items])
+    remarks = [comparison_remarks(analysis, item) + _untested(item.paired) for item in items]
+    return _with_remarks(columns, rows, remarks)
 
 
 def sentence_table(analysis: Analysis) -> Table:
@@ -186,7 +192,8 @@ def sentence_table(analysis: Analysis) -> Table:
                 **dict(zip(("from_seeds", "from_sentences", "from_both"), shares, strict=True)),
             }
         )
-    return _with_remarks(columns, rows, [comparison_remarks(analysis, item) for item in items])
+    remarks = [comparison_remarks(analysis, item) + _untested(item.crossed) for item in items]
+    return _with_remarks(columns, rows, remarks)
 
 
 def equality_table(analysis: Analysis) -> Table:

@@ -39,6 +39,9 @@ def next_step(analysis: Analysis) -> str:
     decisive = [arm for arm in analysis.arms if arm.name in (BASE, suite.floor)]
     if any(arm.unfinished or arm.failed for arm in decisive):
         return f"Runs of it are missing or failed: resume it{_resumed(suite)}."
+    test = analysis.floor.paired if analysis.floor else None
+    if test is not None and test.low is None and (test.estimate or 0.0) > 0:
+        return f"No test is possible: {test.note}. More seeds or test sentences may vary."
     if (missing := _missing_seeds(analysis)) is not None:
         why, count = missing
         return f"Too few seeds, it seems: {why}. Add them{_resumed(suite, '--add-seeds', count)}."
@@ -66,7 +69,10 @@ def _why(analysis: Analysis) -> str:
     test = analysis.floor.paired if analysis.floor else None
     if test is None or (test.estimate or 0.0) <= 0:
         return "the base scores no higher than its head alone"
-    return f"to show {signed(test.estimate, analysis.suite.metric)} would take more than 20 seeds"
+    observed, power = signed(test.estimate, analysis.suite.metric), reach(test, 1)
+    if power is None or power.seeds is None or power.seeds > _MOST_SEEDS:
+        return f"to show {observed} would take more than {_MOST_SEEDS} seeds"
+    return f"{observed} over the head alone is not shown with {test.n} seeds"
 
 
 def _resumed(suite: SuiteRuns, *options: object) -> str:

@@ -64,10 +64,14 @@ def _optimism(found: Confirmation) -> str:
         return ""
     mean = reported.validation.estimate
     sure = f"95 %: {interval(gap.low, gap.high, found.metric)}" if gap.low is not None else gap.note
+    flattered = (
+        f"Selection had flattered it by {signed(gap.estimate, found.metric)}"
+        if gap.estimate > 0
+        else f"Selection had not flattered it: {signed(gap.estimate, found.metric)}"
+    )
     return (
-        f"Selection had flattered it by {signed(gap.estimate, found.metric)} ({sure}): validation "
-        f"{level(chosen.score, found.metric)} in the search, {level(mean, found.metric)} on "
-        "fresh seeds."
+        f"{flattered} ({sure}): validation {level(chosen.score, found.metric)} in the search, "
+        f"{level(mean, found.metric)} on fresh seeds."
     )
 
 
