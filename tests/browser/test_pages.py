@@ -16,6 +16,8 @@ import pytest
 
 from lora2_search.report.archive.archive import archive_suite
 from lora2_search.report.pages.suite import suite_page
+from lora2_search.report.rendering import render
+from lora2_search.report.tables.table import Column, Place, Table
 from lora2_search.tracking.delivery.sync import sync
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.ui import address_of, address_of_several
@@ -165,15 +167,106 @@ def test_the_report_of_a_study_draws_every_figure_and_asks_nothing_of_a_network(
         browser.save_screenshot(f"{folder}/report.png")
 
 
+def suite_report(folder: Path) -> Path:
+    page = folder / "report.html"
+    with archive_suite(RESULTS / "orthogonality") as evidence:
+        page.write_text(suite_page(evidence), encoding="utf-8")
+    return page
+
+
+def test_a_dark_page_is_printed_in_the_colours_of_paper_and_is_then_as_it_was(
+    browser: Any, tmp_path: Path
+) -> None:
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark})
+    browser.get(suite_report(tmp_path).as_uri())
+    look = (
+        "return [[...document.querySelectorAll('.plot')].filter(d => d.drawn).map(d => ["
+        "d.layout.font.color, d.layout.xaxis.gridcolor, d.layout.yaxis.gridcolor,"
+        "getComputedStyle(d.querySelector('.xtick text')).fill]),"
+        "[...document.querySelectorAll('details')].map(d => [d.className, d.open])]"
+    )
+    browser.execute_script(
+        "document.querySelectorAll('details')[1].open = true;"
+        "document.querySelector('.plot').scrollIntoView();"
+        f"window.addEventListener('beforeprint', () => {{ window.printed = (() => {{{look}}})() }})"
+    )
+    wait_until(lambda: browser.execute_script(look)[0], 30)
+    _, folds = browser.execute_script(look)
+    assert [is_open for _, is_open in folds].count(True) == 1
+    browser.execute_cdp_cmd("Page.printToPDF", {})
+    plots, opened = browser.execute_script("return window.printed")
+    assert plots and all(plot == ["#444", "#bbb", "#bbb", "rgb(68, 68, 68)"] for plot in plots)
+    assert all(is_open == (kind != "numbers") for kind, is_open in opened)
+    again, after = browser.execute_script(look)
+    shown = ["#a3adb8", "#363d45", "#363d45", "rgb(163, 173, 184)"]
+    assert len(again) == len(plots) and all(plot == shown for plot in again) and after == folds
+
+
+def test_rows_are_sorted_by_place_and_what_is_not_known_stays_last(
+    browser: Any, tmp_path: Path
+) -> None:
+    from selenium.webdriver.common.by import By
+
+    (tmp_path / "table.html").write_text(
+        '{% extends "document.html" %}{% from "parts.html" import show_table %}{% block content %}'
+        '{{ show_table(table, "Places", sortable=true) }}{% endblock %}'
+    )
+    columns = (Column("trial", "trial"), Column("rank", "place"), Column("why", "why"))
+    ranks = [(10, "b"), (None, None), (2, "c"), (1, ""), (12, "a")]
+    rows = tuple(
+        {"trial": n, "rank": rank and Place(rank, 12), "why": why}
+        for n, (rank, why) in enumerate(ranks)
+    )
+    page = tmp_path / "page.html"
+    html = render("table.html", tmp_path, title="t", table=Table(columns, rows))
+    page.write_text(html, encoding="utf-8")
+    browser.get(page.as_uri())
+
+    def order() -> str:
+        names = browser.find_elements(By.CSS_SELECTOR, "tbody th")
+        return "".join(name.text for name in names)
+
+    _, place, why = browser.find_elements(By.CSS_SELECTOR, "th button")
+    for button, upwards, downwards in ((place, "32041", "40231"), (why, "40231", "20431")):
+        button.click()
+        assert order() == upwards
+        button.click()
+        assert order()[:3] == downwards[:3] and set(order()[3:]) == set(downwards[3:])
+
+
+def test_opening_a_part_watches_no_figure_anew_and_cues_its_own_tables(
+    browser: Any, tmp_path: Path
+) -> None:
+    count = (
+        "window.watching = 0; const Real = window.IntersectionObserver;"
+        "window.IntersectionObserver = class extends Real {"
+        "constructor(...given) { super(...given); window.watching += 1; } }"
+    )
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": count})
+    browser.set_window_size(500, 900)
+    browser.get(suite_report(tmp_path).as_uri())
+    wide = (
+        "return [...document.querySelectorAll('details.numbers .scroll')]"
+        ".filter(d => d.scrollWidth - d.clientWidth > 4).map(d => d.classList.contains('more'))"
+    )
+    browser.execute_script("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    wait_until(lambda: len(browser.execute_script(wide)) > 1, 10)
+    wait_until(lambda: all(browser.execute_script(wide)), 10)
+    assert browser.execute_script("return window.watching") == 1
+    first = "const d = document.querySelector('details.numbers .scroll.more');"
+    browser.execute_script(f"{first} window.at = d; d.scrollLeft = d.scrollWidth")
+    cut = "return window.at.classList.contains('more')"
+    wait_until(lambda: not browser.execute_script(cut), 10)
+    assert any(browser.execute_script(wide))  # the other tables are as cut as they were
+
+
 def test_a_name_of_a_suites_legend_hides_its_arm_in_every_figure_of_its_section(
     browser: Any, tmp_path: Path
 ) -> None:
     from selenium.webdriver.common.by import By
 
-    page = tmp_path / "report.html"
-    with archive_suite(RESULTS / "orthogonality") as evidence:
-        page.write_text(suite_page(evidence), encoding="utf-8")
-    browser.get(page.as_uri())
+    browser.get(suite_report(tmp_path).as_uri())
     section = browser.find_element(By.ID, "planes-through-training")
     browser.execute_script("arguments[0].scrollIntoView()", section)
     drawn = "return [...arguments[0].querySelectorAll('.plot')].filter(d => d.drawn).length"

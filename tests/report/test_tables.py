@@ -15,7 +15,17 @@ from markdown_it import MarkdownIt
 from lora2_search.report.tables.html import html_table
 from lora2_search.report.tables.latex import latex_table
 from lora2_search.report.tables.markdown import markdown_table
-from lora2_search.report.tables.table import Column, Interval, Spread, Table, text_column
+from lora2_search.report.tables.suite import Runs
+from lora2_search.report.tables.table import (
+    Column,
+    Interval,
+    Place,
+    Spread,
+    Table,
+    as_text,
+    order_of,
+    text_column,
+)
 from lora2_search.report.tables.terminal import print_table
 from lora2_search.report.tables.text import differences, scores
 
@@ -141,3 +151,9 @@ def test_an_empty_table_says_so_in_every_renderer() -> None:
     none = Table((Column("a", "a"),))
     assert "None yet" in html_table(none, label="x") and markdown_table(none)
     assert r"\midrule" in latex_table(none, "", "tab:x")
+
+
+def test_places_and_counts_of_runs_are_read_as_words_and_sorted_as_numbers() -> None:
+    told = {Place(2, 12): "2 of 12", Runs(9, 12, 1, 2): "9 of 12, 1 diverged, 2 failed"}
+    assert {value: as_text(value) for value in told} == told
+    assert [order_of(value) for value in told] == [2, 9]

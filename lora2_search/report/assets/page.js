@@ -1,7 +1,9 @@
 // Figures are drawn when they come into view, in the colours of the page, and again when the scheme
-// changes. Tables are sorted by their headings, and folded parts are opened to be printed.
+// changes. Tables are sorted by their headings. To be printed, folded parts are opened and figures
+// drawn in the colours of paper; afterwards all is as it was.
 (function () {
   var CONFIG = { displayModeBar: false, responsive: true };
+  var printing = false, opened = [];
 
   function colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -26,7 +28,9 @@
   }
 
   function painted(layout) {
-    var ink = colour("--soft"), line = colour("--line");
+    // Before a page is printed its styles are still those of the screen.
+    var ink = colour(printing ? "--paper-soft" : "--soft");
+    var line = colour(printing ? "--paper-line" : "--line");
     layout.font = Object.assign({}, layout.font, { color: ink });
     axes(layout).forEach(function (key) {
       Object.assign(layout[key], { gridcolor: line, zerolinecolor: line, linecolor: line });
@@ -62,21 +66,18 @@
 
   function everyPlot(act) { document.querySelectorAll(".plot").forEach(act); }
 
+  function relayout(div, size) {
+    if (div.drawn) { Plotly.relayout(div, painted(Object.assign({}, div.layout, size))); }
+  }
+
   // Paper is narrower than a window, and its width is known only once it is printed: what fits A4.
   function fitPaper(div) {
-    var width = div.closest(".grid") ? 335 : 690;
-    if (div.drawn) { Plotly.relayout(div, { autosize: false, width: width }); }
+    relayout(div, { autosize: false, width: div.closest(".grid") ? 335 : 690 });
   }
 
-  function fitScreen(div) {
-    if (div.drawn) { Plotly.relayout(div, { autosize: true, width: null }); }
-  }
+  function fitScreen(div) { relayout(div, { autosize: true, width: null }); }
 
-  function paint() {
-    everyPlot(function (div) {
-      if (div.drawn) { Plotly.relayout(div, painted(Object.assign({}, div.layout))); }
-    });
-  }
+  function paint() { everyPlot(function (div) { relayout(div, {}); }); }
 
   function watch() {
     if (!window.IntersectionObserver) { return everyPlot(draw); }
@@ -88,10 +89,14 @@
     everyPlot(function (div) { seen.observe(div); });
   }
 
+  // A cell's number or its text; null where it says that nothing is known.
   function order(cell) {
-    var number = cell.getAttribute("data-order");
-    return number === null ? cell.textContent : Number(number);
+    var number = cell.getAttribute("data-order"), text = cell.textContent.trim();
+    if (number !== null) { return Number(number); }
+    return text === "" || text === "\u2013" ? null : text;
   }
+
+  function rank(value) { return value === null ? 2 : typeof value === "number" ? 0 : 1; }
 
   function sort(button) {
     var head = button.closest("th"), table = head.closest("table"), body = table.tBodies[0];
@@ -99,8 +104,8 @@
     var rows = Array.prototype.slice.call(body.rows);
     rows.sort(function (a, b) {
       var one = order(a.cells[place]), two = order(b.cells[place]);
-      // What is not known stays last, whichever way.
-      if (typeof one !== typeof two) { return typeof one === "number" ? -1 : 1; }
+      // Words stay behind numbers, and what is not known last, whichever way.
+      if (rank(one) !== rank(two)) { return rank(one) - rank(two); }
       return (one < two ? -1 : one > two ? 1 : 0) * (up ? 1 : -1);
     });
     rows.forEach(function (row) { body.appendChild(row); });
@@ -110,18 +115,18 @@
     head.setAttribute("aria-sort", up ? "ascending" : "descending");
   }
 
-  // Tables that are cut say so.
-  function cue() {
-    document.querySelectorAll(".scroll").forEach(function (div) {
-      div.classList.toggle("more", div.scrollWidth - div.clientWidth - div.scrollLeft > 4);
-    });
+  // A table that is cut says so.
+  function cue(div) {
+    div.classList.toggle("more", div.scrollWidth - div.clientWidth - div.scrollLeft > 4);
   }
+
+  function cueAll(within) { within.querySelectorAll(".scroll").forEach(cue); }
 
   window.addEventListener("load", function () {
     watch();
-    cue();
+    cueAll(document);
     document.querySelectorAll(".scroll").forEach(function (div) {
-      div.addEventListener("scroll", cue, { passive: true });
+      div.addEventListener("scroll", function () { cue(div); }, { passive: true });
     });
     document.querySelectorAll("table.sortable th button").forEach(function (button) {
       button.addEventListener("click", function () { sort(button); });
@@ -130,15 +135,23 @@
       key.addEventListener("click", function () { press(key); });
     });
     document.querySelectorAll("details").forEach(function (part) {
-      part.addEventListener("toggle", function () { watch(); cue(); });
+      part.addEventListener("toggle", function () { cueAll(part); });
     });
   });
-  window.addEventListener("resize", cue);
+  window.addEventListener("resize", function () { cueAll(document); });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+    printing = true;
+    // The numbers beside figures are not printed.
+    opened = Array.from(document.querySelectorAll("details:not(.numbers):not([open])"));
+    opened.forEach(function (part) { part.open = true; });
     everyPlot(draw);
     everyPlot(fitPaper);
   });
-  window.addEventListener("afterprint", function () { everyPlot(fitScreen); });
+  window.addEventListener("afterprint", function () {
+    printing = false;
+    opened.forEach(function (part) { part.open = false; });
+    opened = [];
+    everyPlot(fitScreen);
+  });
 })();

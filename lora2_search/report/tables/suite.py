@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...analysis import Analysis, Arm, Comparison, flag_counts
 from ...stats import TestResult, expected_best, rejects
@@ -31,6 +31,21 @@ PARAMETERS = {
     "kept_adapter": "kept",
     "compressed_adapter": "compressed",
 }
+
+
+class Runs(NamedTuple):
+    """How many runs of an arm count, of how many planned; how many of them diverged, or failed."""
+
+    counted: int
+    planned: int
+    diverged: int
+    failed: int
+
+    def __str__(self) -> str:
+        parts = [f"{self.counted} of {self.planned}"]
+        parts += [f"{self.diverged} diverged"] if self.diverged else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        return ", ".join(parts)
 
 
 def suite_tables(analyses: Mapping[str, Analysis]) -> dict[str, Table]:
@@ -74,7 +89,7 @@ def arm_table(
             "changes": arm.changes,
             "score": None if arm.mean is None else Spread(arm.mean, arm.sd),
             "published": numbers.get(arm.name),
-            "runs": _runs(arm, planned),
+            "runs": Runs(len(arm.scores), planned, len(arm.diverged), len(arm.failed)),
             **{key: arm.counts.get(key) for key in PARAMETERS},
             "seconds": arm.seconds,
             "flags": flag_counts(arm.records) or None,
@@ -293,15 +308,6 @@ def _published(number: Published | None) -> str:
     if number is None:
         return NONE
     return f"{number.value} ({number.source})" if number.source else number.value
-
-
-def _runs(arm: Arm, planned: int) -> str:
-    parts = [f"{len(arm.scores)} of {planned}"]
-    if arm.diverged:
-        parts.append(f"{len(arm.diverged)} diverged")
-    if arm.failed:
-        parts.append(f"{len(arm.failed)} failed")
-    return ", ".join(parts)
 
 
 def _needed(item: Comparison) -> str:

@@ -26,6 +26,16 @@ class Spread(NamedTuple):
     around: float | None
 
 
+class Place(NamedTuple):
+    """A place, or a count, among so many."""
+
+    rank: int
+    among: int
+
+    def __str__(self) -> str:
+        return f"{self.rank} of {self.among}"
+
+
 def as_text(value: Any) -> str:
     """Return a value as it is; a dash for one that is not known."""
     return NONE if value is None else str(value)

@@ -9,7 +9,7 @@ from ...analysis import Contour, Span, Standing, Stop, TrialPoint
 from ...store import RankGrid
 from ..figures.style import STATE_STYLES
 from ..figures.trials import Curve
-from .table import NONE, Column, Table, text_column
+from .table import NONE, Column, Place, Table, text_column
 from .text import between, differences, scores
 
 
@@ -94,7 +94,7 @@ def stops_table(stops: Sequence[Stop], evaluations: int, metric: str) -> Table:
             "evaluation": stop.evaluation or None,
             "score": stop.score,
             "best": stop.best,
-            "rank": None if stop.rank is None else f"{stop.rank} of {stop.among}",
+            "rank": None if stop.rank is None else Place(stop.rank, stop.among),
             "reason": stop.reason.partition("\n")[0] or None,
         }
         for stop in stops
