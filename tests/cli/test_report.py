@@ -40,6 +40,30 @@ def test_an_archive_is_kept_and_its_report_made_again_from_it_alone(
     (kept / "report.md").write_text("something else")
     run_report(str(kept), tmp_path, None, None)
     assert (kept / "report.md").read_text() == first
+    run_report(str(kept), tmp_path, tmp_path / "shown", None)
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "shown" / "report.html")
+    assert "<h1>Suite small</h1>" in (tmp_path / "shown" / "report.html").read_text()
+    assert (tmp_path / "shown" / "runs.csv").is_file() and not (kept / "report.html").exists()
+
+
+def test_an_archive_is_opened_and_compared_from_a_passing_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_of_each(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    kept = tmp_path / "kept"
+    run_report("small", tmp_path, None, kept)
+    before = sorted(kept.rglob("*"))
+    run_report(str(kept), tmp_path, None, None, open_page=True)
+    shown = Path(capsys.readouterr().out.splitlines()[-1])
+    assert opened == [shown.as_uri()] and shown.name == "report.html"
+    run_report(str(kept), tmp_path, None, None, other="small")
+    compared = Path(capsys.readouterr().out.splitlines()[-1])
+    assert "against suite small" in compared.read_text()
+    assert sorted(kept.rglob("*")) == before
+    with pytest.raises(UserError, match="is a suite and study a study"):
+        run_report(str(kept), tmp_path, None, None, other="study")
 
 
 def test_a_study_gets_its_page_tables_figures_csv_and_the_appendix_of_a_paper(

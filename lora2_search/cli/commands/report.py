@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from ...errors import UserError
@@ -23,7 +24,8 @@ def run_report(
     Args:
         name: A study, a suite, or the folder of an archive.
         storage: Where ``studies/`` and ``suites/`` are; by default the home.
-        out: Where to write; by default where it lies.
+        out: Where to write; by default where it lies. An archive's page is written there alone, or
+            to a passing folder to be opened.
         archive: Where to keep a suite's evidence, and the report that is made from it.
         other: What it is compared with, on one page.
         open_page: Open the page in the user's browser.
@@ -39,12 +41,9 @@ def run_report(
         return
     folder = Path(name).expanduser()
     if is_archive(folder):
-        if out is not None or archive is not None:
-            raise UserError(
-                f"{folder} is an archive: its report is written into it; leave out "
-                "--out and --archive"
-            )
-        _finish(_of_archive(folder), open_page)
+        if archive is not None:
+            raise UserError(f"{folder} is an archive; leave out --archive")
+        _finish(_of_archive(folder, out, open_page), open_page)
         return
     if _was_archive(folder):
         raise UserError(
@@ -87,21 +86,41 @@ def _compared(
 ) -> Path:
     if archive is not None:
         raise UserError("--archive keeps the evidence of one suite; leave out the second name")
-    left, right = _reported(name, storage), _reported(other, storage)
-    if left.folder == right.folder:
-        raise UserError(f"{name} and {other} are the same {left.kind}; name two")
-    if left.kind != right.kind:
+    (kind, left), (other_kind, right) = _side(name, storage), _side(other, storage)
+    if left.resolve() == right.resolve():
+        raise UserError(f"{name} and {other} are the same {kind}; name two")
+    if kind != other_kind:
         raise UserError(
-            f"{name} is a {left.kind} and {other} a {right.kind}: name two studies or two suites"
+            f"{name} is a {kind} and {other} a {other_kind}: name two studies or two suites"
         )
-    folder = left.folder if out is None else _writable(out)
-    if left.kind == "study":
+    folder = _page_folder(left, out)
+    if kind == "study":
         from ...report import write_study_comparison
 
-        return write_study_comparison(left.folder, right.folder, folder)
+        return write_study_comparison(left, right, folder)
     from ...report import write_suite_comparison
 
-    return write_suite_comparison(left.folder, right.folder, folder)
+    return write_suite_comparison(left, right, folder)
+
+
+def _side(name: str, storage: Path | None) -> tuple[str, Path]:
+    """Return what one side of a comparison is, and its folder."""
+    from ...report import is_archive
+
+    folder = Path(name).expanduser()
+    if is_archive(folder):
+        return "suite", folder
+    item = _reported(name, storage)
+    return item.kind, item.folder
+
+
+def _page_folder(folder: Path, out: Path | None) -> Path:
+    """Return where a page goes: an archive is small because it has none, so to a passing folder."""
+    from ...report import is_archive
+
+    if out is not None:
+        return _writable(out)
+    return Path(tempfile.mkdtemp(prefix="lora2-search-")) if is_archive(folder) else folder
 
 
 def write_report(item: Named, out: Path | None = None) -> Path:
@@ -128,10 +147,12 @@ def _archived(item: Named, folder: Path) -> Path:
     return path
 
 
-def _of_archive(folder: Path) -> Path:
+def _of_archive(folder: Path, out: Path | None, open_page: bool) -> Path:
     from ...report import write_archived_report
 
-    return write_archived_report(folder)
+    if out is None and not open_page:
+        return write_archived_report(folder)
+    return write_archived_report(folder, _page_folder(folder, out))
 
 
 def _was_archive(folder: Path) -> bool:

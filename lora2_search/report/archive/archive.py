@@ -25,6 +25,7 @@ from ...config import stored_plan
 from ...config.suite import Suite
 from ...errors import UserError
 from ...store import (
+    PAGE_FILE,
     PREDICTIONS_FILE,
     RUNS_FOLDER,
     SUITE_FILE,
@@ -37,6 +38,7 @@ from ...store import (
     write_text,
 )
 from ..figures.paper import FIGURES_FOLDER
+from ..pages.suite import suite_page
 from ..pages.suite_files import TABLES_FOLDER, write_texts
 from .record import JsonObject, lean, rebuilt, shared, without_shared
 from .state import STATE_FILE, read_state, state_of
@@ -102,14 +104,41 @@ def write_archive(suite_folder: Path, out: Path) -> Path:
     return write_archived_report(out)
 
 
-def write_archived_report(folder: Path) -> Path:
-    """Write the report of an archive into it, from the archive alone; return its path.
+def write_archived_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the report of an archive, from the archive alone.
+
+    Args:
+        folder: The archive's folder.
+        out: Where to write it, with the page for a browser, which an archive is spared; by default
+            into the archive.
+
+    Returns:
+        The path of the page, or of ``report.md`` in the archive.
 
     Raises:
         UserError: The folder is no archive, or a damaged one.
     """
     with archive_suite(folder) as evidence:
-        return write_texts(evidence, folder, ends=("svg",))
+        if out is None:
+            return write_texts(evidence, folder, ends=("svg",))
+        write_texts(evidence, out)
+        page = out / PAGE_FILE
+        write_text(page, suite_page(evidence))
+        return page
+
+
+@contextmanager
+def suite_evidence(folder: Path) -> Iterator[dict[str, Evidence]]:
+    """Read and analyse a suite's folder or an archive, for the time of a block.
+
+    Raises:
+        UserError: The folder holds no suite, or a damaged archive.
+    """
+    if not is_archive(folder):
+        yield gather(folder)
+        return
+    with archive_suite(folder) as evidence:
+        yield evidence
 
 
 @contextmanager

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...analysis import (
     Analysis,
+    Evidence,
     StudyPair,
     compare_studies,
     compare_suites,
-    gather,
     read_study_table,
     trial_history,
 )
 from ...errors import UserError
 from ...store import PAGE_FILE, write_text
+from ..archive.archive import suite_evidence
 from ..figures.forest import Forest, forest
 from ..figures.pairs import draw_arm_pairs, draw_histories
 from ..figures.panel import Panel
@@ -128,14 +130,22 @@ def write_suite_comparison(left: Path, right: Path, out: Path) -> Path:
     """Write two suites on one page and return its path.
 
     Args:
-        left: Folder of the one suite.
-        right: Folder of the other.
+        left: Folder of the one suite, or its archive.
+        right: Folder of the other, likewise.
         out: Where to write.
 
     Raises:
         UserError: A folder holds no suite, they share no task, or they compare different metrics.
     """
-    sides = (gather(left), gather(right))
+    with suite_evidence(left) as one, suite_evidence(right) as other:
+        page, name = _suites_page((one, other), (left, right))
+    return _written(page, out, name)
+
+
+def _suites_page(
+    sides: tuple[Mapping[str, Evidence], Mapping[str, Evidence]], folders: tuple[Path, Path]
+) -> tuple[str, str]:
+    """Return the page, and the name of the other suite."""
     tasks = [task for task in sides[0] if task in sides[1]]
     names = tuple(next(iter(side.values())).analysis.suite.name for side in sides)
     if not tasks:
@@ -153,9 +163,9 @@ def write_suite_comparison(left: Path, right: Path, out: Path) -> Path:
             for task in tasks
         ],
         studies=[],
-        links=[str(folder / PAGE_FILE) for folder in (left, right)],
+        links=[str(folder / PAGE_FILE) for folder in folders],
     )
-    return _written(page, out, names[1])
+    return page, names[1]
 
 
 def _verdict(task: str, analysis: Analysis) -> _Verdict:
