@@ -69,6 +69,13 @@ class Comparison:
         """Whether the corrected paired test says that it differs, of arms that have learnt."""
         return rejects(self.paired_holm) and not self.unlearnt
 
+    @property
+    def sign_flip_disagrees(self) -> bool:
+        """Whether the exact sign-flip test, corrected, says otherwise than the paired t test."""
+        if self.sign_flip is None or self.paired.p is None:
+            return False
+        return rejects(self.sign_flip_holm) != rejects(self.paired_holm)
+
 
 @dataclass(frozen=True)
 class Analysis:

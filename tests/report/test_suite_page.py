@@ -175,3 +175,21 @@ def test_paper_figures_are_the_same_bytes_each_time(tmp_path: Path) -> None:
 )
 def test_prose_is_markdown_of_emphasis_and_code(text: str, html: str) -> None:
     assert prose(text) == html
+
+
+def test_the_forests_of_several_tasks_come_before_anything_else() -> None:
+    with archive_suite(RESULTS / "planes") as evidence:
+        html = suite_page(evidence)
+    forests = [html.index(f'aria-label="Comparisons of {task}"') for task in evidence]
+    assert len(forests) == 4 and max(forests) < html.index("Over all tasks")
+    assert html.count('class="forest"') == 4
+    ids = re.findall(r'<section id="([^"]+)"', html)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_difference_that_the_exact_test_does_not_show_is_marked_at_first_sight() -> None:
+    with archive_suite(RESULTS / "start") as evidence:
+        analysis = evidence[""].analysis
+    marked = [row.name for row in forest(analysis).rows if "sign-flip disagrees" in row.marks]
+    assert marked == ["lora-cut − base"]
+    assert "(on new sentences too; the exact sign-flip test disagrees)" in headline(analysis)

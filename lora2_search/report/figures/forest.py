@@ -20,7 +20,8 @@ class ForestRow:
     Attributes:
         name: What is compared.
         against: What an effect of one factor is against, where the name does not say it.
-        marks: What must be known of it at first sight: the floor, an untuned arm.
+        marks: What must be known of it at first sight: the floor, an untuned arm, a test that
+            disagrees.
         effect: Mean difference in units of the metric; ``None`` where there is none.
         low: Lower end of its 95 % interval, not corrected; ``None`` where there is none.
         high: Upper end of it.
@@ -89,6 +90,7 @@ def forest(analysis: Analysis) -> Forest:
 def _row(item: Comparison, analysis: Analysis, claim: Equality | None) -> ForestRow:
     untuned = [arm.name for arm in analysis.arms if arm.untuned is not None]
     marks = [f"{name} untuned" for name in untuned if item.weights.get(name)]
+    marks += ["sign-flip disagrees"] if item.sign_flip_disagrees else []
     row = _made(item.name, item.paired, item.paired_holm, _verdict(item, analysis, claim), analysis)
     margin = claim.claim.margin if claim else None
     return replace(row, against=_against(item, analysis), marks=tuple(marks), margin=margin)

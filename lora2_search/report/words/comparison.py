@@ -42,7 +42,8 @@ def short(item: Comparison, analysis: Analysis) -> str:
 
 
 def _on_new(item: Comparison) -> str:
-    return "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
+    told = "on new sentences too" if rejects(item.crossed_holm) else "not shown for new sentences"
+    return f"{told}; the exact sign-flip test disagrees" if item.sign_flip_disagrees else told
 
 
 def line(item: Comparison, analysis: Analysis) -> str:
@@ -283,7 +284,7 @@ def _sign_flip_words(item: Comparison, family: int) -> list[str]:
     if item.sign_flip is None or item.paired.p is None:
         return []
     numbers = f"{p_words(item.sign_flip)}, Holm over {family}: {p_value(item.sign_flip_holm)}"
-    if rejects(item.sign_flip_holm) != rejects(item.paired_holm):
+    if item.sign_flip_disagrees:
         return [
             f"The exact sign-flip test disagrees ({numbers}): "
             "do not lean on this comparison without more seeds."

@@ -164,20 +164,23 @@ def _test(analysis: Analysis) -> str:
 
 def _equalities(analysis: Analysis) -> list[str]:
     """Return which claims of equality are shown, and which are not."""
+    differing = {item.name for item in analysis.family if item.differs}
+    shown = [item for item in analysis.equivalence if item.shown]
     sentences = []
-    for word, items in (
-        ("The same", [item for item in analysis.equivalence if item.shown]),
-        ("Not shown to be the same", [item for item in analysis.equivalence if not item.shown]),
+    for word, link, items in (
+        ("The same", "as", [item for item in shown if item.name not in differing]),
+        ("Different, but little", "from", [item for item in shown if item.name in differing]),
+        ("Not shown to be the same", "as", [i for i in analysis.equivalence if not i.shown]),
     ):
         if items:
-            claims = "; ".join(_claim(item, analysis) for item in items)
+            claims = "; ".join(_claim(item, link, analysis) for item in items)
             sentences.append(f"{word} on this test set: {claims} (two one-sided tests, Holm).")
     return sentences
 
 
-def _claim(item: Equality, analysis: Analysis) -> str:
+def _claim(item: Equality, link: str, analysis: Analysis) -> str:
     margin = signed(item.claim.margin, analysis.suite.metric).removeprefix("+")
-    return f"{item.claim.arm} as {item.claim.reference} within ±{margin}"
+    return f"{item.claim.arm} {link} {item.claim.reference} within ±{margin}"
 
 
 @dataclass(frozen=True)
