@@ -55,12 +55,12 @@ def open_database(path: Path) -> Iterator[RDBStorage]:
 
 @contextmanager
 def stored_study(path: Path, name: str, remedy: str = "") -> Iterator[Study | None]:
-    """Open a study to read it, running or not; ``None`` where the database has none of that name.
+    """Open a study to read it, running or not; ``None`` where the database has none yet.
 
     It can be read after the block too, by connections that are made anew.
 
     Raises:
-        Damaged: The database cannot be read.
+        Damaged: The database cannot be read, or holds a study of another name.
     """
     import optuna
 
@@ -69,4 +69,7 @@ def stored_study(path: Path, name: str, remedy: str = "") -> Iterator[Study | No
             study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
             study = None
+            if others := [item.study_name for item in storage.get_all_studies()]:
+                why = f"it holds the study {others[0]}, not {name}"
+                raise Damaged(path, why, f"rename its folder back to {others[0]}") from None
         yield study

@@ -20,6 +20,7 @@ from lora2_search.config.space.schema import load_space
 from lora2_search.errors import UserError
 from lora2_search.execution.watchdog import pop_failure_marker
 from lora2_search.report.archive.archive import write_archive
+from lora2_search.search.study import load_study
 from lora2_search.store import files as stored
 from lora2_search.store.attempt import Attempt
 from lora2_search.store.files import Damaged
@@ -33,6 +34,7 @@ from lora2_search.verification.page.rows import Row, write_rows
 from lora2_search.verification.plan import Part
 from tests.experiments.test_named import tell
 from tests.support.measured import MERGED
+from tests.support.studies import write_trials
 from tests.support.suites import draws, suite, write_run, write_suite
 
 DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
@@ -346,3 +348,11 @@ def test_what_is_set_aside_replaces_nothing(tmp_path: Path) -> None:
         stored.set_aside(tmp_path / "x.json")
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["x.json.damaged", "x.json.damaged-2", "x.json.damaged-3"]
+
+
+def test_a_study_in_a_folder_of_another_name_is_told_its_own(tmp_path: Path) -> None:
+    folder = write_trials(tmp_path / "studies" / "other", [{"values": (0.6,)}], "first")
+    plan = (folder / "space.yaml").read_text().replace("name: first", "name: other")
+    (folder / "space.yaml").write_text(plan)
+    with pytest.raises(UserError, match="holds the study first, not other; rename its folder back"):
+        load_study("other", tmp_path)

@@ -64,7 +64,7 @@ def run_tune(
     stream = sys.stderr if as_json else sys.stdout
     # A resume does not print finished trials again.
     earlier = study_progress(study_folder(resume, storage)).done if resume else 0
-    view = LiveView(plan.runs, stream=stream, earlier=earlier, rungs=_rungs(plan))
+    view = LiveView(plan.runs, stream=stream, earlier=earlier, rungs=study_rungs(plan))
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
         resume_hint(again(plan.name), begun),
@@ -83,7 +83,7 @@ def run_tune(
         raise typer.Exit(1)
 
 
-def _rungs(space: Space) -> list[int]:
+def study_rungs(space: Space) -> list[int]:
     """Return the evaluations after which a trial may be stopped."""
     early, base = space.scheduler, space.run_config()
     if early.name != "asha":
