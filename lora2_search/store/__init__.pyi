@@ -44,6 +44,7 @@ from .progress import progress_of as progress_of
 from .rank_pattern import RANK_PATTERN_FILE as RANK_PATTERN_FILE
 from .rank_pattern import RankGrid as RankGrid
 from .rank_pattern import block_and_kind as block_and_kind
+from .rank_pattern import block_order as block_order
 from .rank_pattern import rank_grid as rank_grid
 from .rank_pattern import write_rank_pattern as write_rank_pattern
 from .record import ADAPTER_FOLDER as ADAPTER_FOLDER

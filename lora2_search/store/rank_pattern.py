@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,11 +43,15 @@ def block_and_kind(module: str) -> tuple[str, str]:
 def rank_grid(pattern: Mapping[str, int]) -> RankGrid:
     """Arrange kept ranks by block and kind of module; modules outside any block come last."""
     cells = {block_and_kind(name): rank for name, rank in pattern.items()}
-    names = {layer for layer, _ in cells}
-    layers = sorted(names, key=lambda text: (text == OUTSIDE, _number(text)))
+    layers = block_order(layer for layer, _ in cells)
     kinds = list(dict.fromkeys(kind for _, kind in cells))
     ranks = tuple(tuple(cells.get((layer, kind)) for kind in kinds) for layer in layers)
     return RankGrid(tuple(layers), tuple(kinds), ranks)
+
+
+def block_order(layers: Iterable[str]) -> list[str]:
+    """Return each block once, by number; ``–``, outside any block, comes last."""
+    return sorted(set(layers), key=lambda text: (text == OUTSIDE, _number(text)))
 
 
 def write_rank_pattern(folder: Path, pattern: Mapping[str, int], highest: int) -> Path:

@@ -17,7 +17,9 @@ from lora2_search.analysis.learning_curves import bands, geometry_keys
 from lora2_search.analysis.ranks import mean_ranks
 from lora2_search.analysis.records import read_suite
 from lora2_search.config.run import RunConfig
+from lora2_search.report.figures import paper
 from lora2_search.report.figures.paper import write_figures
+from lora2_search.report.figures.style import COLOURS
 from lora2_search.report.tables.suite import equality_table, tuning_table
 from lora2_search.report.words.provenance import compute_statement
 from lora2_search.stats.aggregate import expected_best
@@ -92,6 +94,73 @@ def test_an_arm_has_one_colour_in_all_panels_though_some_lack_it(
     legend = {text.get_text(): handle for text, handle in _legend(other)}
     assert line.get_color() == same.get_color() == legend["random-allocation"].get_color()
     assert len(other.get_lines()) == len(legend) == len({h.get_color() for h in legend.values()})
+
+
+def test_an_arm_has_its_place_in_the_suite_as_colour_in_every_figure_for_papers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the first arm no figure shows anything.
+    lacks = {("base", seed): {"history": [], "counts": {}} for seed in (0, 1)}
+    plan = suite(seeds=2)
+    folder = write_suite(tmp_path, plan, draws(RATES, 40), lacks)
+    monkeypatch.setattr(paper, "trials_of_arms", lambda item: {"random-allocation": [0.5, 0.6]})
+    titles = {"learning-curves": 3, "score-against-parameters": 3, "expected-best-score": 1}
+    figures = _printed(folder, tmp_path / "figures", monkeypatch)
+    for title, arms in titles.items():
+        (legend,) = figures[title].legends
+        told = {text.get_text(): text for text in legend.get_texts()}
+        assert len(told) == arms and "base" not in told
+        (axis,) = figures[title].axes
+        drawn = [*axis.get_lines(), *axis.containers]
+        for one in drawn:
+            if (arm := one.get_label()) in told:
+                line = one[0] if isinstance(one, tuple) else one
+                assert line.get_color() == COLOURS[list(plan.arms).index(arm)]
+
+
+def test_printed_ranks_stand_at_their_own_module_where_arms_adapt_different_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = suite(seeds=2)
+    query, dense = (f"encoder.layer.{{}}.{kind}" for kind in ("query", "dense"))
+    patterns = {
+        "base": {dense.format(1): 4, query.format(1): 3},
+        "random-allocation": {query.format(0): 5, query.format(1): 6},
+    }
+    special = {
+        (arm, seed): {"rank_pattern": patterns.get(arm, {})} for arm in plan.arms for seed in (0, 1)
+    }
+    folder = write_suite(tmp_path, plan, draws(RATES, 40), special)
+    axis = _printed(folder, tmp_path / "figures", monkeypatch)["rank-patterns"].axes[0]
+    (image,) = axis.get_images()
+    shown = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
+    kinds = [text.get_text() for text in axis.get_xticklabels()]
+    layers = [text.get_text() for text in axis.get_yticklabels()]
+    columns, rows = (
+        [int(tick) for tick in ticks] for ticks in (axis.get_xticks(), axis.get_yticks())
+    )
+    cells = {
+        (place, layer, kind): shown[row, column]
+        for row, layer in zip(rows, layers, strict=True)
+        for place, (column, kind) in enumerate(zip(columns, kinds, strict=True))
+    }
+    known = {key: value for key, value in cells.items() if np.isfinite(value)}
+    assert known == {
+        (0, "1", "dense"): 4,
+        (1, "1", "query"): 3,
+        (3, "0", "query"): 5,
+        (3, "1", "query"): 6,
+    }
+
+
+def _printed(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the figures for papers by the names of their files."""
+    from matplotlib.figure import Figure
+
+    drawn: dict[str, Figure] = {}
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: drawn.update({path.stem: self}))
+    write_figures(gather(folder), out, ["svg"])
+    return drawn
 
 
 def _legend(axis: Any) -> list[tuple[Any, Any]]:

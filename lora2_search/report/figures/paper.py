@@ -22,6 +22,7 @@ from ...analysis import (
     interactions,
     reaches,
 )
+from ...store import block_order
 from .axes import is_wide, log_ticks
 from .panels import pattern_of_arms, trials_of_arms
 from .ranges import validation_title
@@ -115,6 +116,7 @@ def figure_links(evidence: Mapping[str, Evidence], end: str = "svg") -> dict[str
 
 def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
     suite, metric = item.analysis.suite, item.analysis.suite.metric
+    arms = list(suite.arms)
     drawings: dict[str, tuple[tuple[float, float], Draw]] = {}
     if shown := effects(item.analysis):
         drawings["Effects"] = (6.5, 0.8 + 0.32 * len(shown)), lambda f: _forest(f, shown, metric)
@@ -124,19 +126,19 @@ def _drawings(item: Evidence) -> dict[str, tuple[tuple[float, float], Draw]]:
     validation = f"validation/{metric}"
     if curves := bands(suite, validation):
         of_scores = {validation: curves}
-        drawings["Learning curves"] = (6.5, 3.4), lambda f: _bands(f, of_scores, metric)
+        drawings["Learning curves"] = (6.5, 3.4), lambda f: _bands(f, of_scores, arms, metric)
     if geometry := {key: bands(suite, key) for key in geometry_keys(suite)}:
         size = (3.0 * len(geometry) + 1.6, 3.0)
-        drawings["Planes through training"] = size, lambda f: _bands(f, geometry)
+        drawings["Planes through training"] = size, lambda f: _bands(f, geometry, arms)
     patterns, highest = pattern_of_arms(suite)
     if patterns:
         rows, columns = _grid(len(patterns))
         size = (1.5 * columns + 1.2, 1.5 * rows + 1.4)
         drawings["Rank patterns"] = size, lambda f: _ranks(f, patterns, highest)
     if points := costs(item.analysis):
-        drawings["Score against parameters"] = (6.0, 3.4), lambda f: _costs(f, points, metric)
+        drawings["Score against parameters"] = (6.0, 3.4), lambda f: _costs(f, points, arms, metric)
     if trials := trials_of_arms(item):
-        drawings["Expected best score"] = (6.0, 3.4), lambda f: _trials(f, trials, metric)
+        drawings["Expected best score"] = (6.0, 3.4), lambda f: _trials(f, trials, arms, metric)
     return drawings
 
 
@@ -204,11 +206,15 @@ def _name_ticks(axis: Axes, names: Sequence[str]) -> None:
 _NAMES_IN_A_ROW = 34
 
 
-def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]], metric: str | None = None) -> None:
+def _bands(
+    figure: Figure,
+    by_key: Mapping[str, Sequence[Band]],
+    arms: Sequence[str],
+    metric: str | None = None,
+) -> None:
     axes = figure.subplots(1, len(by_key), squeeze=False)[0]
     factor = 1.0 if metric is None else scale(metric)
-    # One legend for all: an arm looks the same where others have no such metric.
-    arms = list(dict.fromkeys(band.arm for own in by_key.values() for band in own))
+    # One legend for all, and an arm looks the same in every figure of its suite.
     lines: dict[str, Line2D] = {}
     for axis, (key, own) in zip(axes, by_key.items(), strict=True):
         for band in own:
@@ -221,7 +227,7 @@ def _bands(figure: Figure, by_key: Mapping[str, Sequence[Band]], metric: str | N
         title = key.replace("/", " ") if metric is None else validation_title(metric)
         axis.set(xlabel="optimiser step", ylabel=title)
         _few_ticks(axis)
-    _legend_beside(figure, [lines[arm] for arm in arms])
+    _legend_beside(figure, [lines[arm] for arm in arms if arm in lines])
 
 
 def _few_ticks(axis: Axes) -> None:
@@ -244,23 +250,25 @@ def _grid(many: int, most: int = 4) -> tuple[int, int]:
 
 def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> None:
     """Draw all arms as one image with gaps: axes of their own would take five times as long."""
-    first = next(iter(patterns.values()))
-    tall, wide = len(first.layers) + 2, len(first.kinds) + 1
+    names = block_order(layer for item in patterns.values() for layer in item.layers)
+    modules = list(dict.fromkeys(kind for item in patterns.values() for kind in item.kinds))
+    tall, wide = len(names) + 2, len(modules) + 1
     rows, columns = _grid(len(patterns))
     cells = np.full((rows * tall - 2, columns * wide - 1), np.nan)
     axis = figure.subplots()
     for place, (arm, item) in enumerate(patterns.items()):
         top, left = place // columns * tall, place % columns * wide
-        values = [[np.nan if v is None else v for v in row] for row in item.ranks]
-        # All arms of a suite adapt the same modules; what another had beside them is left out.
-        shown = np.array(values, dtype=float)[: tall - 2, : wide - 1]
-        cells[top : top + shown.shape[0], left : left + shown.shape[1]] = shown
+        for layer, row in zip(item.layers, item.ranks, strict=True):
+            for kind, rank in zip(item.kinds, row, strict=True):
+                # By name: arms of a suite may adapt other modules.
+                if rank is not None:
+                    cells[top + names.index(layer), left + modules.index(kind)] = rank
         axis.text(left - 0.5, top - 0.7, arm, fontsize=7 if len(arm) < _LONG_NAME else 5)
     drawn = axis.imshow(cells, cmap="Blues", vmin=0, vmax=highest, aspect="auto")
     kinds = [column * wide + place for column in range(columns) for place in range(wide - 1)]
     layers = [row * tall + place for row in range(rows) for place in range(tall - 2)]
-    axis.set_xticks(kinds, [*first.kinds] * columns, rotation=90, fontsize=6)
-    axis.set_yticks(layers, [*first.layers] * rows, fontsize=6)
+    axis.set_xticks(kinds, modules * columns, rotation=90, fontsize=6)
+    axis.set_yticks(layers, names * rows, fontsize=6)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     axis.set_ylabel("block", fontsize=8)
@@ -271,13 +279,13 @@ def _ranks(figure: Figure, patterns: Mapping[str, MeanRanks], highest: int) -> N
 _LONG_NAME = 22
 
 
-def _costs(figure: Figure, points: Sequence[Cost], metric: str) -> None:
+def _costs(figure: Figure, points: Sequence[Cost], arms: Sequence[str], metric: str) -> None:
     axis, factor, handles = figure.subplots(), scale(metric), []
-    for place, item in enumerate(points):
+    for item in points:
         reach = None
         if item.low is not None and item.high is not None:
             reach = [[factor * (item.mean - item.low)], [factor * (item.high - item.mean)]]
-        style: _Style = {**_style(place), "linestyle": "none"}
+        style: _Style = {**_style(arms.index(item.arm)), "linestyle": "none"}
         handles.append(
             axis.errorbar(
                 item.parameters, factor * item.mean, yerr=reach, label=item.arm, capsize=3, **style
@@ -301,13 +309,15 @@ def _count_ticks(axis: Axes, counts: Sequence[float]) -> None:
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
 
 
-def _trials(figure: Figure, curves: Mapping[str, Sequence[float]], metric: str) -> None:
+def _trials(
+    figure: Figure, curves: Mapping[str, Sequence[float]], arms: Sequence[str], metric: str
+) -> None:
     axis, factor = figure.subplots(), scale(metric)
     lines = []
-    for place, (arm, values) in enumerate(curves.items()):
+    for arm, values in curves.items():
         trials = range(1, len(values) + 1)
         shown = [factor * value for value in values]
-        lines += axis.plot(trials, shown, label=arm, markersize=4, **_style(place))
+        lines += axis.plot(trials, shown, label=arm, markersize=4, **_style(arms.index(arm)))
     axis.set(xlabel="trials", ylabel=f"expected best {validation_title(metric)}")
     _few_ticks(axis)
     _legend_beside(figure, lines)
