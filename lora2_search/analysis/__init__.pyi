@@ -100,6 +100,7 @@ from .study import PRIOR as PRIOR
 from .study import WARM_START as WARM_START
 from .study import StudyTable as StudyTable
 from .study import caveats as caveats
+from .study import chosen as chosen
 from .study import complete_trials as complete_trials
 from .study import given_line as given_line
 from .study import givers as givers

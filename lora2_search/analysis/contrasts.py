@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import is_mean_over_examples
 from ..stats import Crossed, Score, crossed, pigeonhole, scorer
 from .records import SuiteRuns, Values
 from .scores import Scored
@@ -142,7 +143,7 @@ def on_new_sentences(
     common = common_predictions(scores, weights, seeds)
     if isinstance(common, str):
         return Crossed(note=common)
-    if metric == "accuracy":
+    if is_mean_over_examples(metric):
         return crossed(correctness_contrasts(common, weights))
     return pigeonhole(score_contrast(common, weights, metric, classes), *common.shape)
 

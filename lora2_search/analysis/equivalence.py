@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from ..config import is_mean_over_examples
 from ..config.suite import Equivalence as Claim
 from ..stats import (
     Equivalence,
@@ -110,7 +111,7 @@ def _same_sentences(
     common = common_predictions(scores, weights, seeds)
     if isinstance(common, str):
         return Equivalence(margin=margin, note=common)
-    if suite.metric == "accuracy":
+    if is_mean_over_examples(suite.metric):
         return tost_crossed(crossed(correctness_contrasts(common, weights)), margin)
     rows, columns = common.shape
     if note := too_few(rows, columns):

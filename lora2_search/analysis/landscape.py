@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .study import StudyTable, complete_trials, own_trials, quietly, score_of, searched
+from .study import StudyTable, complete_trials, own_trials, quietly, score_of, searched, setting
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -53,7 +53,8 @@ class SettingAxis:
     def coordinate(self, value: Any) -> float | None:
         """Return where a value stands: the number itself, or the number of a choice."""
         if self.choices:
-            return float(self.choices.index(str(value))) if str(value) in self.choices else None
+            text = setting(value, exact=True)
+            return float(self.choices.index(text)) if text in self.choices else None
         return float(value)
 
     def place(self, coordinate: float) -> float:
@@ -82,9 +83,8 @@ def setting_axes(table: StudyTable) -> list[SettingAxis]:
 def _axis(name: str, item: Any) -> SettingAxis:
     choices = getattr(item, "choices", None)
     if choices is not None:
-        return SettingAxis(
-            name, 0, len(choices) - 1, choices=tuple(str(choice) for choice in choices)
-        )
+        texts = tuple(setting(choice, exact=True) for choice in choices)
+        return SettingAxis(name, 0, len(choices) - 1, choices=texts)
     whole = isinstance(item.low, int)
     return SettingAxis(name, float(item.low), float(item.high), bool(item.log), whole)
 

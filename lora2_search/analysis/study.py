@@ -250,6 +250,18 @@ def value_of(record: RunRecord | None, split: str, metric: str) -> float | None:
     return None if record is None else record.scores.get(f"{split}/{metric}")
 
 
-def setting(value: Any) -> str:
-    """Return a setting's value as text."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def setting(value: Any, *, exact: bool = False) -> str:
+    """Return a setting's value in words: what is not set is ``unset``.
+
+    Args:
+        value: As it was chosen or planned.
+        exact: Whether a number keeps all its digits.
+    """
+    if value is None:
+        return "unset"
+    return f"{value:.3g}" if isinstance(value, float) and not exact else str(value)
+
+
+def chosen(settings: Mapping[str, Any], name: str) -> Any:
+    """Return a setting for a table: ``None`` where there is no such one, ``unset`` where it is."""
+    return setting(None) if name in settings and settings[name] is None else settings.get(name)

@@ -17,7 +17,7 @@ from .baselines import Standing, standings, test_gap
 from .circumstances import circumstances_between
 from .comparison import Analysis
 from .records import TEST, Run, SuiteRuns, read_predictions
-from .study import StudyTable
+from .study import StudyTable, chosen
 
 _SHOWN = 5
 
@@ -289,9 +289,11 @@ def compare_studies(left: StudyTable, right: StudyTable) -> StudyPair:
         gap = test_gap(ours, theirs, left.metric)
     searched = tuple(dict.fromkeys([*left.runs.space.search, *right.runs.space.search]))
     one, other = _of_winner(left), _of_winner(right)
-    fixed = [pair for pair in differing(one, other) if pair.name not in (*searched, *_OWN)]
-    settings = [SettingPair(name, one.get(name), other.get(name)) for name in searched]
-    return StudyPair(left, right, (first, second), gap, searched, (*settings, *fixed))
+    fixed = [p.name for p in differing(one, other) if p.name not in (*searched, *_OWN)]
+    settings = [
+        SettingPair(name, chosen(one, name), chosen(other, name)) for name in (*searched, *fixed)
+    ]
+    return StudyPair(left, right, (first, second), gap, searched, tuple(settings))
 
 
 def _of_winner(table: StudyTable) -> Settings:

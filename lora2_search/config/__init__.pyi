@@ -36,6 +36,8 @@ from .tasks import TASKS as TASKS
 from .tasks import Kind as Kind
 from .tasks import constant_scores as constant_scores
 from .tasks import is_defined as is_defined
+from .tasks import is_mean_over_examples as is_mean_over_examples
+from .tasks import metric_bounds as metric_bounds
 from .tasks import named_metric as named_metric
 from .tasks import primary_metric as primary_metric
 from .tasks import score as score

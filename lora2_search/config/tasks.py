@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,7 +86,22 @@ OF_TOKENS = ("token_accuracy", "loss", "perplexity", "accuracy_norm")
 # Lower is better: nothing is chosen by them.
 LOWER_IS_BETTER = ("log_loss", "loss", "perplexity")
 
+# From -1 to 1; the others that are higher the better are shares.
+_CORRELATIONS = ("matthews", "pearson", "spearman")
+
 Values = NDArray[np.float64]
+
+
+def metric_bounds(metric: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a metric can have."""
+    if metric in LOWER_IS_BETTER:
+        return 0.0, math.inf
+    return (-1.0 if metric in _CORRELATIONS else 0.0), 1.0
+
+
+def is_mean_over_examples(metric: str) -> bool:
+    """Whether a metric is the share of answers that are right, which decides how it is tested."""
+    return metric == "accuracy"
 
 
 def is_defined(metric: str, labels: Values, classes: int | None) -> bool:
@@ -104,7 +120,7 @@ def is_defined(metric: str, labels: Values, classes: int | None) -> bool:
         return bool((labels == 1).any())
     if metric == "roc_auc":
         return len(np.unique(labels)) == classes
-    if metric in ("matthews", "pearson", "spearman"):
+    if metric in _CORRELATIONS:
         return len(np.unique(labels)) > 1
     return True
 

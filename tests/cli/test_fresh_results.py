@@ -18,6 +18,8 @@ from lora2_search.experiments.cleaning import garbage
 from lora2_search.experiments.find_run import find_run
 from lora2_search.experiments.train import run_of_winner
 from lora2_search.experiments.tune import _tag_outcomes, reported_scores, study_parent
+from lora2_search.report.figures.study_numbers import StudyNumbers
+from lora2_search.report.figures.study_panels import standings_panel
 from lora2_search.report.pages.study import study_page
 from lora2_search.report.pages.study_files import fresh_table, trial_table
 from lora2_search.report.words.winner import fresh_caveats
@@ -48,6 +50,14 @@ def flattered(found: Confirmation) -> str:
     gap = 100 * found.optimism.estimate
     word = "flattered it by" if gap > 0 else "not flattered it:"
     return f"Selection had {word} {gap:+.2f} points"
+
+
+def test_scores_of_fresh_seeds_are_not_called_what_the_winner_was_chosen_by(study: Study) -> None:
+    panel = standings_panel(StudyNumbers(read_study_table(study.folder)))
+    assert panel.figure is not None
+    names = [trace["name"] for trace in panel.figure.to_plotly_json()["data"]]
+    assert names == ["test (mean of fresh seeds)", "validation (mean of fresh seeds)"]
+    assert panel.text.endswith("Nothing was chosen on these seeds.")
 
 
 def test_the_terminal_json_and_runs_show_tell_the_means_of_fresh_seeds(

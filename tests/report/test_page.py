@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -8,18 +9,25 @@ import pytest
 import yaml
 
 from lora2_search.analysis.baselines import standings
+from lora2_search.analysis.landscape import setting_axes
 from lora2_search.analysis.study import read_study_table
+from lora2_search.analysis.versus import compare_studies
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
 from lora2_search.report.figures.settings import draw_rank_grid
 from lora2_search.report.figures.study_numbers import StudyNumbers
-from lora2_search.report.figures.study_panels import importance_panel
+from lora2_search.report.figures.study_panels import importance_panel, standings_panel
 from lora2_search.report.figures.trials import learning_curves
-from lora2_search.report.pages.study import write_study_page
+from lora2_search.report.pages.study import study_sections, write_study_page
+from lora2_search.report.tables.pairs import settings_table
+from lora2_search.report.tables.search_space import space_rows
 from lora2_search.report.tables.study import size_table, trials_table
 from lora2_search.store.rank_pattern import rank_grid
 from lora2_search.store.record import Flag, read_record
+from tests.support.spaces import space_of
+from tests.support.studies import write_trials
 from tests.support.suites import MODULES, record, write_run, write_study_files
+from tests.support.trials import drive
 
 LR = optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True)
 K = optuna.distributions.IntDistribution(1, 16)
@@ -261,6 +269,53 @@ def test_the_page_says_when_the_winner_beats_nothing(tmp_path: Path) -> None:
 def test_the_protocol_is_explained(tmp_path: Path) -> None:
     html = write_study_page(write_study(tmp_path, [State.COMPLETE])).read_text(encoding="utf-8")
     assert "protocol clean (settings are chosen on a slice of the training set" in html
+
+
+@pytest.mark.parametrize(
+    ("protocol", "role"), [("clean", "only reported"), ("paper", "chosen by too")]
+)
+def test_the_test_scores_are_called_what_the_protocol_makes_them(
+    tmp_path: Path, protocol: str, role: str
+) -> None:
+    table = read_study_table(write_study(tmp_path, [State.COMPLETE]))
+    space = table.runs.space.model_copy(update={"protocol": protocol})
+    table = replace(table, runs=replace(table.runs, space=space))
+    panel = standings_panel(StudyNumbers(table))
+    assert panel.figure is not None
+    test, validation = panel.figure.to_plotly_json()["data"]
+    assert (test["name"], validation["name"]) == (f"test ({role})", "validation (chosen by)")
+    assert ("it was chosen by that too" in panel.text) == (protocol == "paper")
+    cards = [text for _, text in study_sections(StudyNumbers(table)).winner.cards]
+    assert f"({role}" in cards[1]
+
+
+def test_a_setting_that_was_chosen_to_be_unset_is_told_from_one_that_a_trial_lacks(
+    tmp_path: Path,
+) -> None:
+    k = {"type": "int", "low": 1, "high": 16}
+    rank = {"type": "categorical", "choices": [None, 4]}
+    space = space_of(
+        search={"adapter.k": k, "adapter.target_rank": rank}, sampler={"name": "random"}, trials=6
+    )
+    drive(tmp_path / "a", space)
+    table = read_study_table(tmp_path / "a")
+    ranks = {trial.number: trial.params["adapter.target_rank"] for trial in table.trials}
+    assert set(ranks.values()) == {None, 4}
+    told = {number: "unset" if rank is None else "4" for number, rank in ranks.items()}
+    rows = trials_table(table).texts
+    assert {int(row["trial"]): row["setting.adapter.target_rank"] for row in rows} == told
+    axis = setting_axes(table)[1]
+    assert axis.choices == ("unset", "4") and axis.coordinate(None) == 0
+    assert [row["values"] for row in space_rows(space).texts] == ["1 to 16", "unset, 4"]
+    winner = study_sections(StudyNumbers(table)).winner
+    assert f"adapter.target_rank = {told[winner.number]}" in winner.settings
+    pairs = settings_table(compare_studies(table, table), ("a", "b")).texts
+    (pair,) = [row for row in pairs if row["setting"] == "adapter.target_rank"]
+    assert pair["left"] == pair["right"] == told[winner.number]
+
+    lacks = {"params": {"training.lr": 1e-3}, "values": [0.5]}
+    (row,) = trials_table(read_study_table(write_trials(tmp_path / "b", [lacks]))).texts
+    assert row["setting.adapter.k"] == "–"
 
 
 def test_what_was_stopped_stands_with_its_reason_and_its_place(tmp_path: Path) -> None:

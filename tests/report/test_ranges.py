@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora2_search.analysis.landscape import SettingAxis
+from lora2_search.report.figures.axes import score_axis
 from lora2_search.report.figures.ranges import range_ticks, score_range, setting_ticks, tick_texts
 
 
@@ -49,3 +50,22 @@ def test_no_axis_goes_far_beyond_what_a_share_can_be(scores: list[float]) -> Non
 
 def test_a_correlation_may_be_negative() -> None:
     assert score_range([-0.5, 0.5], "pearson")[0] < -0.5
+
+
+@pytest.mark.parametrize(
+    ("metric", "ends"),
+    [
+        ("accuracy", {"clipmin": 0.0, "clipmax": 100.0}),
+        *((share, {"clipmin": 0.0, "clipmax": 1.0}) for share in ("macro_f1", "roc_auc", "f1")),
+        ("matthews", {"clipmin": -1.0, "clipmax": 1.0}),
+        ("perplexity", {"clipmin": 0.0}),
+    ],
+)
+def test_an_axis_that_fits_itself_ends_where_the_metric_does(
+    metric: str, ends: dict[str, float]
+) -> None:
+    assert score_axis(metric) == {"autorangeoptions": ends}
+
+
+def test_a_metric_without_a_greatest_value_is_drawn_whole() -> None:
+    assert score_range([3.0, 40.0], "perplexity")[1] > 40

@@ -12,12 +12,9 @@ from ...errors import did_you_mean
 from ...store import MEASURES
 from ..run import RunConfig
 from ..schema import Section
-from ..tasks import LOWER_IS_BETTER
+from ..tasks import LOWER_IS_BETTER, metric_bounds
 
 Direction = Literal["maximize", "minimize"]
-
-# The metrics that are shares end at 1, correlations too; no score is below -1.
-_CORRELATIONS = ("matthews", "pearson", "spearman")
 
 _PRUNING = ("lora2", "adalora")
 
@@ -171,9 +168,10 @@ def _range(name: str) -> tuple[float, float | None]:
     """Return the least and the greatest value that a result can have."""
     if name == "forgetting":
         return -math.inf, None
-    if name in MEASURES or name in LOWER_IS_BETTER:
+    if name in MEASURES:
         return 0.0, None
-    return (-1.0, 1.0) if name in _CORRELATIONS else (0.0, 1.0)
+    least, most = metric_bounds(name)
+    return least, most if math.isfinite(most) else None
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ...config import metric_bounds
 from ..tables.text import in_points
 
 # Ticks on an axis of logarithms, within each decade.
@@ -14,17 +15,12 @@ _DECADE = (1, 3)
 _FEWEST_LOG_TICKS = 2
 
 
-def score_limits(metric: str) -> tuple[float, float]:
-    """Return the least and the greatest score there can be, as it is drawn: per cent for shares."""
-    if in_points(metric):
-        return (0.0, 100.0)
-    return (0.0 if metric == "f1" else -1.0, 1.0)
-
-
 def score_axis(metric: str) -> dict[str, object]:
     """Return the settings of a plotly axis of scores: no margin reaches beyond what can be."""
-    low, high = score_limits(metric)
-    return {"autorangeoptions": {"clipmin": low, "clipmax": high}}
+    factor = 100.0 if in_points(metric) else 1.0
+    ends = zip(("clipmin", "clipmax"), metric_bounds(metric), strict=True)
+    clip = {name: factor * end for name, end in ends if math.isfinite(end)}
+    return {"autorangeoptions": clip}
 
 
 def log_ticks(values: Iterable[float]) -> tuple[list[float], list[str]]:

@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 
 from ...analysis import SettingAxis
+from ...config import metric_bounds
 from ..tables.text import in_points
-
-# Metrics that can be negative.
-_CORRELATIONS = ("matthews", "pearson", "spearman")
 
 _PADDING = 0.06
 
@@ -24,14 +22,14 @@ def score_range(values: Sequence[float], metric: str) -> tuple[float, float]:
 
     Args:
         values: Finite scores, at least one.
-        metric: Whose bounds apply: correlations go from -1 to 1, other scores from 0 to 1.
+        metric: Whose bounds apply.
     """
     low, high = min(values), max(values)
     room = max(_PADDING * (high - low), _LEAST_WIDTH / 2)
-    least = -1.0 if metric in _CORRELATIONS else 0.0
+    least, most = metric_bounds(metric)
     # On the bound itself a marker would be cut in half.
     edge = room / 3
-    return max(low - room, least - edge), min(high + room, 1.0 + edge)
+    return max(low - room, least - edge), min(high + room, most + edge)
 
 
 def validation_title(metric: str) -> str:

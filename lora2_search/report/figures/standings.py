@@ -14,9 +14,17 @@ from .suite import scale, score_title
 if TYPE_CHECKING:
     import matplotlib.figure
 
+    from ..words.study import ScoreNames
 
-def draw_standings(rows: Sequence[Standing], metric: str) -> Drawing:
-    """Draw test scores with their intervals, and validation scores beside them."""
+
+def draw_standings(rows: Sequence[Standing], metric: str, names: ScoreNames) -> Drawing:
+    """Draw test scores with their intervals, and validation scores beside them.
+
+    Args:
+        rows: The winner first.
+        metric: The objective.
+        names: What either kind of score is.
+    """
     figure, factor = Drawing(), scale(metric)
     tested = [row for row in rows if row.test.estimate is not None]
     reaches = [_reach(row, factor) for row in tested]
@@ -32,7 +40,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Drawing:
             "color": GREY,
         },
         mode="markers",
-        name="test (only reported)",
+        name=names.test,
         marker={"color": [_colour(row) for row in tested], "size": 11, "symbol": "square"},
         hovertemplate="%{y}: %{x:.4~f}<extra></extra>",
     )
@@ -42,7 +50,7 @@ def draw_standings(rows: Sequence[Standing], metric: str) -> Drawing:
         x=[factor * (row.validation or 0.0) for row in chosen],
         y=[plotly_text(row.name) for row in chosen],
         mode="markers",
-        name="validation (chosen by)",
+        name=names.validation,
         marker={"color": GREY, "size": 9, "symbol": "circle-open"},
         hovertemplate="%{y}, validation: %{x:.4~f}<extra></extra>",
     )

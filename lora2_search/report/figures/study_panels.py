@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...analysis import Importances
 from ..tables import trials as tables
+from ..words.study import score_names, standings_text
 from .panel import Panel
 from .ranges import score_range
 from .settings import (
@@ -27,18 +28,9 @@ def standings_panel(found: StudyNumbers) -> Panel:
     title = "Winner against baselines"
     if not found.rows:
         return Panel(title, "No trial is complete yet.")
-    text = (
-        "Squares: test scores with 95 % intervals over new sentences of the same kind, for these "
-        "trained models. They do not cover other seeds: each run has one. Circles: validation "
-        "scores, by which the winner was chosen."
-    )
-    if found.table.confirmed is not None:
-        text = (
-            "Squares: mean test scores with 95 % intervals over new seeds, on the same sentences. "
-            "Circles: mean validation scores of the same runs. Nothing was chosen on these seeds."
-        )
     table = tables.standings_table(found.rows, found.metric, found.table.shown_metric)
-    return Panel(title, text, draw_standings(found.rows, found.metric), table)
+    drawn = draw_standings(found.rows, found.metric, score_names(found.table))
+    return Panel(title, standings_text(found.table), drawn, table)
 
 
 def history_panel(found: StudyNumbers) -> Panel:

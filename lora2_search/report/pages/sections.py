@@ -12,6 +12,7 @@ from ...analysis import (
     overall,
     pruned_arms,
 )
+from ...config import is_mean_over_examples
 from ...config.suite import BASE
 from ...store import RunRecord
 from ..tables.examples import confusion_table, disagreement_table, rank_table
@@ -24,7 +25,6 @@ from ..tables.suite import (
     tuning_table,
 )
 from ..tables.table import Table
-from ..tables.text import in_points
 from ..words.across_tasks import overall_words
 from ..words.by_hand import by_hand
 from ..words.constant import constant_line
@@ -162,7 +162,7 @@ def _seeds(analysis: Analysis) -> Section:
 
 
 def _sentences(analysis: Analysis) -> Section:
-    how = _CROSSED if analysis.suite.metric == "accuracy" else _BOOTSTRAP
+    how = _CROSSED if is_mean_over_examples(analysis.suite.metric) else _BOOTSTRAP
     table = ("", sentence_table(analysis))
     text = _ABOUT_SENTENCES.format(how=how)
     return Section("On new sentences too", (text,), tables=(table,))
@@ -176,7 +176,7 @@ def _equality(analysis: Analysis) -> Section:
         "Two one-sided tests against a margin that was named before the run: the only test here "
         "that can say “no difference”. "
     )
-    if not in_points(analysis.suite.metric):
+    if not is_mean_over_examples(analysis.suite.metric):
         text += (
             "Over seeds they are t tests; on new sentences seeds and sentences are drawn anew "
             "together (two-way bootstrap). "

@@ -36,7 +36,15 @@ from ..tables.trials import stops_table
 from ..words.constant import constant_line
 from ..words.provenance import versions
 from ..words.rungs import rung_lines
-from ..words.study import edge_line, gap_line, gap_value, mean_line, score_line, stop_lines
+from ..words.study import (
+    are_of_fresh_seeds,
+    edge_line,
+    gap_line,
+    gap_value,
+    mean_line,
+    score_line,
+    stop_lines,
+)
 from ..words.winner import fresh_caveats, winner_lines
 from .language import LanguageSection, language_section
 
@@ -204,11 +212,10 @@ def _cards(page: StudyTable, rows: Sequence[Standing]) -> list[tuple[str, str]]:
     ours, record = rows[0], page.winner_run.record if page.winner_run else None
     sizes = record.sizes if record else {}
     plain = record is None or serves_plain_lora(record)
-    fresh = page.confirmed is not None and page.confirmed.is_reported
     chosen_by = f"winner, validation {page.shown_metric} (chosen by)"
-    if fresh:
+    if are_of_fresh_seeds(page):
         chosen_by = f"winner, mean validation {page.shown_metric} of fresh seeds"
-    tested = score_line(ours, page.metric, sizes.get("test"))
+    tested = score_line(ours, page.metric, sizes.get("test"), page.runs.space.protocol)
     return [
         (level(ours.validation, page.metric), chosen_by),
         (

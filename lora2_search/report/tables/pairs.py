@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ...analysis import Arm, ArmPair, Standing, StudyPair, StudyTable, setting
+from ...analysis import Arm, ArmPair, Standing, StudyPair, StudyTable
 from ...stats import LEVEL, t_reach
-from .table import NONE, Column, Spread, Table, text_column
-from .text import between, differences, scores
+from .table import Column, Spread, Table, text_column
+from .text import between, chosen_values, differences, scores
 
 
 def best_table(found: StudyPair) -> Table:
@@ -51,8 +51,8 @@ def settings_table(found: StudyPair, names: tuple[str, str]) -> Table:
     left, right = _told_apart(names)
     columns = (
         text_column("setting"),
-        Column("left", left, format=_setting),
-        Column("right", right, format=_setting),
+        chosen_values("left", left),
+        chosen_values("right", right),
         text_column("searched", "searched or fixed"),
     )
     rows = (
@@ -123,7 +123,3 @@ def _told_apart(names: tuple[str, str]) -> tuple[str, str]:
     """Two that were run under one name, in different folders, are the first and the second."""
     left, right = names
     return (f"{left} (1)", f"{right} (2)") if left == right else names
-
-
-def _setting(value: Any) -> str:
-    return NONE if value is None else setting(value)

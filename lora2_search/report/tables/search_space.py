@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...analysis import setting
 from ...config.space import Distribution, Space
 from .latex import latex_table
 from .table import Record, Table, text_column
@@ -41,12 +42,12 @@ def search_space_table(space: Space, trials: int) -> str:
 
 def _row(name: str, item: Distribution) -> Record:
     if item.choices:
-        values, scale = ", ".join(str(choice) for choice in item.choices), None
+        values, scale = ", ".join(map(_exact, item.choices)), None
     else:
         values = f"{item.low} to {item.high}"
         scale = "logarithmic" if item.log else "linear"
     steps = f" in steps of {item.step}" if item.step else ""
-    only = "; ".join(f"{key} is {' or '.join(map(str, of))}" for key, of in item.conditions())
+    only = "; ".join(f"{key} is {' or '.join(map(_exact, of))}" for key, of in item.conditions())
     return {
         "setting": name,
         "type": item.type,
@@ -54,3 +55,7 @@ def _row(name: str, item: Distribution) -> Record:
         "scale": scale,
         "condition": only or None,
     }
+
+
+def _exact(value: object) -> str:
+    return setting(value, exact=True)

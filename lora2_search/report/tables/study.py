@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from ...analysis import (
     StudyTable,
+    chosen,
     flag_names,
     score_of,
     scores_by_evaluation,
     searched,
-    setting,
     value_of,
 )
 from ...store import RunRecord
 from ..figures.style import STATE_STYLES
 from .suite import PARAMETERS
 from .table import NONE, Column, Record, Table, text_column
-from .text import counts, scores, seconds
+from .text import chosen_values, counts, scores, seconds
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -35,7 +35,7 @@ def trials_table(table: StudyTable) -> Table:
         text_column("state"),
         replace(validation, format=_last(validation)),
         scores("test", f"test {table.metric}", table.metric),
-        *(Column(f"setting.{name}", name, format=_setting) for name in names),
+        *(chosen_values(f"setting.{name}", name) for name in names),
         counts("compressed"),
         Column("seconds", "time", format=seconds, unit="s"),
         text_column("flags"),
@@ -77,13 +77,13 @@ def front_table(table: StudyTable) -> Table:
     columns = (
         Column("trial", "trial"),
         *(Column(f"objective.{g.metric}", str(g.metric), format=_amount) for g in goals),
-        *(Column(f"setting.{name}", name, format=_setting) for name in names),
+        *(chosen_values(f"setting.{name}", name) for name in names),
     )
     rows = [
         {
             "trial": item.number,
             **{f"objective.{g.metric}": v for g, v in zip(goals, item.values, strict=True)},
-            **{f"setting.{name}": params[item.number].get(name) for name in names},
+            **{f"setting.{name}": chosen(params[item.number], name) for name in names},
         }
         for item in table.front
     ]
@@ -114,7 +114,7 @@ def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Record:
         "state": STATE_STYLES[trial.state.name].word,
         "validation": _validation(trial),
         "test": value_of(record, "test", table.metric),
-        **{f"setting.{name}": trial.params.get(name) for name in names},
+        **{f"setting.{name}": chosen(trial.params, name) for name in names},
         "compressed": count_of(record, "compressed_adapter"),
         "seconds": record.seconds if record else None,
         "flags": flag_names(record) or None,
@@ -142,7 +142,3 @@ def _last(column: Column) -> Callable[[float | None], str]:
         return f"({shown})" if isinstance(value, Unfinished) else shown
 
     return text
-
-
-def _setting(value: object) -> str:
-    return NONE if value is None else setting(value)

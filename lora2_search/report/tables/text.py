@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...analysis import setting
 from .table import NONE, Column, Interval, Spread
 
 
 def changes(settings: Mapping[str, Any] | None) -> str:
     """Return what an arm changes: ``adapter.gamma: 0``."""
-    return ", ".join(f"{key}: {setting(value)}" for key, value in (settings or {}).items()) or NONE
-
-
-def setting(value: Any) -> str:
-    """Return a setting's value in words: what is not set is ``unset``."""
-    return "unset" if value is None else str(value)
+    given = (settings or {}).items()
+    return ", ".join(f"{key}: {setting(value, exact=True)}" for key, value in given) or NONE
 
 
 def level(value: float | None, metric: str) -> str:
@@ -106,6 +103,11 @@ def p_values(key: str, heading: str | None = None) -> Column:
 def counts(key: str, heading: str | None = None) -> Column:
     """Return a column of whole numbers; its heading is its key, if none is given."""
     return Column(key, heading or key, format=count)
+
+
+def chosen_values(key: str, heading: str) -> Column:
+    """Return a column of settings; a dash says that there is no such setting."""
+    return Column(key, heading, format=lambda value: NONE if value is None else setting(value))
 
 
 def between(low: float | None, high: float | None) -> Interval | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ...analysis import Analysis, Comparison, Equality, FactorEffect, effect_of
-from ...config import value_of
+from ...analysis import Analysis, Comparison, Equality, FactorEffect, effect_of, setting
+from ...config import is_mean_over_examples, value_of
 from ...config.suite import BASE
 from ...stats import BOOTSTRAPS, LEVEL, Paired, reach, rejects, seeds_for_margin
 from ..tables.markdown import escaped
-from ..tables.text import changes, in_points, interval, level, p_value, p_words, setting, signed
+from ..tables.text import changes, interval, level, p_value, p_words, signed
 
 
 def no_verdict(item: Comparison, analysis: Analysis) -> str:
@@ -125,7 +125,7 @@ def equality_paragraph(item: Equality, analysis: Analysis) -> str:
     if item.unlearnt:
         names = " and ".join(item.unlearnt)
         return f"{lines[0]} No verdict: no better than the constant answer: {names}."
-    both = "two one-sided tests" if in_points(metric) else "two-way bootstrap"
+    both = "two one-sided tests" if is_mean_over_examples(metric) else "two-way bootstrap"
     for question, test, corrected, how in (
         (ON_THIS_SET, item.on_this_set, item.on_this_set_holm, "two one-sided tests"),
         (ON_NEW_SENTENCES, item.on_new_sentences, item.on_new_sentences_holm, both),
@@ -247,11 +247,11 @@ def _over_sentences(item: Comparison, analysis: Analysis) -> list[str]:
     return [
         f"{ON_NEW_SENTENCES}: {_answer(item, item.crossed_holm, test.estimate, analysis)} "
         f"(95 % interval {interval(test.low, test.high, metric)}; "
-        f"{'crossed test' if in_points(metric) else 'two-way bootstrap'}, "
+        f"{'crossed test' if is_mean_over_examples(metric) else 'two-way bootstrap'}, "
         f"{p_words(test.p)}, Holm over {analysis.tests}: {p_value(item.crossed_holm)}, "
         f"{test.n} seeds × {test.examples:,} sentences).",
         *(_chance_words(test.shares) or [f"({test.note}.)"]),
-        *([] if in_points(metric) else _too_few_draws(analysis.tests)),
+        *([] if is_mean_over_examples(metric) else _too_few_draws(analysis.tests)),
     ]
 
 
@@ -341,7 +341,9 @@ def _against_base(arm: str, analysis: Analysis) -> str:
         before = value_of(analysis.suite.plan, key)
         # Tuning may choose for an arm what the base has too.
         if value != before:
-            parts.append(escaped(f"{changes({key: value})} instead of {setting(before)}"))
+            parts.append(
+                escaped(f"{changes({key: value})} instead of {setting(before, exact=True)}")
+            )
     own = next(item for item in analysis.arms if item.name == arm)
     if own.untuned is not None:
         parts.append(f"untuned: at the base's training.lr, {own.untuned}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import yaml
 
-from ...analysis import Edge, Standing, Stop, setting
+from ...analysis import Edge, Standing, Stop, StudyTable, setting
 from ...config.space import Distribution
 from ..figures.style import STATE_STYLES
 from ..tables.text import interval, level, signed
@@ -46,14 +47,59 @@ def gap_value(row: Standing, metric: str) -> str:
     return signed(row.gap.estimate if row.gap else None, metric)
 
 
-def score_line(row: Standing, metric: str, sentences: int | None) -> str:
+class ScoreNames(NamedTuple):
+    """What the scores of a winner and its baselines are, in a legend."""
+
+    test: str
+    validation: str
+
+
+def score_names(table: StudyTable) -> ScoreNames:
+    """Return what the scores of a study are: chosen by, only reported, or of fresh seeds."""
+    if are_of_fresh_seeds(table):
+        return ScoreNames("test (mean of fresh seeds)", "validation (mean of fresh seeds)")
+    role = _test_role(table.runs.space.protocol)
+    return ScoreNames(f"test ({role})", "validation (chosen by)")
+
+
+def are_of_fresh_seeds(table: StudyTable) -> bool:
+    """Whether the scores that stand for the winner are means over fresh seeds."""
+    return table.confirmed is not None and table.confirmed.is_reported
+
+
+def standings_text(table: StudyTable) -> str:
+    """Say what the marks of the winner and its baselines are, and what was chosen by them."""
+    is_paper = table.runs.space.protocol == "paper"
+    if are_of_fresh_seeds(table):
+        text = (
+            "Squares: mean test scores with 95 % intervals over new seeds, on the same sentences. "
+            "Circles: mean validation scores of the same runs. Nothing was chosen on these seeds"
+        )
+        return f"{text}, but settings were chosen on these sentences." if is_paper else f"{text}."
+    text = (
+        "Squares: test scores with 95 % intervals over new sentences of the same kind, for these "
+        "trained models. They do not cover other seeds: each run has one. Circles: validation "
+        "scores, by which the winner was chosen."
+    )
+    if is_paper:
+        text += " With protocol paper the test split is the same one, so it was chosen by that too."
+    return text
+
+
+def _test_role(protocol: str) -> str:
+    """Say what the test split was for: with protocol paper it is the validation split."""
+    return "chosen by too" if protocol == "paper" else "only reported"
+
+
+def score_line(row: Standing, metric: str, sentences: int | None, protocol: str) -> str:
     """Say what a test score is of, with its interval."""
+    role = _test_role(protocol)
     of = f"{sentences:,} test sentences" if sentences else "the test sentences"
     test = row.test
     if test.low is None or test.high is None:
-        return f"winner, {of} (only reported)"
+        return f"winner, {of} ({role})"
     ends = f"{level(test.low, metric).removesuffix(' %')} to {level(test.high, metric)}"
-    return f"winner, {of} (only reported; 95 %: {ends})"
+    return f"winner, {of} ({role}; 95 %: {ends})"
 
 
 def mean_line(row: Standing, metric: str) -> str:
