@@ -222,6 +222,18 @@ class StudyTable:
             return self.confirmed.standing[1]
         return self.runs.trials.get(self.winner.number) if self.winner else None
 
+    @property
+    def winner_runs(self) -> Mapping[int, Run]:
+        """The runs whose scores are the winner's, by seed.
+
+        Where fresh seeds confirm it they are those that are reported, none before it is chosen;
+        else its only one.
+        """
+        if self.confirmed is not None:
+            return self.confirmed.reported.runs if self.confirmed.reported else {}
+        run = self.winner_run
+        return {} if run is None else {run.record.config["seed"]: run}
+
 
 def read_study_table(folder: Path) -> StudyTable:
     """Read trials and records of a study's folder.

@@ -202,18 +202,28 @@ def _level(side: Side, split: str, metric: str) -> TestResult | None:
 
 
 def _difference(split: str, metric: str, pairs: Pairs) -> TestResult:
-    scored = [
+    scored = _scored_pairs(split, metric, pairs)
+    if len(scored) == 1:
+        value, pair = scored[0]
+        return _of_one(value, split, metric, pair)
+    return _over_seeds(scored)
+
+
+def _scored_pairs(split: str, metric: str, pairs: Pairs) -> list[tuple[float, tuple[Run, Run]]]:
+    """Return the differences of pairs of runs that both have a score, and those pairs."""
+    return [
         (one - other, pair)
         for pair in pairs
         if (one := pair[0].record.score(split, metric)) is not None
         and (other := pair[1].record.score(split, metric)) is not None
     ]
+
+
+def _over_seeds(scored: Sequence[tuple[float, tuple[Run, Run]]]) -> TestResult:
+    """Return the mean difference over pairs of one seed each."""
     if not scored:
         return TestResult(note="they have no seed in common, so there is no paired difference")
-    if len(scored) > 1:
-        return paired([value for value, _ in scored])
-    value, pair = scored[0]
-    return _of_one(value, split, metric, pair)
+    return paired([value for value, _ in scored])
 
 
 def _of_one(value: float, split: str, metric: str, runs: Sequence[Run]) -> TestResult:
@@ -253,7 +263,9 @@ class StudyPair:
         left: The one study.
         right: The other.
         winners: Both winners with their intervals; ``None`` where no trial is complete.
-        gap: Left winner minus right winner on the same test sentences.
+        gap: Left winner minus right winner, in test score: of two single runs, on the same
+            sentences. Where fresh seeds confirm either, the mean over the seeds that both have,
+            ``n`` of them.
         searched: What either study searched.
         settings: That, and the fixed settings in which the winners differ; the left one's first.
     """
@@ -270,6 +282,11 @@ class StudyPair:
         """The studies."""
         return self.left, self.right
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether fresh seeds confirm the winner of either."""
+        return any(study.confirmed is not None for study in self.both)
+
 
 def compare_studies(left: StudyTable, right: StudyTable) -> StudyPair:
     """Compare two studies.
@@ -283,10 +300,7 @@ def compare_studies(left: StudyTable, right: StudyTable) -> StudyPair:
             f"{right.metric}: studies are compared by one metric"
         )
     first, second = (next(iter(standings(table)), None) for table in (left, right))
-    ours, theirs = left.winner_run, right.winner_run
-    gap = TestResult(note="a winner's record is missing")
-    if ours is not None and theirs is not None:
-        gap = test_gap(ours, theirs, left.metric)
+    gap = _winners_gap(left, right)
     searched = tuple(dict.fromkeys([*left.runs.space.search, *right.runs.space.search]))
     one, other = _of_winner(left), _of_winner(right)
     fixed = [p.name for p in differing(one, other) if p.name not in (*searched, *_OWN)]
@@ -294,6 +308,19 @@ def compare_studies(left: StudyTable, right: StudyTable) -> StudyPair:
         SettingPair(name, chosen(one, name), chosen(other, name)) for name in (*searched, *fixed)
     ]
     return StudyPair(left, right, (first, second), gap, searched, tuple(settings))
+
+
+def _winners_gap(left: StudyTable, right: StudyTable) -> TestResult:
+    if left.confirmed is None and right.confirmed is None:
+        ours, theirs = left.winner_run, right.winner_run
+        if ours is None or theirs is None:
+            return TestResult(note="a winner's record is missing")
+        return test_gap(ours, theirs, left.metric)
+    first, second = left.winner_runs, right.winner_runs
+    if not first or not second:
+        return TestResult(note="a winner is not scored yet")
+    pairs = [(run, second[seed]) for seed, run in first.items() if seed in second]
+    return _over_seeds(_scored_pairs(TEST, left.metric, pairs))
 
 
 def _of_winner(table: StudyTable) -> Settings:

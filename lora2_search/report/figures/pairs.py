@@ -78,7 +78,7 @@ def draw_arm_pairs(pairs: Sequence[ArmPair], names: tuple[str, str], metric: str
                 "thickness": 2,
             },
             mode="markers",
-            name=names[place] if names[0] != names[1] else f"{names[place]} ({place + 1})",
+            name=names[place],
             marker={"color": COLOURS[place], "symbol": SYMBOLS[place], "size": 10},
             hovertemplate="%{y}: %{x:.4~f}<extra></extra>",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...analysis import (
@@ -23,10 +23,10 @@ from ..figures.pairs import draw_arm_pairs, draw_histories
 from ..figures.panel import Panel
 from ..figures.study_numbers import StudyNumbers
 from ..rendering import render
-from ..tables.pairs import arm_pairs_table, best_table, settings_table
+from ..tables.pairs import arm_pairs_table, best_table, histories_table, settings_table
 from ..tables.table import Table
-from ..tables.text import interval, level, signed
-from ..tables.trials import history_table
+from ..tables.text import level, signed
+from ..words.pairs import Names, difference_line, scores_line, told_apart, winner_lines
 from ..words.verdict import headline
 from .study import study_sections
 from .suite import about_forest
@@ -66,61 +66,49 @@ def write_study_comparison(left: Path, right: Path, out: Path) -> Path:
         UserError: A folder holds no study, or they maximise different metrics.
     """
     found = compare_studies(read_study_table(left), read_study_table(right))
-    names = [study.runs.space.name for study in found.both]
+    names = told_apart(found.left.space.name, found.right.space.name)
     page = render(
         "pairs.html",
         title=f"{names[0]} against {names[1]}",
         verdicts=[],
-        cards=_cards(found),
-        parts=[_best(found), _history(found), _settings(found)],
-        studies=[study_sections(StudyNumbers(study)) for study in found.both],
+        cards=_cards(found, names),
+        parts=[_best(found, names), _history(found, names), _settings(found, names)],
+        studies=[
+            replace(study_sections(StudyNumbers(study)), title=name)
+            for study, name in zip(found.both, names, strict=True)
+        ],
         links=[],
     )
-    return _written(page, out, names[1])
+    return _written(page, out, found.right.space.name)
 
 
-def _cards(found: StudyPair) -> list[tuple[str, str]]:
+def _cards(found: StudyPair, names: Names) -> list[tuple[str, str]]:
     metric = found.left.metric
-    shown = []
-    for study, row in zip(found.both, found.winners, strict=True):
-        value = row.test.estimate if row else None
-        shown.append((level(value, metric), f"{study.runs.space.name}, winner's test score"))
-    gap = found.gap
-    names = " − ".join(study.runs.space.name for study in found.both)
-    if gap.low is None or gap.high is None:
-        return [*shown, (signed(gap.estimate, metric), f"{names}: {gap.note}")]
-    sure = "" if gap.low > 0 or gap.high < 0 else "; not shown to differ"
-    text = f"{names}, the same sentences (95 %: {interval(gap.low, gap.high, metric)}{sure})"
-    return [*shown, (signed(gap.estimate, metric), text)]
+    values = [level(row.test.estimate if row else None, metric) for row in found.winners]
+    return [
+        *zip(values, winner_lines(found, names), strict=True),
+        (signed(found.gap.estimate, metric), difference_line(found, names)),
+    ]
 
 
-def _best(found: StudyPair) -> _Part:
-    text = (
-        "Intervals are over new test sentences, for these two trained models; each was trained "
-        "with one seed, so they do not say what another seed would give."
-    )
-    return _Part("Best scores", text, None, "Best scores of both studies", best_table(found))
+def _best(found: StudyPair, names: Names) -> _Part:
+    table = best_table(found, names)
+    text = scores_line(found, names)
+    return _Part("Best scores", text, None, "Best scores of both studies", table)
 
 
-def _history(found: StudyPair) -> _Part:
+def _history(found: StudyPair, names: Names) -> _Part:
     histories = {
-        f"{study.runs.space.name}{mark}": trial_history(study.trials)
-        for study, mark in zip(found.both, _marks(found), strict=True)
+        name: trial_history(study.trials) for name, study in zip(names, found.both, strict=True)
     }
-    drawn = draw_histories(histories, found.left.metric)
+    metric = found.left.metric
+    drawn = draw_histories(histories, metric)
     text = f"The best validation {found.left.shown_metric} so far, and every complete trial."
-    first = next(iter(histories.values()))
-    panel = Panel("Histories", text, drawn, history_table(first, found.left.metric))
+    panel = Panel("Histories", text, drawn, histories_table(histories, metric))
     return _Part("Histories", text, panel, "", Table(()))
 
 
-def _marks(found: StudyPair) -> tuple[str, str]:
-    same = found.left.runs.space.name == found.right.runs.space.name
-    return (" (1)", " (2)") if same else ("", "")
-
-
-def _settings(found: StudyPair) -> _Part:
-    names = (found.left.runs.space.name, found.right.runs.space.name)
+def _settings(found: StudyPair, names: Names) -> _Part:
     text = "What either study searched, and the fixed settings in which the winners differ."
     table = settings_table(found, names)
     return _Part("Settings of both winners", text, None, "Settings of both winners", table)
@@ -147,7 +135,8 @@ def _suites_page(
 ) -> tuple[str, str]:
     """Return the page, and the name of the other suite."""
     tasks = [task for task in sides[0] if task in sides[1]]
-    names = tuple(next(iter(side.values())).analysis.suite.name for side in sides)
+    ours, theirs = (next(iter(side.values())).analysis.suite.name for side in sides)
+    names = told_apart(ours, theirs)
     if not tasks:
         raise UserError(
             f"{names[0]} runs on {', '.join(sides[0])} and {names[1]} on {', '.join(sides[1])}: "
@@ -156,25 +145,27 @@ def _suites_page(
     page = render(
         "pairs.html",
         title=f"Suite {names[0]} against suite {names[1]}",
-        verdicts=[_verdict(task, item.analysis) for side in sides for task, item in side.items()],
+        verdicts=[
+            _verdict(f"{name}{task and f', {task}'}", item.analysis)
+            for name, side in zip(names, sides, strict=True)
+            for task, item in side.items()
+        ],
         cards=[],
         parts=[
-            _arms(task, sides[0][task].analysis, sides[1][task].analysis, (names[0], names[1]))
-            for task in tasks
+            _arms(task, sides[0][task].analysis, sides[1][task].analysis, names) for task in tasks
         ],
         studies=[],
         links=[str(folder / PAGE_FILE) for folder in folders],
     )
-    return page, names[1]
+    return page, theirs
 
 
-def _verdict(task: str, analysis: Analysis) -> _Verdict:
-    name = f"{analysis.suite.name}{f', {task}' if task else ''}"
+def _verdict(name: str, analysis: Analysis) -> _Verdict:
     sure, words = analysis.gives_verdicts, headline(analysis)
     return _Verdict(name, sure, words, about_forest(analysis), forest(analysis))
 
 
-def _arms(task: str, left: Analysis, right: Analysis, names: tuple[str, str]) -> _Part:
+def _arms(task: str, left: Analysis, right: Analysis, names: Names) -> _Part:
     metric, pairs = left.suite.metric, compare_suites(left, right)
     text = (
         "Mean test scores over seeds with 95 % t intervals. Differences are paired by the seeds "

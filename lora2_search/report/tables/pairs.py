@@ -2,43 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...analysis import Arm, ArmPair, Standing, StudyPair, StudyTable
+from ...analysis import Arm, ArmPair, Standing, StudyPair, StudyTable, TrialPoint
 from ...stats import LEVEL, t_reach
 from .table import Column, Spread, Table, text_column
 from .text import between, chosen_values, differences, scores
+from .trials import history_table
 
 
-def best_table(found: StudyPair) -> Table:
-    """Return both winners: trials behind them, validation score, test score with its interval."""
+def best_table(found: StudyPair, names: tuple[str, str]) -> Table:
+    """Return both winners: trials behind them, validation score, test score with its interval.
+
+    Args:
+        found: Both studies.
+        names: What they are called.
+    """
     metric = found.left.metric
     columns = (
         text_column("study"),
         Column("trials", "trials"),
         Column("complete", "complete"),
         Column("winner", "winner: trial"),
+        Column("seeds", "seeds"),
         scores("validation", f"validation {found.left.shown_metric}", metric),
         scores("test", f"test {found.left.shown_metric}", metric),
         scores("low", "95 % from", metric),
         scores("high", "to", metric),
+        text_column("note", "remarks", wraps=True),
     )
-    rows = (_best(study, row) for study, row in zip(found.both, found.winners, strict=True))
-    return Table(columns, tuple(rows))
+    both = zip(names, found.both, found.winners, strict=True)
+    return Table(columns, tuple(_best(*item) for item in both))
 
 
-def _best(study: StudyTable, row: Standing | None) -> dict[str, Any]:
+def _best(name: str, study: StudyTable, row: Standing | None) -> dict[str, Any]:
     return {
-        "study": study.runs.space.name,
+        "study": name,
         "trials": len(study.trials),
         "complete": sum(trial.state.name == "COMPLETE" for trial in study.trials),
         "winner": study.winner.number if study.winner else None,
+        "seeds": len(study.winner_runs) or None,
         "validation": row.validation if row else None,
         "test": row.test.estimate if row else None,
         "low": row.test.low if row else None,
         "high": row.test.high if row else None,
+        "note": (row.test.note if row else "") or None,
     }
+
+
+def histories_table(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -> Table:
+    """Return the histories of several studies under one another.
+
+    Args:
+        histories: By the name of a study.
+        metric: What they maximise.
+    """
+    rows = (
+        {"study": name, **row}
+        for name, points in histories.items()
+        for row in history_table(points, metric).rows
+    )
+    return Table((text_column("study"), *history_table((), metric).columns), tuple(rows))
 
 
 def settings_table(found: StudyPair, names: tuple[str, str]) -> Table:
@@ -46,9 +71,9 @@ def settings_table(found: StudyPair, names: tuple[str, str]) -> Table:
 
     Args:
         found: Both studies.
-        names: Of the studies.
+        names: What they are called.
     """
-    left, right = _told_apart(names)
+    left, right = names
     columns = (
         text_column("setting"),
         chosen_values("left", left),
@@ -74,11 +99,11 @@ def arm_pairs_table(
 
     Args:
         pairs: The arms.
-        names: Of the suites.
+        names: What the suites are called.
         metric: What they compare.
         shown: The metric for people.
     """
-    left, right = _told_apart(names)
+    left, right = names
     columns = (
         text_column("arm"),
         scores("left", f"{left}: test {shown}", metric),
@@ -117,9 +142,3 @@ def _mean(arm: Arm | None) -> Spread | None:
     if arm is None or arm.mean is None:
         return None
     return Spread(arm.mean, arm_reach(arm))
-
-
-def _told_apart(names: tuple[str, str]) -> tuple[str, str]:
-    """Two that were run under one name, in different folders, are the first and the second."""
-    left, right = names
-    return (f"{left} (1)", f"{right} (2)") if left == right else names
