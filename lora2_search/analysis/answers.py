@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,6 +15,11 @@ from .examples import Disagreement, Texts, texts_of, widest_apart
 from .records import TEST, Predictions, Run, read_predictions
 
 Pairs = Sequence[tuple[Run, Run]]
+
+OTHER_EXAMPLES = "they were not tested on the same examples of the same data"
+
+# A record holds the score in all its digits; the order of a sum may change the last ones.
+_TOLERANCE = 1e-6
 
 
 def over_answers(
@@ -40,7 +46,13 @@ def over_answers(
         first, *second = (score(0, columns) for score in scorers)
         return first - sum(second)
 
-    return replace(over_examples(contrast, len(known[0].labels)), estimate=value)
+    examples = len(known[0].labels)
+    if not math.isclose(contrast(np.arange(examples)), value, rel_tol=0, abs_tol=_TOLERANCE):
+        whose, what = ("its", "score") if len(said) == 1 else ("their", "scores")
+        return TestResult(
+            estimate=value, note=f"{whose} predictions do not give the recorded {what}"
+        )
+    return replace(over_examples(contrast, examples), estimate=value)
 
 
 def _no_interval(metric: str, known: Sequence[Predictions], wanted: int) -> str:
@@ -54,13 +66,17 @@ def _no_interval(metric: str, known: Sequence[Predictions], wanted: int) -> str:
     return ""
 
 
-def same_examples(runs: Sequence[Run], said: Sequence[Predictions]) -> bool:
-    """Whether runs answered the same examples of the same data."""
+def same_examples(runs: Sequence[Run], said: Sequence[Predictions | None]) -> bool:
+    """Whether runs answered the same examples of the same data.
+
+    What is not known, the data of an older record or the answers of a run, tells nothing apart.
+    """
     hashes = {run.record.data_hash for run in runs if run.record.data_hash}
+    known = [item for item in said if item is not None]
     return len(hashes) < 2 and all(
-        np.array_equal(said[0].examples, item.examples)
-        and np.array_equal(said[0].labels, item.labels)
-        for item in said
+        np.array_equal(known[0].examples, item.examples)
+        and np.array_equal(known[0].labels, item.labels)
+        for item in known
     )
 
 
@@ -101,7 +117,7 @@ def examples_between(pairs: Pairs, shown: int) -> Examples:
         return Examples(note="no two of their runs have test predictions that can be compared")
     runs = [run for pair in pairs for run in pair]
     if not same_examples(runs, [item for pair in whole for item in pair]):
-        return Examples(note="they were not tested on the same examples")
+        return Examples(note=OTHER_EXAMPLES)
     labels = whole[0][0].labels
     ours, theirs = (np.stack([pair[side].predictions for pair in whole]) for side in (0, 1))
     record = pairs[0][0].record

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..stats import TestResult
 from ..store import RunRecord
-from .answers import over_answers
+from .answers import OTHER_EXAMPLES, over_answers, same_examples
 from .records import TEST, Predictions, Run, read_predictions
 from .study import StudyTable
 from .winner import Confirmation, FreshRuns
@@ -65,10 +65,9 @@ def standings(table: StudyTable) -> list[Standing]:
 
 def test_gap(ours: Run, theirs: Run, metric: str) -> TestResult:
     """Return the difference of two runs' test scores, ours minus theirs, paired by sentence."""
-    answers, others = read_predictions(ours, TEST), read_predictions(theirs, TEST)
-    classes = len(ours.record.classes) or None
+    runs = (ours, theirs)
     scores = ours.record.score(TEST, metric), theirs.record.score(TEST, metric)
-    return _gap(answers, others, scores, metric, classes)
+    return _gap(runs, [read_predictions(run, TEST) for run in runs], scores, metric)
 
 
 test_gap.__test__ = False  # type: ignore[attr-defined]  # its name makes pytest take it for a test
@@ -90,7 +89,7 @@ def _standing(
     gap = None
     if name != "winner" and table.winner_run is not None:
         ours = table.winner_run.record.score(TEST, metric)
-        gap = _gap(winners, own, (ours, value), metric, classes)
+        gap = _gap((table.winner_run, run), (winners, own), (ours, value), metric)
     test = _score(own, value, metric, classes)
     return Standing(name, run, settings or {}, record.score("validation", metric), test, gap)
 
@@ -142,7 +141,8 @@ def _constant(winner: Run | None, answers: Predictions | None, table: StudyTable
         chosen = float(record.classes.index(record.commonest))
         same = np.full_like(answers.labels, chosen)
         constant = Predictions(answers.examples, answers.labels, same)
-    gap = _gap(answers, constant, (record.score(TEST, metric), value), metric, classes)
+    scores = record.score(TEST, metric), value
+    gap = _gap([winner], (answers, constant), scores, metric)
     return [
         Standing(
             name=_constant_name(record),
@@ -163,21 +163,14 @@ def _score(
 
 
 def _gap(
-    ours: Predictions | None,
-    theirs: Predictions | None,
+    runs: Sequence[Run],
+    said: Sequence[Predictions | None],
     scores: tuple[float | None, float | None],
     metric: str,
-    classes: int | None,
 ) -> TestResult:
+    if not same_examples(runs, said):
+        return TestResult(note=OTHER_EXAMPLES)
     known = None if None in scores else float(scores[0] or 0.0) - float(scores[1] or 0.0)
-    if ours is None or theirs is None or known is None:
+    if known is None or any(item is None for item in said):
         return TestResult(estimate=known, note=_NO_PREDICTIONS)
-    if not _same_sentences(ours, theirs):
-        return TestResult(note="they were tested on different sentences")
-    return over_answers(known, metric, [ours, theirs], classes)
-
-
-def _same_sentences(ours: Predictions, theirs: Predictions) -> bool:
-    return np.array_equal(ours.examples, theirs.examples) and np.array_equal(
-        ours.labels, theirs.labels
-    )
+    return over_answers(known, metric, said, len(runs[0].record.classes) or None)

@@ -11,12 +11,19 @@ from ..config import Settings, dotted, is_used
 from ..errors import UserError
 from ..stats import TestResult, paired, seeds_interval
 from ..store import RunRecord
-from .answers import Examples, Pairs, examples_between, over_answers, same_examples
+from .answers import (
+    OTHER_EXAMPLES,
+    Examples,
+    Pairs,
+    examples_between,
+    over_answers,
+    same_examples,
+)
 from .arms import Arm
 from .baselines import Standing, standings, test_gap
 from .circumstances import circumstances_between
 from .comparison import Analysis
-from .records import TEST, Run, SuiteRuns, read_predictions
+from .records import TEST, Run, read_predictions
 from .study import StudyTable, chosen
 
 _SHOWN = 5
@@ -206,7 +213,7 @@ def _difference(split: str, metric: str, pairs: Pairs) -> TestResult:
     if len(scored) == 1:
         value, pair = scored[0]
         return _of_one(value, split, metric, pair)
-    return _over_seeds(scored)
+    return _over_seeds(scored, split)
 
 
 def _scored_pairs(split: str, metric: str, pairs: Pairs) -> list[tuple[float, tuple[Run, Run]]]:
@@ -219,19 +226,21 @@ def _scored_pairs(split: str, metric: str, pairs: Pairs) -> list[tuple[float, tu
     ]
 
 
-def _over_seeds(scored: Sequence[tuple[float, tuple[Run, Run]]]) -> TestResult:
+def _over_seeds(scored: Sequence[tuple[float, tuple[Run, Run]]], split: str) -> TestResult:
     """Return the mean difference over pairs of one seed each."""
     if not scored:
         return TestResult(note="they have no seed in common, so there is no paired difference")
+    pairs = (pair for _, pair in scored)
+    if not all(same_examples(pair, [read_predictions(r, split) for r in pair]) for pair in pairs):
+        return TestResult(note=OTHER_EXAMPLES)
     return paired([value for value, _ in scored])
 
 
 def _of_one(value: float, split: str, metric: str, runs: Sequence[Run]) -> TestResult:
     """Return a score of one run, or a difference of two, with its interval over examples."""
     said = [read_predictions(run, split) for run in runs]
-    known = [item for item in said if item is not None]
-    if known and not same_examples(runs, known):
-        return TestResult(estimate=value, n=1, note="they were not tested on the same examples")
+    if not same_examples(runs, said):
+        return TestResult(estimate=value, n=1, note=OTHER_EXAMPLES)
     found = over_answers(value, metric, said, len(runs[0].record.classes) or None)
     return replace(found, n=1)
 
@@ -320,7 +329,7 @@ def _winners_gap(left: StudyTable, right: StudyTable) -> TestResult:
     if not first or not second:
         return TestResult(note="a winner is not scored yet")
     pairs = [(run, second[seed]) for seed, run in first.items() if seed in second]
-    return _over_seeds(_scored_pairs(TEST, left.metric, pairs))
+    return _over_seeds(_scored_pairs(TEST, left.metric, pairs), TEST)
 
 
 def _of_winner(table: StudyTable) -> Settings:
@@ -359,26 +368,21 @@ def compare_suites(left: Analysis, right: Analysis) -> list[ArmPair]:
             f"suite {ours.name} compares {ours.metric} and {theirs.name} {theirs.metric}: suites "
             "are compared by one metric"
         )
-    arms = ({arm.name: arm for arm in side.arms} for side in (left, right))
-    first, second = arms
-    same = _data(ours) == _data(theirs)
+    first, second = ({arm.name: arm for arm in side.arms} for side in (left, right))
     return [
-        ArmPair(name, first.get(name), second.get(name), _arm_gap(first, second, name, same))
+        ArmPair(name, first.get(name), second.get(name), _arm_gap((left, right), name))
         for name in dict.fromkeys([*first, *second])
     ]
 
 
-def _arm_gap(
-    first: dict[str, Arm], second: dict[str, Arm], name: str, same_data: bool
-) -> TestResult:
-    if name not in first or name not in second:
+def _arm_gap(sides: tuple[Analysis, Analysis], name: str) -> TestResult:
+    """Return the difference of an arm over the seeds of both, on the same examples each."""
+    if any(name not in side.suite.arms for side in sides):
         return TestResult(note="one suite has no such arm")
-    if not same_data:
-        return TestResult(note="they were tested on different data")
-    ours, theirs = first[name].scores, second[name].scores
-    common = [seed for seed in ours if seed in theirs]
-    return paired([ours[seed] - theirs[seed] for seed in common])
-
-
-def _data(suite: SuiteRuns) -> set[str]:
-    return {run.record.data_hash for run in suite.runs.values() if run.record.data_hash}
+    ours, theirs = (side.scores for side in sides)
+    common = [key for key in ours if key[0] == name and key in theirs]
+    for key in common:
+        runs = [side.suite.runs[key] for side in sides]
+        if not same_examples(runs, [ours[key].predictions, theirs[key].predictions]):
+            return TestResult(note=OTHER_EXAMPLES)
+    return paired([ours[key].value - theirs[key].value for key in common])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,4 +71,25 @@ def test_other_sentences_are_not_compared(tmp_path: Path) -> None:
     other |= {"labels": 1 - LABELS, "predictions": 1 - other["predictions"]}
     floor = standings(read_study_table(study(tmp_path, other)))[1]
     assert floor.gap is not None and floor.gap.estimate is None
-    assert "different sentences" in floor.gap.note
+    assert "same examples" in floor.gap.note
+
+
+def test_a_run_on_other_data_is_not_compared_though_its_labels_are_the_same(tmp_path: Path) -> None:
+    folder = study(tmp_path, answers(300))
+    for path, of in ((folder / "trials" / "00000", "here"), (folder / "reference", "there")):
+        [record] = path.rglob("record.json")
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"data_hash": of}))
+    floor = standings(read_study_table(folder))[1]
+    assert floor.gap is not None and floor.gap.estimate is None
+    assert "same data" in floor.gap.note
+
+
+def test_answers_that_do_not_give_the_recorded_score_give_no_interval(tmp_path: Path) -> None:
+    other = answers(300)
+    other["scores"] = {"test/accuracy": 0.7501}
+    ours, floor, _ = standings(read_study_table(study(tmp_path, other)))
+    assert ours.test.low is not None and floor.test.estimate == 0.7501
+    assert floor.test.low is None
+    assert floor.test.note == "its predictions do not give the recorded score"
+    assert floor.gap is not None and floor.gap.low is None
+    assert floor.gap.note == "their predictions do not give the recorded scores"

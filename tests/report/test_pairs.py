@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from lora2_search.analysis.evidence import gather
 from lora2_search.analysis.study import StudyTable, read_study_table
-from lora2_search.analysis.versus import Side, compare_sides, compare_studies
+from lora2_search.analysis.versus import Side, compare_sides, compare_studies, compare_suites
 from lora2_search.cli.commands.report import run_report
 from lora2_search.errors import UserError
 from lora2_search.report.pages import shown
@@ -161,6 +162,32 @@ def test_two_suites_of_one_name_are_told_apart_wherever_they_are_named(tmp_path:
     )
     assert list(page.traces("arms")) == both
     assert f"{both[0]} − {both[1]}" in html
+
+
+def test_an_arm_is_compared_where_the_data_of_its_common_seeds_are_the_same(tmp_path: Path) -> None:
+    told: list[dict[tuple[str, int], dict[str, str]]] = [
+        {("base", 0): {"data_hash": "x"}, ("head-only", 0): {"data_hash": "x"}},
+        # The base's record is an older one; the head's other seed is in one suite alone.
+        {("head-only", 0): {"data_hash": "y"}, ("no-regularisation", 2): {"data_hash": "y"}},
+    ]
+    sides = []
+    for name, seeds, special in (("one", 2, told[0]), ("two", 3, told[1])):
+        plan = suite(name=name, seeds=seeds)
+        folder = write_suite(tmp_path / name, plan, draws(RATES, 40), special)
+        [found] = gather(folder).values()
+        sides.append(found.analysis)
+    gaps = {pair.name: pair.gap for pair in compare_suites(*sides)}
+    assert gaps["base"].n == gaps["no-regularisation"].n == 2
+    assert gaps["head-only"].estimate is None and "same data" in gaps["head-only"].note
+
+
+def test_confirmed_winners_on_other_data_are_not_compared(tmp_path: Path) -> None:
+    folders = searched(tmp_path, "a", 2), searched(tmp_path, "b", 2)
+    for folder in folders:
+        for path in (folder / "winner").rglob("record.json"):
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"data_hash": folder.name}))
+    gap = compare_studies(*map(read_study_table, folders)).gap
+    assert gap.estimate is None and "same data" in gap.note
 
 
 def test_two_winners_are_compared_on_the_same_sentences(tmp_path: Path) -> None:
