@@ -283,3 +283,28 @@ def test_a_name_of_a_suites_legend_hides_its_arm_in_every_figure_of_its_section(
     assert not any(browser.execute_script(shown, section))
     key.click()
     assert all(count == 2 for count in browser.execute_script(shown, section))
+
+
+def test_a_studys_legend_hides_trials_by_the_keyboard_alone(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    from lora2_search.report.pages.study import write_study_page
+
+    browser.get(write_study_page(write_study(tmp_path, MIXED)).as_uri())
+    section = browser.find_element(By.ID, "history")
+    browser.execute_script("arguments[0].scrollIntoView()", section)
+    shown = (
+        "const d = arguments[0].querySelector('.plot'); return d.drawn ? "
+        "d.data.filter(t => t.visible !== false).map(t => t.name) : []"
+    )
+    wait_until(lambda: browser.execute_script(shown, section), 30)
+    before = browser.execute_script(shown, section)
+    [key] = [
+        k for k in section.find_elements(By.CSS_SELECTOR, ".keys button") if k.text == "pruned"
+    ]
+    key.send_keys(Keys.ENTER)
+    assert browser.execute_script(shown, section) == [n for n in before if n != "pruned"]
+    key.send_keys(Keys.ENTER)
+    assert browser.execute_script(shown, section) == before
+    assert not section.find_elements(By.CSS_SELECTOR, ".plot .legend text")

@@ -9,16 +9,26 @@ import pytest
 import yaml
 
 from lora2_search.analysis.baselines import standings
+from lora2_search.analysis.history import Span
 from lora2_search.analysis.landscape import setting_axes
 from lora2_search.analysis.study import read_study_table
 from lora2_search.analysis.versus import compare_studies
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
+from lora2_search.report.figures.drawing import Drawing
+from lora2_search.report.figures.panel import drawn_keys
 from lora2_search.report.figures.settings import draw_rank_grid
 from lora2_search.report.figures.study_numbers import StudyNumbers
-from lora2_search.report.figures.study_panels import importance_panel, standings_panel
-from lora2_search.report.figures.trials import learning_curves
-from lora2_search.report.pages.study import study_sections, write_study_page
+from lora2_search.report.figures.study_panels import (
+    curves_panel,
+    history_panel,
+    importance_panel,
+    standings_panel,
+    timeline_panel,
+)
+from lora2_search.report.figures.style import STATE_STYLES, WINNER_COLOUR
+from lora2_search.report.figures.trials import draw_timeline, learning_curves
+from lora2_search.report.pages.study import study_page, study_sections, write_study_page
 from lora2_search.report.tables.pairs import settings_table
 from lora2_search.report.tables.search_space import space_rows
 from lora2_search.report.tables.study import size_table, trials_table
@@ -107,6 +117,42 @@ def test_the_page_holds_plotly_once_and_loads_nothing(tmp_path: Path) -> None:
     assert html.count('class="plot"') >= 6
     assert "default-src 'none'" in html and "connect-src" not in html.partition("<style>")[0]
     assert not re.search(r"<(script|img|iframe)[^>]+src=|<link\b|@import", html)
+
+
+def test_the_names_of_a_studys_figures_are_keys_of_the_page(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, MIXED)
+    found = StudyNumbers(read_study_table(folder))
+    panels = [standings_panel(found), history_panel(found), timeline_panel(found)]
+    drawn = [*panels, curves_panel(found)]
+    keys = {}
+    for panel in drawn:
+        if isinstance(panel.figure, Drawing):
+            assert panel.figure.layout["showlegend"] is False
+            named = {t.get("legendgroup", t.get("name")): t for t in panel.figure.data}
+            assert [key.name for key in panel.keys] == list(named)
+            keys |= {(panel.title, key.name): key for key in panel.keys}
+    pruned, best = keys["History", "pruned"], keys["History", "best so far"]
+    assert (pruned.dash, pruned.symbol) == ("", "triangle-down-open")
+    assert (best.dash, best.symbol, best.colour) == ("solid", "", WINNER_COLOUR)
+    assert keys["History", "winner (trial 5)"].symbol == "star"
+    html = study_page(found.table)
+    assert html.count('<button type="button" aria-pressed="true">') == len(keys) > 6
+    assert set(re.findall(r'href="#((?:mark|line)-[a-z-]+)"', html)) <= set(
+        re.findall(r'<path id="((?:mark|line)-[a-z-]+)"', html)
+    )
+
+
+def test_a_key_of_a_timeline_has_the_pattern_and_the_colour_of_its_state() -> None:
+    states = ("COMPLETE", "COMPLETE", "COMPLETE", "PRUNED", "FAIL", "RUNNING")
+    spans = [Span(f"trial {n}", state, n, n + 1, 0) for n, state in enumerate(states)]
+    keys = {key.name: key for key in drawn_keys(draw_timeline(spans, 0))}
+    assert {name: key.symbol for name, key in keys.items()} == {
+        "complete": "bar",
+        "pruned": "bar-striped",
+        "failed": "bar-crossed",
+        "under way": "bar-dotted",
+    }
+    assert keys["complete"].colour == STATE_STYLES["COMPLETE"].colour
 
 
 def test_health_flags_stand_beside_the_winner_and_in_the_table(tmp_path: Path) -> None:

@@ -239,6 +239,18 @@ def test_two_studies_are_on_one_page_with_each_place_named_once(
     assert len(places) == len(set(places)) and "study-2-trials" in places
 
 
+@pytest.mark.parametrize("second", ["b", "a"])
+def test_the_tables_of_two_studies_are_told_apart(tmp_path: Path, second: str) -> None:
+    folders = [study(tmp_path / str(n), name, 120, 1e-3) for n, name in enumerate(("a", second))]
+    html = write_study_comparison(*folders, tmp_path).read_text(encoding="utf-8")
+    labels = re.findall(r'role="region" aria-label="([^"]+)"', html)
+    assert len(labels) == len(set(labels)) and "Histories" in " ".join(labels)
+    ends = ("a", "b") if second == "b" else ("a (1)", "a (2)")
+    assert all(
+        f"{table} of {end}" in labels for table in ("Trials", "Numbers of History") for end in ends
+    )
+
+
 def test_two_suites_are_compared_arm_by_arm_over_common_seeds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

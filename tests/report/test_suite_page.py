@@ -121,6 +121,8 @@ def test_small_figures_are_drawn_for_interactions_and_geometry(tmp_path: Path) -
     assert {trace["name"] for trace in draw_interaction(found, "accuracy").data} == set(
         found.levels(1)
     )
+    [panel] = interaction_panels(evidence)
+    assert {key.name for key in panel.keys} == {f"regularisation: {n}" for n in found.levels(1)}
     assert geometry_panels(evidence) == []
 
 

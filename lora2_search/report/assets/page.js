@@ -46,11 +46,15 @@
     hide(div);
   }
 
-  // Legends that stand on the page hide traces of every figure of their section.
+  // A legend hides traces of every figure of what it stands in: a section, or one cell of a grid.
+  function scope(key) { return key.closest(".keys").parentElement; }
+
   function hide(div) {
-    var names = {}, section = div.closest("section");
-    section.querySelectorAll(".keys button").forEach(function (key) {
-      names[key.textContent] = key.getAttribute("aria-pressed") === "true";
+    var names = {};
+    div.closest("section").querySelectorAll(".keys button").forEach(function (key) {
+      if (scope(key).contains(div)) {
+        names[key.textContent] = key.getAttribute("aria-pressed") === "true";
+      }
     });
     var of = div.data.map(function (trace) { return names[trace.legendgroup || trace.name]; });
     if (of.every(function (seen) { return seen === undefined; })) { return; }
@@ -59,7 +63,7 @@
 
   function press(key) {
     key.setAttribute("aria-pressed", key.getAttribute("aria-pressed") !== "true");
-    key.closest("section").querySelectorAll(".plot").forEach(function (div) {
+    scope(key).querySelectorAll(".plot").forEach(function (div) {
       if (div.drawn) { hide(div); }
     });
   }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ...analysis import Outcome, StudyTable, hypervolumes, pick_rule, setting
 from ..tables.study import front_table
 from .drawing import Drawing
-from .panel import Panel
+from .panel import Panel, drawn_keys
 from .style import COLOURS, GREY, plotly_text
 
 
@@ -28,7 +28,8 @@ def _front(table: StudyTable) -> Panel:
     )
     if len(goals) > 2:
         text += f" Drawn are the first two of {len(goals)} objectives; the table has all."
-    return Panel("Pareto front", text, _draw_front(table), front_table(table))
+    drawn = _draw_front(table)
+    return Panel("Pareto front", text, drawn, front_table(table), drawn_keys(drawn))
 
 
 def _draw_front(table: StudyTable) -> Drawing:
@@ -59,7 +60,7 @@ def _draw_front(table: StudyTable) -> Drawing:
         (o for o in table.front if table.winner and o.number == table.winner.number), None
     )
     if winner:
-        ring = {"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": COLOURS[1], "width": 2}}
+        ring = {"color": COLOURS[1], "symbol": "circle-open", "size": 17, "line": {"width": 2}}
         figure.add(
             "scatter",
             x=[winner.values[1]],
@@ -69,7 +70,9 @@ def _draw_front(table: StudyTable) -> Drawing:
             name=f"winner (trial {winner.number})",
             hoverinfo="skip",
         )
-    figure.set_layout(xaxis={"title": second}, yaxis={"title": f"validation {first}"})
+    figure.set_layout(
+        xaxis={"title": second}, yaxis={"title": f"validation {first}"}, showlegend=False
+    )
     return figure
 
 

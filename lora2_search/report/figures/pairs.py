@@ -39,7 +39,6 @@ def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -
             x=[point.number for point in complete],
             y=[factor * (point.score or 0.0) for point in complete],
             mode="markers",
-            showlegend=False,
             legendgroup=name,
             opacity=0.6,
             marker={"color": colour, "symbol": SYMBOLS[place], "size": 8},
@@ -57,7 +56,7 @@ def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -
     figure.set_layout(
         xaxis={"title": "trial", "range": [-room, last + room], "tickformat": "d"},
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        showlegend=False,
     )
     return figure
 

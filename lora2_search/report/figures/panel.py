@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,12 @@ import numpy as np
 from markupsafe import Markup
 
 from ..tables.table import Table
+from .style import BARS, Key
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from .drawing import Drawing
-    from .style import Key
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,38 @@ class Panel:
 def all_keys(panels: Iterable[Panel]) -> tuple[Key, ...]:
     """Return the legend that figures share: every entry once, as the first has it."""
     return tuple({key.name: key for panel in panels for key in panel.keys}.values())
+
+
+def drawn_keys(figure: Drawing) -> tuple[Key, ...]:
+    """Return the legend of a figure's named traces, in the order in which they are drawn."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for trace in figure.data:
+        name = trace.get("legendgroup") or trace.get("name")
+        if name and trace["x"]:
+            groups.setdefault(name, []).append(trace)
+    return tuple(_key(name, traces) for name, traces in groups.items())
+
+
+def _key(name: str, traces: Iterable[dict[str, Any]]) -> Key:
+    colours: list[str] = []
+    dash = symbol = ""
+    for trace in traces:
+        marker, line = trace.get("marker", {}), trace.get("line", {})
+        mode = trace.get("mode", "bar")
+        if "lines" in mode:
+            dash = dash or line.get("dash", "solid")
+            colours.append(line["color"])
+        elif isinstance(marker["color"], str):
+            colours.append(marker["color"])
+        else:
+            colours += marker["color"]
+        if "markers" in mode:
+            symbol = symbol or marker.get("symbol", "circle")
+        elif mode == "bar":
+            symbol = BARS[marker["pattern"]["shape"]]
+    # A winner among them has a colour of its own.
+    [(colour, _)] = Counter(colours).most_common(1)
+    return Key(name, colour, dash, symbol)
 
 
 def figure_json(panel: Panel) -> Markup:

@@ -23,7 +23,7 @@ from ...stats import expected_best
 from ..tables.table import Column, Table, text_column
 from ..tables.text import between, counts, scores
 from ..words.served import no_loras
-from .panel import Panel
+from .panel import Panel, drawn_keys
 from .suite import arm_keys, draw_bands, draw_costs, draw_expected_best, draw_interaction
 
 FEWEST_TRIALS = 2
@@ -44,10 +44,12 @@ def interaction_panels(evidence: Evidence) -> list[Panel]:
         Panel(
             f"{f'{item.block}: ' if several else ''}{item.first} × {item.second}",
             "",
-            draw_interaction(item, metric),
+            drawn,
             _cells(item, metric),
+            drawn_keys(drawn),
         )
         for item in pairs
+        for drawn in (draw_interaction(item, metric),)
     ]
 
 

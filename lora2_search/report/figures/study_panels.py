@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...analysis import Importances
 from ..tables import trials as tables
 from ..words.study import score_names, standings_text
-from .panel import Panel
+from .panel import Panel, drawn_keys
 from .ranges import score_range
 from .settings import (
     MOST_LINES,
@@ -30,7 +30,7 @@ def standings_panel(found: StudyNumbers) -> Panel:
         return Panel(title, "No trial is complete yet.")
     table = tables.standings_table(found.rows, found.metric, found.table.shown_metric)
     drawn = draw_standings(found.rows, found.metric, score_names(found.table))
-    return Panel(title, standings_text(found.table), drawn, table)
+    return Panel(title, standings_text(found.table), drawn, table, drawn_keys(drawn))
 
 
 def history_panel(found: StudyNumbers) -> Panel:
@@ -44,12 +44,9 @@ def history_panel(found: StudyNumbers) -> Panel:
     )
     if any(point.score is None for point in points):
         text += " Those that were never evaluated stand at the bottom."
-    return Panel(
-        "History",
-        text,
-        draw_history(points, found.metric, found.winner),
-        tables.history_table(points, found.metric),
-    )
+    drawn = draw_history(points, found.metric, found.winner)
+    table = tables.history_table(points, found.metric)
+    return Panel("History", text, drawn, table, drawn_keys(drawn))
 
 
 def parallel_panel(found: StudyNumbers) -> Panel:
@@ -140,7 +137,8 @@ def timeline_panel(found: StudyNumbers) -> Panel:
         "When each run was trained, pauses included; the winner is green. A worker is a place "
         "among the runs at one time: which process it was is not recorded."
     )
-    return Panel(title, text, draw_timeline(spans, found.winner), tables.timeline_table(spans))
+    drawn = draw_timeline(spans, found.winner)
+    return Panel(title, text, drawn, tables.timeline_table(spans), drawn_keys(drawn))
 
 
 def curves_panel(found: StudyNumbers) -> Panel:
@@ -148,11 +146,12 @@ def curves_panel(found: StudyNumbers) -> Panel:
     title, curves = "Learning curves", found.shown_curves
     if not curves:
         return Panel(title, "No trial was evaluated yet.")
-    text = f"Validation {found.metric} through training; click a name to hide its trials."
+    text = f"Validation {found.metric} through training. A name above the figure hides its trials."
     if len(curves) < len(found.curves):
         text += f" The best {len(curves)} of {len(found.curves)} trials are drawn."
     drawn = draw_learning_curves(curves, found.metric, found.winner)
-    return Panel(title, text, drawn, tables.curves_table(curves, found.metric))
+    table = tables.curves_table(curves, found.metric)
+    return Panel(title, text, drawn, table, drawn_keys(drawn))
 
 
 def expected_panel(found: StudyNumbers) -> Panel:

@@ -30,7 +30,20 @@ SHAPES = {
     "x": "M11.2 2.8l2.8 2.8 2.8-2.8 1.4 1.4-2.8 2.8 2.8 2.8-1.4 1.4-2.8-2.8-2.8 2.8-1.4-1.4 "
     "2.8-2.8-2.8-2.8z",
     "triangle-up": "M14 2.5l4.8 8.5h-9.6z",
+    "star": "M14 1l1.5 4.3h4.5l-3.6 2.7 1.4 4.4-3.8-2.7-3.8 2.7 1.4-4.4-3.6-2.7h4.5z",
+    # Those that are open are rings of lines, as they are not filled.
+    "circle-open": "M14 2a5 5 0 1 1 0 10a5 5 0 1 1 0-10z"
+    "m0 1.5a3.5 3.5 0 1 0 0 7a3.5 3.5 0 1 0 0-7z",
+    "diamond-open": "M14 1l6 6-6 6-6-6zm0 2.1l-3.9 3.9 3.9 3.9 3.9-3.9z",
+    "triangle-down-open": "M8.2 2.5h11.6l-5.8 10zm2.6 1.5l3.2 5.5 3.2-5.5z",
+    "x-thin-open": "M10 4l1-1 3 3 3-3 1 1-3 3 3 3-1 1-3-3-3 3-1-1 3-3z",
+    "bar": "M5 3h18v8h-18z",
+    "bar-striped": "M5 11l4-8h3l-4 8zm6 0l4-8h3l-4 8zm6 0l4-8h3l-4 8z",
+    "bar-crossed": "M5 3h2l3 3 3-3h2l3 3 3-3h2v1l-3 3 3 3v1h-2l-3-3-3 3h-2l-3-3-3 3h-2v-1l3-3-3-3z",
+    "bar-dotted": "M5 3h3v3h-3zm5 0h3v3h-3zm5 0h3v3h-3zm5 0h3v3h-3z"
+    "M5 8h3v3h-3zm5 0h3v3h-3zm5 0h3v3h-3zm5 0h3v3h-3z",
 }
+BARS = {"": "bar", "/": "bar-striped", "x": "bar-crossed", ".": "bar-dotted"}
 DASH_LENGTHS = {
     "solid": "none",
     "dash": "6 3",
@@ -43,13 +56,13 @@ DASH_LENGTHS = {
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of a legend that stands on the page, for figures that share it.
+    """An entry of a legend that stands on the page, for one figure or for those that share it.
 
     Attributes:
         name: Of the trace or of its group.
         colour: Of line and marker.
         dash: Plotly's name of the line's dash; ``""`` where there is no line.
-        symbol: Plotly's name of the marker.
+        symbol: Plotly's name of the marker, or that of a bar; ``""`` where there is neither.
     """
 
     name: str
@@ -107,5 +120,5 @@ def row_layout(names: Sequence[str]) -> dict[str, Any]:
             "automargin": True,
         },
         "height": 130 + 40 * len(names),
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "showlegend": False,
     }

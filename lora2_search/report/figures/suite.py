@@ -44,17 +44,13 @@ def draw_interaction(cells: Interaction, metric: str) -> Drawing:
                 "array": [factor * reaches(test)[1] for test in tests],
             },
             name=plotly_text(other),
+            legendgroup=f"{cells.second}: {other}",
             **_style(place),
         )
     figure.set_layout(
         xaxis={"title": plotly_text(cells.first)},
         yaxis={"title": score_title(metric), **score_axis(metric)},
-        legend={
-            "title": plotly_text(cells.second),
-            "orientation": "h",
-            "y": 1.02,
-            "yanchor": "bottom",
-        },
+        showlegend=False,
     )
     return figure
 

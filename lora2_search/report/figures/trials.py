@@ -17,8 +17,6 @@ from .suite import scale
 if TYPE_CHECKING:
     import matplotlib.figure
 
-_ABOVE: dict[str, Any] = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-
 # A rung below the lowest score, for trials that have none.
 _UNSCORED = 0.5
 
@@ -64,7 +62,7 @@ def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) 
     figure.set_layout(
         xaxis={"title": "trial", "range": _trial_range(points), "tickformat": "d"},
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
-        legend=_ABOVE,
+        showlegend=False,
     )
     return figure
 
@@ -178,7 +176,7 @@ def draw_timeline(spans: Sequence[Span], winner: int | None) -> Drawing:
             "categoryarray": [f"worker {place + 1}" for place in reversed(workers)],
         },
         height=130 + 46 * len(workers),
-        legend=_ABOVE,
+        showlegend=False,
     )
     return figure
 
@@ -269,7 +267,6 @@ def learning_curves(
 def draw_learning_curves(curves: Sequence[Curve], metric: str, winner: int | None) -> Drawing:
     """Draw validation score against optimiser steps, the winner on top."""
     figure, factor = Drawing(), scale(metric)
-    named: set[str] = set()
     for curve in sorted(curves, key=lambda item: item.number == winner):
         style, won = STATE_STYLES[curve.state], curve.number == winner
         colour = WINNER_COLOUR if won else style.colour
@@ -280,19 +277,17 @@ def draw_learning_curves(curves: Sequence[Curve], metric: str, winner: int | Non
             y=[_rounded(factor * score) for score in curve.scores],
             name=group,
             legendgroup=group,
-            showlegend=group not in named,
             mode="lines+markers",
             opacity=1 if won else 0.7,
             line={"color": colour, "dash": style.dash, "width": 3 if won else 1.5},
             marker={"symbol": style.symbol, "size": 6},
             hovertemplate=f"trial {curve.number}<br>step %{{x}}: %{{y}}<extra></extra>",
         )
-        named.add(group)
     low, high = _curves_range(curves, metric)
     figure.set_layout(
         xaxis={"title": "optimiser step", "rangemode": "tozero"},
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
-        legend=_ABOVE,
+        showlegend=False,
     )
     return figure
 

@@ -20,7 +20,7 @@ from ...store import PAGE_FILE, write_text
 from ..archive.archive import suite_evidence
 from ..figures.forest import Forest, forest
 from ..figures.pairs import draw_arm_pairs, draw_histories
-from ..figures.panel import Panel
+from ..figures.panel import Panel, drawn_keys
 from ..figures.study_numbers import StudyNumbers
 from ..rendering import render
 from ..tables.pairs import arm_pairs_table, best_table, histories_table, settings_table
@@ -104,7 +104,8 @@ def _history(found: StudyPair, names: Names) -> _Part:
     metric = found.left.metric
     drawn = draw_histories(histories, metric)
     text = f"The best validation {found.left.shown_metric} so far, and every complete trial."
-    panel = Panel("Histories", text, drawn, histories_table(histories, metric))
+    table = histories_table(histories, metric)
+    panel = Panel("Histories", text, drawn, table, drawn_keys(drawn))
     return _Part("Histories", text, panel, "", Table(()))
 
 
@@ -173,7 +174,8 @@ def _arms(task: str, left: Analysis, right: Analysis, names: Names) -> _Part:
     )
     title = f"Arms on {task}" if task else "Arms"
     table = arm_pairs_table(pairs, names, metric, left.suite.shown_metric)
-    panel = Panel(title, text, draw_arm_pairs(pairs, names, metric))
+    drawn = draw_arm_pairs(pairs, names, metric)
+    panel = Panel(title, text, drawn, keys=drawn_keys(drawn))
     return _Part(title, text, panel, title, table)
 
 
