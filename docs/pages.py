@@ -2,13 +2,15 @@
 
 ``python docs/pages.py STUDY`` photographs the report of a study of this home (``make demo`` makes
 ``quickstart``) and of docs/results/start in headless Chromium: 1400 and 400 pixels wide, light and
-dark, and in print. ``--axe FILE`` (``axe.min.js`` of npm's axe-core) also tells what that finds.
+dark, and printed (the first sheet, drawn by pdftoppm of Debian's poppler-utils). ``--axe FILE``
+(``axe.min.js`` of npm's axe-core) also tells what that finds.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -16,8 +18,9 @@ from typing import Any, NamedTuple
 
 from pictures import chromium
 
+from lora2_search.analysis import read_study_table
 from lora2_search.report.archive.archive import archive_suite
-from lora2_search.report.pages.study import write_study_page
+from lora2_search.report.pages.study import study_page
 from lora2_search.report.pages.suite import suite_page
 from lora2_search.search.study import load_study
 
@@ -44,19 +47,30 @@ LOOKS = {
 
 
 def photograph(browser: Any, page: Path, look: Look, picture: Path) -> None:
-    """Keep what a page shows from its top."""
+    """Keep what a page shows from its top, or the first sheet of paper that it is printed on."""
     narrow = look.width < 500
     size = {"width": look.width, "height": look.height}
     screen = {**size, "deviceScaleFactor": 1, "mobile": narrow}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     colours = [{"name": "prefers-color-scheme", "value": look.colours}]
-    media = {"media": look.medium, "features": colours}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": colours})
     browser.get(page.as_uri())
     time.sleep(3)
-    shown = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
-    picture.write_bytes(base64.b64decode(shown["data"]))
+    if look.medium == "print":
+        print_first_sheet(browser, picture)
+    else:
+        shown = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+        picture.write_bytes(base64.b64decode(shown["data"]))
     print(picture)
+
+
+def print_first_sheet(browser: Any, picture: Path) -> None:
+    """Print the page that is open on A4, and keep the first sheet as a picture."""
+    a4 = {"paperWidth": 8.27, "paperHeight": 11.69, "printBackground": False, "pageRanges": "1"}
+    printed = browser.execute_cdp_cmd("Page.printToPDF", a4)
+    stem = str(picture.with_suffix(""))
+    command = ["pdftoppm", "-png", "-r", "96", "-singlefile", "-", stem]
+    subprocess.run(command, input=base64.b64decode(printed["data"]), check=True)
 
 
 def faults(browser: Any, axe: Path) -> list[str]:
@@ -77,7 +91,10 @@ def main() -> None:
         suite = Path(folder) / "suite.html"
         with archive_suite(DOCS / "results" / SUITE) as evidence:
             suite.write_text(suite_page(evidence), encoding="utf-8")
-        study = write_study_page(load_study(options.study, options.storage).folder)
+        # Beside the other, and not over the report in the study's own folder.
+        study = Path(folder) / "study.html"
+        table = read_study_table(load_study(options.study, options.storage).folder)
+        study.write_text(study_page(table), encoding="utf-8")
         for kind, page in (("suite", suite), ("study", study)):
             for name, look in LOOKS.items():
                 photograph(browser, page, look, DOCS / "img" / f"page-{kind}-{name}.png")
