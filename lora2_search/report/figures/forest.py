@@ -10,7 +10,7 @@ from ...stats import Paired, rejects
 from ..tables.text import differences, in_points, p_value, signed
 from .axes import Scale, linear
 
-Tone = Literal["differs", "same", "open", "none"]
+Tone = Literal["differs", "same", "open", "floor", "none"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class ForestRow:
         text: Effect and interval as text, without their unit.
         p: The p of a difference as text, Holm's but for the floor; empty where there is none.
         word: What the corrected tests say.
-        tone: How it is coloured: it differs, is shown to be the same, neither, or is not told.
+        tone: How it is coloured: it differs, is shown to be the same, neither, is the floor, or
+            is not told.
     """
 
     name: str
@@ -136,7 +137,7 @@ def _claim(item: Equality, analysis: Analysis) -> ForestRow:
 
 
 def _floor(item: Comparison, analysis: Analysis) -> ForestRow:
-    verdict: tuple[str, Tone] = ("trained enough", "differs")
+    verdict: tuple[str, Tone] = ("trained enough", "floor")
     if not analysis.trained:
         verdict = ("not shown to be trained enough", "open")
     row = _made(item.name, item.paired, item.paired.p, verdict, analysis)

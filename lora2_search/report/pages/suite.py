@@ -137,19 +137,23 @@ def about_forest(analysis: Analysis) -> str:
         f"Difference in test {metric}, mean over seeds on this test set, with its 95 % interval "
         f"(not corrected); the words follow Holm's correction. {done} of "
         f"{len(analysis.arms) * seeds} runs count, {seeds} seeds per arm. Squares are shown to "
-        "differ; blue dots are not, and may differ as far as their interval reaches."
+        "differ; blue dots are not, and may differ as far as their interval reaches; arrows lie "
+        "beyond the axis."
     )
     if analysis.equivalence:
         text += (
-            " Green bands are the margins within which two arms were to count as the same, green "
-            "dots what is shown to by two one-sided tests (so by the 90 % interval); where there "
-            "is no band, that was not asked."
+            " Green bands are the margins within which two arms were to count as the same; green "
+            "dots are shown to lie within (two one-sided tests, so by the 90 % interval). Where "
+            "there is no band, that was not asked."
         )
     effects = (effect_of(item.weights, analysis.suite) for item in analysis.family)
     if any(effect is not None and len(effect.factors) > 1 for effect in effects):
         text += " Rows with × are interactions: what one change does to the effect of another."
     if analysis.floor is not None:
-        text += " The floor tells whether the base was trained enough; it is no finding."
+        text += (
+            " The floor tells whether the base was trained enough; it is no finding, and its p is "
+            "not corrected."
+        )
     return text
 
 

@@ -67,7 +67,8 @@ def line(item: Comparison, analysis: Analysis) -> str:
     if (claim := next(claims, None)) is not None:
         margin = signed(claim.claim.margin, analysis.suite.metric).removeprefix("+")
         return f"{asked} the same within ±{margin} ({observed})."
-    return f"{asked} not shown to differ ({observed})."
+    corrected = " once corrected" if rejects(item.paired.p) else ""
+    return f"{asked} not shown to differ{corrected} ({observed})."
 
 
 def equality_line(item: Equality, analysis: Analysis) -> str:
