@@ -52,11 +52,14 @@ def all_keys(panels: Iterable[Panel]) -> tuple[Key, ...]:
 
 
 def drawn_keys(figure: Drawing) -> tuple[Key, ...]:
-    """Return the legend of a figure's named traces, in the order in which they are drawn."""
+    """Return the legend of a figure's named traces, in the order in which they are drawn.
+
+    An area around a line has the line's name and no entry of its own.
+    """
     groups: dict[str, list[dict[str, Any]]] = {}
     for trace in figure.data:
         name = trace.get("legendgroup") or trace.get("name")
-        if name and trace["x"]:
+        if name and trace["x"] and "fill" not in trace:
             groups.setdefault(name, []).append(trace)
     return tuple(_key(name, traces) for name, traces in groups.items())
 

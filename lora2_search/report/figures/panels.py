@@ -58,18 +58,10 @@ def geometry_panels(evidence: Evidence) -> list[Panel]:
     suite = evidence.analysis.suite
     arms = list(suite.arms)
     found = {key: bands(suite, key) for key in geometry_keys(suite)}
+    drawn = {key: draw_bands(own, key, None, arms) for key, own in found.items()}
     # Named in the suite's order, also by the panels that lack an arm.
-    drawn = {band.arm for own in found.values() for band in own}
-    return [
-        Panel(
-            key,
-            "",
-            draw_bands(own, key, None, arms),
-            _band_table(own, None),
-            arm_keys(arms, drawn),
-        )
-        for key, own in found.items()
-    ]
+    keys = arm_keys(arms, *drawn.values())
+    return [Panel(key, "", drawn[key], _band_table(own, None), keys) for key, own in found.items()]
 
 
 def pattern_of_arms(suite: SuiteRuns) -> tuple[dict[str, MeanRanks], int]:
@@ -102,8 +94,7 @@ def _curves(evidence: Evidence) -> Panel:
     )
     arms = list(suite.arms)
     drawn = draw_bands(by_arm, f"validation {suite.metric}", suite.metric, arms)
-    keys = arm_keys(arms, {band.arm for band in by_arm})
-    return Panel(title, text, drawn, _band_table(by_arm, suite.metric), keys)
+    return Panel(title, text, drawn, _band_table(by_arm, suite.metric), arm_keys(arms, drawn))
 
 
 def _costs(evidence: Evidence) -> Panel:
@@ -118,9 +109,8 @@ def _costs(evidence: Evidence) -> Panel:
         text += f" {line}"
     suite = evidence.analysis.suite
     arms, metric = list(suite.arms), suite.metric
-    keys = arm_keys(arms, {item.arm for item in points}, lines=False)
     drawn = draw_costs(points, metric, arms)
-    return Panel(title, text, drawn, _cost_table(points, metric), keys)
+    return Panel(title, text, drawn, _cost_table(points, metric), arm_keys(arms, drawn))
 
 
 def _tuning(evidence: Evidence) -> Panel:
@@ -134,7 +124,7 @@ def _tuning(evidence: Evidence) -> Panel:
     suite = evidence.analysis.suite
     arms, metric = list(suite.arms), suite.metric
     drawn = draw_expected_best(curves, metric, arms)
-    return Panel(title, text, drawn, _trials(curves, metric), arm_keys(arms, curves))
+    return Panel(title, text, drawn, _trials(curves, metric), arm_keys(arms, drawn))
 
 
 def _band_table(found: Sequence[Band], metric: str | None) -> Table:

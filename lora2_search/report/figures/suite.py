@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from ...analysis import Band, Cost, Interaction, reaches
 from ..tables.text import in_points
 from .axes import is_wide, log_axis, score_axis
 from .drawing import Drawing
+from .panel import drawn_keys
 from .style import COLOURS, DASHES, SYMBOLS, Key, plotly_text
 
 
@@ -55,24 +56,10 @@ def draw_interaction(cells: Interaction, metric: str) -> Drawing:
     return figure
 
 
-def arm_keys(arms: Sequence[str], shown: Collection[str], *, lines: bool = True) -> tuple[Key, ...]:
-    """Return the legend of the arms that a figure shows: an arm looks the same in all of them.
-
-    Args:
-        arms: All arms of the suite, in its order.
-        shown: Those that are drawn.
-        lines: Whether each has a line, and not only a marker.
-    """
-    styles = {arm: _style(place) for place, arm in enumerate(arms) if arm in shown}
-    return tuple(
-        Key(
-            arm,
-            str(style["line"]["color"]),
-            str(style["line"]["dash"]) if lines else "",
-            str(style["marker"]["symbol"]),
-        )
-        for arm, style in styles.items()
-    )
+def arm_keys(arms: Sequence[str], *figures: Drawing) -> tuple[Key, ...]:
+    """Return the legend that figures of arms share, in the order of all ``arms`` of the suite."""
+    keys = {key.name: key for figure in figures for key in drawn_keys(figure)}
+    return tuple(keys[arm] for arm in arms if arm in keys)
 
 
 def draw_bands(
