@@ -74,6 +74,7 @@ def check_inputs(
             processes for one run.
     """
     check_launch(say)
+    say = _once(say)
     problems: list[Problem] = []
     if config.task in TASK_ASSETS:
         asset(TASK_ASSETS[config.task], say)
@@ -98,6 +99,18 @@ def check_inputs(
     from ..training import learnt
 
     return learnt(data, config)
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what says each line once: variants that share a model share its remarks."""
+    said: set[str] = set()
+
+    def say_new(line: str) -> None:
+        if line not in said:
+            said.add(line)
+            say(line)
+
+    return say_new
 
 
 def _new_problems(

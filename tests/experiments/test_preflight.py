@@ -12,6 +12,7 @@ from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.schema import ModelConfig
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.experiments.preflight import check_inputs, check_model
+from tests.support.language import settings
 
 
 def config(model: Path, data: Path, **more: Any) -> RunConfig:
@@ -162,6 +163,19 @@ def test_what_only_a_variant_has_wrong_is_told_under_its_key(
     told = {problem.key: problem.message for problem in caught.value.problems}
     assert list(told) == ["arms.late.adapter.t_final", "arms.deep.model.layers"]
     assert "must be at most 2, the layers of" in told["arms.deep.model.layers"]
+
+
+def test_the_mask_that_all_variants_share_is_shown_once(
+    tiny_llama: Path, completions: Path
+) -> None:
+    config = settings(tiny_llama, completions)
+    said: list[str] = []
+    variants = [
+        (f"arms.{method}", with_settings(config, {"method": method})) for method in ("lora", "full")
+    ]
+    check_inputs(config, said.append, {"metric": None}, variants)
+    assert len(said) == len(set(said))
+    assert sum("tokens that are learnt" in line for line in said) == 1
 
 
 def test_a_mistake_that_all_share_is_told_once(tiny_bert: Path, reviews_csv: Path) -> None:
