@@ -84,6 +84,7 @@ from .records import damaged_predictions as damaged_predictions
 from .records import read_fresh_runs as read_fresh_runs
 from .records import read_plan as read_plan
 from .records import read_rung_runs as read_rung_runs
+from .records import read_seed_runs as read_seed_runs
 from .records import read_study as read_study
 from .records import read_tasks as read_tasks
 from .records import serves_plain_lora as serves_plain_lora
@@ -94,6 +95,13 @@ from .rungs import climb as climb
 from .rungs import final_outcomes as final_outcomes
 from .rungs import rung_cells as rung_cells
 from .scores import Scored as Scored
+from .seeds import SEEDS as SEEDS
+from .seeds import hopeless as hopeless
+from .seeds import mean_score as mean_score
+from .seeds import runs_of_trial as runs_of_trial
+from .seeds import scores_by_seed as scores_by_seed
+from .seeds import seed_cells as seed_cells
+from .seeds import seeds_line as seeds_line
 from .study import EVALUATIONS as EVALUATIONS
 from .study import GIVEN_BY as GIVEN_BY
 from .study import PRIOR as PRIOR

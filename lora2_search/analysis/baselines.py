@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,10 @@ def standings(table: StudyTable) -> list[Standing]:
     if table.confirmed is not None:
         return _confirmed(table.confirmed, table)
     answers = None if winner is None else read_predictions(winner, TEST)
-    found = [_standing("winner", winner, answers, None, table)]
+    ours = _standing("winner", winner, answers, None, table)
+    if table.space.seeds > 1:  # it was chosen by the mean
+        ours = replace(ours, validation=table.winner.values[0])
+    found = [ours]
     outside = {**table.runs.references, table.runs.space.floor_method: table.runs.reference}
     for name, run in outside.items():
         if run is None:

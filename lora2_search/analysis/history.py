@@ -82,7 +82,7 @@ def timeline(table: StudyTable) -> list[Span]:
     ]
     named += [
         (named_key(key), _STATES[run.record.status], run.record)
-        for key, run in table.runs.fresh.items()
+        for key, run in [*table.runs.seeds.items(), *table.runs.fresh.items()]
     ]
     named += [
         (f"trial {number}", states.get(number, "RUNNING"), run.record)

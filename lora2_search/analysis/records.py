@@ -19,6 +19,7 @@ from ..store import (
     REFERENCES_FOLDER,
     RUNGS_FOLDER,
     RUNS_FOLDER,
+    SEEDS_FOLDER,
     SPACE_FILE,
     SUITE_FILE,
     TRIALS_FOLDER,
@@ -182,6 +183,7 @@ class StudyRuns:
         troubles: Which of its records are damaged, and how.
         fresh: Runs that confirm the winner on fresh seeds, by key.
         rungs: Runs of a halved study above its first rung, by key.
+        seeds: Runs of its trials on other seeds than the first, by key.
     """
 
     folder: Path
@@ -193,6 +195,7 @@ class StudyRuns:
     references: Mapping[str, Run] = field(default_factory=dict)
     fresh: Mapping[str, Run] = field(default_factory=dict)
     rungs: Mapping[str, Run] = field(default_factory=dict)
+    seeds: Mapping[str, Run] = field(default_factory=dict)
 
 
 def shown_metric(metric: str, runs: Iterable[Run]) -> str:
@@ -266,10 +269,10 @@ def read_study(folder: Path) -> StudyRuns:
     reference = outside.pop(HEAD_ONLY)
     readable = {name: run for name, run in outside.items() if run is not None}
     fresh = read_fresh_runs(folder, unreadable)
-    rungs = read_rung_runs(folder, unreadable)
+    more = read_rung_runs(folder, unreadable), read_seed_runs(folder, unreadable)
     names = tuple(damage.path.parent.name for damage in unreadable)
     troubles = tuple(map(str, unreadable))
-    return StudyRuns(folder, space, trials, reference, names, troubles, readable, fresh, rungs)
+    return StudyRuns(folder, space, trials, reference, names, troubles, readable, fresh, *more)
 
 
 def read_fresh_runs(folder: Path, unreadable: list[Damaged] | None = None) -> dict[str, Run]:
@@ -280,6 +283,11 @@ def read_fresh_runs(folder: Path, unreadable: list[Damaged] | None = None) -> di
 def read_rung_runs(folder: Path, unreadable: list[Damaged] | None = None) -> dict[str, Run]:
     """Return the runs of a halved study above its first rung that have a record, by key."""
     return _read_inside(folder / RUNGS_FOLDER, unreadable)
+
+
+def read_seed_runs(folder: Path, unreadable: list[Damaged] | None = None) -> dict[str, Run]:
+    """Return the runs of a study's trials on other seeds than the first with a record, by key."""
+    return _read_inside(folder / SEEDS_FOLDER, unreadable)
 
 
 def _read_inside(folder: Path, unreadable: list[Damaged] | None) -> dict[str, Run]:

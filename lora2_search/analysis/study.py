@@ -15,6 +15,7 @@ from ..store import STUDY_FILE, RunRecord, stored_study
 from .front import Outcome, outcomes_of, pareto_front
 from .records import Run, StudyRuns, read_study, shown_metric
 from .rungs import Climb, climb, final_outcomes
+from .seeds import runs_of_trial
 from .winner import Confirmation, confirmation, winning_trial
 
 if TYPE_CHECKING:
@@ -227,12 +228,16 @@ class StudyTable:
         """The runs whose scores are the winner's, by seed.
 
         Where fresh seeds confirm it they are those that are reported, none before it is chosen;
-        else its only one.
+        else those of all its seeds, of most studies one.
         """
         if self.confirmed is not None:
             return self.confirmed.reported.runs if self.confirmed.reported else {}
         run = self.winner_run
-        return {} if run is None else {run.record.config["seed"]: run}
+        if run is None or self.winner is None:
+            return {}
+        if self.space.seeds > 1:
+            return runs_of_trial(self.winner.number, run, self.runs.seeds, self.space)
+        return {run.record.config["seed"]: run}
 
 
 def read_study_table(folder: Path) -> StudyTable:

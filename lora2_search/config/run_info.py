@@ -29,7 +29,7 @@ class RunInfo:
         is_reference: Whether a study has it outside its search, only to be compared with.
         role: Of a run that confirms a study's winner: ``choice`` where it decides which trial wins,
             ``report`` where its score is what is reported. ``rung`` of a halved study's run above
-            the first rung.
+            the first rung. ``seed`` of a trial's run on another seed than its first.
         metric: What it is judged by: a study's objective, what a suite compares; ``None`` for the
             task's primary metric.
         outcomes: What else counts: objectives and constraints beside the score, by name.
@@ -48,7 +48,7 @@ class RunInfo:
     factors: Mapping[str, str] = field(default_factory=dict)
     trial: int | None = None
     is_reference: bool = False
-    role: Literal["", "choice", "report", "rung"] = ""
+    role: Literal["", "choice", "report", "rung", "seed"] = ""
     metric: str | None = None
     outcomes: tuple[str, ...] = ()
     given_by: str = ""

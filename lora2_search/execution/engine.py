@@ -58,6 +58,10 @@ class RunList:
         """Return the next run, ``None`` when there are no more."""
         return self._runs.pop(0) if self._runs else None
 
+    def waits(self) -> bool:
+        """Return false: no run brings another one."""
+        return False
+
     def past(self, run: RunInfo) -> Mapping[int, float]:
         """Return nothing: no scheduler looks at it."""
         return {}

@@ -46,7 +46,10 @@ class RunSource(Protocol):
     final: frozenset[Status]
 
     def next(self) -> RunInfo | None:
-        """Return the next run, ``None`` when there are no more."""
+        """Return the next run, ``None`` when there is none, or none yet: see `waits`."""
+
+    def waits(self) -> bool:
+        """Return whether the end of a run under way may bring further ones."""
 
     def past(self, run: RunInfo) -> Mapping[int, float]:
         """Return the scores by evaluation that a run had before a resume."""
@@ -127,6 +130,10 @@ class RunQueue:
                 return self._task(run)
             self._settle(run, record)
         return None
+
+    def waits(self) -> bool:
+        """Return whether there may be further runs once one that is under way has ended."""
+        return not (self._disk is not None and self._disk.refused) and self._source.waits()
 
     def started(self, trial_id: str) -> None:
         """A process took the run up."""

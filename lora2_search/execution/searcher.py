@@ -44,9 +44,11 @@ class TruthfulSearcher(Searcher):
         self._queue = queue
 
     # Tune passes these arguments partly by position, partly by name: the names are Ray's.
-    def suggest(self, trial_id: str) -> Task | str:
-        """Return the task of the next run, or ``FINISHED``."""
+    def suggest(self, trial_id: str) -> Task | str | None:
+        """Return the task of the next run, ``None`` while it waits for another, or ``FINISHED``."""
         task = self._queue.next(trial_id)
+        if task is None and self._queue.waits():
+            return None
         return Searcher.FINISHED if task is None else task
 
     def on_trial_complete(

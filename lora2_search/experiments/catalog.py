@@ -219,7 +219,8 @@ class Named:
         study = read_study(self.folder)
         rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
         rows += [(name, run.record) for name, run in study.references.items()]
-        rows += [(named_key(key), run.record) for key, run in study.fresh.items()]
+        again = [*study.seeds.items(), *study.fresh.items()]
+        rows += [(named_key(key), run.record) for key, run in again]
         rows += [(rung_name(key), run.record) for key, run in study.rungs.items()]
         return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
 

@@ -15,6 +15,7 @@ from ..store import (
     REFERENCES_FOLDER,
     RUNGS_FOLDER,
     RUNS_FOLDER,
+    SEEDS_FOLDER,
     TUNING_FOLDER,
     WINNER_FOLDER,
     home,
@@ -126,7 +127,7 @@ def _of_item(item: Named, keep: int) -> Iterator[Removable]:
             yield from _removable(parts, f"trial {trial.number} {of}")
         for folder in sorted((item.folder / REFERENCES_FOLDER).glob("*/")):
             yield from _removable(_ended(folder, adapter=False), f"{folder.name} {of}")
-        for inside in (WINNER_FOLDER, RUNGS_FOLDER):
+        for inside in (SEEDS_FOLDER, WINNER_FOLDER, RUNGS_FOLDER):
             for folder in sorted((item.folder / inside).glob("*/")):
                 stands = standing is not None and folder == standing.folder
                 parts = _ended(folder, adapter=not stands, failed=True)

@@ -13,6 +13,7 @@ from ..store import (
     REFERENCES_FOLDER,
     RUNGS_FOLDER,
     RUNS_FOLDER,
+    SEEDS_FOLDER,
     TRIALS_FOLDER,
     WINNER_FOLDER,
     Damaged,
@@ -24,7 +25,7 @@ from .train import run_of_winner
 
 # What holds the runs of a study or a suite, by kind, in the order in which a name is looked for.
 _INSIDE = {
-    "study": (TRIALS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER, RUNGS_FOLDER),
+    "study": (TRIALS_FOLDER, SEEDS_FOLDER, REFERENCES_FOLDER, WINNER_FOLDER, RUNGS_FOLDER),
     "suite": (RUNS_FOLDER,),
 }
 
@@ -75,7 +76,7 @@ def find_run(name: str, storage: Path | None) -> FoundRun:
     """Return the run that a name means.
 
     A single run by its name, a study's winner by the study's; ``quick/3`` is trial 3 of a study,
-    ``quick/head-only`` a run outside its search, ``quick/3-seed6`` trial 3 on a fresh seed,
+    ``quick/head-only`` a run outside its search, ``quick/3-seed6`` trial 3 on that seed,
     ``quick/3-rung2`` at the second rung, ``quick/base-seed0`` a run of a suite. The folder
     of a run is taken too.
 

@@ -16,7 +16,8 @@ from ..search import (
     study_folder,
     warm_start,
 )
-from ..store import SPACE_FILE, damaged_records, outcome_value
+from ..stats import TestResult, seeds_interval
+from ..store import SPACE_FILE, RunRecord, damaged_records, outcome_value
 from ..tracking import ParentInfo, Tracked, failed_on_error, outcome_key, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs
@@ -138,29 +139,35 @@ def _tag_outcomes(study: Study, tracked: Tracked) -> None:
 
 
 def reported_scores(study: Study) -> dict[str, float] | None:
-    """Return what MLflow shows of a winner that fresh seeds confirm: means over those.
+    """Return what MLflow shows of a winner that has run on several seeds: means over those.
 
     ``score`` is the mean validation score; test scores go by their own names; ``winner/...`` are
-    the ends of their 95 % intervals and by how much selection had flattered the winner.
+    the ends of their 95 % intervals and, where fresh seeds confirm it, by how much selection had
+    flattered the winner.
     """
-    found = study.winner
-    if found is None or found.reported is None or not found.reported.runs:
+    runs, found = study.winner_runs, study.winner
+    if found is None and study.space.seeds == 1 or not runs:
         return None
-    fresh = found.reported
-    records = [run.record for run in fresh.runs.values()]
-    values: dict[str, float | None] = {"score": fresh.validation.estimate}
+    metric, records = study.space.objective.metric, [run.record for run in runs.values()]
+    scores = {split: _scores(records, split, metric) for split in ("validation", "test")}
+    values: dict[str, float | None] = {"score": scores["validation"].estimate}
     for name in (key for key in records[0].scores if key.startswith("test/")):
         values[name] = _mean(record.scores.get(name) for record in records)
     for name in study.space.outcomes:
-        each = (outcome_value(name, run.record, run.folder) for run in fresh.runs.values())
+        each = (outcome_value(name, run.record, run.folder) for run in runs.values())
         values[outcome_key(name)] = _mean(each)
-    for split, mean in (("validation", fresh.validation), ("test", fresh.test)):
+    for split, mean in scores.items():
         values |= {f"winner/{split}_low": mean.low, f"winner/{split}_high": mean.high}
-    values["winner/optimism"] = found.optimism.estimate if found.optimism else None
     values["winner/seeds"] = float(len(records))
-    for item in found.baselines:
-        values[f"winner/minus_{item.name}"] = item.gap.estimate
+    if found is not None:
+        values["winner/optimism"] = found.optimism.estimate if found.optimism else None
+        values |= {f"winner/minus_{item.name}": item.gap.estimate for item in found.baselines}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _scores(records: Iterable[RunRecord], split: str, metric: str | None) -> TestResult:
+    known = (record.score(split, metric) for record in records)
+    return seeds_interval([score for score in known if score is not None])
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

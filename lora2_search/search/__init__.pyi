@@ -1,4 +1,3 @@
-from .ask_tell import trial_key as trial_key
 from .ask_tell import with_fixed_sampler as with_fixed_sampler
 from .beginning import begin as begin
 from .halving import climb_of as climb_of
@@ -20,4 +19,5 @@ from .trial import best_trial as best_trial
 from .trial import front_of as front_of
 from .trial import outcomes_in as outcomes_in
 from .trial import read_trials as read_trials
+from .trial_runs import trial_key as trial_key
 from .winner import winner_of as winner_of

@@ -1,30 +1,39 @@
-"""The runs of a study: proposed by Optuna, which is notified of what became of them."""
+"""The runs of a study: proposed by Optuna, which is notified of what became of them.
+
+A trial is one run, or, with a space's ``seeds``, one after another on as many seeds. Its first run
+is the one in ``trials/``; Optuna hears of the trial when it is over.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
 
 from ..analysis import (
     EVALUATIONS,
     GIVEN_BY,
+    SEEDS,
     all_infeasible,
     givers,
+    hopeless,
     outcomes_of,
     own_trials,
     scores_by_evaluation,
+    scores_by_seed,
 )
-from ..config import RunConfig, RunInfo
-from ..config.space import Space, Value, chosen_sampler
+from ..config import RunConfig, RunInfo, with_settings
+from ..config.space import Space, Value, chosen_sampler, fresh_key, fresh_name
 from ..errors import ConfigError, UserError
-from ..store import TRIALS_FOLDER, Status, readable_record
+from ..store import SEEDS_FOLDER, TRIALS_FOLDER, Status
 from ..training import State
 from .attributes import trial_attributes
 from .beginning import begin
 from .outcomes import constraint_excesses, objective_values
 from .steering import STOP
+from .trial_runs import trial_key, trial_runs
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -32,6 +41,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 _RUN, _REASON, _SECONDS, _SAMPLER = "run", "reason", "seconds", "sampler"
+
+_SEED: Literal["seed"] = "seed"
 
 # When the first so many complete trials all break a constraint, the user is told.
 _FIRST = 10
@@ -43,6 +54,7 @@ class AskTell:
     """A source whose runs are Optuna's trials, numbered from 0.
 
     What a driver that died had under way comes first, with the numbers and settings that it had.
+    A trial's next seed comes before a new trial.
 
     Args:
         study: Optuna's study.
@@ -81,6 +93,8 @@ class AskTell:
         self._given = set(givers(trials))
         self._values = {trial.number: scores_by_evaluation(trial) for trial in self._orphans}
         self._numbers: dict[str, int] = {}
+        self._next_seeds: list[RunInfo] = []
+        self._under_way: set[int] = set()
         self._outcomes: list[str] = []
         self._proven = any(trial.state == TrialState.COMPLETE for trial in trials)
         self._spent, self._begun = seconds_spent(study), time.monotonic()
@@ -103,8 +117,12 @@ class AskTell:
         """Return the next run, ``None`` when trials or time are used up."""
         if self._references:
             return self._references.pop(0)
-        if self._orphans:
-            return self._taken_up(self._orphans.pop(0))
+        while self._orphans:
+            run = self._taken_up(self._orphans.pop(0))
+            if run is not None:
+                return run
+        if self._next_seeds:
+            return self._next_seeds.pop(0)
         from .samplers import trials_left
 
         while trials_left(self._space, self._asked, len(self._given)):
@@ -115,15 +133,21 @@ class AskTell:
                 return run
         return None
 
+    def waits(self) -> bool:
+        """Return whether a trial under way may have further seeds to run."""
+        return self._space.seeds > 1 and bool(self._under_way)
+
     def past(self, run: RunInfo) -> Mapping[int, float]:
-        """Return the scores that Optuna has of this run."""
+        """Return the scores that Optuna has of this run, of a trial's first one."""
         number = self._numbers.get(run.key)
-        return {} if number is None else self._values.setdefault(number, {})
+        if number is None or run.role == _SEED:
+            return {}
+        return self._values.setdefault(number, {})
 
     def reported(self, run: RunInfo, interval: int, score: float) -> None:
-        """Give Optuna the score of an evaluation, once."""
+        """Give Optuna the score of an evaluation, once; of a trial's first run."""
         number = self._numbers.get(run.key)
-        if number is None or interval in self._values.setdefault(number, {}):
+        if number is None or run.role == _SEED or interval in self._values.setdefault(number, {}):
             return
         self._values[number][interval] = score
         trial = self._trial_id(number)
@@ -141,21 +165,33 @@ class AskTell:
         return str(self._storage.get_trial_user_attrs(self._trial_id(number)).get(STOP, ""))
 
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
-        """Tell Optuna the truth about a trial, ``seconds`` among it: its own clock counts waits."""
+        """Tell Optuna the truth about a trial that is over, or have its next seed run."""
         number = self._numbers.get(run.key)
         if number is None:
             return
-        record = readable_record(run.folder)
-        for name, value in trial_attributes(record).items() if record else ():
+        if self._space.seeds > 1:
+            if score is not None:
+                self._keep_seed(number, run.config.seed, score)
+                following = self._following(number)
+                if following is not None:
+                    self._next_seeds.append(following)
+                return
+            reason = f"seed {run.config.seed}: {reason}"
+        self._conclude(number, state, score, reason)
+
+    def _conclude(self, number: int, state: State, score: float | None, reason: str) -> None:
+        """Tell Optuna of a trial, ``seconds`` among it: its own clock counts waits."""
+        runs = trial_runs(self._folder, number, self._space.trial_seeds)
+        for name, value in trial_attributes(runs[0][0]).items() if runs else ():
             self._storage.set_trial_user_attr(self._trial_id(number), name, value)
-        if record is not None and record.seconds is not None:
-            self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, record.seconds)
+        lasted = [record.seconds for record, _ in runs if record.seconds is not None]
+        if lasted:
+            self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, sum(lasted))
         values = None if score is None else [score]
-        if score is not None and record is not None:
+        if score is not None and runs:
             try:
-                values = objective_values(self._space, score, record, run.folder)
-                excesses = constraint_excesses(self._space, record, run.folder)
-                self._constrain(number, excesses)
+                values = objective_values(self._space, score, runs)
+                self._constrain(number, constraint_excesses(self._space, runs))
             except UserError as error:
                 state, values, reason = "FAIL", None, str(error)
         self._tell(number, state, values, reason)
@@ -166,6 +202,47 @@ class AskTell:
         self._values.pop(number, None)
         spent = self._spent + time.monotonic() - self._begun
         self._study.set_user_attr(_SECONDS, round(spent, 1))
+
+    def _keep_seed(self, number: int, seed: int, score: float) -> None:
+        known = scores_by_seed(self._storage.get_trial(self._trial_id(number)))
+        kept = {str(seed): value for seed, value in {**known, seed: score}.items()}
+        self._storage.set_trial_user_attr(self._trial_id(number), SEEDS, kept)
+
+    def _following(self, number: int) -> RunInfo | None:
+        """Return a trial's run on its next seed; where it needs none, tell Optuna how it ended."""
+        scores = scores_by_seed(self._storage.get_trial(self._trial_id(number)))
+        left = [seed for seed in self._space.trial_seeds if seed not in scores]
+        if not left:
+            self._conclude(number, "COMPLETE", fmean(scores.values()), "")
+            return None
+        run = self._on_seed(number, left[0])
+        if run.folder.exists():  # a driver that died had decided so
+            return run
+        reason = hopeless(number, own_trials(self._study), self._space)
+        if not reason and self._over():
+            ran = f"{len(scores)} of {self._space.seeds} seeds"
+            reason = f"stopped after {ran}: the hours were over"
+        if reason:
+            self._conclude(number, "PRUNED", None, reason)
+            return None
+        return run
+
+    def _on_seed(self, number: int, seed: int) -> RunInfo:
+        trial = self._storage.get_trial(self._trial_id(number))
+        key = fresh_key(number, seed)
+        self._numbers[key] = number
+        self._under_way.add(number)
+        config = RunConfig.model_validate_json(trial.user_attrs[_RUN])
+        return RunInfo(
+            key,
+            fresh_name(number, seed),
+            with_settings(config, {"seed": seed}),
+            {**trial.params, "seed": seed},
+            self._folder / SEEDS_FOLDER / key,
+            role=_SEED,
+            metric=self._space.objective.metric,
+            outcomes=self._space.outcomes,
+        )
 
     def _constrain(self, number: int, excesses: Mapping[str, float]) -> None:
         """Give Optuna the constraints of a trial; those of an earlier driver stand."""
@@ -191,6 +268,7 @@ class AskTell:
         if reason:
             self._storage.set_trial_user_attr(self._trial_id(number), _REASON, reason)
         self._study.tell(number, values, TrialState[state], skip_if_finished=True)
+        self._under_way.discard(number)
 
     def _proposed(self) -> RunInfo | None:
         # Those that wait have the next numbers, and Optuna takes them first.
@@ -206,8 +284,11 @@ class AskTell:
             self._tell(trial.number, "FAIL", None, str(error))
             return None
 
-    def _taken_up(self, trial: FrozenTrial) -> RunInfo:
+    def _taken_up(self, trial: FrozenTrial) -> RunInfo | None:
         from optuna.trial import Trial
+
+        if scores_by_seed(trial):
+            return self._following(trial.number)
 
         given_by = trial.user_attrs.get(GIVEN_BY, "")
         if _RUN in trial.user_attrs:
@@ -229,11 +310,12 @@ class AskTell:
     ) -> RunInfo:
         key = trial_key(number)
         self._numbers[key] = number
+        self._under_way.add(number)
         folder = self._folder / TRIALS_FOLDER / key
         metric = self._space.objective.metric
         return RunInfo(
             key,
-            f"trial {number}",
+            fresh_name(number, config.seed) if self._space.seeds > 1 else f"trial {number}",
             config,
             dict(params),
             folder,
@@ -250,11 +332,6 @@ class AskTell:
 
     def _trial_id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
-
-
-def trial_key(number: int) -> str:
-    """Return the name of a trial's folder, its key for observers too."""
-    return f"{number:05d}"
 
 
 def with_fixed_sampler(

@@ -10,7 +10,6 @@ from ..analysis import PRIOR, WARM_START, Outcome
 from ..config import RunConfig, dotted, is_used, value_of
 from ..config.space import Space, active, chosen_sampler, exact_settings, given_problems
 from ..errors import ConfigError, UserError, listed
-from ..store import readable_record
 from .attributes import metric_name
 from .outcomes import constraint_excesses, objective_values
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from .study import Study
     from .trial import StudyTrial
+from .trial_runs import trial_runs
 
 # What of an older study is tried first where its trials cannot be a prior.
 MOST_FIRST = 3
@@ -214,25 +214,24 @@ def _prior(
         params = inside.get(trial.number)
         if params is None or _differing(_ran(trial, older), params, space):
             continue
-        if (measured := _measured(trial, space)) is not None:
+        if (measured := _measured(trial, older, space)) is not None:
             yield PriorTrial(trial.number, params, *measured)
 
 
 def _measured(
-    trial: StudyTrial, space: Space
+    trial: StudyTrial, older: Study, space: Space
 ) -> tuple[tuple[float, ...], Mapping[str, float]] | None:
-    """Return a trial's values and excesses in this space; ``None`` where its record lacks some."""
+    """Return a trial's values and excesses in this space; ``None`` where its records lack some."""
     score = trial.score
     if score is None:
         return None
     if len(space.goals) == 1 and not space.constraints:
         return (score,), {}
-    record = readable_record(trial.folder)
-    if record is None:
+    runs = trial_runs(older.folder, trial.number, older.space.trial_seeds)
+    if not runs:
         return None
     try:
-        values = objective_values(space, score, record, trial.folder)
-        return tuple(values), constraint_excesses(space, record, trial.folder)
+        return tuple(objective_values(space, score, runs)), constraint_excesses(space, runs)
     except UserError:
         return None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -11,13 +11,18 @@ from signal import Signals
 from typing import TYPE_CHECKING
 
 from ..analysis import (
+    Run,
     all_infeasible,
     choice_cells,
     given_line,
     outcome_cells,
     own_trials,
+    read_seed_runs,
     rung_cells,
+    runs_of_trial,
     scores_by_evaluation,
+    seed_cells,
+    seeds_line,
 )
 from ..config import dotted
 from ..config.space import (
@@ -36,6 +41,7 @@ from ..execution import Interruption
 from ..store import (
     REFERENCES_FOLDER,
     RUNGS_FOLDER,
+    SEEDS_FOLDER,
     SPACE_FILE,
     TRIALS_FOLDER,
     WINNER_FOLDER,
@@ -64,7 +70,10 @@ if TYPE_CHECKING:
 STUDIES = Shelf("study", "studies", SPACE_FILE)
 
 # What tells the searches of two studies apart.
-_SEARCH = ("search", "try_first", "objective", "sampler", "scheduler", "trials", "hours", "winner")
+_SEARCH = (
+    *("search", "try_first", "objective", "sampler", "scheduler"),
+    *("trials", "hours", "winner", "seeds", "race"),
+)
 
 _FREE_ON_RESUME = ("trials", "hours", "resources")
 
@@ -120,6 +129,21 @@ class Study:
         return winner_of(self.space, self.folder, self.trials)
 
     @property
+    def winner_runs(self) -> Mapping[int, Run]:
+        """The runs whose scores are the winner's, by seed; none without a winner.
+
+        Where fresh seeds confirm it they are those that are reported, else those of its seeds.
+        """
+        reported = self.winner.reported if self.winner else None
+        if reported and reported.runs:
+            return reported.runs
+        best = self.best
+        if best is None or best.record is None:
+            return {}
+        first = Run(best.folder, best.record)
+        return runs_of_trial(best.number, first, read_seed_runs(self.folder), self.space)
+
+    @property
     def pareto(self) -> tuple[StudyTrial, ...]:
         """The feasible trials that none beats in every objective, the best score first."""
         return front_of(self.trials, self.space)
@@ -142,7 +166,9 @@ class Study:
         given = given_line(
             {trial.number: trial.given_by for trial in self.trials if trial.given_by}
         )
-        lines = [line for line in (self.warm_start, given) if line]
+        ran = {trial.number: (trial.state, len(trial.seed_scores)) for trial in self.trials}
+        seeds = seeds_line(ran, self.space)
+        lines = [line for line in (self.warm_start, given, seeds) if line]
         if outcomes and not any(item.is_feasible for item in outcomes):
             lines.append(all_infeasible(outcomes, self.space))
         if self.space.scheduler.name != "asha":
@@ -177,7 +203,9 @@ class Study:
         With several objectives each has a column ``objective.<name>``, and ``pareto`` says which
         trials are on the front; with constraints ``feasible`` says which trials meet them. Where
         the winner is confirmed on fresh seeds, ``choice`` is a trial's mean on those that it was
-        chosen on, and ``winner`` says which trial it is.
+        chosen on, and ``winner`` says which trial it is. With several seeds per trial ``score`` is
+        their mean, ``seeds`` how many were run, ``seeds_low`` and ``seeds_high`` the interval; what
+        else comes from a run is of its first seed.
         """
         import pandas
 
@@ -187,6 +215,7 @@ class Study:
                 **_row(trial, self.space, front),
                 **choice_cells(self.winner, trial.number),
                 **rung_cells(self.climb, trial.number),
+                **seed_cells(trial.seed_scores, self.space),
             }
             for trial in self.trials
         ]
@@ -198,7 +227,7 @@ class Study:
         Raises:
             UserError: No trial is complete, or the winner's record is damaged.
         """
-        from ..analysis import Run, Side
+        from ..analysis import Side
 
         best = self.best
         if best is None:
@@ -206,9 +235,7 @@ class Study:
         if best.record is None:
             raise UserError(best.damage or f"trial {best.number} of {self.name} has no record")
         name = f"trial {best.number} of study {self.name}"
-        own = {int(best.record.config["seed"]): Run(best.folder, best.record)}
-        reported = self.winner.reported if self.winner else None
-        runs = reported.runs if reported and reported.runs else own
+        runs = self.winner_runs
         plan = self.space.model_dump(mode="json", include=set(_SEARCH))
         return Side(name, runs, self.space.objective.metric, dotted(plan))
 
@@ -308,7 +335,13 @@ def _check_resumable(space: Space, folder: Path, storage: Path | None) -> None:
     stored_trials(folder, space.name)
     check_inputs_unchanged(
         path
-        for inside in (TRIALS_FOLDER, REFERENCES_FOLDER, RUNGS_FOLDER, WINNER_FOLDER)
+        for inside in (
+            TRIALS_FOLDER,
+            SEEDS_FOLDER,
+            REFERENCES_FOLDER,
+            RUNGS_FOLDER,
+            WINNER_FOLDER,
+        )
         for path in folder.glob(f"{inside}/*")
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,15 @@ from ..analysis import (
     pareto_front,
     score_of,
     scores_by_evaluation,
+    scores_by_seed,
     winning_trial,
 )
 from ..config import RunInfo
 from ..config.space import Space
 from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record, readable_record
-from .ask_tell import reason_of, trial_key
+from .ask_tell import reason_of
 from .storage import stored_trials
+from .trial_runs import trial_key
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -47,6 +49,7 @@ class StudyTrial:
         folder: Where record, predictions and adapter lie.
         outcome: What it came to in every objective and constraint; ``None`` unless complete.
         given_by: Who gave its settings; empty where the sampler proposed them.
+        seed_scores: With several ``seeds``, the score of each that it has run; empty with one.
     """
 
     number: int
@@ -58,6 +61,7 @@ class StudyTrial:
     folder: Path
     outcome: Outcome | None = None
     given_by: str = ""
+    seed_scores: Mapping[int, float] = field(default_factory=dict)
 
     @cached_property
     def record(self) -> RunRecord | None:
@@ -125,4 +129,5 @@ def _trial(trial: FrozenTrial, folder: Path) -> StudyTrial:
         folder=folder / TRIALS_FOLDER / trial_key(trial.number),
         outcome=outcome_of(trial),
         given_by=str(trial.user_attrs.get(GIVEN_BY, "")),
+        seed_scores=scores_by_seed(trial),
     )

@@ -21,6 +21,7 @@ from .power import paired_equivalence_power as paired_equivalence_power
 from .power import paired_power as paired_power
 from .power import reach as reach
 from .power import seeds_for_margin as seeds_for_margin
+from .racing import behind as behind
 from .result import TestResult as TestResult
 from .sequential import SPENT as SPENT
 from .sequential import nominal_levels as nominal_levels

@@ -21,6 +21,7 @@ from .layout import PAGE_FILE as PAGE_FILE
 from .layout import REFERENCES_FOLDER as REFERENCES_FOLDER
 from .layout import RUNGS_FOLDER as RUNGS_FOLDER
 from .layout import RUNS_FOLDER as RUNS_FOLDER
+from .layout import SEEDS_FOLDER as SEEDS_FOLDER
 from .layout import SPACE_FILE as SPACE_FILE
 from .layout import STUDY_FILE as STUDY_FILE
 from .layout import SUITE_FILE as SUITE_FILE

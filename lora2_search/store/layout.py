@@ -15,6 +15,9 @@ TRIALS_FOLDER = "trials"
 # Runs outside a study's search, a folder each.
 REFERENCES_FOLDER = "reference"
 
+# Runs of a study's trials on other seeds than the first, a folder each.
+SEEDS_FOLDER = "seeds"
+
 # Runs that confirm a study's winner on fresh seeds, a folder each.
 WINNER_FOLDER = "winner"
 

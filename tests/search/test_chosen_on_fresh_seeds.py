@@ -222,6 +222,6 @@ def test_a_winner_that_cannot_be_confirmed_is_refused_where_it_is_written(
 def test_the_seeds_of_search_choice_and_report_are_disjoint_and_follow_each_other() -> None:
     space = asked(seed=40)
     seeds = space.fresh_seeds
-    assert (seeds.search, seeds.choice, seeds.report) == (40, (41, 42, 43, 44), (45, 46, 47, 48))
+    assert (seeds.search, seeds.choice, seeds.report) == ((40,), (41, 42, 43, 44), (45, 46, 47, 48))
     assert space.fresh_runs == 3 * 4 + 2 * 4  # the head alone beside the winner
     assert space.runs == 6 + space.fresh_runs

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ...analysis import seeds_line
 from ...config import named_metric
 from ...config.space import HEAD_ONLY, Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line, rung_lines, winner_lines
-from ...search import climb_of, read_trials, winner_of
+from ...search import StudyTrial, climb_of, read_trials, winner_of
 from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
@@ -196,13 +197,19 @@ def show(name: str, storage: Path | None, as_json: bool, wide: bool = False) -> 
 
 
 def fresh_lines(item: Named) -> list[str]:
-    """Return what fresh seeds, or rungs, say of a study's winner; nothing where there are none."""
+    """Return what several seeds, or rungs, say of a study's winner; nothing without them."""
     if not isinstance(item.plan, Space):
         return []
     trials = read_trials(item.folder, item.name)
-    if (climbed := climb_of(item.plan, item.folder, trials)) is not None:
+    ran = {trial.number: (trial.state, len(trial.seed_scores)) for trial in trials}
+    lines = [line] if (line := seeds_line(ran, item.plan)) else []
+    return lines + _winner_lines(item, item.plan, trials)
+
+
+def _winner_lines(item: Named, space: Space, trials: Sequence[StudyTrial]) -> list[str]:
+    if (climbed := climb_of(space, item.folder, trials)) is not None:
         return rung_lines(climbed)
-    found = winner_of(item.plan, item.folder, trials)
+    found = winner_of(space, item.folder, trials)
     if found is None:
         return []
     classes = next((record.classes for _, record in item.records() if record.classes), [])

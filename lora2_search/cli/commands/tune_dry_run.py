@@ -70,6 +70,7 @@ class Forecast:
     disk_mb: float | None
     disk_free_mb: float
     early_stopping: bool
+    seeds: int
     samples: Sequence[Mapping[str, Value]]
 
 
@@ -185,7 +186,8 @@ def forecast(
         largest=extremes[1] if extremes else None,
         disk_mb=disk,
         disk_free_mb=free_mb(study_folder(space.name, storage)),
-        early_stopping=space.scheduler.name == "asha",
+        early_stopping=space.scheduler.name == "asha" or space.is_raced,
+        seeds=space.seeds,
         samples=samples,
     )
 
@@ -238,11 +240,11 @@ def free_mb(folder: Path) -> float:
 
 def _told(result: Forecast) -> list[str]:
     sizes = ", ".join(f"{count:,} {name}" for name, count in result.sentences.items())
-    counts = result.parameters
+    counts, what = result.parameters, "run" if result.seeds > 1 else "trial"
     lines = [f"Study {result.name} on this machine would take:"]
     lines.append(f"Sentences:   {sizes}")
     lines.append(
-        f"Steps:       {result.steps:,} per trial at {result.seconds_per_step:.3f} s, "
+        f"Steps:       {result.steps:,} per {what} at {result.seconds_per_step:.3f} s, "
         f"{result.evaluations} evaluations"
     )
     if "trained_adapter" in counts:
@@ -251,7 +253,7 @@ def _told(result: Forecast) -> list[str]:
             f"Parameters:  {counts['trained_adapter']:,} in the adapter, {head:,} in the head"
         )
     lines += _range(result)
-    lines.append(f"One trial:   {duration(result.seconds_per_trial)}")
+    lines.append(f"{f'One {what}:':13}{duration(result.seconds_per_trial)}")
     if result.seconds is not None:
         less = ", less what early stopping saves" if result.early_stopping else ""
         lines.append(
@@ -296,5 +298,6 @@ def _runs(result: Forecast) -> str:
     if not result.trials:
         return "its hours"
     fresh = [f"{result.fresh_runs} runs on fresh seeds"] if result.fresh_runs else []
-    runs: list[str] = [f"{result.trials} trials", *(fresh or result.references)]
+    seeds = f" of {result.seeds} seeds" if result.seeds > 1 else ""
+    runs: list[str] = [f"{result.trials} trials{seeds}", *(fresh or result.references)]
     return f"{', '.join(runs[:-1])} and {runs[-1]}" if len(runs) > 1 else runs[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.table import Table
@@ -191,6 +191,8 @@ def _winner(study: Study, record: RunRecord | None, storage: Path | None) -> Win
     scores = _scores(record, run.metric) if record else Scores(validation=study.best.score)
     if study.winner and study.winner.reported and study.winner.is_reported:
         scores = _means(study.winner.reported, scores.metric)
+    elif study.space.seeds > 1:
+        scores = replace(scores, validation=study.best.score)
     metric = scores.metric or run.metric or "score"
     damage = [study.best.damage] if study.best.damage else []
     return Winner(
@@ -276,7 +278,7 @@ def _confirmed(study: Study, shown: str) -> Confirmed | None:
     fresh, second, gap = found.reported, found.runner_up, found.optimism
     return Confirmed(
         seeds={
-            "search": [found.seeds.search],
+            "search": found.seeds.search,
             "choice": found.seeds.choice,
             "report": found.seeds.report,
         },

@@ -21,6 +21,7 @@ from .objectives import Bounds, Direction, constraint_problems, objective_proble
 from .references import reference_problems
 from .rules import parse_rule, rule_problems
 from .samplers import Sampler, Search, sampler_problems
+from .seeds import seeds_problems, trial_seeds
 from .winner import Confirm, winner_problems
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ class Parts:
         trials: How many at most; ``None`` where that is not given, or wrong.
         bounded: Whether ``trials`` or ``hours`` is given.
         winner: ``None`` if it is wrong, or not asked for.
+        seeds: Runs of each trial; 1 if it is wrong.
+        race: As written; ``None`` where it is left out, or wrong.
     """
 
     names: list[str]
@@ -121,6 +124,8 @@ class Parts:
     trials: int | None
     bounded: bool
     winner: Confirm | None = None
+    seeds: int = 1
+    race: bool | None = None
 
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
@@ -148,8 +153,9 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
                 first = parts.try_first
                 wrong += first_problems(first, parts.base, sound, rules, parts.trials)
         wrong += _grace(parts.base, sound, parts.scheduler)
-        if parts.scheduler is not None and parts.scheduler.name == "halving":
-            several = max(1, len(parts.aims.objectives))
+        several, is_halved = max(1, len(parts.aims.objectives)), _is_halved(parts)
+        wrong += seeds_problems(parts.seeds, parts.race, parts.base.seed, known, several, is_halved)
+        if parts.scheduler is not None and is_halved:
             wrong += halving_problems(parts.scheduler, parts.base, known, several)
             if parts.winner is not None:
                 wrong.append(("winner", _NOT_HALVED))
@@ -157,7 +163,12 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
         if parts.winner is not None:
             base, tested = parts.base, parts.base.training.score_test
             wrong += winner_problems(
-                parts.winner, base.seed, parts.trials, known, parts.references, tested
+                parts.winner,
+                trial_seeds(base.seed, parts.seeds),
+                parts.trials,
+                known,
+                parts.references,
+                tested,
             )
     mistakes += wrong
     return [Problem(key, message, _place(source, key)) for key, message in mistakes]
@@ -212,10 +223,18 @@ def _sampler(parts: Parts, search: Mapping[str, Distribution]) -> Found:
         rules=parts.rules,
         objectives=max(1, len(parts.aims.objectives)),
         is_constrained=bool(parts.constraints),
-        is_pruned=parts.scheduler is None or parts.scheduler.name == "asha",
+        is_pruned=parts.scheduler is None or parts.scheduler.name == "asha" or _is_raced(parts),
         trials=parts.trials,
     )
     yield from sampler_problems(parts.sampler, task)
+
+
+def _is_halved(parts: Parts) -> bool:
+    return parts.scheduler is not None and parts.scheduler.name == "halving"
+
+
+def _is_raced(parts: Parts) -> bool:
+    return parts.seeds > 1 and len(parts.aims.objectives) <= 1 and parts.race is not False
 
 
 def _methods(base: RunConfig, search: Mapping[str, Distribution]) -> list[str]:

@@ -26,6 +26,7 @@ from .objectives import Bounds, Objective, Pick
 from .references import HEAD_ONLY, References
 from .rules import Rule, parse_rule
 from .samplers import Sampler, Search
+from .seeds import MOST_SEEDS, trial_seeds
 from .winner import Confirm, FreshSeeds, fresh_seeds
 
 if TYPE_CHECKING:
@@ -133,6 +134,11 @@ class _Tried(Section):
     try_first: TryFirst = []
 
 
+class _Seeded(Section):
+    seeds: int = Field(1, ge=1, le=MOST_SEEDS)
+    race: bool | None = None
+
+
 class _Aims(Section):
     objectives: list[Objective] = []
     pick: Pick | None = None
@@ -153,6 +159,9 @@ class Space(RunConfig):
     With ``winner`` the best few trials run again on fresh seeds when the search is over, and one of
     them is chosen there. It and the references run on other seeds, which alone are reported: no
     trial scores the test split.
+
+    With ``seeds`` a trial is that many runs, and its score is their mean; ``race`` ends a trial
+    early that is behind the best one on the same seeds.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -168,6 +177,17 @@ class Space(RunConfig):
     )
     winner: Confirm | None = Field(
         None, description="confirm the winner on fresh seeds after the search"
+    )
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=MOST_SEEDS,
+        description="runs of each trial, on `seed` and those after it; its score is their mean",
+    )
+    race: bool | None = Field(
+        None,
+        description="with `seeds`, end a trial before its last seed when it is behind the best one "
+        "on the same seeds; default: with one objective",
     )
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()
@@ -198,7 +218,7 @@ class Space(RunConfig):
             rules=self.rules,
             objectives=len(self.goals),
             is_constrained=bool(self.constraints),
-            is_pruned=self.scheduler.name == "asha",
+            is_pruned=self.scheduler.name == "asha" or self.is_raced,
             trials=self.trials,
         )
 
@@ -229,12 +249,22 @@ class Space(RunConfig):
 
     @property
     def runs(self) -> int | None:
-        """How many runs there will be in all; ``None`` where hours alone bound the study."""
+        """How many runs there will be at most; ``None`` where hours alone bound the study."""
         if self.trials is None:
             return None
         beside = len(self.outside) if self.winner is None else self.fresh_runs
         above = sum(runs_above(self.trials, self.scheduler)) if self.is_halved else 0
-        return self.trials + above + beside
+        return self.trials * self.seeds + above + beside
+
+    @property
+    def trial_seeds(self) -> tuple[int, ...]:
+        """The seeds that each trial runs on, in their order."""
+        return trial_seeds(self.seed, self.seeds)
+
+    @property
+    def is_raced(self) -> bool:
+        """Whether trials may end before all their seeds have run."""
+        return self.seeds > 1 and len(self.goals) == 1 and self.race is not False
 
     @property
     def is_halved(self) -> bool:
@@ -253,7 +283,7 @@ class Space(RunConfig):
     @property
     def fresh_seeds(self) -> FreshSeeds | None:
         """The seeds on which the winner is confirmed; ``None`` without `winner`."""
-        return None if self.winner is None else fresh_seeds(self.winner, self.seed)
+        return None if self.winner is None else fresh_seeds(self.winner, self.trial_seeds)
 
     @property
     def fresh_runs(self) -> int:
@@ -423,6 +453,7 @@ def _parts(data: Data) -> Parts:
     }
     ruled = _tolerant({"rules": data.get("rules", [])}, _Ruled)
     tried = _tolerant({"try_first": data.get("try_first", [])}, _Tried)
+    seeded = _tolerant({k: data[k] for k in ("seeds", "race") if k in data}, _Seeded) or _Seeded()
     compared = _tolerant({"references": data.get("references", {})}, _Compared)
     return Parts(
         names=names,
@@ -439,6 +470,8 @@ def _parts(data: Data) -> Parts:
         sampler=_tolerant(data.get("sampler", {}), Sampler),
         trials=data["trials"] if isinstance(data.get("trials"), int) else None,
         winner=_tolerant(data["winner"], Confirm) if data.get("winner") is not None else None,
+        seeds=seeded.seeds,
+        race=seeded.race,
         bounded=data.get("trials") is not None or data.get("hours") is not None,
     )
 

@@ -26,21 +26,22 @@ class FreshSeeds:
     """The seeds of a study whose winner is confirmed; no two of the three share one.
 
     Attributes:
-        search: That of every trial.
+        search: Those of every trial.
         choice: On these the best trials run again, and one is chosen.
         report: On these the chosen one and the baselines run; only their scores are reported.
     """
 
-    search: int
+    search: tuple[int, ...]
     choice: tuple[int, ...]
     report: tuple[int, ...]
 
 
-def fresh_seeds(confirm: Confirm, seed: int) -> FreshSeeds:
+def fresh_seeds(confirm: Confirm, search: tuple[int, ...]) -> FreshSeeds:
     """Return the seeds: those after the search's own, first to choose on, then to report on."""
-    first, middle = seed + 1, seed + 1 + confirm.seeds
+    first = search[-1] + 1
+    middle = first + confirm.seeds
     return FreshSeeds(
-        search=seed,
+        search=search,
         choice=tuple(range(first, middle)),
         report=tuple(range(middle, middle + confirm.seeds)),
     )
@@ -48,7 +49,7 @@ def fresh_seeds(confirm: Confirm, seed: int) -> FreshSeeds:
 
 def winner_problems(
     confirm: Confirm,
-    seed: int,
+    search: tuple[int, ...],
     trials: int | None,
     searched: Mapping[str, Any],
     references: Mapping[str, Mapping[str, Any]],
@@ -58,7 +59,7 @@ def winner_problems(
 
     Args:
         confirm: As written.
-        seed: That of the trials.
+        search: The seeds of the trials.
         trials: How many at most; ``None`` where that is not given.
         searched: What is searched, by name.
         references: What each baseline sets, by name, dotted.
@@ -75,7 +76,7 @@ def winner_problems(
             "winner.top",
             f"must be at most `trials`, but got winner.top={confirm.top}, trials={trials}",
         )
-    last = seed + 2 * confirm.seeds
+    last = search[-1] + 2 * confirm.seeds
     if last > MOST_SEED:
         yield (
             "winner.seeds",

@@ -16,6 +16,8 @@ from ...analysis import (
     givers,
     read_study_table,
     rivals,
+    scores_by_seed,
+    seeds_line,
     serves_plain_lora,
     setting,
     stopped_trials,
@@ -178,7 +180,9 @@ def _notes(page: StudyTable) -> list[str]:
             f"The study is not finished: {len(states) - states.count('WAITING')}{of} trials were "
             f"started, {ended} of them ended. This page shows the results so far."
         )
-    notes += [line for line in (page.warm_start, given_line(givers(page.trials))) if line]
+    ran = {t.number: (t.state.name, len(scores_by_seed(t))) for t in page.trials}
+    lines = page.warm_start, given_line(givers(page.trials)), seeds_line(ran, page.space)
+    notes += filter(None, lines)
     if without := _without_record(page):
         notes.append(
             f"Records that are missing or cannot be read: {', '.join(without)}. Trials among them "

@@ -11,6 +11,8 @@ from ...analysis import (
     outcome_cells,
     read_study_table,
     rung_cells,
+    scores_by_seed,
+    seed_cells,
 )
 from ...store import PAGE_FILE, write_text
 from ..figures.paper import FIGURES_FOLDER
@@ -116,7 +118,8 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
     """Return one row per trial, by number: state, scores, searched settings, sizes, seconds.
 
     Where the winner is confirmed, ``choice`` is the mean on the seeds that one was chosen on, and
-    ``winner`` says which one it is.
+    ``winner`` says which one it is. With several seeds per trial, ``seeds`` is how many it has run,
+    and ``seeds_mean`` the mean; the other scores, sizes and seconds are those of its first seed.
     """
     rows: list[dict[str, Cell]] = []
     outcomes = {item.number: item for item in table.outcomes}
@@ -130,6 +133,7 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
         row |= outcome_cells(outcomes.get(trial.number), table.runs.space, trial.number in front)
         row |= choice_cells(table.confirmed, trial.number)
         row |= rung_cells(table.climb, trial.number)
+        row |= seed_cells(scores_by_seed(trial), table.space)
         if run is not None:
             record = run.record
             row |= dict(sorted(record.scores.items()))
@@ -159,5 +163,9 @@ def fresh_table(table: StudyTable) -> list[dict[str, Cell]]:
 def _compute(table: StudyTable) -> str:
     outside = [*table.runs.references.values()]
     outside += [table.runs.reference] if table.runs.reference else []
-    outside += [*table.runs.fresh.values(), *table.runs.rungs.values()]
+    outside += [
+        *table.runs.seeds.values(),
+        *table.runs.fresh.values(),
+        *table.runs.rungs.values(),
+    ]
     return compute_statement([run.record for run in [*table.runs.trials.values(), *outside]])

@@ -10,9 +10,12 @@ from ...analysis import (
     StudyTable,
     chosen,
     flag_names,
+    mean_score,
     score_of,
     scores_by_evaluation,
+    scores_by_seed,
     searched,
+    seed_cells,
     value_of,
 )
 from ...store import RunRecord
@@ -34,6 +37,7 @@ def trials_table(table: StudyTable) -> Table:
         Column("trial", "trial"),
         text_column("state"),
         replace(validation, format=_last(validation)),
+        *_seed_columns(table),
         scores("test", f"test {table.metric}", table.metric),
         *(chosen_values(f"setting.{name}", name) for name in names),
         counts("compressed"),
@@ -113,6 +117,7 @@ def _row(table: StudyTable, trial: FrozenTrial, names: Sequence[str]) -> Record:
         "trial": trial.number,
         "state": STATE_STYLES[trial.state.name].word,
         "validation": _validation(trial),
+        **_seeds(table, trial),
         "test": value_of(record, "test", table.metric),
         **{f"setting.{name}": chosen(trial.params, name) for name in names},
         "compressed": count_of(record, "compressed_adapter"),
@@ -128,10 +133,23 @@ def _rank(trial: FrozenTrial) -> tuple[bool, float, int]:
 
 
 def _validation(trial: FrozenTrial) -> float | None:
-    known = scores_by_evaluation(trial)
+    known, by_seed = scores_by_evaluation(trial), scores_by_seed(trial)
     if (score := score_of(trial)) is not None or not known:
         return score
-    return Unfinished(known[max(known)])
+    last = mean_score(by_seed).estimate if by_seed else known[max(known)]
+    return None if last is None else Unfinished(last)
+
+
+def _seed_columns(table: StudyTable) -> tuple[Column, ...]:
+    if table.space.seeds == 1:
+        return ()
+    ends = scores("seeds_low", "95 % from", table.metric), scores("seeds_high", "to", table.metric)
+    return Column("seeds", "seeds"), *ends
+
+
+def _seeds(table: StudyTable, trial: FrozenTrial) -> Record:
+    cells = seed_cells(scores_by_seed(trial), table.space)
+    return {key: value for key, value in cells.items() if key != "seeds_mean"}
 
 
 def _last(column: Column) -> Callable[[float | None], str]:
