@@ -14,7 +14,6 @@ app = typer.Typer(
     name="lora2-search",
     help="Find the best LoRA² fine-tuning settings, and show which part earns its keep.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing boxes around the help doubles its time
 )

@@ -10,11 +10,18 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
+from . import completion
 
 
 def set_option(help_text: str) -> Any:
     """Return the option ``--set KEY=VALUE``, which each verb explains in its own words."""
-    return typer.Option("--set", metavar="KEY=VALUE", help=help_text, show_default=False)
+    return typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help=help_text,
+        autocompletion=completion.settings,
+        show_default=False,
+    )
 
 
 Set = Annotated[
@@ -49,7 +56,19 @@ RunName = Annotated[
 
 Resume = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Resume NAME where it stopped.", show_default=False),
+    typer.Option(
+        metavar="NAME",
+        help="Resume NAME where it stopped.",
+        autocompletion=completion.resumable,
+        show_default=False,
+    ),
+]
+
+What = Annotated[
+    str,
+    typer.Argument(
+        help="A study, a suite, a single run or a verification.", autocompletion=completion.names
+    ),
 ]
 
 Address = Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..errors import UserError
+from . import completion
 from .console.say import explain_errors
 from .options import (
     Address,
@@ -19,6 +20,7 @@ from .options import (
     Set,
     Storage,
     TrackingUri,
+    What,
     Wide,
     named_file,
     set_option,
@@ -32,6 +34,7 @@ def tune(
         typer.Option(
             metavar="FILE",
             help="A file, or the name of a shipped one: quickstart.yaml.",
+            autocompletion=completion.spaces,
             show_default=False,
         ),
     ] = None,
@@ -46,6 +49,7 @@ def tune(
         str | None,
         typer.Option(
             metavar="STUDY",
+            autocompletion=completion.studies,
             help="Learn from an older study's trials where they fit this space; elsewhere try its "
             "best settings first.",
             show_default=False,
@@ -119,6 +123,7 @@ def ablate(
         typer.Option(
             metavar="FILE",
             help="A file, or the name of a shipped one: quick, components, scoring, …",
+            autocompletion=completion.suites,
             show_default=False,
         ),
     ] = None,
@@ -128,6 +133,7 @@ def ablate(
             metavar="NAME",
             help="Instead of a file: a suite that leads from a study's own settings to its winner, "
             "one change at a time.",
+            autocompletion=completion.studies,
             show_default=False,
         ),
     ] = None,
@@ -202,7 +208,12 @@ def train(
     ] = None,
     from_study: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Train a study's winner.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Train a study's winner.",
+            autocompletion=completion.studies,
+            show_default=False,
+        ),
     ] = None,
     trial: Annotated[
         int | None,
@@ -286,12 +297,17 @@ def init(
 
 def report(
     name: Annotated[
-        str, typer.Argument(help="A study, a suite, or the folder of an archived suite.")
+        str,
+        typer.Argument(
+            help="A study, a suite, or the folder of an archived suite.",
+            autocompletion=completion.names,
+        ),
     ],
     other: Annotated[
         str | None,
         typer.Argument(
             metavar="OTHER",
+            autocompletion=completion.names,
             help="Another study, or another suite: both on one page, compared at the top.",
             show_default=False,
         ),
@@ -331,6 +347,7 @@ def ui(
         typer.Argument(
             metavar="NAME",
             help="The study, suite or verification to open; several are compared.",
+            autocompletion=completion.names,
             show_default=False,
         ),
     ] = None,
@@ -367,7 +384,7 @@ def runs_list(storage: Storage = None, as_json: Json = False, wide: Wide = False
 
 
 def runs_show(
-    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
+    name: What,
     storage: Storage = None,
     as_json: Json = False,
     wide: Wide = False,
@@ -381,7 +398,11 @@ def runs_show(
 
 def runs_sync(
     name: Annotated[
-        str | None, typer.Argument(help="A study, suite, run or verification; default: all.")
+        str | None,
+        typer.Argument(
+            help="A study, suite, run or verification; default: all.",
+            autocompletion=completion.names,
+        ),
     ] = None,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
@@ -395,7 +416,7 @@ def runs_sync(
 
 
 def runs_check(
-    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
+    name: What,
     repair: Annotated[
         bool,
         typer.Option(
@@ -417,13 +438,19 @@ def runs_check(
 def cluster_slurm(
     space: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A space to search, as for `tune`.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="A space to search, as for `tune`.",
+            autocompletion=completion.spaces,
+            show_default=False,
+        ),
     ] = None,
     suite: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FILE",
             help="A suite to run, as for `ablate`; repeat it for an array of jobs, one each.",
+            autocompletion=completion.suites,
             show_default=False,
         ),
     ] = None,
@@ -587,6 +614,7 @@ def compress(
         str,
         typer.Argument(
             metavar="NAME|DIR",
+            autocompletion=completion.names,
             help="A study (its winner is used), a run, or the folder of an adapter.",
         ),
     ],
@@ -628,6 +656,7 @@ def export(
         str,
         typer.Argument(
             metavar="NAME|DIR",
+            autocompletion=completion.names,
             help="A study (its winner is used), a run, or the folder of an adapter.",
         ),
     ],

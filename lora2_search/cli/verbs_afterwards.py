@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from . import completion
 from .console.say import explain_errors
-from .options import Json, OutFile, Storage, TrackingUri, set_option
+from .options import Json, OutFile, Storage, TrackingUri, What, set_option
 
 _WHICH_RUN = (
     "A run, a study (its winner is used), trial N of a study (quick/N), or a run of a suite "
@@ -16,6 +17,11 @@ _WHICH_RUN = (
 )
 
 _TABLE = "csv, json, jsonl or parquet; default: what the file's name ends in, else csv."
+
+Run = Annotated[
+    str,
+    typer.Option("--run", metavar="NAME", help=_WHICH_RUN, autocompletion=completion.names),
+]
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -26,10 +32,17 @@ def runs_compare(
     first: Annotated[
         str,
         typer.Argument(
-            metavar="A", help="A study, a suite, an arm (quick/lora), or any run (quick/3)."
+            metavar="A",
+            help="A study, a suite, an arm (quick/lora), or any run (quick/3).",
+            autocompletion=completion.names,
         ),
     ],
-    second: Annotated[str, typer.Argument(metavar="B", help="What to compare it with.")],
+    second: Annotated[
+        str,
+        typer.Argument(
+            metavar="B", help="What to compare it with.", autocompletion=completion.names
+        ),
+    ],
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +54,7 @@ def runs_compare(
 
 
 def runs_frame(
-    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
+    name: What,
     to: To = None,
     out: OutFile = None,
     storage: Storage = None,
@@ -54,7 +67,7 @@ def runs_frame(
 
 
 def runs_best(
-    name: Annotated[str, typer.Argument(help=_WHICH_RUN)],
+    name: Annotated[str, typer.Argument(help=_WHICH_RUN, autocompletion=completion.names)],
     out: OutFile = None,
     storage: Storage = None,
 ) -> None:
@@ -66,7 +79,7 @@ def runs_best(
 
 
 def runs_delete(
-    name: Annotated[str, typer.Argument(help="A study, a suite, a single run or a verification.")],
+    name: What,
     yes: Yes = False,
     storage: Storage = None,
     as_json: Json = False,
@@ -80,7 +93,10 @@ def runs_delete(
 
 def runs_gc(
     name: Annotated[
-        str | None, typer.Argument(help="A study, a suite or a run; default: all.")
+        str | None,
+        typer.Argument(
+            help="A study, a suite or a run; default: all.", autocompletion=completion.names
+        ),
     ] = None,
     keep: Annotated[
         int,
@@ -105,7 +121,9 @@ def runs_gc(
 
 
 def reproduce(
-    run: Annotated[str, typer.Argument(metavar="RUN", help=_WHICH_RUN)],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help=_WHICH_RUN, autocompletion=completion.names)
+    ],
     name: Annotated[
         str | None,
         typer.Option(help="Name of the new run; default: RUN-again.", show_default=False),
@@ -125,7 +143,7 @@ def reproduce(
 
 
 def predict(
-    run: Annotated[str, typer.Option("--run", metavar="NAME", help=_WHICH_RUN)],
+    run: Run,
     data: Annotated[
         Path,
         typer.Option(
@@ -159,7 +177,7 @@ def predict(
 
 
 def generate(
-    run: Annotated[str, typer.Option("--run", metavar="NAME", help=_WHICH_RUN)],
+    run: Run,
     prompt: Annotated[
         str,
         typer.Option(
@@ -187,7 +205,7 @@ def generate(
 
 
 def evaluate(
-    run: Annotated[str, typer.Option("--run", metavar="NAME", help=_WHICH_RUN)],
+    run: Run,
     task: Annotated[
         str,
         typer.Option(

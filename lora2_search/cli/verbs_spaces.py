@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from . import completion
 from .console.say import explain_errors
 from .options import Json, OutFile, Set
 
@@ -25,7 +26,14 @@ def spaces_list(
 
 
 def spaces_show(
-    name: Annotated[str, typer.Argument(metavar="FILE", help="A file or a shipped space: rte.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A file or a shipped space: rte.",
+            autocompletion=completion.spaces,
+        ),
+    ],
     settings: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -38,7 +46,12 @@ def spaces_show(
 
 def spaces_check(
     names: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Files, or names of shipped spaces.")
+        list[str],
+        typer.Argument(
+            metavar="FILE...",
+            help="Files, or names of shipped spaces.",
+            autocompletion=completion.spaces,
+        ),
     ],
     settings: Set = None,
     as_json: Json = False,

@@ -26,6 +26,7 @@ from .schema import TrainingConfig as TrainingConfig
 from .settings import Settings as Settings
 from .settings import dotted as dotted
 from .settings import is_used as is_used
+from .settings import known_settings as known_settings
 from .settings import value_of as value_of
 from .stored import stored_plan as stored_plan
 from .tasks import CUSTOM_METRICS as CUSTOM_METRICS

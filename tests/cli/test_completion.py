@@ -1,0 +1,86 @@
+"""What Tab offers: by the functions, and once through bash as it would ask."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora2_search.cli import completion
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LORA2_SEARCH_HOME", str(tmp_path / "home"))
+    for run in (
+        "studies/quick/trials/00003",
+        "studies/quick/trials/00000",
+        "studies/quick/seeds/3-seed1",
+        "suites/quest/runs/base-seed0",
+        "runs/alone",
+    ):
+        folder = tmp_path / "home" / run
+        folder.mkdir(parents=True)
+        (folder / "record.json").write_text("{}")
+    return tmp_path / "home"
+
+
+def test_names_are_of_what_was_run_and_of_the_runs_in_it(home: Path) -> None:
+    assert completion.names("") == ["alone", "quest", "quick"]
+    assert completion.names("qui") == ["quick"]
+    assert completion.studies("") == ["quick"]
+    assert completion.resumable("a") == ["alone"]
+    assert completion.names("quick/") == ["quick/0", "quick/3", "quick/3-seed1"]
+    assert completion.names("quest/b") == ["quest/base-seed0"]
+    assert completion.names("nothing/") == []
+
+
+def test_files_are_the_shipped_ones_and_those_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rate.yaml").touch()
+    (tmp_path / "mine" / "notes.txt").touch()
+    (tmp_path / "rates.yml").touch()
+    assert completion.spaces("rt") == ["rte"]
+    assert completion.spaces("ra") == ["rates.yml"]
+    assert completion.spaces("mi") == ["mine/"]
+    assert completion.spaces("mine/") == ["mine/rate.yaml"]
+    assert "components" in completion.suites("comp")
+    assert not [word for word in completion.suites("_")]
+
+
+def test_settings_come_with_the_sign_that_assigns() -> None:
+    assert "adapter.k=" in completion.settings("adapter.")
+    assert completion.settings("adapter.kk") == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("lora2-search tu", "tune"),
+        ("lora2-search tune --space quicks", "quickstart"),
+        ("lora2-search runs show qui", "quick"),
+        ("lora2-search tune --set adapter.k", "adapter.k="),
+    ],
+)
+def test_bash_is_offered_verbs_names_and_settings(home: Path, typed: str, offered: str) -> None:
+    words = typed.split()
+    asking = {
+        "_LORA2_SEARCH_COMPLETE": "complete_bash",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    answer = subprocess.run(
+        [sys.executable, "-m", "lora2_search"],
+        env={**os.environ, **asking},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert offered in answer.stdout.split(), answer.stderr
