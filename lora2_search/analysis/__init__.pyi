@@ -92,7 +92,7 @@ from .records import shown_metric as shown_metric
 from .rungs import Climb as Climb
 from .rungs import Rung as Rung
 from .rungs import climb as climb
-from .rungs import final_outcomes as final_outcomes
+from .rungs import electable as electable
 from .rungs import rung_cells as rung_cells
 from .scores import Scored as Scored
 from .seeds import SEEDS as SEEDS

@@ -138,6 +138,17 @@ def final_outcomes(found: Climb, space: Space) -> list[Outcome]:
     ]
 
 
+def electable(outcomes: Sequence[Outcome], found: Climb | None, space: Space) -> list[Outcome]:
+    """Return what a study's winner is chosen from.
+
+    Its complete trials, or, where it is halved (``found``), its whole runs; none while some of
+    those have not ended.
+    """
+    if found is None:
+        return list(outcomes)
+    return final_outcomes(found, space) if found.is_complete else []
+
+
 def _broken(space: Space, run: Run) -> dict[str, float]:
     return broken_bounds(excesses(space, lambda name: outcome_value(name, run.record, run.folder)))
 

@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..store import STUDY_FILE, RunRecord, stored_study
 from .front import Outcome, outcomes_of, pareto_front
 from .records import Run, StudyRuns, read_study, shown_metric
-from .rungs import Climb, climb, final_outcomes
+from .rungs import Climb, climb, electable
 from .seeds import runs_of_trial
 from .winner import Confirmation, confirmation, winning_trial
 
@@ -186,9 +186,9 @@ class StudyTable:
     climb: Climb | None = None
 
     @property
-    def standing_outcomes(self) -> tuple[Outcome, ...]:
+    def standing_outcomes(self) -> list[Outcome]:
         """What the winner was chosen from: of a halved study its whole runs, else the trials."""
-        return self.outcomes if self.climb is None else (*final_outcomes(self.climb, self.space),)
+        return electable(self.outcomes, self.climb, self.space)
 
     @property
     def space(self) -> Space:
@@ -217,11 +217,12 @@ class StudyTable:
         Where fresh seeds confirm it, it is the first of those that are reported; of a halved study
         it is the trial's whole run.
         """
-        if self.climb is not None:
-            return self.climb.winner_run
         if self.confirmed is not None and self.confirmed.standing is not None:
             return self.confirmed.standing[1]
-        return self.runs.trials.get(self.winner.number) if self.winner else None
+        if self.winner is None:
+            return None
+        runs = self.runs.trials if self.climb is None else self.climb.finals
+        return runs.get(self.winner.number)
 
     @property
     def winner_runs(self) -> Mapping[int, Run]:
@@ -253,8 +254,9 @@ def read_study_table(folder: Path) -> StudyTable:
     trials = tuple(own_trials(study))
     outcomes = outcomes_of(trials)
     settings = {trial.number: trial.params for trial in trials}
-    confirmed = confirmation(runs.space, outcomes, settings, runs.fresh)
     climbed = climb(runs.space, outcomes, runs.rungs)
+    standing = electable(outcomes, climbed, runs.space)
+    confirmed = confirmation(runs.space, standing, settings, runs.fresh)
     number = winning_trial(outcomes, runs.space, confirmed, climbed)
     winner = next((trial for trial in trials if trial.number == number), None)
     front = pareto_front(outcomes, runs.space.goals)

@@ -215,13 +215,13 @@ def winning_trial(
 ) -> int | None:
     """Return the number of a study's winner; ``None`` where there is none.
 
-    Of a halved study it has the best whole run. Else it is the one that fresh seeds chose, or none
-    where they refuse all; until then, and without them, the rule of the space names it.
+    It is the one that fresh seeds chose, or none where they refuse all; until then, and without
+    them, the rule of the space names it. Of a halved study that is the best whole run.
     """
-    if climbed is not None:
-        return climbed.trial
     if found is not None and (found.trial is not None or found.note):
         return found.trial
+    if climbed is not None:
+        return climbed.trial
     return winning(outcomes, space)
 
 

@@ -213,8 +213,8 @@ class Study:
         rows = [
             {
                 **_row(trial, self.space, front),
-                **choice_cells(self.winner, trial.number),
                 **rung_cells(self.climb, trial.number),
+                **choice_cells(self.winner, trial.number),
                 **seed_cells(trial.seed_scores, self.space),
             }
             for trial in self.trials
@@ -315,11 +315,13 @@ def run_study(
         )
         interrupted = run_all(source, scheduler=_scheduler(space, database[0]))
         _check_common_failure(source, space)
-        after = confirm_winner if space.winner is not None else run_rungs
-        if (space.winner is not None or space.is_halved) and not interrupted:
+        steps = [run_rungs] * space.is_halved + [confirm_winner] * (space.winner is not None)
+        for step in steps:
+            if interrupted:
+                break
             interruption.lift_deadline()  # `hours` bound the search
             trials = read_trials(folder, space.name)
-            interrupted = after(
+            interrupted = step(
                 space, folder, trials, lambda runs: run_all(RunList(runs, source.final)), say
             )
         study = load_study(space.name, storage)

@@ -93,12 +93,12 @@ def best_trial(
 ) -> StudyTrial | None:
     """Return the winner by the rule of the space, ``None`` if none; see `analysis.winning`.
 
-    Where fresh seeds have chosen it (``winner``), it is the one that they chose, or none. Of a
+    Where fresh seeds have chosen it (``winner``), it is the one that they chose, or none. In a
     halved study (``climb``) it stands with folder and score of its whole run.
     """
     number = winning_trial(outcomes_in(trials), space, winner, climb)
     found = next((trial for trial in trials if trial.number == number), None)
-    run = climb.winner_run if climb is not None else None
+    run = climb.finals.get(found.number) if climb is not None and found is not None else None
     if climb is None or found is None or run is None:
         return found
     score = climb.rungs[-1].scores[found.number]

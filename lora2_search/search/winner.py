@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..analysis import Confirmation, confirmation, read_fresh_runs
+from ..analysis import Confirmation, confirmation, electable, read_fresh_runs
 from ..config import RunInfo, with_settings
 from ..config.space import (
     UNTESTED,
@@ -18,6 +18,7 @@ from ..config.space import (
     seed_span,
 )
 from ..store import WINNER_FOLDER
+from .halving import climb_of
 from .trial import RunAll, StudyTrial, outcomes_in
 
 
@@ -26,7 +27,9 @@ def winner_of(space: Space, folder: Path, trials: Sequence[StudyTrial]) -> Confi
     if space.winner is None:
         return None
     settings = {trial.number: trial.params for trial in trials}
-    return confirmation(space, outcomes_in(trials), settings, read_fresh_runs(folder))
+    climbed = climb_of(space, folder, trials)
+    outcomes = electable(outcomes_in(trials), climbed, space)
+    return confirmation(space, outcomes, settings, read_fresh_runs(folder))
 
 
 def confirm_winner(

@@ -15,6 +15,7 @@ from lora2_search.analysis.study import read_study_table
 from lora2_search.cli.commands.runs import show
 from lora2_search.cli.console.results import print_study, study_summary
 from lora2_search.config.run_info import RunInfo
+from lora2_search.config.space.winner import Confirm
 from lora2_search.experiments.find_run import find_run
 from lora2_search.experiments.progress import study_progress
 from lora2_search.report.pages.study import write_study_page
@@ -26,7 +27,7 @@ from lora2_search.search.trial import read_trials
 from lora2_search.store.record import RunRecord
 from tests.support.spaces import space_of
 from tests.support.stand_in import Recorder, StandIn
-from tests.support.trials import drive, finished, in_this_process
+from tests.support.trials import confirm, drive, finished, in_this_process
 
 SPACE_SHARE = Fraction(1, 4)
 
@@ -206,6 +207,47 @@ def test_terminal_page_csv_and_lists_say_the_same(
     assert [row["trial"] for row in rows if row["winner"]] == [2]
     assert find_run("tiny", home).folder.name == "2-rung3"
     assert find_run("tiny/4-rung2", home).record.scores["validation/accuracy"] == 0.71
+
+
+def test_fresh_seeds_choose_among_the_best_whole_runs(tmp_path: Path) -> None:
+    space = SPACE.model_copy(update={"winner": Confirm(top=2, seeds=2)})
+    folder = tmp_path / "studies" / "tiny"
+
+    def fresh(run: RunInfo) -> RunRecord:
+        trial = run.key.partition("-seed")[0]
+        return scored({"4": 0.79, "2": 0.75}.get(trial, 0.6) + run.config.seed / 1000, run)
+
+    drive(folder, space, made=first)
+    run_all, _ = in_this_process(later, most=6)  # two whole runs are still to be made
+    run_rungs(space, folder, read_trials(folder, "tiny"), run_all, lambda line: None)
+    half = load_study("tiny", tmp_path)
+    assert half.winner is not None and half.winner.candidates == ()
+    assert (half.best, study_progress(folder).state) == (None, "stopped")
+    assert "these have not ended yet" in write_study_page(folder).read_text()
+
+    run_all, _ = in_this_process(later)
+    run_rungs(space, folder, read_trials(folder, "tiny"), run_all, lambda line: None)
+    before = load_study("tiny", tmp_path)
+    assert before.best is not None and before.best.number == 2  # the best whole run, so far
+    assert study_progress(folder).state == "stopped"
+    keys = confirm(folder, space, made=fresh)
+    assert keys[:4] == ["2-seed1", "4-seed1", "2-seed2", "4-seed2"]
+    assert set(keys[4:]) == {f"{name}-seed{seed}" for name in ("4", "head-only") for seed in (3, 4)}
+    study = load_study("tiny", tmp_path)
+    assert study.winner is not None and study.best is not None
+    assert [(item.trial, item.score) for item in study.winner.candidates] == [(2, 0.83), (4, 0.81)]
+    assert (study.winner.trial, study.best.number, study.best.score) == (4, 4, 0.81)
+    assert study_progress(folder).state == "complete"
+    rows = trial_table(read_study_table(folder))
+    assert [row["trial"] for row in rows if row["winner"]] == [4]
+    tested = {run.name: "test/accuracy" in run.record.scores for run in _all_runs(folder)}
+    assert not any(tested.values())  # only what is reported sees the test split
+    assert find_run("tiny", tmp_path).folder.name == "4-seed3"
+    page = write_study_page(folder).read_text()
+    assert "<h2>Rungs</h2>" in page and "mean of fresh seeds" in page
+    summary = study_summary(study, tmp_path, "sqlite:////x/mlflow.db")
+    assert summary.winner is not None and summary.confirmed is not None
+    assert summary.winner.test == pytest.approx(0.79 + 0.0035 - 0.1)
 
 
 def test_a_study_on_ray_climbs_to_whole_runs(tmp_path: Path, ray_here: None) -> None:

@@ -207,13 +207,12 @@ def fresh_lines(item: Named) -> list[str]:
 
 
 def _winner_lines(item: Named, space: Space, trials: Sequence[StudyTrial]) -> list[str]:
-    if (climbed := climb_of(space, item.folder, trials)) is not None:
-        return rung_lines(climbed)
-    found = winner_of(space, item.folder, trials)
+    climbed, found = climb_of(space, item.folder, trials), winner_of(space, item.folder, trials)
+    lines = [] if climbed is None else rung_lines(climbed)
     if found is None:
-        return []
+        return lines
     classes = next((record.classes for _, record in item.records() if record.classes), [])
-    return winner_lines(found, named_metric(found.metric, classes))
+    return lines + winner_lines(found, named_metric(found.metric, classes))
 
 
 def sync_all(name: str | None, storage: Path | None, uri: str | None, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 from ...analysis import (
     FreshRuns,
     caveats,
-    final_outcomes,
+    electable,
     pick_rule,
     rivals,
     serves_plain_lora,
@@ -391,8 +391,8 @@ def _caveats(study: Study) -> list[str]:
     if study.winner is not None:
         found = fresh_caveats(study.winner)
     else:
-        whole = final_outcomes(study.climb, study.space) if study.climb else None
-        scores = rivals(outcomes_in(study.trials) if whole is None else whole, study.space)
+        standing = electable(outcomes_in(study.trials), study.climb, study.space)
+        scores = rivals(standing, study.space)
         metric = study.space.objective.metric
         found = caveats(scores, study.reference, metric, study.references)
     edges = winner_edges(study.space, study.best.params) if study.best else []

@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from .schema import Scheduler, _Aims
 
 
-_NOT_HALVED = (
-    "does not go with halving yet: the best few would be chosen by scores of shortened runs; take "
-    "asha or none, or leave it out and confirm with `ablate --from-study`"
-)
-
-
 def measured(config: RunConfig) -> tuple[str, ...]:
     """Return the metrics that a run measures, the primary one first.
 
@@ -157,8 +151,6 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
         wrong += seeds_problems(parts.seeds, parts.race, parts.base.seed, known, several, is_halved)
         if parts.scheduler is not None and is_halved:
             wrong += halving_problems(parts.scheduler, parts.base, known, several)
-            if parts.winner is not None:
-                wrong.append(("winner", _NOT_HALVED))
         wrong += reference_problems(parts.references, parts.base, _FIXED)
         if parts.winner is not None:
             base, tested = parts.base, parts.base.training.score_test

@@ -329,12 +329,15 @@ class Space(RunConfig):
     def rung_config(self, params: Mapping[str, Value], rung: int) -> RunConfig:
         """Return the run of a rung, from 1: only the last one scores the test split.
 
+        With `winner` none of them does.
+
         Raises:
             ConfigError: The settings do not go together, or not in so short a run.
         """
         share = shares(self.scheduler)[rung - 1]
         config = at_share(self.run_config(params), share, self.scheduler.by)
-        return config if share == 1 else with_settings(config, dict(UNTESTED))
+        is_tested = share == 1 and self.winner is None
+        return config if is_tested else with_settings(config, dict(UNTESTED))
 
     def other_models(self) -> list[tuple[str, RunConfig]]:
         """Return runs for every searched model and what must fit one, for `check_inputs`."""

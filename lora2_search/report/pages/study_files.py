@@ -131,8 +131,8 @@ def trial_table(table: StudyTable) -> list[dict[str, Cell]]:
         row |= {"given_by": given.get(trial.number, "")} if given else {}
         row |= {f"setting.{name}": value for name, value in trial.params.items()}
         row |= outcome_cells(outcomes.get(trial.number), table.runs.space, trial.number in front)
-        row |= choice_cells(table.confirmed, trial.number)
         row |= rung_cells(table.climb, trial.number)
+        row |= choice_cells(table.confirmed, trial.number)
         row |= seed_cells(scores_by_seed(trial), table.space)
         if run is not None:
             record = run.record

@@ -109,7 +109,6 @@ HALVING = {"name": "halving"}
             "scheduler.name",
             "training.epochs is searched",
         ),
-        ({"scheduler": HALVING, "winner": {"top": 2, "seeds": 2}}, "winner", "not go with halving"),
     ],
 )
 def test_what_cannot_be_halved_is_refused_with_the_reason(
