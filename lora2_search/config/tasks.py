@@ -86,6 +86,9 @@ OF_TOKENS = ("token_accuracy", "loss", "perplexity", "accuracy_norm")
 # Lower is better: nothing is chosen by them.
 LOWER_IS_BETTER = ("log_loss", "loss", "perplexity")
 
+# Shares of the answers that are right.
+_SHARES = ("accuracy", "exact_match")
+
 # From -1 to 1; the others that are higher the better are shares.
 _CORRELATIONS = ("matthews", "pearson", "spearman")
 
@@ -101,7 +104,7 @@ def metric_bounds(metric: str) -> tuple[float, float]:
 
 def is_mean_over_examples(metric: str) -> bool:
     """Whether a metric is the share of answers that are right, which decides how it is tested."""
-    return metric == "accuracy"
+    return metric in _SHARES
 
 
 def is_defined(metric: str, labels: Values, classes: int | None) -> bool:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from lora2_search.analysis.comparison import Analysis, analyse, analyse_tasks
 from lora2_search.analysis.factorial import effect_of
 from lora2_search.analysis.records import read_suite, read_tasks
 from lora2_search.errors import UserError
-from lora2_search.stats.equivalence import tost
+from lora2_search.stats.equivalence import tost, tost_crossed
 from lora2_search.stats.sequential import repeated_p
 from lora2_search.stats.significance import crossed, holm
 from tests.support.designs import crossed_suite
@@ -51,6 +52,26 @@ def test_an_interaction_is_the_difference_of_differences_sentence_by_sentence_to
     assert list(item.differences.values()) == pytest.approx(d.mean(axis=1).tolist())
     ours, theirs = item.crossed, crossed(d)
     assert (ours.p, ours.low, ours.df) == pytest.approx((theirs.p, theirs.low, theirs.df))
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "exact_match"])
+def test_a_share_of_right_answers_is_tested_by_the_crossed_test(
+    metric: str, tmp_path: Path
+) -> None:
+    draw = draws({"base": 0.8, "lora": 0.7}, 50)
+    right = {arm: np.array([draw(arm, seed) for seed in range(6)]) for arm in ("base", "lora")}
+    plan = suite(
+        task="reviews" if metric == "exact_match" else "sentiment",
+        floor=None,
+        arms={"lora": {"method": "lora"}},
+        equivalence=[{"arm": "lora", "margin": 0.05}],
+    )
+    special = {run: {"metric": metric} for run in product(right, range(6))}
+    analysis = analyse(read_suite(write_suite(tmp_path, plan, draw, special)))
+    (item,), (claim,) = analysis.family, analysis.equivalence
+    expected = crossed(right["lora"].astype(float) - right["base"])
+    assert (item.crossed.p, item.crossed.df) == pytest.approx((expected.p, expected.df))
+    assert claim.on_new_sentences.p == pytest.approx(tost_crossed(expected, 0.05).p)
 
 
 def test_pairs_and_contrasts_are_one_family(tmp_path: Path) -> None:
