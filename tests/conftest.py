@@ -157,40 +157,17 @@ CHAT = (
     "{% for m in messages %}{{ m.role }} says {{ m.content }} [END] {% endfor %}"
     "{% if add_generation_prompt %}assistant says {% endif %}"
 )
-WORDS = ["[PAD]", "[UNK]", "[END]", "Review", ":", "Sentiment", "positive", "negative", "says"]
+WORDS = ["Review", ":", "Sentiment", "positive", "negative", "says"]
 ROLES = ["system", "user", "assistant"]
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random language model with tied embeddings, a chat template and a padding token."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from tests.support.language import save_llama
 
     folder = tmp_path_factory.mktemp("tiny-llama")
-    words = [*WORDS, *ROLES, *GOOD, *BAD, *FILLER]
-    vocabulary = {word: index for index, word in enumerate(words)}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    backend.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[END]"}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
-    tokenizer.chat_template = CHAT
-    tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-    shape = LlamaConfig(
-        vocab_size=len(words),
-        num_attention_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        eos_token_id=2,
-        pad_token_id=0,
-        bos_token_id=None,
-        initializer_range=0.2,  # or frozen embeddings would bound every logit near 0
-        **sizes,
-    )
-    LlamaForCausalLM(shape).save_pretrained(folder)
+    save_llama(folder, [*WORDS, *ROLES, *GOOD, *BAD, *FILLER], CHAT)
     return folder
 
 

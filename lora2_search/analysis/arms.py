@@ -123,7 +123,7 @@ def _noise(suite: SuiteRuns, share: float | None, scored: Iterable[Scored]) -> f
 
 def _untuned_rate(suite: SuiteRuns, name: str) -> float | None:
     plan, changes = suite.plan, suite.arms[name]
-    if changes.get("method", plan.method) in (plan.method, "head-only"):
+    if changes.get("method", plan.method) in (plan.method, "head-only", "no-training"):
         return None
     rate = plan.training.lr
     tuned = plan.tuning.arms.get(name, {}) if plan.tuning else {}

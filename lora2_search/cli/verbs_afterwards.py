@@ -16,7 +16,10 @@ _WHICH_RUN = (
     "(quick/base-seed0)."
 )
 
-_TABLE = "csv, json, jsonl or parquet; default: what the file's name ends in, else csv."
+_TABLE = (
+    "csv, json, jsonl or parquet; default: what the file's name ends in, else csv. Of task "
+    "metamath also peft: a result per run for PEFT's method comparison, in the folder --out."
+)
 
 Run = Annotated[
     str,

@@ -11,6 +11,7 @@ from .model_types import default_targets as default_targets
 from .peft_settings import PeftSettings as PeftSettings
 from .presets import PRESETS as PRESETS
 from .run import GLUE_TASKS as GLUE_TASKS
+from .run import METAMATH as METAMATH
 from .run import PACKAGED_TASKS as PACKAGED_TASKS
 from .run import RunConfig as RunConfig
 from .run import validate as validate

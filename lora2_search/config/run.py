@@ -51,7 +51,10 @@ GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 
 PACKAGED_TASKS = ("sentiment", "ratings", "boolq", "reviews", "commonsense", "siqa", "asdiv")
 
-TASKS = (*GLUE_TASKS, *PACKAGED_TASKS, "custom")
+# Of the Hub, as GLUE; or of a folder, `data.path`.
+METAMATH = "metamath"
+
+TASKS = (*GLUE_TASKS, METAMATH, *PACKAGED_TASKS, "custom")
 
 # What numpy's generator takes.
 MOST_SEED = 2**32 - 1

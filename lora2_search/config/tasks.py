@@ -57,6 +57,12 @@ TASKS: dict[str, Task] = {
         "generation",
         ("exact_match", "token_accuracy", "loss", "perplexity"),
     ),
+    "metamath": Task(
+        ("query",),
+        "response",
+        "generation",
+        ("exact_match", "token_accuracy", "loss", "perplexity"),
+    ),
     "commonsense": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
     "siqa": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
     "asdiv": Task(

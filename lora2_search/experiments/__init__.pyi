@@ -22,6 +22,7 @@ from .compare import Compared as Compared
 from .compare import compare_named as compare_named
 from .extremes import Sized as Sized
 from .extremes import extreme_adapters as extreme_adapters
+from .frames import PEFT as PEFT
 from .frames import format_of as format_of
 from .frames import frame_of as frame_of
 from .frames import write_frame as write_frame
@@ -29,6 +30,8 @@ from .language import Evaluated as Evaluated
 from .language import Generated as Generated
 from .language import evaluate_run as evaluate_run
 from .language import generate_text as generate_text
+from .peft_results import PeftResults as PeftResults
+from .peft_results import write_peft_results as write_peft_results
 from .predict import Predicted as Predicted
 from .predict import predict_file as predict_file
 from .preflight import check_inputs as check_inputs

@@ -18,6 +18,9 @@ Format = Literal["csv", "json", "jsonl", "parquet"]
 
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+# Not a table: `peft_results`.
+PEFT = "peft"
+
 
 def frame_of(name: str, storage: Path | None = None) -> pandas.DataFrame:
     """Return what was run as a table.
@@ -68,7 +71,9 @@ def format_of(to: str | None, out: Path | None) -> Format:
         known_names = ", ".join(f".{name}" for name in FORMATS)
         what = f"{out} must end in one of {known_names}, or name the format with "
         raise RequestError(what, Argument("to"))
-    raise RequestError(Argument("to"), f" must be one of {', '.join(FORMATS)}, but got {to!r}")
+    raise RequestError(
+        Argument("to"), f" must be one of {', '.join((*FORMATS, PEFT))}, but got {to!r}"
+    )
 
 
 def write_frame(frame: pandas.DataFrame, form: Format, out: Path | None = None) -> None:

@@ -13,6 +13,9 @@ from .data.inspect import inspect as inspect
 from .data.learnt import learnt as learnt
 from .data.load import Data as Data
 from .data.load import load_data as load_data
+from .data.metamath import GSM8K_REVISION as GSM8K_REVISION
+from .data.metamath import METAMATH_ID as METAMATH_ID
+from .data.metamath import METAMATH_REVISION as METAMATH_REVISION
 from .data.sources import GLUE_ID as GLUE_ID
 from .data.sources import GLUE_REVISION as GLUE_REVISION
 from .data.undefined import undefined_problem as undefined_problem
@@ -20,6 +23,8 @@ from .events import Beginning as Beginning
 from .events import Observer as Observer
 from .events import Report as Report
 from .events import State as State
+from .export.adapter import ADAPTER_CONFIG_FILE as ADAPTER_CONFIG_FILE
+from .export.adapter import ADAPTER_WEIGHTS_FILE as ADAPTER_WEIGHTS_FILE
 from .export.adapter import export_adapter as export_adapter
 from .export.callback import Lora2Callback as Lora2Callback
 from .export.card import is_language as is_language
@@ -57,6 +62,7 @@ from .models.files import PACKAGED_MODEL as PACKAGED_MODEL
 from .models.files import model_files as model_files
 from .models.files import model_hash as model_hash
 from .models.files import model_location as model_location
+from .models.files import model_size as model_size
 from .models.files import padding_remark as padding_remark
 from .models.fit import files_problems as files_problems
 from .models.fit import head_remark as head_remark

@@ -95,6 +95,15 @@ def test_another_method_at_the_base_s_rate_is_called_untuned_beside_the_number(
     assert len(analysis.family) == 1 and analysis.family[0].differs
 
 
+def test_what_trains_nothing_has_no_rate_to_tune(tmp_path: Path) -> None:
+    arms = {name: {"method": name} for name in ("lora", "no-training")}
+    plan = suite(task="reviews", floor="no-training", arms=arms, seeds=3)
+    rates = {"base": 0.8, "lora": 0.8, "no-training": 0.5}
+    special = {(arm, seed): {"metric": "exact_match"} for arm in rates for seed in range(3)}
+    analysis = analyse(read_suite(write_suite(tmp_path, plan, draws(rates, 50), special)))
+    assert [arm.name for arm in analysis.arms if arm.untuned is not None] == ["lora"]
+
+
 def constant(rate: float, seeds: int, jitter: float) -> list[float]:
     return [rate + jitter * (-1) ** seed for seed in range(seeds)]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lora2_search.config.run import GLUE_TASKS, PACKAGED_TASKS
+from lora2_search.config.run import GLUE_TASKS, METAMATH, PACKAGED_TASKS
 from lora2_search.config.tasks import (
     METRICS,
     OF_LOGITS,
@@ -57,7 +57,7 @@ def test_an_answer_that_is_not_finite_scores_nan(metric: str) -> None:
 
 
 def test_every_task_that_a_configuration_may_name_has_known_metrics() -> None:
-    assert set(TASKS) == {*GLUE_TASKS, *PACKAGED_TASKS}
+    assert set(TASKS) == {*GLUE_TASKS, METAMATH, *PACKAGED_TASKS}
     assert all(set(task.metrics) <= {*METRICS, *OF_TOKENS} for task in TASKS.values())
     assert primary_metric("cola") == "matthews" and primary_metric("custom", "regression")
 

@@ -1,4 +1,4 @@
-"""Short runs of a language model."""
+"""A tiny language model, and short runs of it."""
 
 from __future__ import annotations
 
@@ -23,3 +23,36 @@ def settings(folder: Path, path: Path, **more: Any) -> RunConfig:
         else:
             data[section] = value
     return RunConfig.model_validate(data)
+
+
+SPECIAL = ["[PAD]", "[UNK]", "[END]"]
+
+
+def save_llama(folder: Path, words: list[str], chat: str | None = None, width: int = 32) -> None:
+    """Save a random Llama with tied embeddings that knows some words, and its tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *words])}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[END]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    tokenizer.chat_template = chat
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    shape = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=width,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        eos_token_id=2,
+        pad_token_id=0,
+        bos_token_id=None,
+        initializer_range=0.2,  # or frozen embeddings would bound every logit near 0
+    )
+    LlamaForCausalLM(shape).save_pretrained(folder)

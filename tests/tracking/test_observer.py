@@ -234,6 +234,7 @@ def test_a_run_shows_the_settings_that_its_method_looks_at(
     [
         ({}, "sentiment", "local", "assets/sentiment"),
         ({"task": "rte"}, "glue/rte", "hugging_face", '"config_name": "rte"'),
+        ({"task": "metamath"}, "metamath", "hugging_face", '"path": "meta-math/MetaMathQA"'),
         ({"task": "rte", "data.path": "/glue"}, "rte", "local", '"/glue"'),
         (
             {"task": "custom", "data": {"path": "a/my.csv", "text": ["t"], "label": "l"}},

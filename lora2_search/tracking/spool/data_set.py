@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ...config import GLUE_TASKS, RunConfig
+from ...config import GLUE_TASKS, METAMATH, DataConfig, RunConfig
 from ...store import RunRecord, home
-from ...training import GLUE_ID, GLUE_REVISION, TASK_ASSETS
+from ...training import (
+    GLUE_ID,
+    GLUE_REVISION,
+    METAMATH_ID,
+    METAMATH_REVISION,
+    TASK_ASSETS,
+)
 from .spool import DataSet
 
 # Of MLflow's 36 characters; the whole hash is the tag `data_hash`.
@@ -20,10 +26,10 @@ def data_set(config: RunConfig, record: RunRecord) -> DataSet | None:
         return None
     task, data = config.task, config.data
     digest, sizes = record.data_hash[:_DIGEST_LENGTH], record.sizes
-    if task in GLUE_TASKS and data.path is None:
-        source = {"path": GLUE_ID, "config_name": task, "revision": data.revision or GLUE_REVISION}
+    if data.path is None and (hub := _on_hub(task, data)) is not None:
+        name, source = hub
         return DataSet(
-            name=f"glue/{task}",
+            name=name,
             digest=digest,
             source_type="hugging_face",
             source=json.dumps(source),
@@ -38,3 +44,13 @@ def data_set(config: RunConfig, record: RunRecord) -> DataSet | None:
         source=json.dumps({"uri": str(path.expanduser().absolute())}),
         sizes=sizes,
     )
+
+
+def _on_hub(task: str, data: DataConfig) -> tuple[str, dict[str, str]] | None:
+    """Return what a data set of the Hub is called and where it is; ``None`` for others."""
+    if task in GLUE_TASKS:
+        revision = data.revision or GLUE_REVISION
+        return f"glue/{task}", {"path": GLUE_ID, "config_name": task, "revision": revision}
+    if task == METAMATH:
+        return task, {"path": METAMATH_ID, "revision": data.revision or METAMATH_REVISION}
+    return None

@@ -6,9 +6,10 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config import GLUE_TASKS, DataConfig
+from ...config import GLUE_TASKS, METAMATH, DataConfig
 from ...errors import ConfigError, Problem, UserError, did_you_mean
 from .assets import TASK_ASSETS, asset
+from .metamath import metamath_tables
 from .reading.file import read_file
 from .reading.table import Column, Declared, Table, shown
 
@@ -24,8 +25,9 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
     """Return the tables of a task by the name of their source split.
 
     Returns:
-        ``all`` for one undivided table; else ``train``, ``test`` and, for MNLI,
-        ``test_mismatched``. GLUE's own test sets carry no labels: its dev sets are the test.
+        ``all`` for one undivided table; else ``train``, ``test``, for MNLI ``test_mismatched``,
+        and for MetaMathQA ``validation``, which is not cut from ``train``.
+        GLUE's own test sets carry no labels: its dev sets are the test.
 
     Raises:
         ConfigError: A file or folder is missing or cannot be read.
@@ -33,6 +35,8 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
     """
     if task in GLUE_TASKS:
         return _tables(_glue(task, data))
+    if task == METAMATH:
+        return metamath_tables(data)
     if task == "boolq":
         return _tables(_boolq())
     if task == "reviews":
@@ -52,7 +56,7 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
 
 def is_cut(task: str, data: DataConfig) -> bool:
     """Whether the test split is cut from the one table, by ``data.test_size``."""
-    return task not in (*GLUE_TASKS, "boolq") and data.test_path is None
+    return task not in (*GLUE_TASKS, METAMATH, "boolq") and data.test_path is None
 
 
 def _tables(frames: dict[str, pd.DataFrame]) -> dict[str, Table]:

@@ -32,6 +32,8 @@ class Split:
 def split_up(tables: dict[str, Split], config: RunConfig) -> dict[str, Split]:
     """Return ``train``, ``validation``, ``test`` and further test sets.
 
+    ``validation`` is cut from ``train``, unless it is a table of its own.
+
     Raises:
         ConfigError: A slice would leave nothing to train on.
     """
@@ -41,7 +43,9 @@ def split_up(tables: dict[str, Split], config: RunConfig) -> dict[str, Split]:
         splits = {"train": train, "test": test}
     else:
         splits = dict(tables)
-    if config.protocol == "clean":
+    if config.protocol == "paper":
+        splits["validation"] = splits["test"]
+    elif "validation" not in splits:
         chosen, train = _cut(
             splits["train"],
             data.validation_size,
@@ -50,8 +54,6 @@ def split_up(tables: dict[str, Split], config: RunConfig) -> dict[str, Split]:
             "data.validation_size",
         )
         splits |= {"train": train, "validation": chosen}
-    else:
-        splits["validation"] = splits["test"]
     splits["train"] = _head(splits["train"], data)
     return splits
 

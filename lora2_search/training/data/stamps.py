@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ...config import GLUE_TASKS, RunConfig
+from ...config import GLUE_TASKS, METAMATH, RunConfig
+from .metamath import metamath_files
 
 Stamp = tuple[str, int, int, int, int]
 
@@ -37,5 +38,7 @@ def data_files(config: RunConfig) -> list[Path]:
     data = config.data
     if data.path is not None and config.task in GLUE_TASKS:
         return sorted((Path(data.path).expanduser() / config.task).glob("*.parquet"))
+    if data.path is not None and config.task == METAMATH:
+        return metamath_files(Path(data.path).expanduser())
     named = (data.path, data.test_path, config.language.chat_template)
     return [Path(path).expanduser() for path in named if path is not None]

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 Form = Literal["lora", "pruned"]
 
-CONFIG_FILE = "adapter_config.json"
+ADAPTER_CONFIG_FILE = "adapter_config.json"
 
-WEIGHTS_FILE = "adapter_model.safetensors"
+ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 
 _REMEDY = "train the run again, or restore it from a copy"
 
@@ -122,7 +122,7 @@ def export_adapter(
         raise UserError(f"{source}: {error}") from None
     card = _card(source, form, record, config.base_model_name_or_path or "")
     write_adapter(out, state, written, card)
-    sizes = [(folder / WEIGHTS_FILE).stat().st_size for folder in (source, out)]
+    sizes = [(folder / ADAPTER_WEIGHTS_FILE).stat().st_size for folder in (source, out)]
     return Exported(out, form, counts, *sizes)
 
 
@@ -133,11 +133,11 @@ def kind_of_adapter(source: Path) -> str:
         UserError: There is no whole adapter.
     """
     try:
-        kind = json.loads((source / CONFIG_FILE).read_text(encoding="utf-8"))["peft_type"]
+        kind = json.loads((source / ADAPTER_CONFIG_FILE).read_text(encoding="utf-8"))["peft_type"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{source} holds no adapter: no readable {CONFIG_FILE}") from None
-    if not (source / WEIGHTS_FILE).is_file():
-        raise UserError(f"{source} holds no {WEIGHTS_FILE}")
+        raise UserError(f"{source} holds no adapter: no readable {ADAPTER_CONFIG_FILE}") from None
+    if not (source / ADAPTER_WEIGHTS_FILE).is_file():
+        raise UserError(f"{source} holds no {ADAPTER_WEIGHTS_FILE}")
     return str(kind)
 
 
@@ -152,10 +152,10 @@ def read_adapter(source: Path) -> tuple[dict[str, Tensor], PeftConfig]:
     from safetensors.torch import load_file
 
     try:
-        state = load_file(source / WEIGHTS_FILE)
+        state = load_file(source / ADAPTER_WEIGHTS_FILE)
     except (OSError, ValueError, SafetensorError) as error:
-        raise Damaged(source / WEIGHTS_FILE, str(error), _REMEDY) from None
-    with reading(source / CONFIG_FILE, _REMEDY):
+        raise Damaged(source / ADAPTER_WEIGHTS_FILE, str(error), _REMEDY) from None
+    with reading(source / ADAPTER_CONFIG_FILE, _REMEDY):
         return state, PeftConfig.from_pretrained(str(source))
 
 
@@ -175,7 +175,7 @@ def write_adapter(out: Path, state: dict[str, Tensor], config: PeftConfig, card:
 
     out.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(str(out))
-    save_file(state, out / WEIGHTS_FILE, metadata={"format": "pt"})
+    save_file(state, out / ADAPTER_WEIGHTS_FILE, metadata={"format": "pt"})
     write_text(out / "README.md", card)
 
 

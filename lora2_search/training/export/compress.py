@@ -13,8 +13,8 @@ from ...config import AfterConfig
 from ...errors import UserError
 from ...store import RunRecord
 from .adapter import (
+    ADAPTER_WEIGHTS_FILE,
     PLAIN_CARD,
-    WEIGHTS_FILE,
     check_new,
     kind_of_adapter,
     read_adapter,
@@ -101,8 +101,8 @@ def compress_adapter(
         parameters_before=sum(tensor.numel() for tensor in state.values()) - head,
         parameters_after=sum(tensor.numel() for tensor in told.state.values()) - head,
         head=head,
-        bytes_before=(source / WEIGHTS_FILE).stat().st_size,
-        bytes_after=(out / WEIGHTS_FILE).stat().st_size,
+        bytes_before=(source / ADAPTER_WEIGHTS_FILE).stat().st_size,
+        bytes_after=(out / ADAPTER_WEIGHTS_FILE).stat().st_size,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...config import RunConfig
 from ...store import Damaged
 from ..models.load import Base, fresh_copy
-from .adapter import CONFIG_FILE, WEIGHTS_FILE
+from .adapter import ADAPTER_CONFIG_FILE, ADAPTER_WEIGHTS_FILE
 
 _REMEDY = "train the run again (`reproduce`), or restore it from a copy"
 
@@ -28,7 +28,7 @@ def reload_model(base: Base, config: RunConfig, folder: Path) -> Any:
     Raises:
         Damaged: A file is missing, or does not hold what the run's method leaves.
     """
-    name = _WEIGHTS.get(config.method, WEIGHTS_FILE)
+    name = _WEIGHTS.get(config.method, ADAPTER_WEIGHTS_FILE)
     path = folder / name
     if not path.is_file():
         raise Damaged(path, "it is missing", _REMEDY)
@@ -39,7 +39,7 @@ def reload_model(base: Base, config: RunConfig, folder: Path) -> Any:
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
             # It takes the ranks that AdaLoRA kept for names of modules, but loads them too.
             warnings.filterwarnings("ignore", message="The following rank_pattern keys")
-            return _adapted(own, folder) if name == WEIGHTS_FILE else _filled(own, path)
+            return _adapted(own, folder) if name == ADAPTER_WEIGHTS_FILE else _filled(own, path)
     except Exception as error:
         # On damaged files PEFT and safetensors raise anything: KeyError, SafetensorError ...
         raise Damaged(path, f"it cannot be loaded ({error})", _REMEDY) from None
@@ -50,8 +50,8 @@ def _adapted(model: Any, folder: Path) -> Any:
 
     from ... import adapter  # noqa: F401  registers LoRA² with PEFT
 
-    if not (folder / CONFIG_FILE).is_file():
-        raise FileNotFoundError(f"no {CONFIG_FILE} beside it")
+    if not (folder / ADAPTER_CONFIG_FILE).is_file():
+        raise FileNotFoundError(f"no {ADAPTER_CONFIG_FILE} beside it")
     return PeftModel.from_pretrained(model, str(folder))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -15,6 +16,7 @@ from ...errors import ConfigError, Problem
 from ...store import display_path
 from ..data.assets import asset
 from ..data.stamps import Stamp, stamp
+from .headers import weight_shapes
 
 PACKAGED_MODEL = "minilm"
 
@@ -158,6 +160,18 @@ def model_folder(config: ModelConfig) -> Path | None:
 
     cached = try_to_load_from_cache(location, "config.json", revision=config.revision)
     return Path(cached).parent if isinstance(cached, str) else None
+
+
+def model_size(config: ModelConfig) -> int | None:
+    """Return how many weights a model's files hold; ``None`` where they are not here.
+
+    Weights that are tied to others are not in the files, and not counted.
+    """
+    folder = model_folder(config)
+    shapes = None if folder is None else weight_shapes(folder)
+    if shapes is None or any(shape is None for shape in shapes.values()):
+        return None
+    return sum(math.prod(shape) for shape in shapes.values() if shape is not None)
 
 
 def _loaded(folder: Path, config: ModelConfig) -> Iterator[Path]:

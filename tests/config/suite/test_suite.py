@@ -33,11 +33,14 @@ PLAIN: dict[str, Any] = {
 SHIPPED = {
     *("baselines", "claims", "components", "glue", "init", "k", "orthogonality", "planes"),
     *("quick", "rank_budget", "scoring", "task_types"),
-    *("start", "rivals", "rivals_ratings", "llm"),
+    *("start", "rivals", "rivals_ratings", "llm", "metamath"),
 }
 
 # Suites whose base is not the one that the other suites on sentences share.
-OWN_BASE = {"glue", "baselines", "claims", "start", "rivals", "rivals_ratings", "llm"}
+OWN_BASE = {
+    *("glue", "baselines", "claims", "start", "rivals", "rivals_ratings"),
+    *("llm", "metamath"),
+}
 
 
 def suite(**changes: Any) -> Suite:
@@ -65,7 +68,7 @@ def test_every_shipped_suite_can_decide_its_family_by_the_exact_test_or_says_so(
     made = load_suite(name)
     tests = (len(made.pairs) + len(made.contrasts)) * len(made.task_names)
     enough = 2.0 ** len(made.seed_list) >= 2 * tests / 0.05
-    assert enough == (name not in ("quick", "glue", "llm"))
+    assert enough == (name not in ("quick", "glue", "llm", "metamath"))
 
 
 def test_sentiment_suites_share_the_runs_of_their_base() -> None:
