@@ -208,20 +208,32 @@ def train(
     overrides: Sequence[str] = (),
     name: str | None = None,
     resume: str | None = None,
+    devices: int = 1,
     tracking_uri: str | None = None,
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
 ) -> RunRecord:
-    """Train one configuration, or resume a run; see ``tune`` for the arguments.
+    """Train one configuration, or resume a run; see ``tune`` for the other arguments.
 
     Its folder is ``runs/<name>`` in the home folder.
+
+    Args:
+        config: A file, or settings; ``None`` with ``resume``.
+        overrides: ``key=value`` assignments over the file.
+        name: The run's name; by default one made of task, method and fingerprint.
+        resume: Name of a run to resume.
+        devices: Processes that train together, each with its part of every batch, on a GPU of its
+            own where there are some.
+        tracking_uri: The MLflow store.
+        observers: Told what happens, in this process.
+        say: Takes a line for people.
 
     Raises:
         ConfigError: Everything that is wrong with the configuration, the model or the data.
         UserError: The name is in use or unknown, or the loss is no longer finite.
     """
     resolved = resolve_run(Request(config, overrides, name, resume))
-    options = RunOptions(tracking_uri=tracking_uri, observers=observers, say=say)
+    options = RunOptions(tracking_uri=tracking_uri, devices=devices, observers=observers, say=say)
     return train_run(resolved, options)
 
 

@@ -126,6 +126,10 @@ class ConfigError(UserError, ValueError):
             lines.append(f"and {len(self.problems) - _MOST_LINES:,} more")
         super().__init__("\n".join(lines))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Problem]]]:
+        # It crosses between processes; by default it would be made anew from its message.
+        return type(self), (self.problems,)
+
 
 def first_line(error: BaseException) -> str:
     """Return the first line of what an error says; of one that says nothing, its kind."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import pickle
 
 import pytest
 
@@ -58,3 +59,10 @@ def test_a_config_error_is_one_line_a_problem_and_a_value_error() -> None:
 )
 def test_a_full_disk_is_known_whoever_met_it(error: Exception, full: bool) -> None:
     assert is_disk_full(error) == full
+
+
+def test_the_mistakes_of_a_configuration_reach_another_process_as_they_are() -> None:
+    error = ConfigError([Problem("adapter.k", "is wrong", "a.yaml:3"), Problem("seed", "too")])
+    there = pickle.loads(pickle.dumps(error))
+    assert type(there) is ConfigError
+    assert str(there) == str(error) and there.problems == error.problems

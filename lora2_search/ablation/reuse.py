@@ -44,19 +44,22 @@ class Circumstances:
         versions: Python, libraries and this package.
         code: ``code_hash``, the same in every checkout and commit whose deciding files are equal.
         device: ``cpu``, ``cuda`` ...
-        threads: Torch threads.
+        threads: Torch threads, of each process.
+        processes: How many train a run together.
     """
 
     versions: Mapping[str, str]
     code: str
     device: str
     threads: int
+    processes: int = 1
 
     @classmethod
     def here(cls, resources: Resources) -> Circumstances:
         """Return those of a run that this process would start now, its resources settled."""
         device = "cuda" if resources.gpus_per_trial else "cpu"
-        return cls(versions(), code_hash(), device, max(1, int(resources.cpus_per_trial)))
+        threads = max(1, int(resources.cpus_per_trial))
+        return cls(versions(), code_hash(), device, threads, resources.devices_per_trial)
 
     def made(self, record: RunRecord) -> bool:
         """Whether a run was made in these circumstances.
@@ -86,6 +89,12 @@ class Circumstances:
                 f"the runs had {record.threads}, here they would have {self.threads}; "
                 f"--set resources.cpus_per_trial={record.threads}",
             )
+        if record.processes != self.processes:
+            yield (
+                "processes",
+                f"the runs had {record.processes}, here they would have {self.processes}; "
+                f"--set resources.devices_per_trial={record.processes}",
+            )
 
 
 def reusable(
@@ -95,7 +104,7 @@ def reusable(
 
     Equal are: every setting that decides a result (``canonical_settings``), the seed among them;
     the sentences and their split, the model's files and this package's code, by hash; versions,
-    device and threads. A run that was pruned, failed or interrupted is never taken.
+    device, threads and processes. A run that was pruned, failed or interrupted is never taken.
 
     Args:
         runs: What is to be run.

@@ -25,6 +25,8 @@ def circumstances_between(before: RunRecord, after: RunRecord) -> Iterator[str]:
         yield f"device: {before.device}, then {after.device}"
     if before.threads and after.threads and before.threads != after.threads:
         yield f"torch threads: {before.threads}, then {after.threads}"
+    if before.processes != after.processes:
+        yield f"processes: {before.processes}, then {after.processes}"
     if _inputs(before) == _inputs(after):
         yield from (words for _, words in changes_between(before, after))
 

@@ -224,6 +224,14 @@ def train(
     settings: Set = None,
     name: RunName = None,
     resume: Resume = None,
+    devices: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Train on N devices of this machine: N processes that share every batch.",
+        ),
+    ] = 1,
     storage: Storage = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
@@ -239,6 +247,7 @@ def train(
             overrides=tuple(settings or ()),
             name=name,
             resume=resume,
+            devices=devices,
             storage=storage,
             tracking_uri=tracking_uri,
             as_json=as_json,

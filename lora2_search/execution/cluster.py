@@ -39,12 +39,13 @@ def max_concurrent_runs(resources: Resources, nodes: Sequence[Node]) -> int:
 
 
 def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
-    cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0.0
+    cpus, gpus, devices = resources.cpus, resources.gpus, resources.devices_per_trial
+    each = f" for its {devices} devices (devices_per_trial)" if devices > 1 else ""
     most_cpus, most_gpus = (max((node[index] for node in nodes), default=0) for index in (0, 1))
     problems = [
         Problem(
             f"resources.{key}",
-            f"a run asks for {requested:g} {what}, but no node has more than {most:g}; "
+            f"a run asks for {requested:g} {what}{each}, but no node has more than {most:g}; "
             "request less",
         )
         for key, requested, most, what in (
@@ -53,7 +54,9 @@ def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
         )
         if requested > most
     ]
-    message = f"no single node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial); request less"
+    message = (
+        f"no single node has {gpus:g} GPUs and {cpus:g} CPUs (cpus_per_trial){each}; request less"
+    )
     return problems or [Problem("resources.gpus_per_trial", message)]
 
 

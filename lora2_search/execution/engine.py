@@ -113,6 +113,7 @@ def execute(
     terms = RunLimits(
         threads=max(1, int(resources.cpus_per_trial)),
         gpu=bool(resources.gpus_per_trial),
+        devices=resources.devices_per_trial,
         interval_seconds=limit and limit * 60,
     )
     disk = DiskLimit(folder, resources.max_disk_gb)
@@ -153,7 +154,7 @@ def _tune(
         scheduler=scheduler,
         callbacks=[Listener(queue)],
         num_samples=-1,
-        resources_per_trial={"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+        resources_per_trial={"cpu": resources.cpus, "gpu": resources.gpus},
         max_concurrent_trials=capacity(resources),
         max_failures=MOST_LOSSES,
         reuse_actors=True,

@@ -71,6 +71,7 @@ class RunLimits:
     threads: int
     gpu: bool
     interval_seconds: float | None
+    devices: int = 1
 
 
 @dataclass
@@ -285,6 +286,7 @@ class RunQueue:
             metric=run.metric,
             threads=self._terms.threads,
             gpu=self._terms.gpu,
+            devices=self._terms.devices,
             interval_seconds=self._terms.interval_seconds,
             cwd=os.getcwd(),
             past=[[i, score] for i, score in sorted(self._source.past(run).items())],

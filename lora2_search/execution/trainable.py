@@ -39,8 +39,9 @@ class Task(TypedDict):
         config: The ``RunConfig`` as JSON.
         folder: The run's folder.
         metric: The objective's metric, ``None`` for the task's own.
-        threads: Torch threads.
-        gpu: Whether it was given a GPU; without one it runs on the CPU, whatever it sees.
+        threads: Torch threads of each of its devices.
+        gpu: Whether it was given a GPU for each; without one it runs on the CPU, whatever it sees.
+        devices: Processes that train it together; this one is none of them, if there are several.
         interval_seconds: Longest evaluation interval, ``None`` for no limit.
         cwd: The driver's working directory, to which relative paths refer.
         past: ``[evaluation, score]`` pairs from before a resume, for the scheduler.
@@ -53,6 +54,7 @@ class Task(TypedDict):
     metric: str | None
     threads: int
     gpu: bool
+    devices: int
     interval_seconds: float | None
     cwd: str
     past: list[list[float]]
@@ -101,8 +103,9 @@ class TrialTrainable(tune.Trainable):
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
         """Start the run, or resume it from its checkpoint."""
-        iterate = _prepare(self._task["threads"])
-        return iterate(config, folder, self._task["metric"], _notice().given)
+        devices = self._task["devices"]
+        iterate = _prepare(self._task["threads"] * devices)
+        return iterate(config, folder, self._task["metric"], _notice().given, devices)
 
     def _take(self, task: Task) -> None:
         self._task = task
@@ -173,7 +176,7 @@ def _notice() -> Notice:
 
 
 @cache
-def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None, HasToGo], Run]:
+def _prepare(threads: int) -> Callable[[RunConfig, Path, str | None, HasToGo, int], Run]:
     """Import the training loop, once in a process, and hold torch to its threads."""
     import torch
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +19,8 @@ from ..config import (
     is_used,
     with_settings,
 )
-from ..config.space import measured, unmeasured
-from ..errors import ConfigError, Problem, UserError, first_line
+from ..config.space import batch_problem, measured, unmeasured
+from ..errors import Argument, ConfigError, Problem, RequestError, UserError, first_line
 from ..training import (
     CONFIG_FILE,
     TASK_ASSETS,
@@ -111,6 +112,31 @@ def _once(say: Callable[[str], None]) -> Callable[[str], None]:
             say(line)
 
     return say_new
+
+
+def check_devices(config: RunConfig, devices: int) -> None:
+    """Check that a run can be shared by so many devices of this machine.
+
+    Raises:
+        ConfigError: They cannot have equal parts of a batch.
+        RequestError: There are not so many.
+    """
+    if devices == 1:
+        return
+    if devices < 1:
+        raise RequestError(
+            "a run has at least one device, but got ", Argument("devices", f"{devices}")
+        )
+    if problem := batch_problem(config.training.batch_size, devices):
+        raise ConfigError([Problem("training.batch_size", problem)])
+    import torch
+
+    gpus = torch.cuda.device_count() if config.training.device != "cpu" else 0
+    cpus = len(os.sched_getaffinity(0))
+    if devices > (gpus or cpus):
+        here = f"{gpus} GPU(s)" if gpus else f"no GPU and {cpus} CPU core(s)"
+        asked = f" but the run was to have {devices} devices; lower "
+        raise RequestError(f"this machine has {here},{asked}", Argument("devices"))
 
 
 def _new_problems(

@@ -54,7 +54,8 @@ def reproduce_run(
 ) -> Reproduction:
     """Train a run of a study, a suite or ``train`` again in a fresh folder, and compare the two.
 
-    It gets as many threads as the run had, and the CPU where the run had no other device.
+    It gets as many threads and processes as the run had, and the CPU where the run had no other
+    device.
 
     Args:
         name: See `find_run`.
@@ -76,9 +77,11 @@ def reproduce_run(
     request = Request(config, name=new_name or _free(f"{found.name}-again"))
     resolved = resolve_run(request)
     before = torch.get_num_threads()
-    torch.set_num_threads(found.record.threads or before)
+    processes = found.record.processes
+    torch.set_num_threads((found.record.threads or before) * processes)
     try:
-        again = train_run(resolved, options)
+        # Threads are divided among processes.
+        again = train_run(resolved, replace(options, devices=processes))
     finally:
         torch.set_num_threads(before)
     return _compared(found, again, resolved.plan.name, resolved.plan.folder)

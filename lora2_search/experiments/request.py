@@ -70,6 +70,7 @@ class RunOptions:
         reuse: Take over runs that other suites and studies of the storage have completed.
         observers: Notified of what happens, in this process.
         say: Takes a line for people.
+        devices: Processes that ``train`` lets train its run together, each on a device of its own.
     """
 
     storage: Path | None = None
@@ -78,6 +79,7 @@ class RunOptions:
     reuse: bool = True
     observers: Sequence[Observer] = ()
     say: Callable[[str], None] = say_nothing
+    devices: int = 1
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from ..store import (
 )
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer, check_inputs_unchanged
-from .preflight import check_inputs
+from .preflight import check_devices, check_inputs
 from .request import Request, Resolved, RunOptions, refuse_both, with_location
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
 
     Raises:
         ConfigError: Everything that is wrong with the model or the data.
-        UserError: The loss is no longer finite, or another process makes the run.
+        UserError: The loss is no longer finite, another process makes the run, or this machine has
+            fewer devices than are asked for.
     """
     from ..training import check_loading
 
@@ -92,6 +93,7 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
     )
     tracked = Tracked(run.folder, parent, resolve_uri(options.tracking_uri), say)
     with resolved.locating_errors():
+        check_devices(run.config, options.devices)
         data_lines = check_inputs(run.config, say)
         check_inputs_unchanged([run.folder])
         check_loading(run.config)
@@ -99,7 +101,8 @@ def train_run(resolved: Resolved[RunInfo], options: RunOptions) -> RunRecord:
         say(line)
     run.folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(run.folder), failed_on_error(tracked):
-        record = _trained(run, [tracked, Beginning(data_lines, say), *options.observers])
+        beginning = Beginning(data_lines, say)
+        record = _trained(run, [tracked, beginning, *options.observers], options.devices)
         tracked.close("COMPLETE", winner=run)
     return record
 
@@ -194,13 +197,14 @@ def _lost_checkpoint(run: RunInfo) -> str | None:
     return f"{run.folder / CHECKPOINT_FOLDER} holds no checkpoint: the run starts over"
 
 
-def _trained(run: RunInfo, observers: Sequence[Observer]) -> RunRecord:
+def _trained(run: RunInfo, observers: Sequence[Observer], devices: int) -> RunRecord:
     from ..training import run as run_to_the_end
 
     for observer in observers:
         observer.started(run)
     try:
-        record = run_to_the_end(run.config, run.folder, _ObserversReporter(run, observers))
+        reporter = _ObserversReporter(run, observers)
+        record = run_to_the_end(run.config, run.folder, reporter, devices)
     except Exception as error:
         for observer in observers:
             observer.ended(run, "FAIL", readable_record(run.folder), str(error))

@@ -108,6 +108,9 @@ class RunRecord(BaseModel):
             that processes spent on the run, between those parts too, but for pauses. What is shown
             as a run's time is ``seconds``.
         peak_memory_mb: Peak resident (or device) memory in MiB.
+        device: Kind of device: ``cpu`` or ``cuda``.
+        threads: Torch threads, of each process.
+        processes: How many trained it together, one per device; time and memory are the first's.
         versions: Python and library versions.
         commit: Git commit of this package, when it runs from a checkout; for people: what decides
             is ``code_hash``.
@@ -154,6 +157,7 @@ class RunRecord(BaseModel):
     peak_memory_mb: float | None = None
     device: str = ""
     threads: int = 0
+    processes: int = 1
     versions: dict[str, str] = Field(default_factory=dict)
     commit: str | None = None
     dirty: bool | None = None

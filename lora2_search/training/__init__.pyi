@@ -55,6 +55,7 @@ from .loop.run import run as run
 from .loop.trainer import Diverged as Diverged
 from .models.abilities import unable as unable
 from .models.accelerator import check_launch as check_launch
+from .models.accelerator import processes_of_launcher as processes_of_launcher
 from .models.any_peft import peft_problems as peft_problems
 from .models.attached import excess_rank as excess_rank
 from .models.files import PACKAGED_LANGUAGE_MODEL as PACKAGED_LANGUAGE_MODEL

@@ -13,6 +13,8 @@ from lora2_search.execution.cluster import max_concurrent_runs
         ({"cpus_per_trial": 2}, [(4, 0), (3, 0)], 3),
         ({"cpus_per_trial": 2, "concurrent": 2}, [(4, 0), (3, 0)], 2),
         ({"gpus_per_trial": 1}, [(4, 0), (4, 2)], 2),
+        ({"cpus_per_trial": 1, "devices_per_trial": 2}, [(5, 0), (3, 0), (1, 0)], 3),
+        ({"gpus_per_trial": 1, "devices_per_trial": 2}, [(8, 3), (8, 1), (8, 4)], 3),
     ],
 )
 def test_runs_are_counted_node_by_node(
@@ -36,6 +38,16 @@ def test_runs_are_counted_node_by_node(
                 "resources.cpus_per_trial": "asks for 8 CPUs, but no node has more than 4;",
                 "resources.gpus_per_trial": "asks for 1 GPUs, but no node has more than 0;",
             },
+        ),
+        (
+            {"cpus_per_trial": 2, "devices_per_trial": 3},
+            [(4, 0), (5, 0)],
+            {"resources.cpus_per_trial": "asks for 6 CPUs for its 3 devices (devices_per_trial)"},
+        ),
+        (
+            {"gpus_per_trial": 1, "devices_per_trial": 3},
+            [(8, 2), (8, 2)],
+            {"resources.gpus_per_trial": "asks for 3 GPUs for its 3 devices (devices_per_trial)"},
         ),
         (
             {"cpus_per_trial": 8, "gpus_per_trial": 1},

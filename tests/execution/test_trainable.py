@@ -29,6 +29,7 @@ def task(
         metric=metric,
         threads=1,
         gpu=gpu,
+        devices=1,
         interval_seconds=None,
         cwd=str(Path.cwd()),
         past=[],

@@ -87,6 +87,7 @@ class _Overflowing:
 
     device = torch.device("cpu")
     optimizer_step_was_skipped = True
+    process_index, num_processes = 0, 1
 
     def backward(self, loss: torch.Tensor) -> None:
         loss.backward()

@@ -82,10 +82,9 @@ def _work(
         suite = validate_suite(suite_source(file, assigned))
         called, resources = suite.name, suite.resources
         plan = suite_folder(called, storage) / SUITE_FILE
-    needed = resources.gpus_per_trial or 0
-    if resources.cpus_per_trial > cpus or needed > gpus:
+    if resources.cpus > cpus or resources.gpus > gpus:
         raise RequestError(
-            f"one run of {called} takes {resources.cpus_per_trial:g} CPUs and {needed:g} GPUs, but "
+            f"one run of {called} takes {resources.cpus:g} CPUs and {resources.gpus:g} GPUs, but "
             f"each node is to have {cpus} and {gpus}; give --cpus and --gpus, or change resources"
         )
     where = ["--storage", str(storage.absolute())] if storage else []

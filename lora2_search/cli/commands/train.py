@@ -14,6 +14,7 @@ from ...report import always
 from ...search import load_study
 from ...store import ADAPTER_FOLDER, RECORD_FILE, Flag, RunRecord
 from ...tracking import resolve_uri
+from ...training import processes_of_launcher
 from ..console.live import LiveView, watched
 from ..console.results import command, where_in_mlflow
 from ..console.rows import duration, print_json
@@ -29,6 +30,7 @@ def run_train(
     overrides: tuple[str, ...],
     name: str | None,
     resume: str | None,
+    devices: int,
     storage: Path | None,
     tracking_uri: str | None,
     as_json: bool,
@@ -41,6 +43,12 @@ def run_train(
             longer finite.
         Interrupted: A signal came; the message says how to resume.
     """
+    rank, launched = processes_of_launcher()
+    if rank:
+        return  # the first one trains, on as many devices
+    if launched > 1 and devices not in (1, launched):
+        raise UserError(f"{launched} processes were launched, but --devices is {devices}")
+    devices = max(devices, launched)
     uri = resolve_uri(tracking_uri)
     if config is None and from_study is None and resume is None:
         raise UserError("name a file of settings (--config), a --from-study, or a run to --resume")
@@ -49,12 +57,13 @@ def run_train(
     run = resolved.plan
     begins = f"run {run.name}: {run.config.method} on {run.config.task}, in {run.folder}"
     view = LiveView(1, stream=sys.stderr if as_json else sys.stdout)
-    again = command("train", "--resume", run.name, tracking_uri=uri)
+    shared = ["--devices", str(devices)] if devices > 1 else []
+    again = command("train", "--resume", run.name, *shared, tracking_uri=uri)
     with (
         resume_hint(again, run.folder / RECORD_FILE),
         watched(view, begins) as observers,
     ):
-        options = RunOptions(tracking_uri=uri, observers=observers, say=view.say)
+        options = RunOptions(tracking_uri=uri, devices=devices, observers=observers, say=view.say)
         record = train_run(resolved, options)
     result = _summary(run, record, uri)
     if as_json:

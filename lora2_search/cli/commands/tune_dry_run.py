@@ -165,7 +165,7 @@ def forecast(
         after = math.ceil(space.fresh_runs / at_once) * estimate.seconds  # hours bound the search
         seconds = min(seconds or math.inf, space.hours * 3600 + after)
         busy = min(busy or math.inf, at_once * seconds)
-    each = resources.gpus_per_trial or resources.cpus_per_trial
+    each = resources.gpus or resources.cpus
     disk = None if runs is None else runs * estimate.disk_mb + at_once * estimate.checkpoint_mb
     return Forecast(
         name=space.name,

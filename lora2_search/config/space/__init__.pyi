@@ -1,6 +1,8 @@
 from .checks import measured as measured
 from .checks import uncompared as uncompared
 from .checks import unmeasured as unmeasured
+from .devices import BATCH_SIZE as BATCH_SIZE
+from .devices import batch_problem as batch_problem
 from .distribution import Distribution as Distribution
 from .distribution import Value as Value
 from .distribution import active as active

@@ -12,6 +12,7 @@ from ..schema import SENTENCE_SETTINGS
 from ..settings import is_setting, known_settings
 from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, OF_TOKENS, TASKS
 from ..yaml import Source
+from .devices import batch_problems
 from .distribution import METHOD, Distribution, Value
 from .feasibility import corner_problems, problems_with
 from .given import first_problems
@@ -25,7 +26,7 @@ from .seeds import seeds_problems, trial_seeds
 from .winner import Confirm, winner_problems
 
 if TYPE_CHECKING:
-    from .schema import Scheduler, _Aims
+    from .schema import Resources, Scheduler, _Aims
 
 
 def measured(config: RunConfig) -> tuple[str, ...]:
@@ -101,6 +102,7 @@ class Parts:
         winner: ``None`` if it is wrong, or not asked for.
         seeds: Runs of each trial; 1 if it is wrong.
         race: As written; ``None`` where it is left out, or wrong.
+        resources: ``None`` if they are wrong.
     """
 
     names: list[str]
@@ -120,6 +122,7 @@ class Parts:
     winner: Confirm | None = None
     seeds: int = 1
     race: bool | None = None
+    resources: Resources | None = None
 
 
 def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
@@ -152,6 +155,9 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
         if parts.scheduler is not None and is_halved:
             wrong += halving_problems(parts.scheduler, parts.base, known, several)
         wrong += reference_problems(parts.references, parts.base, _FIXED)
+        if parts.resources is not None:
+            devices = parts.resources.devices_per_trial
+            wrong += batch_problems(devices, parts.base, sound, parts.references)
         if parts.winner is not None:
             base, tested = parts.base, parts.base.training.score_test
             wrong += winner_problems(

@@ -86,9 +86,15 @@ class Scheduler(Section):
 class Resources(Section):
     """What one run takes, and how many run at once."""
 
-    cpus_per_trial: float = Field(1.0, gt=0)
+    cpus_per_trial: float = Field(1.0, gt=0, description="of each of its devices")
     gpus_per_trial: float | None = Field(
-        None, ge=0, description="default: one where a node has one, else none"
+        None, ge=0, description="the same; default: one where a node has one, else none"
+    )
+    devices_per_trial: int = Field(
+        1,
+        ge=1,
+        description="processes that train one run together, on one node; each takes its part of "
+        "every batch",
     )
     concurrent: int | None = Field(None, ge=1, description="default: as many as fit")
     interval_minutes: float | None = Field(
@@ -101,6 +107,26 @@ class Resources(Section):
         description="begin no run that would take the folder of the study or suite beyond so many "
         "GB (10⁹ bytes), judged by the largest run so far; those under way end",
     )
+
+    @model_validator(mode="after")
+    def _whole_devices(self) -> Resources:
+        if self.devices_per_trial > 1 and self.gpus_per_trial not in (None, 0, 1):
+            raise ValueError(
+                "each of several devices is one whole GPU, or none: gpus_per_trial must be 1 or 0, "
+                f"but got gpus_per_trial={self.gpus_per_trial:g}, "
+                f"devices_per_trial={self.devices_per_trial}"
+            )
+        return self
+
+    @property
+    def cpus(self) -> float:
+        """CPUs of one run, on all its devices."""
+        return self.cpus_per_trial * self.devices_per_trial
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of one run, on all its devices; none where that is open."""
+        return (self.gpus_per_trial or 0.0) * self.devices_per_trial
 
     def with_gpus(self, device: str, has_gpu: bool) -> Resources:
         """Return the same with the GPUs of a run decided, where they were left open.
@@ -116,10 +142,8 @@ class Resources(Section):
 
     def fit(self, cpus: float, gpus: float) -> int:
         """Return how many runs at once fit on a node of so many; GPUs that are open count none."""
-        by_cpu = math.floor(cpus / self.cpus_per_trial)
-        if not self.gpus_per_trial:
-            return by_cpu
-        return min(by_cpu, math.floor(gpus / self.gpus_per_trial))
+        by_cpu = math.floor(cpus / self.cpus)
+        return min(by_cpu, math.floor(gpus / self.gpus)) if self.gpus else by_cpu
 
 
 class _Compared(Section):
@@ -476,6 +500,7 @@ def _parts(data: Data) -> Parts:
         seeds=seeded.seeds,
         race=seeded.race,
         bounded=data.get("trials") is not None or data.get("hours") is not None,
+        resources=_tolerant(data.get("resources", {}), Resources),
     )
 
 

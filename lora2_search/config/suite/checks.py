@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import ConfigError, Problem, did_you_mean
 from ..run import RunConfig, with_settings
 from ..settings import Settings
-from ..space import uncompared
+from ..space import BATCH_SIZE, batch_problem, uncompared
 from ..yaml import KeyPath, Source
 from .allowed import Found, arm_problem, broken, task_problem
 from .canonical import canonical_key, why_equal
@@ -170,7 +170,7 @@ def semantic_problems(parts: Parts, source: Source) -> list[Problem]:
     """Return what is wrong between the parts of a suite, each with its place in ``source``."""
     mistakes = [*_names(parts), *_arms(parts), *_tasks(parts), *_floor(parts)]
     mistakes += [*family_problems(parts), *_cells(parts), *_seeds(parts), *tuning_problems(parts)]
-    mistakes += _metric(parts)
+    mistakes += [*_metric(parts), *_batches(parts)]
     return [Problem(".".join(path), message, _place(source, path)) for path, message in mistakes]
 
 
@@ -315,3 +315,21 @@ def _metric(parts: Parts) -> Found:
     problem = uncompared(parts.metric, parts.base)
     if problem is not None:
         yield ("metric",), problem
+
+
+def _batches(parts: Parts) -> Found:
+    """Yield every batch size that the devices of a run cannot share."""
+    devices = parts.resources.devices_per_trial if parts.resources is not None else 1
+    named: list[tuple[KeyPath, Any]] = []
+    if parts.base is not None:
+        named.append((tuple(BATCH_SIZE.split(".")), parts.base.training.batch_size))
+    for kind, several in (("arms", parts.arms), ("tasks", parts.tasks)):
+        named += [
+            ((kind, name, BATCH_SIZE), each.get(BATCH_SIZE)) for name, each in several.items()
+        ]
+    for arm, grid in parts.tuning.arms.items() if parts.tuning is not None else ():
+        sizes = grid.get(BATCH_SIZE, [])
+        named += [(("tuning", "arms", arm, BATCH_SIZE), size) for size in sizes]
+    for path, size in named:
+        if problem := batch_problem(size, devices):
+            yield path, problem

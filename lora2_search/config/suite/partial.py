@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from ...errors import ConfigError
 from ..run import RunConfig, validate
 from ..settings import Settings
+from ..space import Resources
 from ..yaml import Data, Source
 from .terms import Equivalence, Tuning
 
@@ -39,6 +40,7 @@ class Parts:
         metric: What is compared.
         seed: The first seed where ``seeds`` is a count.
         seed_given: Whether the file sets ``seed``.
+        resources: What one run takes; ``None`` if that is wrong.
         complete: Whether all arms are known; not where a design could not be expanded.
     """
 
@@ -57,6 +59,7 @@ class Parts:
     metric: str | None
     seed: int
     seed_given: bool
+    resources: Resources | None
     complete: bool
 
 
@@ -102,6 +105,7 @@ def parts_of(data: Mapping[str, Any], kind: type[Suite], *, complete: bool) -> P
         metric=_field(data, "metric", kind),
         seed=base.seed if base is not None else 0,
         seed_given="seed" in data,
+        resources=_read(data.get("resources", {}), Resources),
         complete=complete,
     )
 

@@ -36,7 +36,7 @@ from ..tables.table import Table
 from ..tables.text import count, level
 from ..tables.trials import stops_table
 from ..words.constant import constant_line
-from ..words.provenance import versions
+from ..words.provenance import threads, versions
 from ..words.rungs import rung_lines
 from ..words.study import (
     are_of_fresh_seeds,
@@ -301,5 +301,5 @@ def _made_with(page: StudyTable) -> str:
     dirty = " with uncommitted changes" if record.dirty else ""
     return (
         f"Commit {commit}{dirty}. Data sha256 {record.data_hash[:16]}. "
-        f"{record.device}, {record.threads} thread(s) per trial. {versions(record)}."
+        f"{record.device}, {threads(record)} per trial. {versions(record)}."
     )

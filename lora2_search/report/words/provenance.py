@@ -42,7 +42,13 @@ def _reused(count: int) -> str:
 
 
 def _device(record: RunRecord) -> str:
-    return f"{record.device or 'unknown'}, {record.threads} thread(s) a run"
+    return f"{record.device or 'unknown'}, {threads(record)} a run"
+
+
+def threads(record: RunRecord) -> str:
+    """Return on how many threads a run was trained, of how many processes."""
+    shared = f" in each of {record.processes} processes" if record.processes > 1 else ""
+    return f"{record.threads} thread(s){shared}"
 
 
 def again(suite: SuiteRuns, archived: bool = False) -> str:
@@ -61,7 +67,7 @@ def made_with(records: Sequence[RunRecord]) -> list[str]:
     return [
         f"Commit: {distinct(_commit(record) for record in records)}",
         f"Data (sha256): {distinct(record.data_hash[:16] for record in records)}",
-        f"Device: {distinct(f'{r.device}, {r.threads} thread(s)' for r in records)}",
+        f"Device: {distinct(f'{r.device}, {threads(r)}' for r in records)}",
         f"Versions: {distinct(versions(record) for record in records)}",
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,18 @@ class Encoded:
         texts = self.texts[index : index + 1]
         return Encoded(features, self.labels[[index]], self.lengths[[index]], texts)
 
-    def learnt(self) -> NDArray[np.int64]:
+    def learnt(self, rows: Sequence[int] | None = None) -> NDArray[np.int64]:
         """Return how many tokens of each example a language model learns, ``[n]``.
 
         Never the first one: nothing predicts it.
+
+        Args:
+            rows: Which examples; by default all.
         """
-        counts = (sum(target >= 0 for target in row[1:]) for row in self.features["targets"])
-        return np.fromiter(counts, dtype=np.int64, count=len(self))
+        targets = self.features["targets"]
+        chosen = targets if rows is None else [targets[row] for row in rows]
+        counts = [sum(target >= 0 for target in row[1:]) for row in chosen]
+        return np.array(counts, dtype=np.int64)
 
 
 def encode(data: Data, tokenizer: Any, max_length: int) -> dict[str, Encoded]:

@@ -84,12 +84,15 @@ class Completion:
         count = (targets != IGNORED).sum().clamp(min=1)
         return token_losses(logits, targets).sum() / count
 
+    def weight(self, split: Encoded, rows: list[int]) -> int:
+        """Return the number of tokens that are learnt: the loss is their mean."""
+        return int(split.learnt(rows).sum())
+
     def shares(self, split: Encoded, batches: list[list[int]]) -> list[float] | None:
         """Return what each accumulated batch counts for: its tokens, as in one large batch."""
         if len(batches) == 1:
             return None
-        learnt = split.learnt()
-        counts = [int(learnt[rows].sum()) for rows in batches]
+        counts = [self.weight(split, rows) for rows in batches]
         total = sum(counts)
         return [count * len(batches) / total for count in counts] if total else None
 

@@ -79,6 +79,9 @@ class TaskKind(Protocol):
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, without regularisers: a scalar, float32."""
 
+    def weight(self, split: Encoded, rows: list[int]) -> int:
+        """Return how many terms the mean loss of a batch has: examples, or tokens."""
+
     def shares(self, split: Encoded, batches: list[list[int]]) -> list[float] | None:
         """Return what each accumulated batch counts for; their mean is 1.
 

@@ -111,6 +111,10 @@ class Labelled:
         """Return the mean loss of a batch; see ``task_loss``."""
         return task_loss(model(**batch.inputs).logits, batch.targets, self.name)
 
+    def weight(self, split: Encoded, rows: list[int]) -> int:
+        """Return the number of examples: the loss is their mean."""
+        return len(rows)
+
     def shares(self, split: Encoded, batches: list[list[int]]) -> None:
         """Return nothing: batches count alike, an epoch's smaller last one too."""
 

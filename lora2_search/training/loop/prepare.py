@@ -74,7 +74,9 @@ def prepare(config: RunConfig) -> Prepared:
     adaptive.set_total_steps(steps.total)
     ratio = config.adapter.loraplus_lr_ratio if config.method == "lora-plus" else 1.0
     optimizer = optimizer_for(model.to(accelerator.device), config.training, base.heads, ratio)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    # In its `evaluation_mode` Accelerate leaves the mean over processes to us; see `processes`.
+    model = accelerator.prepare_model(model, evaluation_mode=True)
+    optimizer = accelerator.prepare_optimizer(optimizer)
     scheduler = schedule_for(optimizer, config.training, steps.total)
     named_dropout(config.seed)
     trainer = Trainer(

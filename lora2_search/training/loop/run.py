@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -44,11 +46,14 @@ from .environment import (
     versions,
 )
 from .evaluate import standard_error, write_predictions
+from .launch import iterate_on
 from .prepare import Prepared, forgetting, load_inputs, prepare
 from .trainer import Diverged, now_ms
 
 
-def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> RunRecord:
+def run(
+    config: RunConfig, folder: Path, reporter: Reporter | None = None, devices: int = 1
+) -> RunRecord:
     """Train one configuration and return its record.
 
     A run with a checkpoint of the same configuration resumes there and, on CPU, ends bit for
@@ -58,16 +63,19 @@ def run(config: RunConfig, folder: Path, reporter: Reporter | None = None) -> Ru
         config: Everything that decides the result.
         folder: Where record, predictions, adapter and checkpoints go.
         reporter: Listens after every evaluation interval.
+        devices: Processes that train together, each on a device of its own: a GPU where there
+            are some, else a part of this process's threads.
 
     Raises:
         BaseChanged: The run wrote into weights that other runs share (the record says so too).
         ConfigError: Data, columns or model are missing, or have changed since the run began; the
             primary metric is undefined on the validation split.
         Diverged: The loss or a gradient is no longer finite (the record says so too).
-        UserError: The folder holds another run, or the hub cannot be reached.
+        UserError: The folder holds another run, the hub cannot be reached, or one of several
+            processes died.
     """
     reporter = reporter or SilentReporter()
-    steps = iterate(config, folder)
+    steps = iterate(config, folder, devices=devices)
     while True:
         try:
             reporter.report(next(steps))
@@ -85,6 +93,7 @@ def iterate(
     folder: Path,
     metric: str | None = None,
     has_to_go: Callable[[], bool] = _stays,
+    devices: int = 1,
 ) -> Generator[Report, None, RunRecord]:
     """Train one configuration, yielding after every evaluation interval; see :func:`run`.
 
@@ -97,6 +106,8 @@ def iterate(
     if record.status == "completed":
         yield _finished(config, record)
         return record
+    if devices > 1:
+        return (yield from iterate_on(devices, config, folder, metric, has_to_go))
     clock = Clock(record)
     try:
         with Timer(record, "setup"):
@@ -126,6 +137,23 @@ def iterate(
         if error is raised:
             raise
         raise error from raised
+
+
+def follow(config: RunConfig, folder: Path) -> None:
+    """Take part in the steps of a run over several processes, as one that is not the first.
+
+    Raises:
+        UserError: The checkpoint in ``folder`` cannot be read.
+    """
+    trainer = prepare(config).trainer
+    kept = load_checkpoint(folder, trainer.progress)
+    done = kept.step if kept is not None else 0
+    trainer.check_same(done)
+    with suppress(Diverged):  # all of them find that; the first one says it
+        for stop in trainer.plan.stops:
+            if stop > done:
+                deque(trainer.advance(done, stop), maxlen=0)
+                done = stop
 
 
 def _base_change() -> BaseChanged | None:
@@ -207,7 +235,8 @@ class _Run:
         if (masking := self.trainer.kind.masking) is not None:
             record.example = masking.example
             record.cut, record.untrained = masking.cut, masking.untrained
-        record.device = str(self.trainer.accelerator.device)
+        record.device = self.trainer.accelerator.device.type
+        record.processes = self.trainer.accelerator.num_processes
         kept = load_checkpoint(folder, self.trainer.progress)
         if kept is not None:
             self.done = kept.step
@@ -217,6 +246,7 @@ class _Run:
             if kept.code_hash != record.code_hash:
                 record.code_hash = ""  # begun by other code: no one code has made this run
             self.unreported = list(record.history)
+        self.trainer.check_same(self.done)
 
     def intervals(self) -> Generator[Report, None, None]:
         stops = self.trainer.plan.stops

@@ -20,6 +20,7 @@ from ..seeds import named_seed
 from .checkpoint import Progress
 from .health import Health
 from .plan import Plan
+from .processes import average, check_same, part_of
 
 
 class Diverged(UserError):
@@ -117,8 +118,10 @@ class Trainer:
     def tokens(self, steps: int) -> tuple[int, int]:
         """Return how many tokens the first steps read, and how many positions with padding."""
         tokens = positions = 0
+        count = self.accelerator.num_processes
         for batches, _ in zip(self._steps(0), range(steps), strict=False):
-            lengths = [self.train.lengths[rows] for rows in batches]
+            parts = [rows[rank::count] for rows in batches for rank in range(count)]
+            lengths = [self.train.lengths[rows] for rows in parts if rows]
             tokens += sum(int(some.sum()) for some in lengths)
             positions += sum(int(some.max()) * len(some) for some in lengths)
         return tokens, positions
@@ -126,14 +129,16 @@ class Trainer:
     def _step(self, batches: list[list[int]], step: int) -> None:
         model, optimizer = self.progress.model, self.progress.optimizer
         model.train()
+        self._seed_dropout(step)
         # An epoch's last step may accumulate fewer batches: the mean is over those it has.
         self.accelerator.gradient_accumulation_steps = len(batches)
         excess = torch.zeros((), device=self.accelerator.device)  # regularisers minus task loss
         shares = self.kind.shares(self.train, batches)
         for index, rows in enumerate(batches):
             self.accelerator.sync_gradients = index == len(batches) - 1
-            batch = self.kind.collate(self.train, rows).to(self.accelerator.device)
-            loss = self.kind.loss(model, batch)
+            own, weight = self._own(rows)
+            batch = self.kind.collate(self.train, own).to(self.accelerator.device)
+            loss = self.kind.loss(model, batch) * weight
             if shares is not None:
                 loss = loss * shares[index]
             terms = self.progress.adaptive.regularization()
@@ -142,6 +147,7 @@ class Trainer:
             # R(u₁) begins at its largest value from `init: lora`: no sign of too strong a weight.
             excess = excess + (total - 2 * loss - terms.get("u1", 0)).detach()
             self._note({"train/loss": loss, **{f"train/{n}": t for n, t in terms.items()}})
+        average(self.accelerator, [*self._gradients(), excess])
         norm = self._clip()
         optimizer.step()
         # The scaler of fp16 finds its scale by steps whose gradients overflow, and skips them.
@@ -155,15 +161,47 @@ class Trainer:
             self.progress.scheduler.step()
         optimizer.zero_grad()
 
+    def check_same(self, step: int) -> None:
+        """Make sure that the processes of this run start from the same step and weights.
+
+        Raises:
+            RuntimeError: They do not.
+        """
+        trained = [p for p in self.progress.model.parameters() if p.requires_grad]
+        check_same(self.accelerator, "weights or steps", [torch.tensor([step]), *trained])
+
+    def _meet(self, step: int) -> None:
+        """Average what was noted over the processes, and compare their masks."""
+        average(self.accelerator, self._sums.values())
+        state = self.progress.adaptive.allocator_state()
+        masks = [tensor for name, tensor in state.items() if name.startswith("mask")]
+        check_same(self.accelerator, f"masks at step {step}", masks)
+
+    def _own(self, rows: list[int]) -> tuple[list[int], float]:
+        """Return this process's examples of a batch, and what their loss counts for."""
+        rank, count = self.accelerator.process_index, self.accelerator.num_processes
+        return (rows, 1.0) if count == 1 else part_of(self.kind, self.train, rows, rank, count)
+
+    def _seed_dropout(self, step: int) -> None:
+        """Let each of several processes draw its own, whatever was drawn before a resume."""
+        if self.accelerator.num_processes > 1:
+            rank = self.accelerator.process_index
+            torch.manual_seed(named_seed(self.seed, "dropout", rank, step))
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.progress.optimizer.param_groups for p in group["params"]]
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self._parameters() if p.grad is not None]
+
     def _clip(self) -> Tensor:
         """Clip the gradients, where that is asked for, and return their norm before it."""
-        groups = self.progress.optimizer.param_groups
-        parameters = [p for group in groups for p in group["params"]]
+        parameters = self._parameters()
         if self.training.max_grad_norm is not None:
             norm = self.accelerator.clip_grad_norm_(parameters, self.training.max_grad_norm)
             return torch.as_tensor(norm)
         self.accelerator.unscale_gradients()
-        return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        return torch.nn.utils.get_total_norm(self._gradients())
 
     def _clipped_by(self, norm: Tensor) -> float | Tensor:
         """Return what clipping multiplied gradients with whose norm was ``norm``."""
@@ -179,6 +217,8 @@ class Trainer:
 
     def _point(self, step: int) -> Point:
         self.health.look()
+        if self.accelerator.num_processes > 1:
+            self._meet(step)
         means: dict[str, float] = {
             name: (pair[0] / pair[1]).item() for name, pair in self._sums.items()
         }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from ...config import TrainingConfig
@@ -27,6 +29,74 @@ _READ = (
     *("PMI_RANK", "PMI_LOCAL_RANK", "PMI_LOCAL_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
     *("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_LOCAL_RANK", "MV2_COMM_WORLD_LOCAL_SIZE"),
 )
+
+# Nobody waits so long: whoever started the processes ends all of them when one is gone, while an
+# evaluation, for which the others wait, may take hours.
+_PATIENCE = timedelta(days=30)
+
+# Whether this process is one of several that `loop/ranks.py` started for a run.
+_joined = False
+
+
+def join_processes(rank: int, count: int, meeting_point: Path, training: TrainingConfig) -> None:
+    """Make this process one of those that train a run together, on one machine.
+
+    Args:
+        rank: Its number, from 0; on GPUs it takes the one of that number.
+        count: How many there are.
+        meeting_point: A file that is not there yet, in a folder that all of them see.
+        training: Says whether GPUs are used, if there are any.
+    """
+    global _joined
+    import torch
+
+    on_gpus = torch.cuda.is_available() and training.device != "cpu"
+    if not on_gpus or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true":
+        on_gpus, os.environ["ACCELERATE_USE_CPU"] = False, "true"
+    torch.distributed.init_process_group(
+        "nccl" if on_gpus else "gloo",
+        init_method=f"file://{meeting_point}",
+        rank=rank,
+        world_size=count,
+        timeout=_PATIENCE,
+    )
+    names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    os.environ |= {name: str(value) for name, value in names.items()}  # Accelerate reads them
+    _joined = True
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without what a launcher told the process that has it."""
+    told = (*_READ, _LAUNCHED, _STORE)
+    return {name: value for name, value in environment.items() if name not in told}
+
+
+def processes_of_launcher() -> tuple[int, int]:
+    """Return this process's rank and how many a launcher started here, and forget the launcher.
+
+    The first one can then start as many of its own, which end together and have one record, and
+    the others have nothing to do.
+
+    Returns:
+        0 and 1 where no launcher started this process.
+
+    Raises:
+        UserError: Some of them are on other machines.
+    """
+    if not _is_launched():
+        return 0, 1
+    rank, count = (
+        int(os.environ.get(name, start)) for name, start in (("RANK", 0), (_SIZES[0], 1))
+    )
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", count))
+    if here != count:
+        raise UserError(
+            f"the processes of a run are on one machine, but {here} of {count} were launched here; "
+            "launch them on one"
+        )
+    for name in (*_READ, _LAUNCHED, _STORE):
+        os.environ.pop(name, None)
+    return rank, count
 
 
 def check_launch(say: Callable[[str], None]) -> None:
@@ -64,8 +134,8 @@ def _is_launched() -> bool:
 
 @contextmanager
 def without_launcher_env() -> Iterator[None]:
-    """Hide the variables that a launcher left behind; those of a real one stay."""
-    if _is_launched():
+    """Hide the variables that a launcher left behind; those of a real one stay, and ours."""
+    if _joined or _is_launched():
         yield
         return
     left = {name: os.environ.pop(name) for name in _READ if name in os.environ}
@@ -89,7 +159,8 @@ def new_accelerator(training: TrainingConfig) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState, GradientState, PartialState
 
-    check_launch(lambda line: None)
+    if not _joined:
+        check_launch(lambda line: None)
     AcceleratorState._reset_state()
     GradientState._reset_state()
     if PartialState._shared_state and not PartialState().use_distributed:
@@ -104,7 +175,7 @@ def new_accelerator(training: TrainingConfig) -> Any:
             f"training.mixed_precision: {training.mixed_precision} is not supported on this "
             f"device: {error}"
         ) from None
-    if accelerator.num_processes > 1:
+    if accelerator.num_processes > 1 and not _joined:
         raise UserError(
             f"a run uses one process, but {accelerator.num_processes} were launched; "
             "start it with python -m lora2_search"

@@ -163,6 +163,7 @@ def test_a_stored_suite_is_the_suite(tmp_path: Path) -> None:
 ARMS = PLAIN["arms"]
 NAMED = {"contrasts": {"a": {"random-allocation": 1, "no-regularisation": -1}}}
 MARGIN = {"arm": "random-allocation", "margin": 0.02}
+THREE, EVEN = {"resources": {"devices_per_trial": 3}}, {"batch_size": 30}
 GRID = {"base": {"training.lr": [0.1, 0.2]}}
 
 
@@ -196,6 +197,22 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
         ({"metric": "acuracy"}, ["metric", 'mean "accuracy"']),
         ({"metric": "f1"}, ["metric", "not measured"]),
         ({"resources": {"cpus": 1}}, ["resources.cpus", "cpus_per_trial"]),
+        (THREE, ["training.batch_size", "multiple of the 3 devices", "got 32"]),
+        (
+            {**THREE, "training": EVEN, "arms": {**ARMS, "x": {"training.batch_size": 16}}},
+            ["arms.x.training.batch_size", "multiple of the 3 devices", "got 16"],
+        ),
+        (
+            {**THREE, "training": EVEN, "tasks": {"a": {"training.batch_size": 16}}},
+            ["tasks.a.training.batch_size", "multiple of the 3 devices", "got 16"],
+        ),
+        (
+            {
+                **{**THREE, "training": EVEN},
+                "tuning": {"arms": {"base": {"training.batch_size": [30, 31]}}},
+            },
+            ["tuning.arms.base.training.batch_size", "multiple of the 3 devices", "got 31"],
+        ),
         ({"name": "a/b"}, ["name", "a/b"]),
         (
             {"contrasts": {"a": {"base": 1, "random-alocation": -1}}},
