@@ -148,6 +148,7 @@ OTHER: dict[str, tuple[dict[str, Any], str]] = {
     "a library": ({"versions": {"torch": "0.1"}}, "torch: version 0.1 made the runs, this is"),
     "a GPU": ({"device": "cuda:0"}, "device: the runs were made on cuda, not cpu"),
     "threads": ({"threads": 4}, "threads: the runs had 4, .* --set resources.cpus_per_trial=4"),
+    "processes": ({"processes": 2}, "the runs had 2, .* --set resources.devices_per_trial=2"),
     "sentences": (
         {"data_hash": "x", "data_parts": {"texts": "x"}},
         "data.path: .*data.csv: its texts changed",

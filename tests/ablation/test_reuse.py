@@ -91,6 +91,7 @@ OTHER_RECORDS: list[dict[str, Any]] = [
     {"code_hash": ""},  # of a version that did not know it
     {"device": "cuda:0"},
     {"threads": 2},
+    {"processes": 2},
 ]
 
 
