@@ -342,8 +342,9 @@ class LanguageConfig(Section):
     )
     forgetting: str | None = Field(
         None,
-        description="text file (a blank line between two texts): the loss on its first 100 texts "
-        "after training, minus that of the model as it was, is recorded",
+        description="text file (a blank line between two texts), or jsonl with a column `text`: "
+        "the loss on its first 100 texts after training, minus that of the model as it was, is "
+        "recorded",
     )
 
 

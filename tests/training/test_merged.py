@@ -15,8 +15,10 @@ from typer.testing import CliRunner
 
 import lora2_search
 from lora2_search.cli.app import app
+from lora2_search.errors import ConfigError
 from lora2_search.store.record import RunRecord, read_record
 from lora2_search.training.export.reload import reload_model
+from lora2_search.training.kinds.plain_text import read_texts
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
 from lora2_search.training.models.load import load_base
@@ -191,6 +193,20 @@ def test_a_classifier_neither_generates_nor_is_scored_here(
     trained(own_home / "runs" / "mine", tiny_bert, reviews_csv)
     assert "use predict" in cli("generate", "--run", "mine", "--prompt", "a", code=2)
     assert "use predict" in cli("eval", "--run", "mine", "--task", reviews_csv, code=2)
+
+
+def test_texts_come_from_between_blank_lines_or_from_a_column_of_jsonl(tmp_path: Path) -> None:
+    texts = [f"text {number}\n\nits second part" for number in range(120)]
+    rows = tmp_path / "wiki.jsonl"
+    lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts)]
+    rows.write_text("\n".join([json.dumps({"id": -1, "text": " "}), *lines]))
+    assert read_texts(str(rows)) == texts[:100]
+    plain = tmp_path / "plain.txt"
+    plain.write_text("\n\n".join(texts))
+    assert read_texts(str(plain))[:3] == ["text 0", "its second part", "text 1"]
+    rows.write_text('{"txt": "a"}\n')
+    with pytest.raises(ConfigError, match="language.forgetting.*no column 'text'"):
+        read_texts(str(rows))
 
 
 def test_forgetting_is_the_loss_on_plain_text_with_the_adapter_minus_without(

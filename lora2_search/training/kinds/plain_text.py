@@ -11,6 +11,8 @@ from torch import nn
 
 from ...errors import ConfigError, Problem, first_line
 from ..data.prompts import IGNORED
+from ..data.reading.file import read_file
+from ..data.sources import check_columns
 from ..data.tokens import eval_batches
 from .completion import next_tokens, padded, token_losses
 from .kind import Batch
@@ -22,11 +24,13 @@ _MOST = 100
 
 
 def read_texts(name: str) -> list[str]:
-    """Return the first 100 texts of a file, which stand between blank lines.
+    """Return the first 100 texts of a file: of column ``text`` in jsonl, else between blank lines.
 
     Raises:
         ConfigError: It cannot be read or holds none.
     """
+    if name.lower().endswith(".jsonl"):
+        return _of_column(Path(name))
     try:
         whole = Path(name).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -36,6 +40,15 @@ def read_texts(name: str) -> list[str]:
     if not texts:
         message = f"{name} holds no text; write some, with a blank line between two of them"
         raise ConfigError([Problem(_KEY, message)])
+    return texts
+
+
+def _of_column(path: Path) -> list[str]:
+    table = read_file(path, _KEY)
+    check_columns(table, {_KEY: "text"}, table.source)
+    texts = [cell for cell in table.columns["text"].cells if cell and cell.strip()][:_MOST]
+    if not texts:
+        raise ConfigError([Problem(_KEY, f"no row of {path} has text in 'text'")])
     return texts
 
 
