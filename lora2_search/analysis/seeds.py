@@ -90,6 +90,8 @@ def seeds_line(trials: Mapping[int, tuple[str, int]], space: Space) -> str:
         f"A trial's score is the mean of its runs on {seed_span(space.trial_seeds)}; "
         f"its sizes, curves and test score are those of seed {space.seed}."
     )
+    if space.winner is None and space.outside:
+        line += f" {' and '.join(space.outside)} ran on seed {space.seed} alone."
     ended = f"{stopped} of {len(trials)} trials were stopped before their last seed"
     return f"{line} {ended}; {spent} runs are complete."
 

@@ -191,8 +191,8 @@ def test_every_page_and_table_says_what_the_seeds_came_to(
     assert rows[0]["seeds_mean"] == pytest.approx(np.mean(scores))
     said = (
         "A trial's score is the mean of its runs on seeds 0 to 2; its sizes, curves and test score "
-        "are those of seed 0. 4 of 6 trials were stopped before their last seed; 11 runs are "
-        "complete."
+        "are those of seed 0. head-only ran on seed 0 alone. 4 of 6 trials were stopped before their "
+        "last seed; 11 runs are complete."
     )
     assert said in study.notes
     page = write_study_page(study.folder).read_text()

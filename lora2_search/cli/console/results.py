@@ -133,6 +133,7 @@ class StudySummary:
         infeasible: Complete trials that break a constraint; ``None`` where there is none.
         confirmed: What fresh seeds say; ``None`` where the space does not set ``winner``.
         rungs: What is said of the rungs of a halved study.
+        seeds: Runs of each trial, at most; its score is their mean.
     """
 
     name: str
@@ -152,6 +153,7 @@ class StudySummary:
     mlflow: str | None
     ui: str
     rungs: Sequence[str] = ()
+    seeds: int = 1
 
 
 def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
@@ -180,6 +182,7 @@ def study_summary(study: Study, storage: Path | None, uri: str) -> StudySummary:
         mlflow=where_in_mlflow(study.folder, uri),
         ui=command("ui", study.name, storage=storage, tracking_uri=uri),
         rungs=rung_lines(study.climb) if study.climb else (),
+        seeds=study.space.seeds,
     )
 
 
@@ -245,7 +248,8 @@ def print_study(study: Study, result: StudySummary) -> None:
 
 def _print_winner(winner: Winner, result: StudySummary) -> None:
     console = screen()
-    by = result.picked or f"its {winner.shown} on the validation split"
+    score = winner.shown if result.seeds == 1 else f"mean {winner.shown} over its seeds"
+    by = result.picked or f"its {score} on the validation split"
     told = result.confirmed
     if told and told.trial is not None and told.runner_up is not None:
         by += f", on average over {seed_span(told.seeds['choice'])}"
