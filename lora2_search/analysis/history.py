@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ..config.space import named_key, rung_name
 from ..store import RunRecord
 from .front import outcome_of
+from .seeds import mean_score, scores_by_seed
 from .study import StudyTable, score_of, scores_by_evaluation
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def trial_history(trials: Sequence[FrozenTrial]) -> list[TrialPoint]:
         outcome = outcome_of(trial)
         if score is not None and outcome is not None and outcome.is_feasible:
             best = score if best is None else max(best, score)
-        shown = _last(trial)[1] if score is None else score
+        by_seed = scores_by_seed(trial)
+        last = mean_score(by_seed).estimate if by_seed else _last(trial)[1]
+        shown = last if score is None else score
         points.append(TrialPoint(trial.number, trial.state.name, shown, best))
     return points
 
@@ -148,6 +151,9 @@ def stopped_trials(table: StudyTable) -> list[Stop]:
 
 
 def _stop(trial: FrozenTrial, table: StudyTable, at: Mapping[int, Sequence[float]]) -> Stop:
+    if by_seed := scores_by_seed(trial):  # between two runs, at no evaluation
+        mean, reason = mean_score(by_seed).estimate, str(trial.user_attrs.get("reason") or "")
+        return Stop(trial.number, trial.state.name, 0, mean, None, 0, None, reason)
     evaluation, score = _last(trial)
     there = at.get(evaluation, [])
     run = table.runs.trials.get(trial.number)

@@ -29,7 +29,8 @@ def hopeless(number: int, trials: Iterable[FrozenTrial], space: Space) -> str:
 
     It is behind the best feasible trial that has run all seeds, by a one-sided test on the seeds
     that both have (`stats.behind`). The level is shared among the looks, one after each seed but
-    the last, so that a setting as good as the best is lost in at most one of twenty races.
+    the last, and p counts that the best was chosen: so a setting as good as all the others is lost
+    in at most one of twenty races.
 
     Args:
         number: The trial's.
@@ -92,7 +93,7 @@ def seeds_line(trials: Mapping[int, tuple[str, int]], space: Space) -> str:
     )
     if space.winner is None and space.outside:
         line += f" {' and '.join(space.outside)} ran on seed {space.seed} alone."
-    ended = f"{stopped} of {len(trials)} trials were stopped before their last seed"
+    ended = f"{stopped} of {len(trials)} trials were stopped before all their seeds had run"
     return f"{line} {ended}; {spent} runs are complete."
 
 

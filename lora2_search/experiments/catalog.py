@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis import outcome_cells
 from ..config import is_used
-from ..config.space import Space, named_key, rung_name
+from ..config.space import Space, fresh_name, named_key, rung_name
 from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
 from ..search import best_trial, climb_of, front_of, read_trials, winner_of
@@ -217,7 +217,11 @@ class Named:
         if self.kind == "suite":
             return [(run.name, run.record) for task in self._tasks for run in task.runs.values()]
         study = read_study(self.folder)
-        rows = [(f"trial {number}", run.record) for number, run in study.trials.items()]
+        seeds = self.plan.seeds if isinstance(self.plan, Space) else 1
+        rows = [
+            (fresh_name(n, run.record.config["seed"]) if seeds > 1 else f"trial {n}", run.record)
+            for n, run in study.trials.items()
+        ]
         rows += [(name, run.record) for name, run in study.references.items()]
         again = [*study.seeds.items(), *study.fresh.items()]
         rows += [(named_key(key), run.record) for key, run in again]

@@ -13,6 +13,7 @@ from ..store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
     RECORD_FILE,
+    SEEDS_FOLDER,
     TRIALS_FOLDER,
     Damaged,
     RunRecord,
@@ -138,7 +139,7 @@ def _write(record: RunRecord, run: Path, damaged: Path) -> None:
 def _cost(item: Named, run: Path) -> str:
     if item.kind == "run":
         return "the run is trained again"
-    if isinstance(_plan_or_none(item), Space) and run.parent.name == TRIALS_FOLDER:
+    if isinstance(_plan_or_none(item), Space) and run.parent.name in (TRIALS_FOLDER, SEEDS_FOLDER):
         return "the trial keeps its state and score; its curves, sizes and times are blank"
     whole = [point for point in checkpoints(run) if point.damage is None]
     begin = f"from step {whole[-1].step}" if whole else "from its beginning"

@@ -122,13 +122,18 @@ def _of_item(item: Named, keep: int) -> Iterator[Removable]:
     if item.kind == "study":
         study = load_study(item.name, item.folder.parent.parent)
         kept, standing = kept_trials(study, keep), run_of_winner(study)
+        open_ = {trial.number for trial in study.trials if trial.state == "RUNNING"}
         for trial in study.trials:
+            if trial.number in open_:
+                continue  # a resume may go on with it, though its first seed is complete
             parts = _ended(trial.folder, adapter=trial.number not in kept, failed=True)
             yield from _removable(parts, f"trial {trial.number} {of}")
         for folder in sorted((item.folder / REFERENCES_FOLDER).glob("*/")):
             yield from _removable(_ended(folder, adapter=False), f"{folder.name} {of}")
         for inside in (SEEDS_FOLDER, WINNER_FOLDER, RUNGS_FOLDER):
             for folder in sorted((item.folder / inside).glob("*/")):
+                if inside == SEEDS_FOLDER and int(folder.name.partition("-")[0]) in open_:
+                    continue
                 stands = standing is not None and folder == standing.folder
                 parts = _ended(folder, adapter=not stands, failed=True)
                 yield from _removable(parts, f"{folder.name} {of}")

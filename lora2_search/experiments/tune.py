@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..analysis import mean_score
 from ..config.space import Space, space_source, validate_space
 from ..errors import Argument, RequestError
 from ..search import (
     STUDIES,
     Study,
+    StudyTrial,
     WarmStart,
     load_study,
     run_study,
@@ -121,14 +123,19 @@ def study_parent(space: Space, warm: WarmStart | None = None) -> ParentInfo:
 
 
 def _tag_outcomes(study: Study, tracked: Tracked) -> None:
-    """Note which trials are on the front and which meet the constraints: a later one may push."""
+    """Note what trials came to that one run does not tell, or that a later trial may change.
+
+    Which are on the front, which meet the constraints, and what several seeds came to.
+    """
     front = {trial.number for trial in study.pareto}
     for trial in study.trials:
-        if trial.outcome is None or not study.space.outcomes:
+        tags = _seed_tags(trial, study.space)
+        if trial.outcome is not None and study.space.outcomes:
+            tags["feasible"] = "yes" if trial.outcome.is_feasible else "no"
+            if len(study.space.goals) > 1:
+                tags["pareto"] = "yes" if trial.number in front else "no"
+        if not tags:
             continue
-        tags = {"feasible": "yes" if trial.outcome.is_feasible else "no"}
-        if len(study.space.goals) > 1:
-            tags["pareto"] = "yes" if trial.number in front else "no"
         run = run_of_trial(study, trial.number)
         assert run is not None
         tracked.tag(run, tags)
@@ -136,6 +143,16 @@ def _tag_outcomes(study: Study, tracked: Tracked) -> None:
             winner = run_of_winner(study)
             if winner is not None and winner.key != run.key:
                 tracked.tag(winner, tags)
+
+
+def _seed_tags(trial: StudyTrial, space: Space) -> dict[str, str]:
+    """Return a trial's state, mean and seeds for its first run; nothing without several seeds."""
+    if space.seeds == 1 or not trial.seed_scores:
+        return {}
+    mean = mean_score(trial.seed_scores).estimate
+    tags = {"trial.state": trial.state, "trial.seeds": f"{len(trial.seed_scores)} of {space.seeds}"}
+    tags |= {"trial.score": f"{mean:.4f}"} if mean is not None else {}
+    return tags | ({"trial.reason": trial.reason} if trial.reason else {})
 
 
 def reported_scores(study: Study) -> dict[str, float] | None:
@@ -146,10 +163,12 @@ def reported_scores(study: Study) -> dict[str, float] | None:
     flattered the winner.
     """
     runs, found = study.winner_runs, study.winner
-    if found is None and study.space.seeds == 1 or not runs:
+    if (found is None and study.space.seeds == 1) or not runs or study.best is None:
         return None
     metric, records = study.space.objective.metric, [run.record for run in runs.values()]
     scores = {split: _scores(records, split, metric) for split in ("validation", "test")}
+    if found is None:  # what it was chosen by, whether all its records can be read or not
+        scores["validation"] = mean_score(study.best.seed_scores)
     values: dict[str, float | None] = {"score": scores["validation"].estimate}
     for name in (key for key in records[0].scores if key.startswith("test/")):
         values[name] = _mean(record.scores.get(name) for record in records)

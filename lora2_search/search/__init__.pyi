@@ -16,6 +16,7 @@ from .study import stored_space as stored_space
 from .study import study_folder as study_folder
 from .trial import StudyTrial as StudyTrial
 from .trial import best_trial as best_trial
+from .trial import ended_runs as ended_runs
 from .trial import front_of as front_of
 from .trial import outcomes_in as outcomes_in
 from .trial import read_trials as read_trials

@@ -25,7 +25,7 @@ from ..analysis import (
     scores_by_seed,
 )
 from ..config import RunConfig, RunInfo, with_settings
-from ..config.space import Space, Value, chosen_sampler, fresh_key, fresh_name
+from ..config.space import Space, Value, chosen_sampler, fresh_key, fresh_name, seed_span
 from ..errors import ConfigError, UserError
 from ..store import SEEDS_FOLDER, TRIALS_FOLDER, Status
 from ..training import State
@@ -188,7 +188,10 @@ class AskTell:
         if lasted:
             self._storage.set_trial_user_attr(self._trial_id(number), _SECONDS, sum(lasted))
         values = None if score is None else [score]
-        if score is not None and runs:
+        if score is not None and self._space.outcomes and len(runs) < self._space.seeds:
+            why = "the record of one of its seeds cannot be read, so its results have no mean"
+            state, values, reason = "FAIL", None, why
+        elif score is not None and runs:
             try:
                 values = objective_values(self._space, score, runs)
                 self._constrain(number, constraint_excesses(self._space, runs))
@@ -213,19 +216,28 @@ class AskTell:
         scores = scores_by_seed(self._storage.get_trial(self._trial_id(number)))
         left = [seed for seed in self._space.trial_seeds if seed not in scores]
         if not left:
-            self._conclude(number, "COMPLETE", fmean(scores.values()), "")
+            mean = fmean(scores.values())
+            self._say(f"trial {number}: mean score {mean:.4f} over {seed_span(list(scores))}")
+            self._conclude(number, "COMPLETE", mean, "")
             return None
         run = self._on_seed(number, left[0])
         if run.folder.exists():  # a driver that died had decided so
             return run
-        reason = hopeless(number, own_trials(self._study), self._space)
+        reason = self._stopped(number, len(scores))
+        if not reason:
+            reason = hopeless(number, own_trials(self._study), self._space)
         if not reason and self._over():
             ran = f"{len(scores)} of {self._space.seeds} seeds"
             reason = f"stopped after {ran}: the hours were over"
         if reason:
+            self._say(f"trial {number}: {reason}")
             self._conclude(number, "PRUNED", None, reason)
             return None
         return run
+
+    def _stopped(self, number: int, ran: int) -> str:
+        why = self._storage.get_trial_user_attrs(self._trial_id(number)).get(STOP)
+        return f"stopped after {ran} of {self._space.seeds} seeds: {why}" if why else ""
 
     def _on_seed(self, number: int, seed: int) -> RunInfo:
         trial = self._storage.get_trial(self._trial_id(number))

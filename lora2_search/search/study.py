@@ -21,6 +21,7 @@ from ..analysis import (
     rung_cells,
     runs_of_trial,
     scores_by_evaluation,
+    scores_by_seed,
     seed_cells,
     seeds_line,
 )
@@ -134,9 +135,8 @@ class Study:
 
         Where fresh seeds confirm it they are those that are reported, else those of its seeds.
         """
-        reported = self.winner.reported if self.winner else None
-        if reported and reported.runs:
-            return reported.runs
+        if self.winner is not None:
+            return self.winner.reported.runs if self.winner.reported else {}
         best = self.best
         if best is None or best.record is None:
             return {}
@@ -235,7 +235,8 @@ class Study:
         if best.record is None:
             raise UserError(best.damage or f"trial {best.number} of {self.name} has no record")
         name = f"trial {best.number} of study {self.name}"
-        runs = self.winner_runs
+        own = {int(best.record.config["seed"]): Run(best.folder, best.record)}
+        runs = self.winner_runs or own
         plan = self.space.model_dump(mode="json", include=set(_SEARCH))
         return Side(name, runs, self.space.objective.metric, dotted(plan))
 
@@ -404,7 +405,8 @@ def _scheduler(space: Space, study: OptunaStudy) -> TrialScheduler:
     from ..execution import make_scheduler
 
     base, early = space.run_config(), space.scheduler
-    ended = [trial for trial in own_trials(study) if trial.state.is_finished()]
+    trials = own_trials(study)
+    ended = [trial for trial in trials if trial.state.is_finished() or scores_by_seed(trial)]
     return make_scheduler(
         early.name,
         last=base.training.evaluations,

@@ -113,6 +113,13 @@ def front_of(trials: Sequence[StudyTrial], space: Space) -> tuple[StudyTrial, ..
     return tuple(by_number[item.number] for item in front)
 
 
+def ended_runs(trials: Iterable[StudyTrial]) -> int:
+    """Return how many runs of trials have ended, which a resume does not make again."""
+    return sum(
+        max(len(trial.seed_scores), trial.state not in ("RUNNING", "WAITING")) for trial in trials
+    )
+
+
 def outcomes_in(trials: Iterable[StudyTrial]) -> list[Outcome]:
     """Return what the complete trials came to, in their order."""
     return [trial.outcome for trial in trials if trial.outcome is not None]

@@ -14,10 +14,9 @@ from ...experiments import (
     RunOptions,
     resolve_space,
     resolve_warm_start,
-    study_progress,
     tune_space,
 )
-from ...search import study_folder
+from ...search import ended_runs, read_trials, study_folder
 from ...signals import Interrupted
 from ...store import SPACE_FILE
 from ...tracking import resolve_uri
@@ -63,8 +62,14 @@ def run_tune(
         return
     stream = sys.stderr if as_json else sys.stdout
     # A resume does not print finished trials again.
-    earlier = study_progress(study_folder(resume, storage)).done if resume else 0
-    view = LiveView(plan.runs, stream=stream, earlier=earlier, rungs=study_rungs(plan))
+    earlier = ended_runs(read_trials(study_folder(resume, storage), resume)) if resume else 0
+    view = LiveView(
+        plan.runs,
+        stream=stream,
+        earlier=earlier,
+        rungs=study_rungs(plan),
+        compares=plan.seeds == 1,
+    )
     begun = study_folder(plan.name, storage) / SPACE_FILE
     with (
         resume_hint(again(plan.name), begun),

@@ -145,9 +145,11 @@ class LiveView:
         terminal: bool | None = None,
         earlier: int = 0,
         rungs: Sequence[int] = (),
+        compares: bool = True,
     ) -> None:
         self._console = screen(stream, width=width, terminal=terminal)
         self._rungs = tuple(rungs)
+        self._compares = compares
         self._total = total
         self._earlier = earlier
         self._clock = clock
@@ -224,7 +226,12 @@ class LiveView:
         self._console.print(line, style=style or None)
 
     def best(self) -> Row | None:
-        """Return the complete run with the highest score, the first of equals."""
+        """Return the complete run with the highest score, the first of equals.
+
+        None where runs do not compete one by one: with several seeds the trial's mean decides.
+        """
+        if not self._compares:
+            return None
         rows = list(self._rows.values())  # the drawing thread looks while runs are added
         done = [row for row in rows if row.state == "COMPLETE" and row.competes]
         return max(

@@ -22,7 +22,7 @@ from .objectives import Bounds, Direction, constraint_problems, objective_proble
 from .references import reference_problems
 from .rules import parse_rule, rule_problems
 from .samplers import Sampler, Search, sampler_problems
-from .seeds import seeds_problems, trial_seeds
+from .seeds import is_raced, seeds_problems, trial_seeds
 from .winner import Confirm, winner_problems
 
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ def _is_halved(parts: Parts) -> bool:
 
 
 def _is_raced(parts: Parts) -> bool:
-    return parts.seeds > 1 and len(parts.aims.objectives) <= 1 and parts.race is not False
+    sampler = parts.sampler.name if parts.sampler else ""
+    return is_raced(parts.seeds, parts.race, max(1, len(parts.aims.objectives)), sampler)
 
 
 def _methods(base: RunConfig, search: Mapping[str, Distribution]) -> list[str]:

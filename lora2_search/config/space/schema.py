@@ -26,7 +26,7 @@ from .objectives import Bounds, Objective, Pick
 from .references import HEAD_ONLY, References
 from .rules import Rule, parse_rule
 from .samplers import Sampler, Search
-from .seeds import MOST_SEEDS, trial_seeds
+from .seeds import MOST_SEEDS, is_raced, trial_seeds
 from .winner import Confirm, FreshSeeds, fresh_seeds
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class Space(RunConfig):
     race: bool | None = Field(
         None,
         description="with `seeds`, end a trial before its last seed when it is behind the best one "
-        "on the same seeds; default: with one objective",
+        "on the same seeds; default: with one objective, but not with gp and cmaes",
     )
     sampler: Sampler = Sampler()
     scheduler: Scheduler = Scheduler()
@@ -288,7 +288,7 @@ class Space(RunConfig):
     @property
     def is_raced(self) -> bool:
         """Whether trials may end before all their seeds have run."""
-        return self.seeds > 1 and len(self.goals) == 1 and self.race is not False
+        return is_raced(self.seeds, self.race, len(self.goals), self.sampler.name)
 
     @property
     def is_halved(self) -> bool:

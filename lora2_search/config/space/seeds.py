@@ -9,10 +9,23 @@ from ..run import MOST_SEED
 
 MOST_SEEDS = 100
 
+_LEARN_FROM_WHOLE = ("gp", "cmaes")
+
 
 def trial_seeds(first: int, count: int) -> tuple[int, ...]:
     """Return the seeds of a trial's runs, in their order: ``count`` from ``first`` on."""
     return tuple(range(first, first + count))
+
+
+def is_raced(seeds: int, race: bool | None, objectives: int, sampler: str) -> bool:
+    """Return whether trials may end before all their seeds have run.
+
+    Where nobody says so (``race`` is ``None``) not with a sampler that learns from whole trials
+    alone: racing would leave it next to none.
+    """
+    if seeds == 1 or objectives > 1:
+        return False
+    return sampler not in _LEARN_FROM_WHOLE if race is None else race
 
 
 def seeds_problems(
