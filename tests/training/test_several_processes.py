@@ -165,7 +165,9 @@ def test_a_killed_process_fails_the_run_with_its_reason_and_the_run_can_go_on(
 def test_kill_9_of_the_process_that_started_them_leaves_none(
     tiny_bert: Path, reviews_csv: Path, tmp_path: Path
 ) -> None:
-    config = settings(tiny_bert, reviews_csv, **{"training.steps": 20000})
+    # The record says that there are two at the first evaluation.
+    often = {"training.steps": 20000, "training.evaluations": 1000}
+    config = settings(tiny_bert, reviews_csv, **often)
     code = (
         "import sys; from pathlib import Path\n"
         "from lora2_search.config.run import RunConfig\n"
@@ -174,11 +176,13 @@ def test_kill_9_of_the_process_that_started_them_leaves_none(
     )
     arguments = [sys.executable, "-c", code, config.model_dump_json(), str(tmp_path / "run")]
     starter = subprocess.Popen(arguments)
-    wait_until(lambda: (read_record(tmp_path / "run") or record_of_nothing()).processes == 2)
-    ranks = psutil.Process(starter.pid).children(recursive=True)
-    assert len(ranks) >= 2
-    os.kill(starter.pid, signal.SIGKILL)
-    starter.wait()
+    try:
+        wait_until(lambda: (read_record(tmp_path / "run") or record_of_nothing()).processes == 2)
+        ranks = psutil.Process(starter.pid).children(recursive=True)
+        assert len(ranks) >= 2
+    finally:
+        os.kill(starter.pid, signal.SIGKILL)
+        starter.wait()
     _, alive = psutil.wait_procs(ranks, timeout=10 * BUSY)
     assert alive == []
 
