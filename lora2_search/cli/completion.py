@@ -1,11 +1,13 @@
 """What the shell offers when Tab is pressed: files, names of what was run, settings.
 
 Each function takes what was typed so far and returns whole words. They run at every Tab, so they
-look at names of files and folders alone.
+look at names of files and folders alone. Where nothing is returned, bash and zsh offer files, and
+write blanks in them as they have to be written: so paths are left to them.
 """
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
 
 from ..store import home, shipped
@@ -14,12 +16,12 @@ _YAML = (".yaml", ".yml")
 
 
 def spaces(incomplete: str) -> list[str]:
-    """Return the shipped spaces, and YAML files where the word points to."""
+    """Return the shipped spaces and the YAML files of this folder."""
     return _files("search_spaces", incomplete)
 
 
 def suites(incomplete: str) -> list[str]:
-    """Return the shipped suites, and YAML files where the word points to."""
+    """Return the shipped suites and the YAML files of this folder."""
     return _files("ablations", incomplete)
 
 
@@ -48,15 +50,16 @@ def settings(incomplete: str) -> list[str]:
 
 
 def _files(kind: str, incomplete: str) -> list[str]:
+    if "/" in incomplete or (incomplete and _begins_folder(incomplete)):
+        return []
     known = [path.stem for path in shipped(kind).glob("*.yaml") if not path.name.startswith("_")]
-    typed = Path(incomplete)
-    folder = typed if incomplete.endswith("/") else typed.parent
-    here = [
-        f"{path}/" if path.is_dir() else str(path)
-        for path in folder.expanduser().glob("[!.]*")
-        if path.is_dir() or path.suffix in _YAML
-    ]
-    return sorted(word for word in {*known, *here} if word.startswith(incomplete))
+    here = [path.name for path in Path().glob("[!.]*") if path.suffix in _YAML]
+    words = (word for word in {*known, *here} if word.split() == [word])
+    return sorted(word for word in words if word.startswith(incomplete))
+
+
+def _begins_folder(incomplete: str) -> bool:
+    return any(path.is_dir() for path in Path().glob(f"{escape(incomplete)}*"))
 
 
 def _names(folders: list[str], incomplete: str) -> list[str]:

@@ -48,8 +48,10 @@ def test_files_are_the_shipped_ones_and_those_here(
     (tmp_path / "rates.yml").touch()
     assert completion.spaces("rt") == ["rte"]
     assert completion.spaces("ra") == ["rates.yml"]
-    assert completion.spaces("mi") == ["mine/"]
-    assert completion.spaces("mine/") == ["mine/rate.yaml"]
+    (tmp_path / "two words.yaml").touch()
+    assert [completion.spaces(word) for word in ("mi", "mine/", "./ra", "~/", "two", "/tm")] == [
+        []
+    ] * 6
     assert "components" in completion.suites("comp")
     assert not [word for word in completion.suites("_")]
 
