@@ -20,7 +20,7 @@ from lora2_search.experiments.catalog import find_item
 from lora2_search.experiments.cleaning import garbage
 from lora2_search.experiments.find_run import find_run
 from lora2_search.experiments.progress import study_progress
-from lora2_search.experiments.tune import reported_scores
+from lora2_search.experiments.tune import _seed_tags, reported_scores
 from lora2_search.report.pages.study import write_study_page
 from lora2_search.report.pages.study_files import trial_table
 from lora2_search.search.ask_tell import AskTell
@@ -253,6 +253,10 @@ def test_every_page_and_table_says_what_the_seeds_came_to(
     assert told is not None
     assert told["score"] == pytest.approx(np.mean(scores)) and told["winner/seeds"] == 3
     assert told["test/accuracy"] == pytest.approx(np.mean(scores) - 0.1)
+    tags = _seed_tags(study.trials[3], study.space)
+    assert tags.pop("trial.reason").startswith("raced out after 1 of 3 seeds")
+    mean = f"{study.trials[3].seed_scores[0]:.4f}"
+    assert tags == {"trial.state": "PRUNED", "trial.seeds": "1 of 3", "trial.score": mean}
     assert find_run("tiny/0-seed2", tmp_path).record.config["seed"] == 2
     item = find_item("tiny", tmp_path)
     assert "trial 0, seed 2" in [name for name, _ in item.records()]
