@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from lora2_search.ablation.sequential import with_first_seeds
+from lora2_search.cli.commands.ablate import _runs
 from lora2_search.cli.commands.ablate_dry_run import (
     difference_lines,
     forecast,
@@ -39,6 +40,11 @@ def test_a_forecast_counts_runs_seconds_and_disk(
     told = forecast(suite(**changes), {"": TEN_SECONDS}, tmp_path, 2, None)
     assert {key: getattr(told, key) for key in expected} == expected
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_live_table_counts_the_trials_that_a_total_promises() -> None:
+    plan = suite(seeds=2, tuning={"arms": {"base": GRID}, "seeds": 3, "total": 5})
+    assert _runs(plan) == 3 * 2 + 5 * 3
 
 
 def test_every_task_is_forecast_by_a_run_of_its_own(tmp_path: Path) -> None:

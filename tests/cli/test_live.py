@@ -294,6 +294,15 @@ def test_runs_that_are_not_told_again_are_neither_undone_nor_waited_for() -> Non
     assert live.summary() == "4 of 5 done, about 10 s left"
 
 
+def test_more_runs_than_were_known_are_counted_without_a_total_that_is_wrong() -> None:
+    stream, clock = io.StringIO(), Clock()
+    live = LiveView(1, stream, clock, terminal=False)
+    for number in range(2):
+        live.started(run(number))
+        live.ended(run(number), "COMPLETE", record(0.7), "")
+    assert live.summary().startswith("2 done")
+
+
 def test_what_is_said_meanwhile_goes_where_the_runs_are_shown() -> None:
     live, stream, _ = view(terminal=True)
     with live:

@@ -34,7 +34,7 @@ from ..console.results import command, where_in_mlflow
 from ..console.rows import print_json
 from ..console.say import narrator, resume_hint
 from ..console.screen import facts, places, tell
-from .ablate_dry_run import difference_lines, power_lines, suite_dry_run
+from .ablate_dry_run import difference_lines, power_lines, still_unknown, suite_dry_run
 
 
 def run_ablate(
@@ -122,10 +122,14 @@ class SuiteSummary:
 
 
 def _runs(suite: Suite) -> int | None:
-    """Return how many runs there will be; ``None`` where looks decide that."""
+    """Return how many runs there will be; ``None`` where looks decide that.
+
+    Grids that move on past their ends bring further ones.
+    """
     if suite.until_decided:
         return None
-    return len(suite.tuning_runs(Path())) + len(suite.runs(Path()))
+    known = len(suite.tuning_runs(Path())) + len(suite.runs(Path()))
+    return known + still_unknown(suite)
 
 
 def _beginning(suite: Suite, resumed: bool, added: int | None) -> list[str]:

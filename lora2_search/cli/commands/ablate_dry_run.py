@@ -129,7 +129,7 @@ def forecast(
     there = {run.key for run in (*tuning, *runs) if _completed(run)}
     taken = _taken_over([*tuning, *runs], folder.parents[1], circumstances)
     left = [run for run in (*tuning, *runs) if run.key not in there | taken]
-    unknown = _still_unknown(suite)
+    unknown = still_unknown(suite)
     # A tuning run is of the base's own task, which a suite of several tasks may not run.
     other = next(iter(estimates.values()))
     costs = [estimates.get(run.task, other) for run in left] + [other] * unknown
@@ -155,7 +155,7 @@ def forecast(
     )
 
 
-def _still_unknown(suite: Suite) -> int:
+def still_unknown(suite: Suite) -> int:
     """Return how many tuning runs there will be whose settings earlier ones decide."""
     if suite.tuning is None or suite.tuned is not None:
         return 0

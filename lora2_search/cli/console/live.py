@@ -255,7 +255,7 @@ class LiveView:
     def summary(self) -> str:
         """Return how many runs ended and how much time is left."""
         ended = sum(row.ended is not None for row in list(self._rows.values())) + self._earlier
-        of = f" of {self._total}" if self._total else ""
+        of = f" of {self._total}" if self._total and ended <= self._total else ""
         left = self._seconds_left()
         return f"{ended}{of} done" + (f", about {duration(left)} left" if left else "")
 
