@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from lora2_search.analysis.landscape import SettingAxis
 from lora2_search.report.figures.axes import score_axis
-from lora2_search.report.figures.ranges import range_ticks, score_range, setting_ticks, tick_texts
+from lora2_search.report.figures.ranges import (
+    range_ticks,
+    score_range,
+    setting_ticks,
+    tick_texts,
+    trial_axis,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,8 @@ def test_an_axis_that_fits_itself_ends_where_the_metric_does(
 
 def test_a_metric_without_a_greatest_value_is_drawn_whole() -> None:
     assert score_range([3.0, 40.0], "perplexity")[1] > 40
+
+
+def test_few_trials_have_a_tick_each_and_all_lie_within_the_axis() -> None:
+    assert trial_axis(3) == {"title": "trial", "range": [-0.5, 3.5], "tickformat": "d", "dtick": 1}
+    assert "dtick" not in trial_axis(40)

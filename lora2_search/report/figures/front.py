@@ -8,6 +8,7 @@ from ...analysis import Outcome, StudyTable, hypervolumes, pick_rule, setting
 from ..tables.study import front_table
 from .drawing import Drawing
 from .panel import Panel, drawn_keys
+from .ranges import trial_axis
 from .style import COLOURS, GREY, plotly_text
 
 
@@ -93,7 +94,8 @@ def _growth(table: StudyTable) -> Panel:
         line={"shape": "hv", "color": COLOURS[1]},
         hovertemplate="after trial %{x}: %{y:.3f}<extra></extra>",
     )
-    figure.set_layout(xaxis={"title": "trial"}, yaxis={"title": "hypervolume"}, showlegend=False)
+    axis = trial_axis(max(shares, default=0))
+    figure.set_layout(xaxis=axis, yaxis={"title": "hypervolume"}, showlegend=False)
     text = (
         "Share of the objectives' space that the front covers after each complete trial. Every "
         "objective is scaled from its best (0) to its worst value (1) in this study, with the "

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ...analysis import ArmPair, TrialPoint
 from ..tables.pairs import arm_reach
 from .drawing import Drawing
-from .ranges import score_range, validation_title
+from .ranges import score_range, trial_axis, validation_title
 from .style import COLOURS, DASHES, SYMBOLS, row_layout
 from .suite import scale, score_title
 
@@ -52,9 +52,8 @@ def draw_histories(histories: Mapping[str, Sequence[TrialPoint]], metric: str) -
     ]
     low, high = score_range(scores or [0.5], metric)
     last = max((point.number for points in histories.values() for point in points), default=0)
-    room = max(0.5, 0.02 * last)
     figure.set_layout(
-        xaxis={"title": "trial", "range": [-room, last + room], "tickformat": "d"},
+        xaxis=trial_axis(last),
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
         showlegend=False,
     )

@@ -17,6 +17,10 @@ _LEAST_WIDTH = 0.02
 MOST_TICKS = 6
 
 
+# Up to so many trials each one has a tick; of fewer plotly.js would label halves.
+_MOST_TICKS = 12
+
+
 def score_range(values: Sequence[float], metric: str) -> tuple[float, float]:
     """Return a range with a little room around scores, and none beyond what the metric can be.
 
@@ -101,3 +105,10 @@ def _nice_step(least: float, whole: bool) -> float:
     power = 10.0 ** math.floor(math.log10(least))
     step = next(part * power for part in (1.0, 2.0, 5.0, 10.0) if part * power >= least - 1e-12)
     return max(1.0, round(step)) if whole else step
+
+
+def trial_axis(last: int) -> dict[str, object]:
+    """Return plotly.js's axis of trials from 0 to the last one, with ticks at whole numbers."""
+    room = max(0.5, 0.02 * last)
+    each: dict[str, object] = {"dtick": 1} if last <= _MOST_TICKS else {}
+    return {"title": "trial", "range": [-room, last + room], "tickformat": "d", **each}

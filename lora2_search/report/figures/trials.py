@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...analysis import Span, TrialPoint
 from ...store import RunRecord
 from .drawing import Drawing
-from .ranges import score_range, validation_title
+from .ranges import score_range, trial_axis, validation_title
 from .style import STATE_STYLES, WINNER_COLOUR
 from .suite import scale
 
@@ -60,7 +60,7 @@ def draw_history(points: Sequence[TrialPoint], metric: str, winner: int | None) 
                 "<extra></extra>",
             )
     figure.set_layout(
-        xaxis={"title": "trial", "range": _trial_range(points), "tickformat": "d"},
+        xaxis=trial_axis(max((point.number for point in points), default=0)),
         yaxis={"title": validation_title(metric), "range": [factor * low, factor * high]},
         showlegend=False,
     )
@@ -120,12 +120,6 @@ def _history_range(points: Sequence[TrialPoint], metric: str) -> tuple[float, fl
         return low, high, low
     room = 0.12 * (high - low)
     return low - room, high, low - _UNSCORED * room
-
-
-def _trial_range(points: Sequence[TrialPoint]) -> tuple[float, float]:
-    last = max((point.number for point in points), default=0)
-    room = max(0.5, 0.02 * last)
-    return -room, last + room
 
 
 def _by_state(points: Sequence[TrialPoint]) -> dict[str, list[TrialPoint]]:
