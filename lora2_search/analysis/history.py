@@ -44,9 +44,7 @@ def trial_history(trials: Sequence[FrozenTrial]) -> list[TrialPoint]:
         outcome = outcome_of(trial)
         if score is not None and outcome is not None and outcome.is_feasible:
             best = score if best is None else max(best, score)
-        by_seed = scores_by_seed(trial)
-        last = mean_score(by_seed).estimate if by_seed else _last(trial)[1]
-        shown = last if score is None else score
+        shown = _last(trial)[1] if score is None else score
         points.append(TrialPoint(trial.number, trial.state.name, shown, best))
     return points
 
@@ -151,9 +149,6 @@ def stopped_trials(table: StudyTable) -> list[Stop]:
 
 
 def _stop(trial: FrozenTrial, table: StudyTable, at: Mapping[int, Sequence[float]]) -> Stop:
-    if by_seed := scores_by_seed(trial):  # between two runs, at no evaluation
-        mean, reason = mean_score(by_seed).estimate, str(trial.user_attrs.get("reason") or "")
-        return Stop(trial.number, trial.state.name, 0, mean, None, 0, None, reason)
     evaluation, score = _last(trial)
     there = at.get(evaluation, [])
     run = table.runs.trials.get(trial.number)
@@ -163,7 +158,7 @@ def _stop(trial: FrozenTrial, table: StudyTable, at: Mapping[int, Sequence[float
         state=trial.state.name,
         evaluation=evaluation,
         score=score,
-        rank=None if score is None else 1 + sum(value > score for value in there),
+        rank=None if score is None or not there else 1 + sum(value > score for value in there),
         among=len(there),
         best=max(there, default=None),
         reason=str(trial.user_attrs.get("reason") or error or ""),
@@ -171,7 +166,12 @@ def _stop(trial: FrozenTrial, table: StudyTable, at: Mapping[int, Sequence[float
 
 
 def _last(trial: FrozenTrial) -> tuple[int, float | None]:
-    """Return the last evaluation with a finite score, and that score."""
+    """Return the last evaluation with a finite score, and that score.
+
+    A trial of several seeds is between two runs, at no evaluation, with the mean of those it has.
+    """
+    if by_seed := scores_by_seed(trial):
+        return 0, mean_score(by_seed).estimate
     values = {at: v for at, v in scores_by_evaluation(trial).items() if math.isfinite(v)}
     if not values:
         return 0, None

@@ -81,11 +81,6 @@ class Climb:
         """The whole runs that are complete, by trial."""
         return self.rungs[-1].runs if len(self.rungs) == self.total else {}
 
-    @property
-    def winner_run(self) -> Run | None:
-        """The winner's whole run."""
-        return None if self.trial is None else self.finals[self.trial]
-
 
 def climb(
     space: Space,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..config.space import Space, fresh_key, seed_span
@@ -76,17 +76,17 @@ def seed_cells(scores: Mapping[int, float], space: Space) -> dict[str, float | N
     return {"seeds": float(len(scores)), **ends}
 
 
-def seeds_line(trials: Mapping[int, tuple[str, int]], space: Space) -> str:
+def seeds_line(trials: Sequence[tuple[str, Mapping[int, float]]], space: Space) -> str:
     """Return what is said of the seeds of a study's trials; empty without several.
 
     Args:
-        trials: State, and how many seeds were run, by number.
+        trials: The state of each, and its scores by seed.
         space: Says which seeds there are.
     """
     if space.seeds == 1:
         return ""
-    stopped = sum(state == "PRUNED" for state, _ in trials.values())
-    spent = sum(runs for _, runs in trials.values())
+    stopped = sum(state == "PRUNED" for state, _ in trials)
+    spent = sum(len(scores) for _, scores in trials)
     line = (
         f"A trial's score is the mean of its runs on {seed_span(space.trial_seeds)}; "
         f"its sizes, curves and test score are those of seed {space.seed}."

@@ -70,9 +70,8 @@ def _names(folders: list[str], incomplete: str) -> list[str]:
 def _inside(incomplete: str) -> list[str]:
     outer, _, inner = incomplete.partition("/")
     runs = {
-        path.name.lstrip("0") or "0" if path.name.isdigit() else path.name
+        str(int(folder.name)) if folder.name.isdigit() else folder.name
         for kind in ("studies", "suites")
-        for path in (home() / kind / outer).glob("*/*/record.json")
-        for path in [path.parent]
+        for folder in (record.parent for record in (home() / kind / outer).glob("*/*/record.json"))
     }
     return sorted(f"{outer}/{run}" for run in runs if run.startswith(inner))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +20,7 @@ from ..config import (
 )
 from ..config.space import batch_problem, measured, unmeasured
 from ..errors import Argument, ConfigError, Problem, RequestError, UserError, first_line
+from ..store import usable_cores
 from ..training import (
     CONFIG_FILE,
     TASK_ASSETS,
@@ -132,7 +132,7 @@ def check_devices(config: RunConfig, devices: int) -> None:
     import torch
 
     gpus = torch.cuda.device_count() if config.training.device != "cpu" else 0
-    cpus = len(os.sched_getaffinity(0))
+    cpus = usable_cores()
     if devices > (gpus or cpus):
         here = f"{gpus} GPU(s)" if gpus else f"no GPU and {cpus} CPU core(s)"
         asked = f" but the run was to have {devices} devices; lower "

@@ -20,5 +20,6 @@ from .trial import ended_runs as ended_runs
 from .trial import front_of as front_of
 from .trial import outcomes_in as outcomes_in
 from .trial import read_trials as read_trials
+from .trial import seeds_told as seeds_told
 from .trial_runs import trial_key as trial_key
 from .winner import winner_of as winner_of

@@ -24,8 +24,8 @@ from ..analysis import (
     scores_by_evaluation,
     scores_by_seed,
 )
-from ..config import RunConfig, RunInfo, with_settings
-from ..config.space import Space, Value, chosen_sampler, fresh_key, fresh_name, seed_span
+from ..config import RunConfig, RunInfo
+from ..config.space import Space, Value, chosen_sampler, fresh_name, seed_span
 from ..errors import ConfigError, UserError
 from ..store import SEEDS_FOLDER, TRIALS_FOLDER, Status
 from ..training import State
@@ -33,7 +33,7 @@ from .attributes import trial_attributes
 from .beginning import begin
 from .outcomes import constraint_excesses, objective_values
 from .steering import STOP
-from .trial_runs import trial_key, trial_runs
+from .trial_runs import on_seed, trial_key, trial_runs
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -160,8 +160,9 @@ class AskTell:
     def stopping(self, run: RunInfo) -> str:
         """Return who asked for the end of a trial, from another terminal perhaps."""
         number = self._numbers.get(run.key)
-        if number is None:
-            return ""
+        return "" if number is None else self._asked_to_stop(number)
+
+    def _asked_to_stop(self, number: int) -> str:
         return str(self._storage.get_trial_user_attrs(self._trial_id(number)).get(STOP, ""))
 
     def ended(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
@@ -223,38 +224,27 @@ class AskTell:
         run = self._on_seed(number, left[0])
         if run.folder.exists():  # a driver that died had decided so
             return run
-        reason = self._stopped(number, len(scores))
-        if not reason:
+        stopped = f"stopped after {len(scores)} of {self._space.seeds} seeds"
+        if asked := self._asked_to_stop(number):
+            reason = f"{stopped}: {asked}"
+        else:
             reason = hopeless(number, own_trials(self._study), self._space)
         if not reason and self._over():
-            ran = f"{len(scores)} of {self._space.seeds} seeds"
-            reason = f"stopped after {ran}: the hours were over"
+            reason = f"{stopped}: the hours were over"
         if reason:
             self._say(f"trial {number}: {reason}")
             self._conclude(number, "PRUNED", None, reason)
             return None
         return run
 
-    def _stopped(self, number: int, ran: int) -> str:
-        why = self._storage.get_trial_user_attrs(self._trial_id(number)).get(STOP)
-        return f"stopped after {ran} of {self._space.seeds} seeds: {why}" if why else ""
-
     def _on_seed(self, number: int, seed: int) -> RunInfo:
         trial = self._storage.get_trial(self._trial_id(number))
-        key = fresh_key(number, seed)
-        self._numbers[key] = number
-        self._under_way.add(number)
         config = RunConfig.model_validate_json(trial.user_attrs[_RUN])
-        return RunInfo(
-            key,
-            fresh_name(number, seed),
-            with_settings(config, {"seed": seed}),
-            {**trial.params, "seed": seed},
-            self._folder / SEEDS_FOLDER / key,
-            role=_SEED,
-            metric=self._space.objective.metric,
-            outcomes=self._space.outcomes,
-        )
+        place = self._folder / SEEDS_FOLDER
+        run = on_seed(self._space, number, (config, trial.params), seed, place, _SEED)
+        self._numbers[run.key] = number
+        self._under_way.add(number)
+        return run
 
     def _constrain(self, number: int, excesses: Mapping[str, float]) -> None:
         """Give Optuna the constraints of a trial; those of an earlier driver stand."""

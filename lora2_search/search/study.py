@@ -23,7 +23,6 @@ from ..analysis import (
     scores_by_evaluation,
     scores_by_seed,
     seed_cells,
-    seeds_line,
 )
 from ..config import dotted
 from ..config.space import (
@@ -55,7 +54,7 @@ from .attributes import describe_study
 from .halving import climb_of, run_rungs
 from .prior import WarmStart
 from .storage import open_study, stored_trials, stored_warm_start
-from .trial import StudyTrial, best_trial, front_of, outcomes_in, read_trials
+from .trial import StudyTrial, best_trial, front_of, outcomes_in, read_trials, seeds_told
 from .winner import confirm_winner, winner_of
 
 if TYPE_CHECKING:
@@ -166,8 +165,7 @@ class Study:
         given = given_line(
             {trial.number: trial.given_by for trial in self.trials if trial.given_by}
         )
-        ran = {trial.number: (trial.state, len(trial.seed_scores)) for trial in self.trials}
-        seeds = seeds_line(ran, self.space)
+        seeds = seeds_told(self.trials, self.space)
         lines = [line for line in (self.warm_start, given, seeds) if line]
         if outcomes and not any(item.is_feasible for item in outcomes):
             lines.append(all_infeasible(outcomes, self.space))

@@ -18,6 +18,7 @@ from ..analysis import (
     score_of,
     scores_by_evaluation,
     scores_by_seed,
+    seeds_line,
     winning_trial,
 )
 from ..config import RunInfo
@@ -118,6 +119,11 @@ def ended_runs(trials: Iterable[StudyTrial]) -> int:
     return sum(
         max(len(trial.seed_scores), trial.state not in ("RUNNING", "WAITING")) for trial in trials
     )
+
+
+def seeds_told(trials: Sequence[StudyTrial], space: Space) -> str:
+    """Return what is said of the seeds of trials; empty where each has one."""
+    return seeds_line([(trial.state, trial.seed_scores) for trial in trials], space)
 
 
 def outcomes_in(trials: Iterable[StudyTrial]) -> list[Outcome]:

@@ -20,6 +20,7 @@ from ..config.space import (
 from ..store import WINNER_FOLDER
 from .halving import climb_of
 from .trial import RunAll, StudyTrial, outcomes_in
+from .trial_runs import on_seed
 
 
 def winner_of(space: Space, folder: Path, trials: Sequence[StudyTrial]) -> Confirmation | None:
@@ -98,18 +99,10 @@ def _of_trial(
     folder: Path,
     role: Literal["choice", "report"],
 ) -> RunInfo:
-    own = {"seed": seed, **(UNTESTED if role == "choice" else {})}
-    key = fresh_key(trial, seed)
-    return RunInfo(
-        key=key,
-        name=fresh_name(trial, seed),
-        config=with_settings(space.run_config(settings), own),
-        settings={**settings, "seed": seed},
-        folder=folder / WINNER_FOLDER / key,
-        role=role,
-        metric=space.objective.metric,
-        outcomes=space.outcomes,
-    )
+    config = space.run_config(settings)
+    if role == "choice":
+        config = with_settings(config, dict(UNTESTED))
+    return on_seed(space, trial, (config, settings), seed, folder / WINNER_FOLDER, role)
 
 
 def _of_baseline(space: Space, name: str, seed: int, folder: Path) -> RunInfo:

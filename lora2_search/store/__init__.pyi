@@ -6,6 +6,7 @@ from .database import PATIENCE_SECONDS as PATIENCE_SECONDS
 from .database import open_database as open_database
 from .database import reading_database as reading_database
 from .database import stored_study as stored_study
+from .environment import usable_cores as usable_cores
 from .environment import variables as variables
 from .files import SQLITE as SQLITE
 from .files import Damaged as Damaged

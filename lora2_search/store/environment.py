@@ -1,10 +1,17 @@
-"""Environment variables of this process, set for a while."""
+"""What this process has: environment variables, set for a while, and cores."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use; where that is not known, how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

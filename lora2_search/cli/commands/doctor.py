@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import UserError
-from ...store import PACKAGE, home
+from ...store import PACKAGE, home, usable_cores
 from ..console.say import cli_message
 
 State = Literal["ok", "warn", "fail"]
@@ -76,9 +76,8 @@ def python() -> Check:
 
 def hardware() -> Check:
     """Check cores and memory."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / GIB
-    found = f"{cores} cores, {memory:.1f} GiB memory"
+    found = f"{usable_cores()} cores, {memory:.1f} GiB memory"
     if memory < 4:
         return Check("warn", "hardware", f"{found}; two trials at a time need about 4 GiB")
     return Check("ok", "hardware", found)

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ...analysis import seeds_line
 from ...config import named_metric
 from ...config.space import HEAD_ONLY, Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line, rung_lines, winner_lines
-from ...search import StudyTrial, climb_of, read_trials, winner_of
+from ...search import StudyTrial, climb_of, read_trials, seeds_told, winner_of
 from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
@@ -201,8 +200,7 @@ def fresh_lines(item: Named) -> list[str]:
     if not isinstance(item.plan, Space):
         return []
     trials = read_trials(item.folder, item.name)
-    ran = {trial.number: (trial.state, len(trial.seed_scores)) for trial in trials}
-    lines = [line] if (line := seeds_line(ran, item.plan)) else []
+    lines = [line] if (line := seeds_told(trials, item.plan)) else []
     return lines + _winner_lines(item, item.plan, trials)
 
 

@@ -180,7 +180,7 @@ def _notes(page: StudyTable) -> list[str]:
             f"The study is not finished: {len(states) - states.count('WAITING')}{of} trials were "
             f"started, {ended} of them ended. This page shows the results so far."
         )
-    ran = {t.number: (t.state.name, len(scores_by_seed(t))) for t in page.trials}
+    ran = [(trial.state.name, scores_by_seed(trial)) for trial in page.trials]
     lines = page.warm_start, given_line(givers(page.trials)), seeds_line(ran, page.space)
     notes += filter(None, lines)
     if without := _without_record(page):

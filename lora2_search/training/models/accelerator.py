@@ -34,7 +34,7 @@ _READ = (
 # evaluation, for which the others wait, may take hours.
 _PATIENCE = timedelta(days=30)
 
-# Whether this process is one of several that `loop/ranks.py` started for a run.
+# Whether this process is one of several that `loop/launch.py` started for a run.
 _joined = False
 
 
