@@ -30,7 +30,13 @@ PLAIN: dict[str, Any] = {
 }
 
 
+# Questions of older suites asked again from the base that learns.
+RECOMMENDED = {
+    f"{name}_recommended" for name in ("components", "k", "orthogonality", "rank_budget", "scoring")
+}
+
 SHIPPED = {
+    *RECOMMENDED,
     *("baselines", "claims", "components", "glue", "init", "k", "orthogonality", "planes"),
     *("quick", "rank_budget", "scoring", "task_types"),
     *("start", "rivals", "rivals_ratings", "llm", "metamath"),
@@ -40,6 +46,7 @@ SHIPPED = {
 OWN_BASE = {
     *("glue", "baselines", "claims", "start", "rivals", "rivals_ratings"),
     *("llm", "metamath"),
+    *RECOMMENDED,
 }
 
 
@@ -75,6 +82,13 @@ def test_sentiment_suites_share_the_runs_of_their_base() -> None:
     bases = {
         load_suite(name).base.model_copy(update={"seed": 0}).fingerprint()
         for name in SHIPPED - OWN_BASE
+    }
+    assert len(bases) == 1
+
+
+def test_the_suites_of_the_recommended_base_share_the_runs_of_theirs() -> None:
+    bases = {
+        load_suite(name).base.model_copy(update={"seed": 0}).fingerprint() for name in RECOMMENDED
     }
     assert len(bases) == 1
 

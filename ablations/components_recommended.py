@@ -1,0 +1,9 @@
+"""What is each part of LoRA² worth from the base that learns?"""
+
+from _script import main
+
+# Laid over the suite, as `--set` would: "seeds=20", "adapter.r=16", "arms.mine.adapter.gamma=0.5".
+CHANGES: list[str] = []
+
+if __name__ == "__main__":
+    main("components_recommended", __doc__, CHANGES)
