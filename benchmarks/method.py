@@ -22,7 +22,9 @@ import torch
 from torch import Tensor
 
 from lora2_search.adapter.layer import Lora2Layer
+from lora2_search.config.presets import PRESETS
 from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.config.vocabulary import INITS
 from lora2_search.training.data.tokens import Encoded
 from lora2_search.training.loop.environment import peak_memory_mb
 from lora2_search.training.loop.prepare import prepare
@@ -31,6 +33,21 @@ LARGE, SMALL = (32, 64), (4, 16)
 WARM = 5
 DENSE = "dense"
 PEFTS = "adalora, regularised by PEFT's own loop"
+RECOMMENDED = "lora2, recommended"
+# "lora2" alone begins as its default does.
+STARTS = {
+    init: f"lora2, init: {init}"
+    for init in INITS
+    if init != RunConfig(task="sentiment").adapter.init
+}
+
+# What is not simply a method of that name with its defaults.
+VARIANTS: dict[str, dict[str, Any]] = {
+    DENSE: {"method": "lora2"},
+    PEFTS: {"method": "adalora"},
+    RECOMMENDED: {"method": "lora2", **PRESETS["recommended"]},
+    **{name: {"method": "lora2", "adapter.init": init} for init, name in STARTS.items()},
+}
 
 
 @dataclass
@@ -65,7 +82,7 @@ def contestant(method: str, shape: tuple[int, int], steps: int, device: str = "c
     config = with_settings(
         RunConfig(task="sentiment"),
         {
-            "method": {DENSE: "lora2", PEFTS: "adalora"}.get(method, method),
+            **VARIANTS.get(method, {"method": method}),
             "data.train_size": batch,
             "data.validation_size": 2,
             "data.test_size": 2,
@@ -147,8 +164,8 @@ def peak_mb(method: str, steps: int) -> float:
 def measure(steps: int) -> list[tuple[str, str, str]]:
     """Measure every ratio; returns rows of (what, measured, wanted)."""
     torch.set_num_threads(2)
-    large = race(["lora", "lora2", DENSE], LARGE, steps)
-    small = race(["lora", "lora2", "adalora", PEFTS], SMALL, 4 * steps)
+    large = race(["lora", "lora2", RECOMMENDED, DENSE], LARGE, steps)
+    small = race(["lora", "lora2", *STARTS.values(), "adalora", PEFTS], SMALL, 4 * steps)
     memory = {method: median(peak_mb(method, 8) for _ in range(3)) for method in ("lora", "lora2")}
     steps_of = {
         "large": {name: _ms(each.seconds) for name, each in large.items()},
@@ -168,7 +185,19 @@ def measure(steps: int) -> list[tuple[str, str, str]]:
                 "ms",
                 "<= 1.03",
             ),
-            ("the same, 4 x 16", "small", "lora2", "lora", "ms", "<= 1.20"),
+            ("the same, `preset: recommended`", "large", RECOMMENDED, "lora", "ms", "<= 1.03"),
+            (
+                "Whole LoRA² step / PEFT LoRA step, 4 x 16",
+                "small",
+                "lora2",
+                "lora",
+                "ms",
+                "<= 1.20",
+            ),
+            *(
+                (f"the same, `init: {init}`", "small", name, "lora", "ms", "<= 1.20")
+                for init, name in STARTS.items()
+            ),
             (
                 "Whole LoRA² step / PEFT AdaLoRA step, 4 x 16",
                 "small",
