@@ -54,8 +54,6 @@ from .history import stopped_trials as stopped_trials
 from .history import timeline as timeline
 from .history import trial_history as trial_history
 from .interim import interim_analysis as interim_analysis
-from .interim import levels_at as levels_at
-from .interim import seeds_for_sign_flip_at as seeds_for_sign_flip_at
 from .landscape import Contour as Contour
 from .landscape import Importances as Importances
 from .landscape import ParallelLine as ParallelLine
@@ -70,6 +68,8 @@ from .landscape import top_contour as top_contour
 from .learning_curves import Band as Band
 from .learning_curves import bands as bands
 from .learning_curves import geometry_keys as geometry_keys
+from .looks import levels_at as levels_at
+from .looks import seeds_for_sign_flip_at as seeds_for_sign_flip_at
 from .published import PUBLISHED_FILE as PUBLISHED_FILE
 from .published import Published as Published
 from .published import offer_published as offer_published

@@ -22,7 +22,7 @@ from .contrasts import (
     seed_contrasts,
 )
 from .equivalence import Equality, claims_corrected, equality_of
-from .interim import Looks, crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
+from .looks import Looks, crossed_at, looks_of, paired_at, seeds_for_sign_flip_at
 from .records import SuiteRuns, read_tasks
 from .scores import scores_on_test
 

@@ -31,7 +31,7 @@ from .contrasts import (
     score_contrast,
     seed_contrasts,
 )
-from .interim import Looks, equivalence_at, paired_at
+from .looks import Looks, equivalence_at, paired_at
 from .records import SuiteRuns
 
 

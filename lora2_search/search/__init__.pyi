@@ -1,8 +1,8 @@
 from .ask_tell import with_fixed_sampler as with_fixed_sampler
 from .beginning import begin as begin
 from .halving import climb_of as climb_of
+from .older_study import warm_start as warm_start
 from .prior import WarmStart as WarmStart
-from .prior import warm_start as warm_start
 from .samplers import make_sampler as make_sampler
 from .samplers import trials_left as trials_left
 from .steering import add_trial as add_trial

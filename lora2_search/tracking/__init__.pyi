@@ -1,8 +1,8 @@
 from .delivery.client import Client as Client
-from .delivery.client import Refused as Refused
-from .delivery.client import Unavailable as Unavailable
 from .delivery.client import quiet_environment as quiet_environment
 from .delivery.cursor import spool_damages as spool_damages
+from .delivery.refusals import Refused as Refused
+from .delivery.refusals import Unavailable as Unavailable
 from .delivery.sync import delivering as delivering
 from .delivery.sync import sync as sync
 from .session import Tracked as Tracked

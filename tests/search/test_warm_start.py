@@ -16,7 +16,7 @@ from lora2_search.config.yaml import Source
 from lora2_search.errors import UserError
 from lora2_search.experiments.request import Resolved
 from lora2_search.experiments.tune import resolve_warm_start
-from lora2_search.search.prior import warm_start
+from lora2_search.search.older_study import warm_start
 from lora2_search.search.study import Study
 from tests.support.spaces import space_of
 from tests.support.trials import drive

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from lora2_search.analysis.interim import Looks, equivalence_at, paired_at
+from lora2_search.analysis.looks import Looks, equivalence_at, paired_at
 from lora2_search.config.suite.terms import Sequential
 from lora2_search.stats.equivalence import tost
 from lora2_search.stats.power import paired_power

@@ -74,7 +74,6 @@ NEUTRAL = {
     *("config/run_info.py", "training/events.py", "training/export/card.py"),
     "config/settings.py",  # a type's name
     "config/presets.py",  # settings, which are then in the configuration
-    "signals.py",  # what the processes of one run leave to the one that started them
     "training/models/sizes.py",  # lays a model out without weights, for checks before a run
 }
 

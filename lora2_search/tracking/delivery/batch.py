@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ..spool.params import TAG_LENGTH, shortened
 from ..spool.spool import Artifact, DataSet, End, Metrics, Model, Record, Start, Tags
-from .client import Client, Point, Refused
+from .client import Client, Point
+from .refusals import Refused
 
 # Failed and killed runs draw the same red cross: the row's dot tells a pruned one.
 _PRUNED_COLOUR = "#d99a08"

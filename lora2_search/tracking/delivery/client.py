@@ -14,6 +14,8 @@ from ...errors import first_line
 from ...store import variables
 from .. import uri as uris
 from ..spool.spool import DataSet, Model
+from .model import model_folder
+from .refusals import ExperimentDeleted, Refused, Unavailable
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
@@ -44,18 +46,6 @@ _ENVIRONMENT = {
 _log = logging.getLogger(__name__)
 
 Point = tuple[str, float, int, int]
-
-
-class Refused(Exception):
-    """MLflow will never take this: bad data, or a run that was deleted."""
-
-
-class Unavailable(Exception):
-    """MLflow cannot take this now: try again later."""
-
-
-class ExperimentDeleted(Exception):
-    """Somebody deleted the study's experiment; it is not brought back behind their back."""
 
 
 @contextmanager
@@ -199,8 +189,6 @@ class Client:
             Refused: There is nothing to keep in ``source``.
         """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-
-        from .model import model_folder
 
         with _named(self._uri):
             parent = self._client.get_run(run_id)

@@ -22,8 +22,9 @@ from ..spool.spool import (
 )
 from ..views import view_tags
 from .batch import Batch
-from .client import KEY_TAG, PARENT_TAG, Client, ExperimentDeleted, Refused, Unavailable
+from .client import KEY_TAG, PARENT_TAG, Client
 from .cursor import Cursor, Position, cursor_path, dead_letter_path, load, save
+from .refusals import ExperimentDeleted, Refused, Unavailable
 
 EXPERIMENTS = {
     "study": "lora2_search/studies",

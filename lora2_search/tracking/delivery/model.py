@@ -12,7 +12,7 @@ from pathlib import Path
 from ... import __version__
 from ...config import TASKS
 from ...store import ADAPTER_FOLDER, RunRecord, readable_record
-from .client import Refused
+from .refusals import Refused
 
 # By name, because MLflow's loader imports it by name: a model of ours needs this package.
 LOADER = "lora2_search.tracking.predictor"

@@ -26,8 +26,8 @@ from ...errors import BaseChanged, Preempted, UserError, is_disk_full
 from ...store import PACKAGE, RunRecord, readable_record
 from ..events import Report
 from ..models.accelerator import without_launcher
-from .rank import NEXT, Work
 from .trainer import now_ms
+from .work import NEXT, Work
 
 _PROGRAM = "lora2_search.training.loop.rank"
 

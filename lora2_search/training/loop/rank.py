@@ -12,40 +12,11 @@ import signal
 import sys
 import threading
 import traceback
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from ... import signals
-from ...config import RunConfig
 from ...errors import Preempted, UserError
-
-NEXT = "next"
-
-
-@dataclass(frozen=True)
-class Work:
-    """What one of the processes has to do.
-
-    Attributes:
-        config: The run.
-        folder: Its folder.
-        metric: What it is judged by; ``None`` for the task's own.
-        rank: Number of the process, from 0.
-        count: How many there are.
-        threads: Torch threads of each.
-        place: A folder for the time of the run, in which they meet.
-        cwd: The folder to which relative paths refer.
-    """
-
-    config: RunConfig
-    folder: Path
-    metric: str | None
-    rank: int
-    count: int
-    threads: int
-    place: Path
-    cwd: str
+from .work import NEXT, Work
 
 
 def main() -> None:
