@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config.space import Space
 from ..errors import UserError
-from ..store import STUDY_FILE, RunRecord, stored_study
+from ..store import RunRecord, stored_study, study_file
 from .front import Outcome, outcomes_of, pareto_front
 from .records import Run, StudyRuns, read_study, shown_metric
 from .rungs import Climb, climb, electable
@@ -37,9 +37,9 @@ def open_study(folder: Path, name: str) -> Study:
     Raises:
         UserError: The folder has no storage, or it does not hold the study.
     """
-    path = folder / STUDY_FILE
+    path = study_file(folder)
     if not path.exists():
-        raise UserError(f"the study {name} has no {STUDY_FILE} in {folder}: it never began")
+        raise UserError(f"the study {name} has no {path.name} in {folder}: it never began")
     with quietly(), stored_study(path, name, "restore it from a copy") as study:
         if study is None:
             raise UserError(f"{path} holds no study named {name}")

@@ -1,4 +1,4 @@
-"""Steer a study that runs, from another process: through the ``study.db`` that both have open."""
+"""Steer a study that runs, from another process: through the storage that both have open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis import givers, own_trials
 from ..config.space import Space, exact_settings, given_problems
 from ..errors import Argument, ConfigError, Problem, RequestError, UserError, listed
-from ..store import STUDY_FILE, is_owned, open_database, reading_database
+from ..store import is_owned, open_database, reading_database, study_file
 from .given import GIVEN, enqueue
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def stop_trial(folder: Path, number: int) -> None:
 
 @contextmanager
 def _running(folder: Path) -> Iterator[tuple[OptunaStudy, BaseStorage]]:
-    """Open the database of a study that another process runs.
+    """Open the storage of a study that another process runs.
 
     Raises:
         UserError: None does.
@@ -93,7 +93,7 @@ def _running(folder: Path) -> Iterator[tuple[OptunaStudy, BaseStorage]]:
             Argument("resume", folder.name),
             " takes it up",
         )
-    path = folder / STUDY_FILE
+    path = study_file(folder)
     starting = UserError(f"study {folder.name} is only starting; try again in a moment")
     if not path.exists():
         raise starting

@@ -1,4 +1,4 @@
-"""The Optuna study of a folder: SQLite, kept by one driver."""
+"""The Optuna study of a folder, kept by one driver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..analysis import WARM_START, own_trials, quietly
 from ..config.space import Objective
+from ..errors import first_line
 from ..store import (
+    JOURNAL_FILE,
     PATIENCE_SECONDS,
     STUDY_FILE,
     TRIALS_FOLDER,
@@ -18,10 +20,11 @@ from ..store import (
     open_database,
     reading_database,
     stored_study,
+    study_file,
 )
 
 if TYPE_CHECKING:
-    from optuna.storages import RDBStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from optuna.study import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
@@ -31,62 +34,90 @@ _REMEDY = "restore it from a copy; the records of its trials are intact and stay
 @contextmanager
 def open_study(
     folder: Path, name: str, *, shared: bool = False, goals: Sequence[Objective] = ()
-) -> Iterator[tuple[OptunaStudy, RDBStorage]]:
+) -> Iterator[tuple[OptunaStudy, BaseStorage]]:
     """Open the Optuna study of a folder to run it, made if absent.
 
     Args:
         folder: The study's folder.
         name: The study's name.
-        shared: Whether the folder may be on a network file system. SQLite's write-ahead log needs
-            memory that all its users share, so it is for a local disk alone.
+        shared: Whether the folder may be on a network file system. A study that begins there has
+            a journal. One that began in SQLite stays there, without the write-ahead log, which
+            needs memory that all its users share.
         goals: What is optimised, the score first; one that is maximised where there are none.
 
     Raises:
         Damaged: It cannot be read.
     """
-    import optuna
+    from optuna.storages import RDBStorage
 
-    path = folder / STUDY_FILE
+    path = study_file(folder, shared=shared)
     with reading_database(path, _REMEDY):
-        _set_journal(path, "DELETE" if shared else "WAL")
-    with open_database(path) as storage:
-        if not shared:
+        if path.name == STUDY_FILE:
+            _set_journal(path, "DELETE" if shared else "WAL")
+    with open_database(path, _REMEDY) as storage:
+        if isinstance(storage, RDBStorage) and not shared:
             _spare_syncs(storage)
-        directions = ["maximize" if goal.maximizes else "minimize" for goal in goals]
-        study = optuna.create_study(
-            storage=storage,
-            study_name=name,
-            directions=directions or ["maximize"],
-            load_if_exists=True,
-        )
+        study = _study(path, name, storage, goals)
         if len(goals) > 1:
             with quietly():
                 study.set_metric_names([str(goal.metric) for goal in goals])
         yield study, storage
 
 
+def _study(path: Path, name: str, storage: BaseStorage, goals: Sequence[Objective]) -> OptunaStudy:
+    import optuna
+
+    directions = ["maximize" if goal.maximizes else "minimize" for goal in goals]
+    try:
+        return optuna.create_study(
+            storage=storage,
+            study_name=name,
+            directions=directions or ["maximize"],
+            load_if_exists=True,
+        )
+    except ValueError as error:
+        # Of a journal: its last line, whole and no entry, which only shows when one follows it.
+        raise Damaged(path, first_line(error), _REMEDY) from None
+
+
 def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
     """Return the trials that a study made, running or not; none where it has not begun.
 
     Raises:
-        Damaged: The database cannot be read, or trials have left folders that it knows nothing of.
+        Damaged: The study cannot be read, or trials have left folders that it knows nothing of.
     """
-    path = folder / STUDY_FILE
-    begun = any((folder / TRIALS_FOLDER).glob("*/"))
+    # Looked at first: a driver stores a trial before it makes its folder.
+    begun = [path.name for path in (folder / TRIALS_FOLDER).glob("*/")]
+    path = study_file(folder)
     if not path.exists():
         if begun:
-            raise Damaged(path, f"it is missing, but {TRIALS_FOLDER}/ holds trials", _REMEDY)
+            why = f"it is missing (as is {JOURNAL_FILE}), but {TRIALS_FOLDER}/ holds trials"
+            raise Damaged(path, why, _REMEDY)
         return []
     with stored_study(path, name, _REMEDY) as study:
         if study is None and begun:
             why = f"it holds no study {name}, but {TRIALS_FOLDER}/ holds trials"
             raise Damaged(path, why, _REMEDY)
-        return [] if study is None else own_trials(study)
+        if study is None:
+            return []
+        _check_complete(path, len(study.get_trials(deepcopy=False)), begun)
+        return own_trials(study)
+
+
+def _check_complete(path: Path, known: int, begun: Sequence[str]) -> None:
+    """Make sure that a journal, which is readable wherever it is cut, knows all trials.
+
+    Not of SQLite, which after a power cut may have lost the last ones: see `_spare_syncs`.
+    """
+    last = max((int(name) for name in begun if name.isdigit()), default=-1)
+    if path.name == JOURNAL_FILE and last >= known:
+        why = f"it knows {known} trials, but {TRIALS_FOLDER}/ holds number {last}"
+        raise Damaged(path, why, _REMEDY)
 
 
 def stored_warm_start(folder: Path, name: str) -> str:
     """Return what a study took over from an older one, in a sentence; empty for most."""
-    path = folder / STUDY_FILE
+    path = study_file(folder)
     if not path.exists():
         return ""
     with stored_study(path, name, _REMEDY) as study:

@@ -6,6 +6,7 @@ from .database import PATIENCE_SECONDS as PATIENCE_SECONDS
 from .database import open_database as open_database
 from .database import reading_database as reading_database
 from .database import stored_study as stored_study
+from .database import study_file as study_file
 from .environment import usable_cores as usable_cores
 from .environment import variables as variables
 from .files import SQLITE as SQLITE
@@ -18,6 +19,7 @@ from .files import stored_json as stored_json
 from .files import stored_text as stored_text
 from .files import write_json as write_json
 from .files import write_text as write_text
+from .layout import JOURNAL_FILE as JOURNAL_FILE
 from .layout import PAGE_FILE as PAGE_FILE
 from .layout import REFERENCES_FOLDER as REFERENCES_FOLDER
 from .layout import RUNGS_FOLDER as RUNGS_FOLDER

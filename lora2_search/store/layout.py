@@ -6,7 +6,10 @@ PAGE_FILE = "report.html"
 
 SPACE_FILE = "space.yaml"
 
+# Optuna's study: SQLite, or on a folder that several machines may share a journal.
 STUDY_FILE = "study.db"
+
+JOURNAL_FILE = "study.journal"
 
 SUITE_FILE = "suite.yaml"
 

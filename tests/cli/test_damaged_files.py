@@ -81,7 +81,7 @@ def track(folder: Path, config: RunConfig, steps: Iterator[Report]) -> None:
 def whole(
     tiny_bert: Path, reviews_csv: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
-    """A home with two runs, a study, a suite, a verification, and an archive beside them."""
+    """A home with two runs, two studies, a suite, a verification, and an archive beside them."""
     home = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(HOME_VARIABLE, str(home))
@@ -94,6 +94,9 @@ def whole(
         write_run(study / "reference" / "head-only", config, np.ones(20, bool))
         load_space("quickstart", ["name=mine", "trials=3"]).write(study)
         tell(study, [("COMPLETE", 0.7), ("COMPLETE", 0.9), ("COMPLETE", 0.8)])
+        shutil.copytree(study, home / "studies" / "joint", ignore=lambda *_: ["study.db"])
+        load_space("quickstart", ["name=joint", "trials=3"]).write(home / "studies" / "joint")
+        tell(home / "studies" / "joint", [("COMPLETE", 0.7)] * 3, shared=True)
         plan = suite(name="arms", seeds=2)
         answers = draws(dict.fromkeys(plan.arms, 0.8), examples=40)
         write_suite(home / "suites" / "arms", plan, answers)
@@ -116,7 +119,7 @@ def home(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 RUN, STUDY, SUITE, ARCHIVE = "runs/one/", "studies/mine/", "suites/arms/", "archive/"
-SEEN = "verifications/seen/"
+SEEN, JOINT = "verifications/seen/", "studies/joint/"
 LIST, SHOW, REPORT = "runs list", "runs show", "report"
 # By file: the verbs that read it, and how each ends.
 READ = {
@@ -131,6 +134,10 @@ READ = {
     STUDY + "study.db": {
         LIST: 2, "runs show mine": 2, "report mine": 2, "export mine --out OUT": 2,
         "train --from-study mine": 2,
+    },
+    JOINT + "study.journal": {
+        LIST: 2, "runs show joint": 2, "report joint": 2, "tune --resume joint": 2,
+        "train --from-study joint": 2,
     },
     STUDY + "trials/00001/record.json": {LIST: 0, "runs show mine": 0, "report mine": 0},
     STUDY + "reference/head-only/record.json": {LIST: 0, "runs show mine": 0, "report mine": 0},
@@ -189,7 +196,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_told(
     assert result.exit_code == READ[file][verb], result.output
     assert str(home / file) in result.stderr or Path(file).name in result.stderr, result.output
     if verb == LIST:
-        for name in ("one", "other", "mine", "arms", "seen"):
+        for name in ("one", "other", "mine", "joint", "arms", "seen"):
             assert f"\n{name} " in result.stdout
 
 

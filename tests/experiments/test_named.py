@@ -43,10 +43,10 @@ def record(folder: Path, score: float | None, status: str = "completed", **setti
     ).write(folder)
 
 
-def tell(study: Path, trials: list[tuple[str, float | None]]) -> None:
+def tell(study: Path, trials: list[tuple[str, float | None]], shared: bool = False) -> None:
     from optuna.trial import TrialState
 
-    with open_study(study, study.name) as (database, _):
+    with open_study(study, study.name, shared=shared) as (database, _):
         for state, score in trials:
             trial = database.ask()
             if state == "PRUNED":

@@ -9,6 +9,7 @@ import pytest
 
 from lora2_search.config.space.samplers import OPTIONS, chosen_sampler
 from lora2_search.config.space.schema import Space
+from lora2_search.store.layout import JOURNAL_FILE
 from tests.support.spaces import space_of
 from tests.support.trials import drive
 
@@ -39,14 +40,19 @@ def searching(name: str, trials: int = 12, **changes: Any) -> Space:
         searching("qmc", search=NUMBERS | SCORING),
         searching("grid", search=STEPPED, trials=8),
         searching("random"),
+        searching("tpe", search=NUMBERS | SCORING),
         searching("auto", trials=8, scheduler={"name": "none"}),
     ],
     ids=lambda space: space.sampler.name,
 )
-def test_a_resumed_study_proposes_what_the_unbroken_one_does(tmp_path: Path, space: Space) -> None:
+@pytest.mark.parametrize("shared", [False, True], ids=["local", "shared"])
+def test_a_resumed_study_proposes_what_the_unbroken_one_does(
+    tmp_path: Path, space: Space, shared: bool
+) -> None:
     whole = drive(tmp_path / "whole", space)
-    drive(tmp_path / "broken", space, most=6)
-    broken = drive(tmp_path / "broken", space)
+    drive(tmp_path / "broken", space, most=6, shared=shared)
+    broken = drive(tmp_path / "broken", space, shared=shared)
+    assert (tmp_path / "broken" / JOURNAL_FILE).exists() == shared
     assert len(whole) == space.trials
     assert [trial.params for trial in broken] == [trial.params for trial in whole]
     assert len({str(sorted(trial.params.items())) for trial in whole}) > 6

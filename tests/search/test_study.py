@@ -28,8 +28,8 @@ def test_a_study_prunes_after_grace_tells_all_and_goes_on_with_more_trials(
     assert [trial.number for trial in study.trials] == list(range(8))
     assert {trial.state for trial in study.trials} == {"COMPLETE", "PRUNED"}
     assert not study.interrupted
-    rollback_journal = 1  # 2 is a write-ahead log, which a shared folder cannot have
-    assert (study.folder / "study.db").read_bytes()[18] == rollback_journal
+    assert (study.folder / "study.journal").is_file()
+    assert not (study.folder / "study.db").exists()
     for trial in study.trials:
         assert list(trial.values) == list(range(1, 6 if trial.state == "COMPLETE" else 4))
         assert trial.record is not None
@@ -138,18 +138,29 @@ def test_observers_and_frame_are_told_the_objective_and_not_the_primary_metric(
 
 
 @pytest.mark.parametrize(("shared", "mode"), [(False, "wal"), (True, "delete")])
-def test_a_shared_folder_has_no_write_ahead_log_and_readers_leave_the_journal_alone(
+def test_a_database_on_a_shared_folder_has_no_write_ahead_log_and_readers_leave_it_alone(
     tmp_path: Path, shared: bool, mode: str
 ) -> None:
     def journal() -> str:
         with closing(sqlite3.connect(tmp_path / "study.db")) as connection:
             return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
 
+    with open_study(tmp_path, "tiny") as (study, _):
+        study.ask()
     with open_study(tmp_path, "tiny", shared=shared) as (study, _):
         study.ask()
     assert journal() == mode
-    assert len(stored_trials(tmp_path, "tiny")) == 1
+    assert len(stored_trials(tmp_path, "tiny")) == 2
     assert journal() == mode
+    assert [path.name for path in tmp_path.glob("study.*")] == ["study.db"]
+
+
+def test_a_journal_is_gone_on_with_wherever_its_folder_is(tmp_path: Path) -> None:
+    for shared in (True, False):
+        with open_study(tmp_path, "tiny", shared=shared) as (study, _):
+            study.ask()
+    assert len(stored_trials(tmp_path, "tiny")) == 2
+    assert [path.name for path in tmp_path.glob("study.*")] == ["study.journal"]
 
 
 def test_reading_a_study_that_never_began_makes_no_database(tmp_path: Path) -> None:

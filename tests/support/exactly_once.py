@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from optuna.storages.journal._storage import JournalOperation as Operation
+from optuna.trial import TrialState
+
 from lora2_search.config.space.schema import load_space
-from lora2_search.store.layout import SPACE_FILE, STUDY_FILE
+from lora2_search.store.layout import JOURNAL_FILE, SPACE_FILE, STUDY_FILE
 from lora2_search.store.record import RECORD_FILE, RunRecord, read_record
 from lora2_search.tracking.spool.params import clean_key
 from tests.support.mlflow_study import Stored
@@ -20,7 +25,7 @@ ENDED = {"completed", "pruned", "failed"}
 def assert_every_point_once(folder: Path, uri: str | None = None) -> None:
     """Compare what record.json, Optuna and MLflow (where there is one) hold of ``folder``.
 
-    A study has Optuna's database; a suite, and a run of its own, have records alone.
+    A study has Optuna's database or journal; a suite, and a run of its own, have records alone.
     """
     records = records_under(folder)
     assert records, f"nothing was run in {folder}"
@@ -31,7 +36,9 @@ def assert_every_point_once(folder: Path, uri: str | None = None) -> None:
         if record.status == "completed":
             assert steps[-1] == record.total_steps, key
     if (folder / STUDY_FILE).is_file():
-        _assert_in_optuna(folder, records)
+        _assert_in_optuna(folder, records, _in_database(folder / STUDY_FILE))
+    elif (folder / JOURNAL_FILE).is_file():
+        _assert_in_optuna(folder, records, _in_journal(folder / JOURNAL_FILE))
     if uri is not None:
         assert_in_mlflow(Stored(uri, folder.name), records)
 
@@ -42,25 +49,51 @@ def records_under(folder: Path) -> Mapping[str, RunRecord]:
     return {key: record for key, record in found.items() if record is not None}
 
 
-def _assert_in_optuna(folder: Path, records: Mapping[str, RunRecord]) -> None:
+@dataclass
+class _Trial:
+    """What Optuna was told of a trial, read past its own classes, which hold no point twice."""
+
+    number: int
+    state: str
+    points: list[tuple[int, float]] = field(default_factory=list)
+
+
+def _assert_in_optuna(folder: Path, records: Mapping[str, RunRecord], trials: list[_Trial]) -> None:
     metric = load_space(str(folder / SPACE_FILE)).objective.metric
-    # Not through Optuna, whose dictionaries cannot hold a point twice.
-    with closing(sqlite3.connect(folder / STUDY_FILE)) as database:
-        trials = dict(database.execute("SELECT trial_id, number FROM trials"))
-        states = {state for (state,) in database.execute("SELECT state FROM trials")}
-        scored = list(
-            database.execute(
-                "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values "
-                "ORDER BY trial_id, step"
-            )
-        )
-    assert sorted(trials.values()) == list(range(len(trials)))
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    states = {trial.state for trial in trials}
     assert states <= {"COMPLETE", "PRUNED", "FAIL"}, states
-    for trial, number in trials.items():
-        record = records.get(f"{number:05d}")
-        told = [(step, value) for at, step, value in scored if at == trial]
+    for trial in trials:
+        record = records.get(f"{trial.number:05d}")
         measured = _scores(record, metric) if record else []
-        assert told == list(enumerate(measured, start=1)), number
+        assert sorted(trial.points) == list(enumerate(measured, start=1)), trial.number
+
+
+def _in_database(path: Path) -> list[_Trial]:
+    with closing(sqlite3.connect(path)) as database:
+        rows = database.execute("SELECT trial_id, number, state FROM trials ORDER BY number")
+        trials = {id_: _Trial(number, state) for id_, number, state in rows}
+        for id_, step, score in database.execute(
+            "SELECT trial_id, step, intermediate_value FROM trial_intermediate_values"
+        ):
+            trials[id_].points.append((step, score))
+    return list(trials.values())
+
+
+def _in_journal(path: Path) -> list[_Trial]:
+    trials: list[_Trial] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        entry = json.loads(line)
+        operation = entry["op_code"]
+        if operation == Operation.CREATE_TRIAL:
+            state = TrialState(entry.get("state", TrialState.RUNNING))
+            trials.append(_Trial(len(trials), state.name))
+        elif operation == Operation.SET_TRIAL_STATE_VALUES:
+            trials[entry["trial_id"]].state = TrialState(entry["state"]).name
+        elif operation == Operation.SET_TRIAL_INTERMEDIATE_VALUE:
+            point = (entry["step"], entry["intermediate_value"])
+            trials[entry["trial_id"]].points.append(point)
+    return trials
 
 
 def _scores(record: RunRecord, metric: str | None) -> list[float]:

@@ -44,6 +44,7 @@ def drive(
     say: Callable[[str], None] = lambda line: None,
     warm: WarmStart | None = None,
     made: Callable[[RunInfo], RunRecord] = finished,
+    shared: bool = False,
 ) -> tuple[StudyTrial, ...]:
     """Run a study's trials in this process until it ends; return all that it has.
 
@@ -55,10 +56,11 @@ def drive(
         say: Takes what is said to the user.
         warm: What a study that begins takes over.
         made: Makes the record of a run.
+        shared: Whether the folder may be on a network file system.
     """
     folder.mkdir(parents=True, exist_ok=True)
     space.write(folder)
-    with open_study(folder, space.name, goals=space.goals) as (study, storage):
+    with open_study(folder, space.name, shared=shared, goals=space.goals) as (study, storage):
         if warm is not None:
             warm.keep(study)
         source = AskTell(study, storage, space, folder, (), lambda: False, say)
@@ -98,6 +100,7 @@ def confirm(
         folder: The study's folder.
         space: What was searched.
         made: Makes the record of a run.
+        shared: Whether the folder may be on a network file system.
         most: Leave after so many runs, as a driver does that is interrupted.
 
     Returns:
@@ -115,6 +118,7 @@ def in_this_process(
 
     Args:
         made: Makes the record of a run.
+        shared: Whether the folder may be on a network file system.
         most: Leave after so many runs, as a driver does that is interrupted.
     """
     keys: list[str] = []
