@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import target
+from benchmarks.scale import alone
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -35,6 +36,13 @@ def test_the_page_marks_every_missed_target() -> None:
     assert len(rows) > 5
     for value, shown in rows:
         assert target(value, shown.removesuffix(": **missed**")) == shown
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_a_driver_does_for_trials_under_way_is_measured(shared: bool) -> None:
+    begun, first, second, ended = alone(3, shared)
+    assert [row[2] for row in (begun, first, second, ended)] == ["", ">= 200", ">= 200", ""]
+    assert all(re.match(r"[\d,]+ a second", row[1]) for row in (begun, first, second, ended))
 
 
 @pytest.mark.long
