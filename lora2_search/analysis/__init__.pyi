@@ -98,7 +98,6 @@ from .scores import Scored as Scored
 from .seeds import SEEDS as SEEDS
 from .seeds import hopeless as hopeless
 from .seeds import mean_score as mean_score
-from .seeds import runs_of_trial as runs_of_trial
 from .seeds import scores_by_seed as scores_by_seed
 from .seeds import seed_cells as seed_cells
 from .seeds import seeds_line as seeds_line
@@ -136,4 +135,5 @@ from .winner import choice_cells as choice_cells
 from .winner import confirmation as confirmation
 from .winner import on_new_sentences as on_new_sentences
 from .winner import ranked as ranked
+from .winner import reported_runs as reported_runs
 from .winner import winning_trial as winning_trial

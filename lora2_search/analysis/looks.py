@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from scipy import stats
+import scipy
 
 from ..config.suite import Sequential
 from ..stats import (
@@ -138,7 +138,7 @@ def _reach(counts: Sequence[int], most: int, df: float, sides: int) -> float:
     """Return the standard errors on each side of a repeated confidence interval."""
     shares = [n / most for n in dict.fromkeys(counts) if n > 1]
     nominal = nominal_levels(shares, SPENT * LEVEL, sides)[-1]
-    return float(stats.t.isf(nominal / 2, df))
+    return float(scipy.stats.t.isf(nominal / 2, df))
 
 
 _NO_LOOK = "the runs for the first interim analysis have not all ended"

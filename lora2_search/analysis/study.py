@@ -15,8 +15,7 @@ from ..store import RunRecord, stored_study, study_file
 from .front import Outcome, outcomes_of, pareto_front
 from .records import Run, StudyRuns, read_study, shown_metric
 from .rungs import Climb, climb, electable
-from .seeds import runs_of_trial
-from .winner import Confirmation, confirmation, winning_trial
+from .winner import Confirmation, confirmation, reported_runs, winning_trial
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -231,14 +230,9 @@ class StudyTable:
         Where fresh seeds confirm it they are those that are reported, none before it is chosen;
         else those of all its seeds, of most studies one.
         """
-        if self.confirmed is not None:
-            return self.confirmed.reported.runs if self.confirmed.reported else {}
-        run = self.winner_run
-        if run is None or self.winner is None:
-            return {}
-        if self.space.seeds > 1:
-            return runs_of_trial(self.winner.number, run, self.runs.seeds, self.space)
-        return {run.record.config["seed"]: run}
+        number = self.winner.number if self.winner else -1
+        seeds = self.runs.seeds
+        return reported_runs(self.confirmed, number, self.winner_run, seeds, self.space)
 
 
 def read_study_table(folder: Path) -> StudyTable:

@@ -8,16 +8,15 @@ from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
 from ..config.space import FreshSeeds, Space, Value, fresh_key, reference_settings
-from ..stats import LEVEL, Crossed, Paired, TestResult, holm, mean_interval, paired, rejects
+from ..stats import Crossed, Paired, TestResult, holm, paired, rejects, seeds_interval
 from ..store import outcome_value
 from .contrasts import on_new_sentences as both
 from .front import Outcome, broken_bounds, excesses, winning
 from .records import TEST, Run, read_predictions
 from .rungs import Climb
 from .scores import Scored
+from .seeds import runs_of_trial
 
 VALIDATION = "validation"
 
@@ -246,6 +245,32 @@ def ranked(
     return found
 
 
+def reported_runs(
+    found: Confirmation | None,
+    number: int,
+    run: Run | None,
+    others: Mapping[str, Run],
+    space: Space,
+) -> Mapping[int, Run]:
+    """Return the runs whose scores are reported as the winner's, by seed; none without a winner.
+
+    Args:
+        found: What fresh seeds say; where they confirm the winner, its runs are those that they
+            report, none before it is chosen.
+        number: The winner's.
+        run: Its run on its first seed.
+        others: The runs on other seeds, of all trials, by key.
+        space: Says how many seeds a trial has.
+    """
+    if found is not None:
+        return found.reported.runs if found.reported else {}
+    if run is None:
+        return {}
+    if space.seeds > 1:
+        return runs_of_trial(number, run, others, space)
+    return {int(run.record.config["seed"]): run}
+
+
 def confirmation(
     space: Space,
     outcomes: Sequence[Outcome],
@@ -327,7 +352,7 @@ def _fresh(
         else:
             complete[seed] = run
     means = (
-        _mean(
+        seeds_interval(
             [v for run in complete.values() if (v := run.record.score(split, metric)) is not None]
         )
         for split in (VALIDATION, TEST)
@@ -337,20 +362,6 @@ def _fresh(
 
 def _value(name: str, run: Run) -> float | None:
     return outcome_value(name, run.record, run.folder)
-
-
-def _mean(values: Sequence[float]) -> TestResult:
-    """Return a mean over seeds with its 95 % interval, and a note where it has none."""
-    if not values:
-        return TestResult(note="not scored")
-    known = TestResult(estimate=fmean(values), n=len(values))
-    if len(values) == 1:
-        return TestResult(estimate=known.estimate, n=1, note="one seed: no interval")
-    if np.ptp(values) == 0:
-        return TestResult(
-            estimate=known.estimate, n=known.n, note="every seed scores the same: no interval"
-        )
-    return mean_interval(np.asarray(values), LEVEL)
 
 
 def _mean_outcome(item: Candidate, space: Space, metric: str) -> Outcome:

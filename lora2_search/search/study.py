@@ -18,8 +18,8 @@ from ..analysis import (
     outcome_cells,
     own_trials,
     read_seed_runs,
+    reported_runs,
     rung_cells,
-    runs_of_trial,
     scores_by_evaluation,
     scores_by_seed,
     seed_cells,
@@ -134,13 +134,10 @@ class Study:
 
         Where fresh seeds confirm it they are those that are reported, else those of its seeds.
         """
-        if self.winner is not None:
-            return self.winner.reported.runs if self.winner.reported else {}
         best = self.best
-        if best is None or best.record is None:
-            return {}
-        first = Run(best.folder, best.record)
-        return runs_of_trial(best.number, first, read_seed_runs(self.folder), self.space)
+        number = best.number if best else -1
+        run = Run(best.folder, best.record) if best and best.record else None
+        return reported_runs(self.winner, number, run, read_seed_runs(self.folder), self.space)
 
     @property
     def pareto(self) -> tuple[StudyTrial, ...]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .result import TestResult
 
@@ -29,7 +29,7 @@ def mean_correlation(values: Sequence[float | None]) -> TestResult:
     mean = float(np.tanh(z.mean()))
     if len(z) < 2:
         return TestResult(estimate=mean, n=1, method=FISHER_Z, note="one seed: no interval")
-    reach = float(stats.t.ppf(0.975, len(z) - 1)) * float(z.std(ddof=1)) / math.sqrt(len(z))
+    reach = float(scipy.stats.t.ppf(0.975, len(z) - 1)) * float(z.std(ddof=1)) / math.sqrt(len(z))
     low, high = float(np.tanh(z.mean() - reach)), float(np.tanh(z.mean() + reach))
     return TestResult(estimate=mean, low=low, high=high, n=len(z), method=FISHER_Z)
 
@@ -41,7 +41,7 @@ def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
     """
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
-    return float(stats.spearmanr(one, other).statistic)
+    return float(scipy.stats.spearmanr(one, other).statistic)
 
 
 def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
@@ -52,7 +52,7 @@ def kendall(one: Sequence[float], other: Sequence[float]) -> float | None:
     """
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
-    return float(stats.kendalltau(one, other).statistic)
+    return float(scipy.stats.kendalltau(one, other).statistic)
 
 
 def spearman_brown(half: float | None) -> float | None:

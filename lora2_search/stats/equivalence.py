@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from .result import TestResult
 from .significance import LEVEL, PIGEONHOLE, Crossed, few_seeds
@@ -90,8 +90,8 @@ def tost_draws(draws: NDArray[np.float64], seeds: int, margin: float) -> Equival
 
 
 def _two_sides(n: int, mean: float, error: float, df: float, margin: float) -> Equivalence:
-    above = float(stats.t.sf((mean + margin) / error, df))
-    below = float(stats.t.cdf((mean - margin) / error, df))
-    reach = float(stats.t.ppf(1 - LEVEL, df)) * error
+    above = float(scipy.stats.t.sf((mean + margin) / error, df))
+    below = float(scipy.stats.t.cdf((mean - margin) / error, df))
+    reach = float(scipy.stats.t.ppf(1 - LEVEL, df)) * error
     low, high, p = mean - reach, mean + reach, max(above, below)
     return Equivalence(estimate=mean, low=low, high=high, p=p, n=n, margin=margin, method=TOST)

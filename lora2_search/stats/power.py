@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from .equivalence import Equivalence
 from .significance import LEVEL, Paired
@@ -37,10 +37,10 @@ def paired_power(effect: float, seeds: int, level: float = LEVEL) -> float:
     if seeds < 2:
         return 0.0
     df, shift = seeds - 1, abs(effect) * math.sqrt(seeds)
-    bound = float(stats.t.isf(level / 2, df))
+    bound = float(scipy.stats.t.isf(level / 2, df))
     # Far on the other side scipy's noncentral t underflows to NaN, where its value is nothing.
-    other = float(np.nan_to_num(stats.nct.cdf(-bound, df, shift)))
-    return min(1.0, float(stats.nct.sf(bound, df, shift)) + other)
+    other = float(np.nan_to_num(scipy.stats.nct.cdf(-bound, df, shift)))
+    return min(1.0, float(scipy.stats.nct.sf(bound, df, shift)) + other)
 
 
 def equivalence_power(
@@ -63,17 +63,19 @@ def equivalence_power(
         return 0.0
     if error <= 0:
         return float(abs(true) < margin)
-    bound = float(stats.t.isf(level, df))
+    bound = float(scipy.stats.t.isf(level, df))
     # Above s = margin / bound no mean is shown to be within the margin; below 1e-14 on either
     # side of its distribution s does not come.
-    least, most = (float(end) / math.sqrt(df) for end in stats.chi.ppf([1e-14, 1 - 1e-14], df))
+    ends = scipy.stats.chi.ppf([1e-14, 1 - 1e-14], df)
+    least, most = (float(end) / math.sqrt(df) for end in ends)
     width = min(margin / bound / error, most) - least
     if width <= 0:
         return 0.0
     ratios = least + (_NODES + 1) / 2 * width
     reach = (margin - bound * error * ratios) / error
-    inside = stats.norm.cdf(reach - true / error) - stats.norm.cdf(-reach - true / error)
-    density = stats.chi.pdf(ratios * math.sqrt(df), df) * math.sqrt(df)
+    above, below = reach - true / error, -reach - true / error
+    inside = scipy.stats.norm.cdf(above) - scipy.stats.norm.cdf(below)
+    density = scipy.stats.chi.pdf(ratios * math.sqrt(df), df) * math.sqrt(df)
     return float(np.sum(_NODE_WEIGHTS * inside * density) * width / 2)
 
 
@@ -114,12 +116,12 @@ def detectable(sd: float, seeds: int, level: float = LEVEL, power: float = POWER
     """
     if seeds < 2:
         return None
-    from scipy.optimize import brentq
-
     high = 1.0
     while paired_power(high, seeds, level) < power:
         high *= 2
-    effect = brentq(lambda effect: paired_power(effect, seeds, level) - power, 0.0, high)
+    effect = scipy.optimize.brentq(
+        lambda effect: paired_power(effect, seeds, level) - power, 0.0, high
+    )
     return float(effect) * sd
 
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from .result import TestResult
 
@@ -61,8 +61,8 @@ def behind(
     error = math.sqrt(float((rest**2).sum()) / df * 2 / len(theirs))
     return TestResult(
         estimate=gap,
-        high=gap + float(stats.t.ppf(1 - level / rows, df)) * error,
-        p=min(1.0, rows * float(stats.t.cdf(gap / error, df))),
+        high=gap + float(scipy.stats.t.ppf(1 - level / rows, df)) * error,
+        p=min(1.0, rows * float(scipy.stats.t.cdf(gap / error, df))),
         n=len(theirs),
         method=RACE,
     )

@@ -18,8 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import ndtr
+import scipy
 
 # (level, share of all seeds) -> level spent up to there.
 Spending = Callable[[float, float], float]
@@ -92,14 +91,18 @@ def nominal_levels(
         low = -bound if sides == 2 else -_FAR * math.sqrt(share)
         place, density = _carried(place, density, scale, low, bound)
         before, spent = share, spending(side, share)
-        found.append(float(sides * ndtr(-bound / math.sqrt(share))))
+        found.append(float(sides * scipy.special.ndtr(-bound / math.sqrt(share))))
     return found
 
 
 def _bound(place: np.ndarray, density: np.ndarray, scale: float, due: float) -> float:
     """Return the bound above which ``due`` of the paths that go on come out."""
     return float(
-        brentq(lambda bound: float(density @ ndtr((place - bound) / scale)) - due, -_FAR, _FAR)
+        scipy.optimize.brentq(
+            lambda bound: float(density @ scipy.special.ndtr((place - bound) / scale)) - due,
+            -_FAR,
+            _FAR,
+        )
     )
 
 

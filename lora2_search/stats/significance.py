@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from .result import TestResult
 
@@ -107,22 +107,23 @@ def seeds_interval(values: Sequence[float] | Array) -> TestResult:
     scores = np.asarray(values, dtype=float)
     if len(scores) and np.ptp(scores) >= _EPSILON:
         return mean_interval(scores, LEVEL)
-    mean = float(scores.mean()) if len(scores) else None
-    note = "all seeds score the same" if len(scores) > 1 else f"{len(scores)} seed(s)"
-    return TestResult(estimate=mean, n=len(scores), note=note)
+    if not len(scores):
+        return TestResult(note="no seed has a score")
+    why = "one seed" if len(scores) == 1 else "all seeds score the same"
+    return TestResult(estimate=float(scores.mean()), n=len(scores), note=f"{why}: no interval")
 
 
 def t_reach(values: Array, level: float) -> float:
     """Return half the width of the t interval of a mean; ``values`` are two or more."""
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return float(stats.t.ppf(1 - level / 2, len(values) - 1)) * error
+    return float(scipy.stats.t.ppf(1 - level / 2, len(values) - 1)) * error
 
 
 def _bca(values: Array, level: float) -> TestResult | None:
     with warnings.catch_warnings():
         # Where BCa has no answer (resamples that are all equal) scipy warns and returns NaN.
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        low, high = stats.bootstrap(
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
+        low, high = scipy.stats.bootstrap(
             (values,),
             np.mean,
             confidence_level=1 - level,
@@ -352,8 +353,8 @@ def over_examples(
 
 
 def _t_test(mean: float, error: float, df: float) -> tuple[float, float, float]:
-    reach = float(stats.t.ppf(1 - LEVEL / 2, df)) * error
-    return mean - reach, mean + reach, float(2 * stats.t.sf(abs(mean) / error, df))
+    reach = float(scipy.stats.t.ppf(1 - LEVEL / 2, df)) * error
+    return mean - reach, mean + reach, float(2 * scipy.stats.t.sf(abs(mean) / error, df))
 
 
 def _shares(v_s: float, v_e: float, v_r: float) -> tuple[float, float, float]:
