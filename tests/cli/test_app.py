@@ -94,6 +94,17 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "HEAVY []"
 
 
+@pytest.mark.parametrize("verb", ["tune", "ablate"])
+def test_a_search_does_not_wait_for_what_its_driver_never_uses(verb: str) -> None:
+    code = (
+        f"import sys, lora2_search.cli.commands.{verb}\n"
+        "heavy = 'torch transformers peft mlflow scipy.stats'.split()\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_module_runs_as_a_program() -> None:
     command = [sys.executable, "-m", "lora2_search", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

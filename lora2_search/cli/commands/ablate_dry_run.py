@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...ablation import Circumstances, reusable, suite_folder
 from ...analysis import named_arms
@@ -16,10 +16,12 @@ from ...config.suite import BASE, Suite
 from ...experiments import check_suite_inputs
 from ...report import before_the_run
 from ...store import readable_record
-from ...training import Estimate
 from ..console.rows import duration, print_json
 from ..console.say import narrator
 from .tune_dry_run import forecast_at_once, free_mb, local_cpus_and_gpus, measured
+
+if TYPE_CHECKING:
+    from ...training import Estimate
 
 
 @dataclass(frozen=True)

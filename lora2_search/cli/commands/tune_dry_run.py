@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ...config import RunConfig, with_settings
 from ...config.space import Resources, Space, Value
@@ -22,9 +22,12 @@ from ...search import (
     trials_left,
     with_fixed_sampler,
 )
-from ...training import Estimate, adapter_size, measure
 from ..console.rows import duration, plain, print_json
 from ..console.say import narrator
+
+# What measures steps imports torch: for a dry run alone, not for each `tune` and `ablate`.
+if TYPE_CHECKING:
+    from ...training import Estimate
 
 SAMPLES = 3
 
@@ -95,6 +98,8 @@ def dry_run(
         ConfigError: Model or data are missing or wrong, or a trial asks for more than there is.
         UserError: The hub or the package index cannot be reached.
     """
+    from ...training import adapter_size
+
     say = narrator(as_json)
     notes = check_inputs(space.run_config(), say, space.judged_by, space.other_models())
     cpus, gpus = local_cpus_and_gpus()
@@ -217,6 +222,8 @@ def measured(config: RunConfig, resources: Resources) -> Estimate:
         ConfigError: As the run itself would, before anything is trained.
     """
     import torch
+
+    from ...training import measure
 
     torch.set_num_threads(max(1, int(resources.cpus_per_trial)))
     if not resources.gpus_per_trial:
