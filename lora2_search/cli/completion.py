@@ -7,12 +7,22 @@ write blanks in them as they have to be written: so paths are left to them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..store import home, shipped
 
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
 _YAML = (".yaml", ".yml")
+
+# What `ablate` itself writes into the suite that it stores.
+WRITTEN_BY_ABLATE = {
+    *("cells", "tuned", "tuning.extended", "open_ends", "until_decided", "added_seeds")
+}
 
 
 def spaces(incomplete: str) -> list[str]:
@@ -43,10 +53,41 @@ def names(incomplete: str) -> list[str]:
 
 
 def settings(incomplete: str) -> list[str]:
-    """Return settings with the sign that assigns a value: ``adapter.k=``."""
-    from ..config import known_settings
+    """Return the settings of a run with the sign that assigns a value: ``adapter.k=``.
 
-    return [f"{name}=" for name in known_settings() if name.startswith(incomplete)]
+    Where one is left, also with its choices or its default: shells would set a blank behind the
+    sign if there were nothing to choose from.
+    """
+    from ..config import RunConfig, setting_fields
+
+    return _assigned(setting_fields(RunConfig), incomplete)
+
+
+def space_settings(incomplete: str) -> list[str]:
+    """Return those of a run and a space's own: ``trials=``, ``sampler.name=``."""
+    from ..config import setting_fields
+    from ..config.space import Space
+
+    return _assigned(setting_fields(Space), incomplete)
+
+
+def suite_settings(incomplete: str) -> list[str]:
+    """Return those of a run and a suite's own: ``seeds=``, ``tuning.total=``."""
+    from ..config import setting_fields
+    from ..config.suite import Suite
+
+    known = setting_fields(Suite).items()
+    return _assigned({n: info for n, info in known if n not in WRITTEN_BY_ABLATE}, incomplete)
+
+
+def _assigned(known: Mapping[str, FieldInfo], incomplete: str) -> list[str]:
+    from ..config import known_values
+
+    words = [f"{name}=" for name in known if f"{name}=".startswith(incomplete)]
+    name = words[0][:-1] if len(words) == 1 else incomplete.partition("=")[0]
+    if name in known and (len(words) == 1 or "=" in incomplete):
+        words = [f"{name}=", *(f"{name}={value}" for value in known_values(known[name]))]
+    return [word for word in words if word.startswith(incomplete)]
 
 
 def _files(kind: str, incomplete: str) -> list[str]:

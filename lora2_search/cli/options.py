@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,21 +14,29 @@ from ..errors import UserError
 from . import completion
 
 
-def set_option(help_text: str) -> Any:
-    """Return the option ``--set KEY=VALUE``, which each verb explains in its own words."""
+def set_option(help_text: str, offered: Callable[[str], list[str]] = completion.settings) -> Any:
+    """Return the option ``--set KEY=VALUE``, which each verb explains in its own words.
+
+    Args:
+        help_text: Those words.
+        offered: What completes the key.
+    """
     return typer.Option(
         "--set",
         metavar="KEY=VALUE",
         help=help_text,
-        autocompletion=completion.settings,
+        autocompletion=offered,
         show_default=False,
     )
 
 
-Set = Annotated[
-    list[str] | None,
-    set_option("Override a setting of the file: adapter.k=4. Repeat for more."),
-]
+_OVERRIDE = "Override a setting of the file: adapter.k=4. Repeat for more."
+
+Set = Annotated[list[str] | None, set_option(_OVERRIDE)]
+
+SpaceSet = Annotated[list[str] | None, set_option(_OVERRIDE, completion.space_settings)]
+
+SuiteSet = Annotated[list[str] | None, set_option(_OVERRIDE, completion.suite_settings)]
 
 Name = Annotated[
     str | None,

@@ -18,7 +18,9 @@ from .options import (
     Resume,
     RunName,
     Set,
+    SpaceSet,
     Storage,
+    SuiteSet,
     TrackingUri,
     What,
     Wide,
@@ -38,7 +40,7 @@ def tune(
             show_default=False,
         ),
     ] = None,
-    settings: Set = None,
+    settings: SpaceSet = None,
     name: Name = None,
     resume: Resume = None,
     trials: Annotated[
@@ -137,7 +139,7 @@ def ablate(
             show_default=False,
         ),
     ] = None,
-    settings: Set = None,
+    settings: SuiteSet = None,
     name: Name = None,
     resume: Resume = None,
     resume_from: Annotated[

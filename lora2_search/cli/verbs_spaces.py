@@ -9,7 +9,7 @@ import typer
 
 from . import completion
 from .console.say import explain_errors
-from .options import Json, OutFile, Set
+from .options import Json, OutFile, SpaceSet
 
 
 def spaces_list(
@@ -34,7 +34,7 @@ def spaces_show(
             autocompletion=completion.spaces,
         ),
     ],
-    settings: Set = None,
+    settings: SpaceSet = None,
     as_json: Json = False,
 ) -> None:
     """Print a space with every setting, whatever it extends."""
@@ -53,7 +53,7 @@ def spaces_check(
             autocompletion=completion.spaces,
         ),
     ],
-    settings: Set = None,
+    settings: SpaceSet = None,
     as_json: Json = False,
 ) -> None:
     """Check spaces; list every mistake with its line.

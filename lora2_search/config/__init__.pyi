@@ -14,6 +14,8 @@ from .run import GLUE_TASKS as GLUE_TASKS
 from .run import METAMATH as METAMATH
 from .run import PACKAGED_TASKS as PACKAGED_TASKS
 from .run import RunConfig as RunConfig
+from .run import known_values as known_values
+from .run import setting_fields as setting_fields
 from .run import validate as validate
 from .run import with_settings as with_settings
 from .run_info import RunInfo as RunInfo

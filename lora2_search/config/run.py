@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from ..errors import ConfigError, Problem, nearest
 from .adapter_settings import LORAS
@@ -324,13 +326,42 @@ def with_settings(config: Config, settings: dict[str, Any]) -> Config:
     return _validated(Source(data), type(config))
 
 
-def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
+def setting_names(kind: type[BaseModel]) -> list[str]:
     """Return the dotted names of all settings of a configuration class."""
-    names: list[str] = []
+    return list(setting_fields(kind))
+
+
+def setting_fields(kind: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Return how each setting of a configuration class is declared, by its dotted name.
+
+    A section that may be left out (``Section | None``) is a setting too, beside those in it.
+    """
+    found: dict[str, FieldInfo] = {}
     for name, info in kind.model_fields.items():
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            names += setting_names(inner, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
-    return names
+        sections = [item for item in _alternatives(info.annotation) if _is_section(item)]
+        if info.annotation not in sections:
+            found[prefix + name] = info
+        for section in sections:
+            found |= setting_fields(section, f"{prefix}{name}.")
+    return found
+
+
+def known_values(info: FieldInfo) -> list[str]:
+    """Return values of a setting as YAML writes them: its choices, else its default if plain."""
+    types = _alternatives(info.annotation)
+    if bool in types:
+        return ["true", "false"]
+    if choices := [str(c) for item in types if get_origin(item) is Literal for c in get_args(item)]:
+        return choices
+    if info.default is None:
+        return ["null"]
+    return [str(info.default)] if isinstance(info.default, int | float | str) else []
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    """Return the types of a union; of anything else, itself."""
+    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

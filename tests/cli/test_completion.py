@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from lora2_search.cli import completion
+from lora2_search.config.run import setting_fields
+from lora2_search.config.space.schema import load_space
+from lora2_search.config.suite.schema import Suite
 
 
 @pytest.fixture
@@ -59,6 +63,44 @@ def test_files_are_the_shipped_ones_and_those_here(
 def test_settings_come_with_the_sign_that_assigns() -> None:
     assert "adapter.k=" in completion.settings("adapter.")
     assert completion.settings("adapter.kk") == []
+    assert completion.settings("trials") == []
+
+
+def test_a_space_and_a_suite_offer_keys_of_their_own_too() -> None:
+    assert completion.space_settings("adapter.k") == completion.settings("adapter.k")
+    assert completion.space_settings("tr")[-1] == "trials="
+    assert completion.space_settings("w") == ["winner=", "winner.top=", "winner.seeds="]
+    assert "resources.concurrent=" in completion.suite_settings("resources.")
+    assert completion.suite_settings("tuning.t") == ["tuning.total=", "tuning.total=null"]
+    assert "trials=" not in completion.suite_settings("")
+
+
+def test_of_the_only_setting_left_values_are_offered() -> None:
+    assert completion.settings("adapter.k") == ["adapter.k=", "adapter.k=8"]
+    assert completion.settings("adapter.k=8") == ["adapter.k=8"]
+    assert completion.settings("adapter.k=99") == []
+    assert completion.space_settings("scheduler.by=") == [
+        *("scheduler.by=", "scheduler.by=steps", "scheduler.by=data")
+    ]
+    assert completion.space_settings("sampler.name=g") == ["sampler.name=gp", "sampler.name=grid"]
+    assert completion.space_settings("rac") == ["race=", "race=true", "race=false"]
+    assert "seeds=" in completion.space_settings("seed")
+    assert completion.space_settings("seed=") == ["seed=", "seed=0"]
+
+
+def test_what_is_offered_can_be_assigned() -> None:
+    plain = {"trials": 3, "seeds": 2, "winner.top": 2, "sampler.seed": 1, "race": False}
+    assert {f"{name}=" for name in plain} <= {*completion.space_settings("")}
+    settings = [f"{name}={json.dumps(value)}" for name, value in plain.items()]
+    space = load_space("quickstart", settings)
+    assert space.winner is not None
+    assert (space.trials, space.seeds, space.winner.top, space.sampler.seed) == (3, 2, 2, 1)
+
+
+def test_what_ablate_writes_into_a_suite_is_not_offered() -> None:
+    written = completion.WRITTEN_BY_ABLATE
+    assert written <= {*setting_fields(Suite)}
+    assert not {f"{name}=" for name in written} & {*completion.suite_settings("")}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +110,8 @@ def test_settings_come_with_the_sign_that_assigns() -> None:
         ("lora2-search tune --space quicks", "quickstart"),
         ("lora2-search runs show qui", "quick"),
         ("lora2-search tune --set adapter.k", "adapter.k="),
+        ("lora2-search tune --set sampler.n", "sampler.name="),
+        ("lora2-search ablate --set sequential.m", "sequential.most="),
     ],
 )
 def test_bash_is_offered_verbs_names_and_settings(home: Path, typed: str, offered: str) -> None:
