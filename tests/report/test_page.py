@@ -10,14 +10,14 @@ import yaml
 
 from lora2_search.analysis.baselines import standings
 from lora2_search.analysis.history import Span
-from lora2_search.analysis.landscape import setting_axes
+from lora2_search.analysis.landscape import SettingAxis, setting_axes
 from lora2_search.analysis.study import read_study_table
 from lora2_search.analysis.versus import compare_studies
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.errors import UserError
 from lora2_search.report.figures.drawing import Drawing
 from lora2_search.report.figures.panel import drawn_keys
-from lora2_search.report.figures.settings import draw_rank_grid
+from lora2_search.report.figures.settings import draw_rank_grid, most_important
 from lora2_search.report.figures.study_numbers import StudyNumbers
 from lora2_search.report.figures.study_panels import (
     curves_panel,
@@ -271,6 +271,17 @@ def test_importances_are_shares_of_one(tmp_path: Path) -> None:
     table = read_study_table(write_study(tmp_path, [State.COMPLETE] * 6))
     figure = importance_panel(StudyNumbers(table)).figure
     assert figure is not None and sum(figure.to_plotly_json()["data"][0]["x"]) == pytest.approx(1)
+
+
+def test_of_many_settings_lines_run_through_the_most_important() -> None:
+    axes = [SettingAxis(f"adapter.s{number}", 0, 1) for number in range(9)]
+    assert most_important(axes[:6], {}) == axes[:6]
+    assert most_important(axes, {}) == axes[:6]
+    assert most_important(axes, {"adapter.s8": 0.7, "adapter.s6": 0.2}) == [
+        *axes[:4],
+        axes[6],
+        axes[8],
+    ]
 
 
 def test_learning_curves_are_the_records_validation_scores() -> None:

@@ -22,6 +22,9 @@ _SCALE = [[0, LOW_TO_HIGH[0]], [1, LOW_TO_HIGH[1]]]
 # Beyond that many lines nobody tells one from another; the best are kept.
 MOST_LINES = 300
 
+# Lines through more rows cross too often to be followed.
+MOST_AXES = 6
+
 _ROW = 62
 
 
@@ -224,6 +227,17 @@ def most_telling(lines: Sequence[ParallelLine]) -> list[ParallelLine]:
     )[:MOST_LINES]
     pruned = [line for line in lines if line.score is None]
     return complete + pruned[max(0, len(pruned) + len(complete) - MOST_LINES) :]
+
+
+def most_important(
+    axes: Sequence[SettingAxis], shares: Mapping[str, float]
+) -> Sequence[SettingAxis]:
+    """Return the axes that lines are drawn through, in their order: all, or six of many.
+
+    Those with the largest shares, then the first ones.
+    """
+    kept = sorted(axes, key=lambda axis: -shares.get(axis.name, 0.0))[:MOST_AXES]
+    return [axis for axis in axes if axis in kept]
 
 
 def draw_contour(found: Contour, metric: str, winner: int | None) -> Drawing:

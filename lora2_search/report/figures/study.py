@@ -64,7 +64,7 @@ def _of_trials(found: StudyNumbers) -> _Drawings:
 
 def _of_settings(found: StudyNumbers) -> _Drawings:
     metric, best, drawings = found.metric, found.winner, _Drawings()
-    slices, axes, shares = found.slices, found.axes, found.importances.shares
+    slices, axes, shares = found.slices, found.parallel_axes, found.importances.shares
     if slices:
         size = (2.3 * min(3, len(slices)) + 0.8, 2.3 * -(-len(slices) // 3))
         draw: Draw = partial(

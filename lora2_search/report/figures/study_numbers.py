@@ -29,7 +29,7 @@ from ...analysis import (
 )
 from ...stats import expected_best
 from ...store import RankGrid, rank_grid
-from .settings import MOST_LINES
+from .settings import MOST_LINES, most_important
 from .trials import Curve, learning_curves
 
 
@@ -108,9 +108,14 @@ class StudyNumbers:
         return {axis: points for axis, points in found.items() if points}
 
     @cached_property
+    def parallel_axes(self) -> Sequence[SettingAxis]:
+        """The settings that lines are drawn through: all, or the most important of many."""
+        return most_important(self.axes, self.importances.shares)
+
+    @cached_property
     def lines(self) -> Sequence[ParallelLine]:
-        """Each trial as a line through its settings."""
-        return parallel_lines(self.table, self.axes)
+        """Each trial as a line through these settings."""
+        return parallel_lines(self.table, self.parallel_axes)
 
     @cached_property
     def contour(self) -> Contour | None:

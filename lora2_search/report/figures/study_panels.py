@@ -51,7 +51,7 @@ def history_panel(found: StudyNumbers) -> Panel:
 
 def parallel_panel(found: StudyNumbers) -> Panel:
     """Show each trial as a line through its settings."""
-    title, axes, lines = "Settings of all trials", found.axes, found.lines
+    title, axes, lines = "Settings of all trials", found.parallel_axes, found.lines
     if not any(line.score is not None for line in lines):
         return Panel(title, "No trial is complete yet.")
     text = (
@@ -59,6 +59,9 @@ def parallel_panel(found: StudyNumbers) -> Panel:
         "low, orange high, the winner green. Dotted grey lines were pruned and have no score. The "
         "table of trials holds the numbers."
     )
+    if len(axes) < len(found.axes):
+        which = "that explain most of the score" if found.importances.shares else "first searched"
+        text += f" Of {len(found.axes)} settings the {len(axes)} {which} are drawn."
     if len(lines) > MOST_LINES:
         text += f" The best {MOST_LINES} of {len(lines)} trials are drawn."
     return Panel(title, text, draw_parallel(lines, axes, found.metric, found.winner))
