@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lora2_search.config.run_info import RunInfo
@@ -34,6 +35,10 @@ from tests.support.mlflow_study import (
 from tests.support.servers import LossyProxy, MlflowServer, alive, free_port, wait_until
 
 RUNS = 20
+
+# Niceness of the processes that train: Ray's own default.
+RAYS_WORKERS = 15
+
 POINTS = 50
 
 
@@ -209,6 +214,15 @@ def test_a_term_signal_flushes_and_an_ended_study_lets_its_syncer_go(
     observer.close("COMPLETE")
     wait_until(lambda: not alive(second.pid), 30)
     assert second.finish(0).message == ""
+
+
+def test_a_syncer_leaves_the_processor_to_the_runs(folder: Path, uri: str) -> None:
+    syncer = start_syncer(folder, uri)
+    try:
+        wait_until(lambda: psutil.Process(syncer.pid).nice() > RAYS_WORKERS, 60)
+    finally:
+        os.kill(syncer.pid, signal.SIGKILL)
+        syncer.finish()
 
 
 def test_a_syncer_by_hand_delivers_an_ended_study_and_says_nothing(

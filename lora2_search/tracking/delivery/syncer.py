@@ -183,7 +183,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in EXIT_CODES:
         signal.signal(number, signal.SIG_IGN if options.attached else on_signal)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    os.nice(5)
+    # Behind the runs: Ray's workers have 15, and would wait for a delivery that outranks them.
+    os.nice(19)
     if options.attached:
         threading.Thread(target=_watch_driver, args=(leaving,), daemon=True).start()
     from .client import quiet_environment
