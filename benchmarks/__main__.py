@@ -19,7 +19,8 @@ from . import method, search
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
-# What `benchmarks.report` writes on the same page, last.
+# What others write on the same page, below: by hand, and last what `benchmarks.report` writes.
+START = "## Start of a search"
 REPORTS = "## Reports"
 
 
@@ -88,8 +89,8 @@ def write(table: list[tuple[str, str, str]]) -> None:
         *(f"| {name} | {value} | {target(value, wanted)} |" for name, value, wanted in table),
         "",
     ]
-    _, title, reports = PAGE.read_text(encoding="utf-8").partition(REPORTS)
-    PAGE.write_text("\n".join([*lines, f"{title}{reports}".rstrip()]) + "\n", encoding="utf-8")
+    _, title, others = PAGE.read_text(encoding="utf-8").partition(START)
+    PAGE.write_text("\n".join([*lines, f"{title}{others}".rstrip()]) + "\n", encoding="utf-8")
     print(PAGE.read_text(encoding="utf-8"))
 
 

@@ -1,9 +1,10 @@
-"""Take docs/img/mlflow-*.png: what MLflow's run lists show of suites and studies.
+"""Take docs/img/mlflow-*.png and optuna-dashboard*.png: suites and studies in other tools.
 
 ``python docs/pictures.py STUDY [OTHER]`` tells a passing MLflow store the records of two archived
 suites and of one or two studies of this home (``make demo`` makes ``quickstart``), as running them
 does, serves it, and photographs its pages in headless Chromium (Debian's chromium and
-chromium-driver).
+chromium-driver). ``python docs/pictures.py --front STUDY`` does so for a study of two objectives
+alone, in MLflow and in optuna-dashboard.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from urllib.request import urlopen
 
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.references import HEAD_ONLY, reference_runs
@@ -25,9 +28,10 @@ from lora2_search.config.suite.schema import Suite, suite_source, typed_suite
 from lora2_search.config.suite.terms import BASE
 from lora2_search.experiments.ablate import suite_parent
 from lora2_search.experiments.train import run_of_trial
-from lora2_search.experiments.tune import study_parent
+from lora2_search.experiments.tune import study_parent, tag_outcomes
 from lora2_search.report.archive.archive import unpack_archive
 from lora2_search.search.study import Study, load_study
+from lora2_search.store.layout import STUDY_FILE
 from lora2_search.store.record import readable_record
 from lora2_search.tracking.delivery.cursor import cursor_path, load
 from lora2_search.tracking.delivery.sync import sync
@@ -38,13 +42,19 @@ from lora2_search.training.events import Report, State
 
 DOCS = Path(__file__).parent
 SUITES = ("cheaper-scoring", "scoring")
-SIZE = (1500, 760)
-PORT = 5077
+SIZE, WIDE = (1500, 760), (2000, 760)
+PORT, DASHBOARD_PORT = 5077, 5078
 STATES: dict[str, State] = {"completed": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
 QUIET = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 
 
-def tell(folder: Path, parent: ParentInfo, runs: Iterable[RunInfo], winner: RunInfo | None) -> None:
+def tell(
+    folder: Path,
+    parent: ParentInfo,
+    runs: Iterable[RunInfo],
+    winner: RunInfo | None,
+    at_the_end: Callable[[SpoolObserver], None] = lambda observer: None,
+) -> None:
     """Write the spool that running them would have written."""
     observer = SpoolObserver(folder, parent)
     for run in runs:
@@ -58,6 +68,7 @@ def tell(folder: Path, parent: ParentInfo, runs: Iterable[RunInfo], winner: RunI
         observer.reported(run, report)
         reason = record.error or ("weaker than others" if record.status == "pruned" else "")
         observer.ended(run, STATES[record.status], record, reason)
+    at_the_end(observer)
     observer.close("COMPLETE", winner=winner)
 
 
@@ -65,7 +76,8 @@ def tell_study(study: Study, folder: Path) -> None:
     """Tell a study's trials and references."""
     trials = [run for t in study.trials if (run := run_of_trial(study, t.number)) is not None]
     runs = [*trials, *reference_runs(study.space, study.folder)]
-    tell(folder, study_parent(study.space), runs, run_of_trial(study))
+    parent, winner = study_parent(study.space), run_of_trial(study)
+    tell(folder, parent, runs, winner, lambda observer: tag_outcomes(study, observer))
 
 
 def tell_suite(archive: Path, folder: Path) -> None:
@@ -105,6 +117,7 @@ def take(
     name: str,
     address: str | None,
     *shown: str,
+    tool: str = "mlflow",
     first: str = "",
     charts: str = "",
 ) -> None:
@@ -115,6 +128,7 @@ def take(
         name: Of the picture.
         address: Of the page.
         *shown: Texts to wait for.
+        tool: Whose page it is.
         first: Selector of what is clicked before.
         charts: Which charts are searched for, on a page of charts.
     """
@@ -144,18 +158,22 @@ def take(
     else:
         print(f"{name}: still without {shown}")
     time.sleep(4)
-    path = DOCS / "img" / f"mlflow-{name}.png"
+    path = DOCS / "img" / f"{tool}-{name}.png"
     browser.save_screenshot(str(path))
     print(path)
 
 
-def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: list[Path]) -> None:
-    """Take them all."""
+def close_assistant(browser: Any, base: str) -> None:
+    """Keep what MLflow opens at the first visit out of the pictures."""
     browser.get(base)
     browser.execute_script(
         "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
         "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
     )
+
+
+def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: list[Path]) -> None:
+    """Take those of suites and studies of one objective."""
 
     def address(folder: Path) -> str | None:
         return address_of(folder, uri, base)
@@ -172,6 +190,30 @@ def pictures(browser: Any, base: str, uri: str, suites: list[Path], studies: lis
     take(browser, "compare", compared(base, uri, ids(suites)[0]), "Parameters", "Metrics")
     if len(studies) > 1:
         take(browser, "studies", comparison_address(base, ids(studies)), "Group: ")
+
+
+def answers(page: str) -> None:
+    """Wait until a page is served."""
+    last = time.monotonic() + 240
+    while time.monotonic() < last:
+        with suppress(OSError):
+            urlopen(page).close()
+            return
+        time.sleep(1)
+
+
+def dashboard(browser: Any, database: Path) -> None:
+    """Take the pictures of a study of two objectives in optuna-dashboard."""
+    command = ["optuna-dashboard", f"sqlite:///{database}", "--host", "127.0.0.1"]
+    server = subprocess.Popen([*command, "--port", str(DASHBOARD_PORT)])
+    try:
+        page = f"http://127.0.0.1:{DASHBOARD_PORT}/dashboard/studies/1"
+        answers(page)
+        browser.set_window_size(SIZE[0], 2 * SIZE[1])
+        take(browser, "front", page, "Pareto", tool="optuna-dashboard")
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def compared(base: str, uri: str, experiment: str) -> str:
@@ -194,14 +236,16 @@ def compared(base: str, uri: str, experiment: str) -> str:
 def main() -> None:
     """Make the store, serve it and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("study", nargs="+", help="a study of this home, or two to compare")
+    parser.add_argument("study", nargs="*", help="a study of this home, or two to compare")
+    parser.add_argument("--front", help="a study of two objectives")
     parser.add_argument("--storage", type=Path, help="where they are; default: the home")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         uri = f"sqlite:///{scratch}/mlflow.db"
         makers: list[tuple[Path, Callable[[Path], None]]] = []
-        suites = [Path(scratch) / "suites" / name for name in SUITES]
-        studies = [Path(scratch) / "studies" / name for name in options.study[:2]]
+        suites = [Path(scratch) / "suites" / name for name in SUITES if options.study]
+        fronts = [options.front] if options.front else []
+        studies = [Path(scratch) / "studies" / name for name in (*options.study[:2], *fronts)]
         for folder in suites:
             makers.append((folder, lambda at: tell_suite(DOCS / "results" / at.name, at)))
         for folder in studies:
@@ -214,7 +258,16 @@ def main() -> None:
         try:
             server.wait_until_ready()
             with chromium() as browser:
-                pictures(browser, server.base, uri, suites, studies)
+                close_assistant(browser, server.base)
+                if options.study:
+                    pictures(browser, server.base, uri, suites, studies[: len(options.study[:2])])
+                if options.front:
+                    # Wide: MLflow puts its own columns before those of the view.
+                    browser.set_window_size(*WIDE)
+                    front = address_of(studies[-1], uri, server.base)
+                    take(browser, "front", front, "feasible", first=".ag-cell button")
+                    study = load_study(options.front, options.storage)
+                    dashboard(browser, study.folder / STUDY_FILE)
         finally:
             server.stop()
 

@@ -20,7 +20,7 @@ from ..search import (
 )
 from ..stats import TestResult, seeds_interval
 from ..store import SPACE_FILE, RunRecord, damaged_records, outcome_value
-from ..tracking import ParentInfo, Tracked, failed_on_error, outcome_key, resolve_uri
+from ..tracking import ParentInfo, SpoolObserver, Tracked, failed_on_error, outcome_key, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs
 from .progress import study_progress
@@ -122,7 +122,7 @@ def study_parent(space: Space, warm: WarmStart | None = None) -> ParentInfo:
     )
 
 
-def _tag_outcomes(study: Study, tracked: Tracked) -> None:
+def tag_outcomes(study: Study, tracked: Tracked | SpoolObserver) -> None:
     """Note what trials came to that one run does not tell, or that a later trial may change.
 
     Which are on the front, which meet the constraints, and what several seeds came to.
@@ -198,7 +198,7 @@ def _finish(study: Study, tracked: Tracked) -> None:
     from ..report import write_study_page
 
     space = study.folder / SPACE_FILE
-    _tag_outcomes(study, tracked)
+    tag_outcomes(study, tracked)
     if study.interrupted:
         tracked.close("STOPPED", reason="interrupted", artifacts=[space])
         return

@@ -8,6 +8,7 @@ from .delivery.sync import sync as sync
 from .session import Tracked as Tracked
 from .session import failed_on_error as failed_on_error
 from .spool.observer import ParentInfo as ParentInfo
+from .spool.observer import SpoolObserver as SpoolObserver
 from .spool.observer import outcome_key as outcome_key
 from .spool.replay import SpooledRun as SpooledRun
 from .spool.replay import spooled_run as spooled_run

@@ -17,7 +17,7 @@ from lora2_search.cli.console.rows import print_json
 from lora2_search.experiments.cleaning import garbage
 from lora2_search.experiments.find_run import find_run
 from lora2_search.experiments.train import run_of_winner
-from lora2_search.experiments.tune import _tag_outcomes, reported_scores, study_parent
+from lora2_search.experiments.tune import reported_scores, study_parent, tag_outcomes
 from lora2_search.report.figures.study_numbers import StudyNumbers
 from lora2_search.report.figures.study_panels import standings_panel
 from lora2_search.report.pages.study import study_page
@@ -149,7 +149,7 @@ def test_mlflows_row_has_the_other_objectives_and_the_place_on_the_front(tmp_pat
     assert run is not None and scores is not None
     assert scores["outcome/compressed_parameters"] == 1000 * run.settings["adapter.k"]
     observer = SpoolObserver(study.folder, study_parent(space))
-    _tag_outcomes(study, observer)  # type: ignore[arg-type]
+    tag_outcomes(study, observer)
     (tags,) = [r.tags for r in read(run_path(study.folder, run.key)).records if isinstance(r, Tags)]
     assert tags["pareto"] in ("yes", "no")
 

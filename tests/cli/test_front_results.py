@@ -10,7 +10,7 @@ import pytest
 from lora2_search.cli.commands.runs import show
 from lora2_search.cli.console.results import print_study, study_summary
 from lora2_search.cli.console.rows import print_json
-from lora2_search.experiments.tune import _tag_outcomes, study_parent
+from lora2_search.experiments.tune import study_parent, tag_outcomes
 from lora2_search.search.study import load_study
 from lora2_search.tracking.spool.observer import SpoolObserver
 from lora2_search.tracking.spool.spool import read, run_path
@@ -46,7 +46,9 @@ def test_the_front_is_the_same_on_the_terminal_in_json_in_runs_show_and_in_tags(
     print_study(study, summary)
     text = capsys.readouterr().out
     assert f"Winner: trial {study.best.number}, by {told['picked']}." in text
-    assert f"Constraints: {told['infeasible']} complete trials break them." in text
+    infeasible = told["infeasible"]
+    broken = "trial breaks" if infeasible == 1 else "trials break"
+    assert f"Constraints: {infeasible} complete {broken} them." in text
     starred = [line.split()[:2] for line in text.splitlines() if " * " in line]
     assert starred == [[str(study.best.number), "*"]]
 
@@ -55,7 +57,7 @@ def test_the_front_is_the_same_on_the_terminal_in_json_in_runs_show_and_in_tags(
     assert [number for number in range(6) if rows[f"trial {number}"].get("pareto")] == sorted(front)
     assert rows["trial 3"] == {}
 
-    _tag_outcomes(study, SpoolObserver(study.folder, study_parent(SPACE)))  # type: ignore[arg-type]
+    tag_outcomes(study, SpoolObserver(study.folder, study_parent(SPACE)))
     for trial in study.trials:
         tags = [r.tags for r in read(run_path(study.folder, trial.folder.name)).records]
         assert all(isinstance(tag, dict) for tag in tags)

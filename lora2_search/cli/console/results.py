@@ -225,11 +225,13 @@ def print_study(study: Study, result: StudySummary) -> None:
     winner = result.winner
     if result.front:
         names = ", ".join(result.front[0].objectives)
-        console.print(f"Front: {len(result.front)} trials that none beats in all of {names}.\n")
+        held = "1 trial" if len(result.front) == 1 else f"{len(result.front)} trials"
+        console.print(f"Front: {held} that no other beats in all of {names}.\n")
         console.print(_front_table(result))
         console.print()
     if result.infeasible:
-        console.print(f"Constraints: {result.infeasible} complete trials break them.")
+        broken = "trial breaks" if result.infeasible == 1 else "trials break"
+        console.print(f"Constraints: {result.infeasible} complete {broken} them.")
     if winner is None and result.confirmed and result.confirmed.candidates:
         for line in result.confirmed.told:
             console.print(line, style="failure")
