@@ -1,4 +1,4 @@
-"""The packaged language model itself: fetched beforehand, or the test is skipped."""
+"""The packaged language model and questions: fetched beforehand, or the tests are skipped."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.store.paths import HOME_VARIABLE
 from lora2_search.store.record import read_record
+from lora2_search.training.data.load import load_data
 from tests.support.commands import COMMAND, run
 from tests.support.patience import BUSY
 from tests.training.test_run import comparable
@@ -55,3 +57,17 @@ def test_train_on_smollm2_killed_with_sigkill_and_resumed_is_the_same_bit_for_bi
     run("train", "--resume", "killed")
     run("train", "--config", file, "--name", "whole")
     assert comparable(killed) == comparable(whole)
+
+
+@pytest.mark.skipif(
+    not (ASSETS / "questions").is_dir(),
+    reason="needs the questions; get them by: lora2-search doctor --fetch",
+)
+@pytest.mark.parametrize(("task", "questions"), [("commonsense", 1_192), ("siqa", 1_949)])
+def test_every_packaged_question_that_has_one_right_option_is_read(
+    task: str, questions: int, own_home: Path
+) -> None:
+    (own_home / "assets").symlink_to(ASSETS)
+    config = with_settings(RunConfig(task="reviews"), {"task": task, "data.train_size": None})
+    splits = load_data(config).splits
+    assert sum(len(split.labels) for split in splits.values()) == questions

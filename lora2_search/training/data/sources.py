@@ -175,7 +175,19 @@ def _questions(task: str) -> pd.DataFrame:
     prompt = passage + "Question: " + table["question"].str.strip() + "\nAnswer:"
     if task == "asdiv":
         return pd.DataFrame({"prompt": prompt, "completion": " " + table["answer"].str.strip()})
-    return pd.DataFrame({"prompt": prompt, "options": table["options"], "answer": table["answer"]})
+    asked = pd.DataFrame({"prompt": prompt, "options": table["options"], "answer": table["answer"]})
+    sound = [_has_one_answer(*row) for row in zip(asked["options"], asked["answer"], strict=True)]
+    return asked[sound].reset_index(drop=True)
+
+
+def _has_one_answer(options: str, answer: str) -> bool:
+    """Whether the lettered options all differ and the answer is one of them.
+
+    Of 29 questions of CommonsenseQA and 5 of SIQA an option is there twice, or the answer is not.
+    """
+    lines = [line.strip() for line in options.splitlines() if line.strip()]
+    texts = {line.partition(" ")[2] for line in lines}
+    return answer.strip() in lines and len(texts) == len(lines) and "" not in texts
 
 
 def _boolq() -> dict[str, pd.DataFrame]:
