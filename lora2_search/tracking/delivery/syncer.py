@@ -183,8 +183,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in EXIT_CODES:
         signal.signal(number, signal.SIG_IGN if options.attached else on_signal)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    # Behind the runs: Ray's workers have 15, and would wait for a delivery that outranks them.
-    os.nice(19)
+    # As Ray's workers: they would wait for a delivery that outranks them, and one far behind them
+    # would never come through where something else keeps all cores busy.
+    os.nice(15)
     if options.attached:
         threading.Thread(target=_watch_driver, args=(leaving,), daemon=True).start()
     from .client import quiet_environment
