@@ -9,13 +9,13 @@ import re
 import subprocess
 import sys
 import time
-from datetime import date
 from pathlib import Path
 from statistics import median
 
 import torch
 
 from . import method, search
+from .machine import today_here
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -81,8 +81,7 @@ def write(table: list[tuple[str, str, str]]) -> None:
         "Written by `python -m benchmarks`. Ratios are taken within one run; the other numbers",
         "depend on how quiet the machine was. A target that was not reached is marked *missed*.",
         "",
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, no GPU, "
-        f"Python {platform.python_version()}, torch {torch.__version__}.",
+        f"{today_here()}, no GPU, Python {platform.python_version()}, torch {torch.__version__}.",
         "",
         "| what | measured | target |",
         "| --- | --- | --- |",

@@ -14,15 +14,15 @@ import json
 import math
 import multiprocessing
 import os
-import platform
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+
+from .machine import today_here
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
@@ -109,7 +109,7 @@ def run(seeds: Sequence[int], workers: int) -> None:
     done = measured()
     wanted = itertools.product(seeds, RATES, SHAPES, FORMS)
     missing = [(f, s, rate, seed) for seed, rate, s, f in wanted if (f, s, rate, seed) not in done]
-    made = f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores"
+    made = today_here()
     RESULTS.mkdir(exist_ok=True)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn) as pool, RUNS.open("a") as file:

@@ -11,21 +11,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+from lora2_search.config.presets import PRESETS
 from lora2_search.search.study import load_study
 from lora2_search.stats import paired
+from lora2_search.verification.plan import BEGINNING
+
+from .machine import today_here
 
 RESULTS = Path(__file__).parent.parent / "docs" / "results"
 RUNS, PAGE = RESULTS / "quickstart.jsonl", RESULTS / "quickstart.md"
@@ -36,25 +38,16 @@ SPLIT = 6
 
 PUBLISHED, RECOMMENDED = "published", "recommended"
 
-# Over quickstart.yaml. Both search k, target_rank and gamma in the same ranges, and a rate in a
-# range of the same width around what suits the initialisation.
+# Over quickstart.yaml: how each preset begins, and a rate in a range of the same width around what
+# suits it. Both search k, target_rank and gamma in the same ranges.
+RATES = {PUBLISHED: (5e-3, 1e-3, 2e-2), RECOMMENDED: (1e-3, 3e-4, 6e-3)}
 SPACES: dict[str, dict[str, Any]] = {
-    PUBLISHED: {
-        "adapter.init": "gaussian",
-        "adapter.penalty": "frobenius",
-        "adapter.lora_alpha": 16.0,
-        "adapter.t_init": 0.1,
-        "training.lr": 5e-3,
-        "search.training.lr": {"type": "float", "low": 1e-3, "high": 2e-2, "log": True},
-    },
-    RECOMMENDED: {
-        "adapter.init": "lora",
-        "adapter.penalty": "squared",
-        "adapter.lora_alpha": 32.0,
-        "adapter.t_init": 0.2,
-        "training.lr": 1e-3,
-        "search.training.lr": {"type": "float", "low": 3e-4, "high": 6e-3, "log": True},
-    },
+    preset: {
+        **{setting: PRESETS[preset][setting] for setting in BEGINNING},
+        "training.lr": rate,
+        "search.training.lr": {"type": "float", "low": low, "high": high, "log": True},
+    }
+    for preset, (rate, low, high) in RATES.items()
 }
 
 Row = dict[str, Any]
@@ -95,7 +88,7 @@ def found_in(name: str, storage: str) -> Row:
         "validation": winner.record.scores[f"validation/{metric}"],
         "test": winner.record.scores[f"test/{metric}"],
         "compressed": winner.record.counts["compressed_adapter"],
-        "made": f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores",
+        "made": today_here(),
     }
 
 

@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ import yaml
 from lora2_search.report.archive.archive import unpack_archive
 
 from .__main__ import PAGE, REPORTS, target
+from .machine import today_here
 
 SUITE = PAGE.parent / "results" / "components"
 PREDICTIONS, RECORD = "predictions.parquet", "record.json"
@@ -191,7 +191,7 @@ def write(table: list[tuple[str, str, str]]) -> None:
         "Written by `python -m benchmarks.report`: suites and studies made from stored records,",
         "each report by the command itself; processor time is user and system.",
         "",
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores that other work shared "
+        f"{today_here()} that other work shared "
         f"(load {os.getloadavg()[0]:.1f}), Python {platform.python_version()}.",
         "",
         "| what | measured | target |",

@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from lora2_search.search.storage import open_study
 from lora2_search.store.record import Point, RunRecord
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
 from lora2_search.training.events import Report
+
+from .machine import today_here
 
 Row = tuple[str, str, str]
 
@@ -146,10 +147,7 @@ def main() -> None:
     parser.add_argument("--many", type=int, default=1000, help="trials under way")
     parser.add_argument("--sqlite", action="store_true", help="not in a journal")
     given = parser.parse_args()
-    print(
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, "
-        f"load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
-    )
+    print(f"{today_here()}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
     for name, value, bound in alone(given.many, shared=not given.sqlite):
         print(f"| {name} | {value} | {bound} |", flush=True)
 

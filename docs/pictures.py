@@ -31,6 +31,7 @@ from lora2_search.experiments.train import run_of_trial
 from lora2_search.experiments.tune import study_parent, tag_outcomes
 from lora2_search.report.archive.archive import unpack_archive
 from lora2_search.search.study import Study, load_study
+from lora2_search.store.database import study_file
 from lora2_search.store.layout import STUDY_FILE
 from lora2_search.store.record import readable_record
 from lora2_search.tracking.delivery.cursor import cursor_path, load
@@ -202,9 +203,10 @@ def answers(page: str) -> None:
         time.sleep(1)
 
 
-def dashboard(browser: Any, database: Path) -> None:
+def dashboard(browser: Any, stored: Path) -> None:
     """Take the pictures of a study of two objectives in optuna-dashboard."""
-    command = ["optuna-dashboard", f"sqlite:///{database}", "--host", "127.0.0.1"]
+    place = f"sqlite:///{stored}" if stored.name == STUDY_FILE else str(stored)
+    command = ["optuna-dashboard", place, "--host", "127.0.0.1"]
     server = subprocess.Popen([*command, "--port", str(DASHBOARD_PORT)])
     try:
         page = f"http://127.0.0.1:{DASHBOARD_PORT}/dashboard/studies/1"
@@ -267,7 +269,7 @@ def main() -> None:
                     front = address_of(studies[-1], uri, server.base)
                     take(browser, "front", front, "feasible", first=".ag-cell button")
                     study = load_study(options.front, options.storage)
-                    dashboard(browser, study.folder / STUDY_FILE)
+                    dashboard(browser, study_file(study.folder))
         finally:
             server.stop()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .records import Run
 
-# An attribute of a trial in ``study.db``: its score by seed, of the seeds that it has run.
+# An attribute of a trial in Optuna's study: its score by seed, of the seeds that it has run.
 SEEDS = "seeds"
 
 

@@ -230,9 +230,9 @@ class StudyTable:
         Where fresh seeds confirm it they are those that are reported, none before it is chosen;
         else those of all its seeds, of most studies one.
         """
-        number = self.winner.number if self.winner else -1
-        seeds = self.runs.seeds
-        return reported_runs(self.confirmed, number, self.winner_run, seeds, self.space)
+        run = self.winner_run
+        ran = (self.winner.number, run) if self.winner and run else None
+        return reported_runs(self.confirmed, ran, self.runs.seeds, self.space)
 
 
 def read_study_table(folder: Path) -> StudyTable:

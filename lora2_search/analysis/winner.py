@@ -247,8 +247,7 @@ def ranked(
 
 def reported_runs(
     found: Confirmation | None,
-    number: int,
-    run: Run | None,
+    winner: tuple[int, Run] | None,
     others: Mapping[str, Run],
     space: Space,
 ) -> Mapping[int, Run]:
@@ -257,15 +256,15 @@ def reported_runs(
     Args:
         found: What fresh seeds say; where they confirm the winner, its runs are those that they
             report, none before it is chosen.
-        number: The winner's.
-        run: Its run on its first seed.
+        winner: Its number, and its run on its first seed.
         others: The runs on other seeds, of all trials, by key.
         space: Says how many seeds a trial has.
     """
     if found is not None:
         return found.reported.runs if found.reported else {}
-    if run is None:
+    if winner is None:
         return {}
+    number, run = winner
     if space.seeds > 1:
         return runs_of_trial(number, run, others, space)
     return {int(run.record.config["seed"]): run}

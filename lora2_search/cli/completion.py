@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 
 _YAML = (".yaml", ".yml")
 
-# What `ablate` itself writes into the suite that it stores.
-WRITTEN_BY_ABLATE = {
-    *("cells", "tuned", "tuning.extended", "open_ends", "until_decided", "added_seeds")
-}
-
 
 def spaces(incomplete: str) -> list[str]:
     """Return the shipped spaces and the YAML files of this folder."""
@@ -74,10 +69,10 @@ def space_settings(incomplete: str) -> list[str]:
 def suite_settings(incomplete: str) -> list[str]:
     """Return those of a run and a suite's own: ``seeds=``, ``tuning.total=``."""
     from ..config import setting_fields
-    from ..config.suite import Suite
+    from ..config.suite import WRITTEN_KEYS, Suite
 
     known = setting_fields(Suite).items()
-    return _assigned({n: info for n, info in known if n not in WRITTEN_BY_ABLATE}, incomplete)
+    return _assigned({n: info for n, info in known if n not in WRITTEN_KEYS}, incomplete)
 
 
 def _assigned(known: Mapping[str, FieldInfo], incomplete: str) -> list[str]:

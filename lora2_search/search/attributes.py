@@ -20,7 +20,7 @@ _COUNTS = {
 
 
 def describe_study(study: OptunaStudy, space: Space) -> None:
-    """Name a study's value, and say what it was searched on, for whoever opens ``study.db``.
+    """Name a study's value, and say what it was searched on, for whoever opens it.
 
     A study of several values has named them when it was made.
     """

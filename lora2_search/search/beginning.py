@@ -1,6 +1,6 @@
 """What a study has before its sampler proposes anything: a prior, and trials that were given.
 
-Both are put into ``study.db`` when it begins, one by one: a driver that dies between two of them
+Both are put into Optuna's study when it begins, one by one: a driver that dies between two of them
 leaves the rest to the one that resumes the study, before any trial of its own.
 """
 

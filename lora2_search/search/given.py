@@ -11,7 +11,7 @@ from ..config.space import Space, exact_settings
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
 
-# An attribute of such a trial in ``study.db``: its settings.
+# An attribute of such a trial in Optuna's study: its settings.
 GIVEN = "given"
 
 

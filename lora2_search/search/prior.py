@@ -1,4 +1,4 @@
-"""What a study took over from an older one, and how ``study.db`` keeps it."""
+"""What a study took over from an older one, and how Optuna's study keeps it."""
 
 from __future__ import annotations
 

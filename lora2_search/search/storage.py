@@ -53,7 +53,7 @@ def open_study(
     path = study_file(folder, shared=shared)
     with reading_database(path, _REMEDY):
         if path.name == STUDY_FILE:
-            _set_journal(path, "DELETE" if shared else "WAL")
+            _set_journal_mode(path, "DELETE" if shared else "WAL")
     with open_database(path, _REMEDY) as storage:
         if isinstance(storage, RDBStorage) and not shared:
             _spare_syncs(storage)
@@ -124,7 +124,7 @@ def stored_warm_start(folder: Path, name: str) -> str:
         return "" if study is None else str(study.user_attrs.get(WARM_START, ""))
 
 
-def _set_journal(path: Path, mode: str) -> None:
+def _set_journal_mode(path: Path, mode: str) -> None:
     with closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS)) as connection:
         connection.execute(f"PRAGMA journal_mode={mode}")
 

@@ -135,9 +135,8 @@ class Study:
         Where fresh seeds confirm it they are those that are reported, else those of its seeds.
         """
         best = self.best
-        number = best.number if best else -1
-        run = Run(best.folder, best.record) if best and best.record else None
-        return reported_runs(self.winner, number, run, read_seed_runs(self.folder), self.space)
+        ran = (best.number, Run(best.folder, best.record)) if best and best.record else None
+        return reported_runs(self.winner, ran, read_seed_runs(self.folder), self.space)
 
     @property
     def pareto(self) -> tuple[StudyTrial, ...]:

@@ -107,11 +107,11 @@ QUICK: dict[str, dict[str, float]] = {
 PACKAGED_QUICK: dict[str, dict[str, float]] = {"data": {"validation_size": 100, "test_size": 200}}
 
 # How the recommended adapter begins; its shape and ranks stay those of the run.
-_BEGINNING = ("adapter.init", "adapter.penalty", "adapter.lora_alpha", "adapter.t_init")
+BEGINNING = ("adapter.init", "adapter.penalty", "adapter.lora_alpha", "adapter.t_init")
 
 # The rate is the one that was tuned for it (docs/results/start), on other seeds too.
 RECOMMENDED: Settings = {
-    **{setting: PRESETS["recommended"][setting] for setting in _BEGINNING},
+    **{setting: PRESETS["recommended"][setting] for setting in BEGINNING},
     "training.lr": 1e-3,
 }
 

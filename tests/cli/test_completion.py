@@ -13,7 +13,7 @@ import pytest
 from lora2_search.cli import completion
 from lora2_search.config.run import setting_fields
 from lora2_search.config.space.schema import load_space
-from lora2_search.config.suite.schema import Suite
+from lora2_search.config.suite.schema import WRITTEN_KEYS, Suite
 
 
 @pytest.fixture
@@ -98,9 +98,8 @@ def test_what_is_offered_can_be_assigned() -> None:
 
 
 def test_what_ablate_writes_into_a_suite_is_not_offered() -> None:
-    written = completion.WRITTEN_BY_ABLATE
-    assert written <= {*setting_fields(Suite)}
-    assert not {f"{name}=" for name in written} & {*completion.suite_settings("")}
+    assert WRITTEN_KEYS <= {*setting_fields(Suite)}
+    assert not {f"{name}=" for name in WRITTEN_KEYS} & {*completion.suite_settings("")}
 
 
 @pytest.mark.parametrize(

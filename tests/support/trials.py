@@ -100,7 +100,6 @@ def confirm(
         folder: The study's folder.
         space: What was searched.
         made: Makes the record of a run.
-        shared: Whether the folder may be on a network file system.
         most: Leave after so many runs, as a driver does that is interrupted.
 
     Returns:
@@ -118,7 +117,6 @@ def in_this_process(
 
     Args:
         made: Makes the record of a run.
-        shared: Whether the folder may be on a network file system.
         most: Leave after so many runs, as a driver does that is interrupted.
     """
     keys: list[str] = []

@@ -1,6 +1,7 @@
 from .ablation_path import path_suite as path_suite
 from .canonical import canonical_key as canonical_key
 from .canonical import difference as difference
+from .schema import WRITTEN_KEYS as WRITTEN_KEYS
 from .schema import Suite as Suite
 from .schema import as_grown as as_grown
 from .schema import load_suite as load_suite

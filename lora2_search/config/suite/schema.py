@@ -360,6 +360,9 @@ _WRITTEN: dict[KeyPath, str] = {
     ("added_seeds",): "`seeds` lists them all",
 }
 
+# What only a suite that runs writes of itself, dotted.
+WRITTEN_KEYS = frozenset(_STORED | {".".join(path) for path in _WRITTEN})
+
 # A stored plan spells out both; nobody writes them by hand.
 _OF_STORED = {"cells", "tuned"}
 

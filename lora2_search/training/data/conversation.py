@@ -6,7 +6,6 @@ No tokenizer is needed to read them: what is wrong with a row is said with its l
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 
 from ...config import TASKS, RunConfig
 from ...errors import ConfigError, Problem, did_you_mean, first_line, listed
+from .options import Wrong, options_in, right_option
 from .reading.table import Table, shown
 from .sources import check_columns
 from .splits import Split
@@ -23,10 +23,6 @@ ROLES = ("system", "user", "assistant", "tool")
 
 # A conversation's turns, as tokenizers' chat templates take them.
 Messages = list[dict[str, str]]
-
-
-class _Wrong(ValueError):
-    """A row cannot be learnt from; the message says why and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,7 @@ def _rows(table: Table, source: _Source) -> Rows:
     for number, cells in enumerate(zip(*(c.cells for c in table.columns.values()), strict=True)):
         try:
             row = source.row(dict(zip(names, cells, strict=True)))
-        except _Wrong as error:
+        except Wrong as error:
             place = f"{table.place(number)} of {table.source}"
             problems.append(Problem(source.key, f"{place}: {error}"))
             continue
@@ -154,9 +150,9 @@ def _completed(prompt: Prompt, label: str) -> _RowReader:
         if text is None or completion is None:
             return None
         if not text.strip():
-            raise _Wrong("the prompt is blank; write one")
+            raise Wrong("the prompt is blank; write one")
         if not completion.strip():
-            raise _Wrong(f"the completion, column {shown(label)}, is blank: nothing can be learnt")
+            raise Wrong(f"the completion, column {shown(label)}, is blank: nothing can be learnt")
         return (text, completion), 1.0
 
     return row
@@ -168,45 +164,13 @@ def _chosen(prompt: Prompt, column: str, label: str) -> _RowReader:
         if text is None or cell is None or answer is None:
             return None
         if not text.strip():
-            raise _Wrong("the prompt is blank; write one")
-        lettered = _options(cell)
-        return (text, json.dumps([option for _, option in lettered])), _number(answer, lettered)
+            raise Wrong("the prompt is blank; write one")
+        lettered = options_in(cell)
+        return (text, json.dumps([option for _, option in lettered])), right_option(
+            answer, lettered
+        )
 
     return row
-
-
-_LETTERED = re.compile(r"\s*([A-Z])[.)]\s+(.*\S)\s*")
-
-
-def _options(cell: str) -> list[tuple[str, str]]:
-    """Return the options of a cell, each with its letter; a JSON list, or one per line."""
-    try:
-        found = json.loads(cell)
-    except ValueError:
-        found = [line for line in cell.splitlines() if line.strip()]
-    if not isinstance(found, list) or not all(isinstance(o, str) and o.strip() for o in found):
-        raise _Wrong(f"the options must be a list of texts, or lines, but are {shown(cell)}")
-    matches = [_LETTERED.fullmatch(option) for option in found]
-    if all(matches):
-        lettered = [(match[1], match[2]) for match in matches if match]
-    else:
-        lettered = [(chr(ord("A") + i), option.strip()) for i, option in enumerate(found)]
-    if len({option for _, option in lettered}) < max(2, len(lettered)):
-        raise _Wrong(f"there must be two options at least, all different, but are {shown(cell)}")
-    return lettered
-
-
-def _number(answer: str, lettered: list[tuple[str, str]]) -> float:
-    """Return the number of the right option, named by its text, letter, both, or number from 0."""
-    match = _LETTERED.fullmatch(answer)
-    plain = (match[2] if match else answer).strip()
-    for number, (letter, option) in enumerate(lettered):
-        if plain in (option, letter):
-            return float(number)
-    if plain.isdecimal() and int(plain) < len(lettered):
-        return float(int(plain))
-    known = listed(option for _, option in lettered)
-    raise _Wrong(f"the answer {shown(answer)} is not among the options: {known}")
 
 
 def filled(template: str, text: str) -> str:
@@ -281,14 +245,14 @@ def _checked(cell: str) -> Messages:
     try:
         turns = json.loads(cell)
     except ValueError:
-        raise _Wrong(f"not a conversation: {shown(cell)}; {_FORM}") from None
+        raise Wrong(f"not a conversation: {shown(cell)}; {_FORM}") from None
     if not isinstance(turns, list) or not turns:
-        raise _Wrong(f"not a list of messages: {shown(cell)}; {_FORM}")
+        raise Wrong(f"not a list of messages: {shown(cell)}; {_FORM}")
     messages = [_message(turn, number) for number, turn in enumerate(turns, 1)]
     if messages[0]["role"] == "assistant":
-        raise _Wrong("the first message is the assistant's: there is nothing that it replies to")
+        raise Wrong("the first message is the assistant's: there is nothing that it replies to")
     if messages[-1]["role"] != "assistant":
-        raise _Wrong(
+        raise Wrong(
             "the last message must be the assistant's, which is learnt, but is of role "
             f"{messages[-1]['role']}"
         )
@@ -300,15 +264,15 @@ _FORM = 'write [{"role": "user", "content": ...}, {"role": "assistant", "content
 
 def _message(turn: object, number: int) -> dict[str, str]:
     if not isinstance(turn, dict) or not {"role", "content"} <= turn.keys():
-        raise _Wrong(f"message {number} has no role and content; {_FORM}")
+        raise Wrong(f"message {number} has no role and content; {_FORM}")
     role, content = turn["role"], turn["content"]
     if role not in ROLES:
-        raise _Wrong(
+        raise Wrong(
             f"message {number} is of an unknown role: {shown(str(role))}; "
             f"{did_you_mean(str(role), ROLES)}"
         )
     if not isinstance(content, str):
-        raise _Wrong(f"the content of message {number} must be text, but is {type(content)}")
+        raise Wrong(f"the content of message {number} must be text, but is {type(content)}")
     if role == "assistant" and not content.strip():
-        raise _Wrong(f"message {number}, the assistant's, is blank: nothing can be learnt")
+        raise Wrong(f"message {number}, the assistant's, is blank: nothing can be learnt")
     return {"role": role, "content": content}

@@ -10,6 +10,7 @@ from ...config import GLUE_TASKS, METAMATH, DataConfig
 from ...errors import ConfigError, Problem, UserError, did_you_mean
 from .assets import TASK_ASSETS, asset
 from .metamath import metamath_tables
+from .options import has_one_answer
 from .reading.file import read_file
 from .reading.table import Column, Declared, Table, shown
 
@@ -176,18 +177,9 @@ def _questions(task: str) -> pd.DataFrame:
     if task == "asdiv":
         return pd.DataFrame({"prompt": prompt, "completion": " " + table["answer"].str.strip()})
     asked = pd.DataFrame({"prompt": prompt, "options": table["options"], "answer": table["answer"]})
-    sound = [_has_one_answer(*row) for row in zip(asked["options"], asked["answer"], strict=True)]
+    # Of 29 questions of CommonsenseQA and 5 of SIQA an option stands twice, or the answer in none.
+    sound = [has_one_answer(*row) for row in zip(asked["options"], asked["answer"], strict=True)]
     return asked[sound].reset_index(drop=True)
-
-
-def _has_one_answer(options: str, answer: str) -> bool:
-    """Whether the lettered options all differ and the answer is one of them.
-
-    Of 29 questions of CommonsenseQA and 5 of SIQA an option is there twice, or the answer is not.
-    """
-    lines = [line.strip() for line in options.splitlines() if line.strip()]
-    texts = {line.partition(" ")[2] for line in lines}
-    return answer.strip() in lines and len(texts) == len(lines) and "" not in texts
 
 
 def _boolq() -> dict[str, pd.DataFrame]:
