@@ -31,7 +31,8 @@ from ..store import (
 from .progress import study_progress
 
 if TYPE_CHECKING:
-    from ..analysis import SuiteRuns
+    from ..analysis import StudyRuns, SuiteRuns
+    from ..search import StudyTrial
 
 Kind = Literal["study", "suite", "run", "verification"]
 
@@ -108,6 +109,12 @@ class Named:
             return self.plan.objective.metric
         return self.plan.metric if self.plan else None
 
+    # Read once, as its records are: of thousands of trials each takes a second.
+    @cached_property
+    def trials(self) -> tuple[StudyTrial, ...]:
+        """The trials of a study."""
+        return read_trials(self.folder, self.name)
+
     @cached_property
     def is_running(self) -> bool:
         """Whether a process is running it."""
@@ -124,7 +131,7 @@ class Named:
         if self.kind == "verification":
             return self.extent.state
         if self.kind == "study":
-            return study_progress(self.folder).state
+            return study_progress(self.folder, self.trials).state
         if self.kind == "suite":
             from ..ablation import suite_progress
 
@@ -155,10 +162,9 @@ class Named:
         """Return the settings of trials that were proposed and have no record yet, by name."""
         if self.kind != "study":
             return {}
-        trials = read_trials(self.folder, self.name)
         return {
             f"trial {trial.number}": trial.params
-            for trial in trials
+            for trial in self.trials
             if trial.state == "RUNNING" and trial.record is None and not trial.damage
         }
 
@@ -171,10 +177,9 @@ class Named:
         """
         if self.kind == "study":
             assert isinstance(self.plan, Space)
-            trials = read_trials(self.folder, self.name)
-            winner = winner_of(self.plan, self.folder, trials)
-            climbed = climb_of(self.plan, self.folder, trials)
-            trial = best_trial(trials, self.plan, winner, climbed)
+            winner = winner_of(self.plan, self.folder, self.trials)
+            climbed = climb_of(self.plan, self.folder, self.trials)
+            trial = best_trial(self.trials, self.plan, winner, climbed)
             if trial is None or trial.score is None:
                 return None
             reported = winner.reported if winner else None
@@ -191,11 +196,10 @@ class Named:
         """
         if not isinstance(self.plan, Space):
             return {}
-        trials = read_trials(self.folder, self.name)
-        front = {trial.number for trial in front_of(trials, self.plan)}
+        front = {trial.number for trial in front_of(self.trials, self.plan)}
         cells = {
             f"trial {trial.number}": outcome_cells(trial.outcome, self.plan, trial.number in front)
-            for trial in trials
+            for trial in self.trials
             if trial.outcome is not None
         }
         return {name: values for name, values in cells.items() if values}
@@ -212,11 +216,9 @@ class Named:
             return []
         if self.kind == "run":
             return [(self.name, self._record())]
-        from ..analysis import read_study
-
         if self.kind == "suite":
             return [(run.name, run.record) for task in self._tasks for run in task.runs.values()]
-        study = read_study(self.folder)
+        study = self._study
         seeds = self.plan.seeds if isinstance(self.plan, Space) else 1
         rows = [
             (fresh_name(n, run.record.config["seed"]) if seeds > 1 else f"trial {n}", run.record)
@@ -233,8 +235,8 @@ class Named:
         if self.kind == "study":
             return [
                 Lost(f"trial {trial.number}", _STATUS[trial.state], trial.score, trial.damage)
-                for trial in read_trials(self.folder, self.name)
-                if trial.damage
+                for trial in self.trials
+                if trial.number not in self._study.trials and trial.damage
             ]
         if self.kind == "suite":
             tasks = self._tasks
@@ -254,11 +256,11 @@ class Named:
         Raises:
             UserError: Its plan, or everything in it, is broken.
         """
-        from ..analysis import damaged_predictions, read_study
+        from ..analysis import damaged_predictions
 
         sentences = [lost.why for lost in self.lost()]
         if self.kind == "study":
-            sentences += read_study(self.folder).troubles
+            sentences += self._study.troubles
         elif self.kind == "suite":
             for task in self._tasks:
                 sentences += task.troubles
@@ -269,6 +271,12 @@ class Named:
 
             sentences += damaged_parts(self.folder)
         return list(dict.fromkeys(sentences))
+
+    @cached_property
+    def _study(self) -> StudyRuns:
+        from ..analysis import read_study
+
+        return read_study(self.folder)
 
     @cached_property
     def _tasks(self) -> list[SuiteRuns]:

@@ -23,7 +23,7 @@ from ..analysis import (
 )
 from ..config import RunInfo
 from ..config.space import Space
-from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record, readable_record
+from ..store import RECORD_FILE, TRIALS_FOLDER, Damaged, RunRecord, read_record
 from .ask_tell import reason_of
 from .storage import stored_trials
 from .trial_runs import trial_key
@@ -64,21 +64,25 @@ class StudyTrial:
     given_by: str = ""
     seed_scores: Mapping[int, float] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def record(self) -> RunRecord | None:
         """The run's record, ``None`` if it never began, or where none can be read (`damage`)."""
-        return readable_record(self.folder)
+        return self._read[0]
 
-    @cached_property
+    @property
     def damage(self) -> str | None:
         """Why a trial that ended has no record, ``None`` where it has one or never began."""
-        try:
-            record = read_record(self.folder)
-        except Damaged as damage:
-            return str(damage)
-        if record is None and self.state in ("COMPLETE", "PRUNED"):
+        record, damage = self._read
+        if record is None and damage is None and self.state in ("COMPLETE", "PRUNED"):
             return f"{self.folder / RECORD_FILE} is missing"
-        return None
+        return damage
+
+    @cached_property
+    def _read(self) -> tuple[RunRecord | None, str | None]:
+        try:
+            return read_record(self.folder), None
+        except Damaged as damage:
+            return None, str(damage)
 
 
 def read_trials(folder: Path, name: str) -> tuple[StudyTrial, ...]:

@@ -13,7 +13,7 @@ from ...config.space import HEAD_ONLY, Space
 from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line, rung_lines, winner_lines
-from ...search import StudyTrial, climb_of, read_trials, seeds_told, winner_of
+from ...search import climb_of, seeds_told, winner_of
 from ...store import Damaged, Flag, RunRecord, command_line, home
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
@@ -199,13 +199,13 @@ def fresh_lines(item: Named) -> list[str]:
     """Return what several seeds, or rungs, say of a study's winner; nothing without them."""
     if not isinstance(item.plan, Space):
         return []
-    trials = read_trials(item.folder, item.name)
-    lines = [line] if (line := seeds_told(trials, item.plan)) else []
-    return lines + _winner_lines(item, item.plan, trials)
+    lines = [line] if (line := seeds_told(item.trials, item.plan)) else []
+    return lines + _winner_lines(item, item.plan)
 
 
-def _winner_lines(item: Named, space: Space, trials: Sequence[StudyTrial]) -> list[str]:
-    climbed, found = climb_of(space, item.folder, trials), winner_of(space, item.folder, trials)
+def _winner_lines(item: Named, space: Space) -> list[str]:
+    climbed = climb_of(space, item.folder, item.trials)
+    found = winner_of(space, item.folder, item.trials)
     lines = [] if climbed is None else rung_lines(climbed)
     if found is None:
         return lines
