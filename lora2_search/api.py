@@ -35,7 +35,7 @@ from .experiments import (
     verify_plan,
 )
 from .search import Study, load_study
-from .store import RunRecord
+from .store import RunRecord, storage_folder
 from .training import Observer
 from .verification import Verification, make_plan
 
@@ -73,7 +73,7 @@ def tune(
     resume: str | None = None,
     warm_start: str | None = None,
     address: str | None = None,
-    storage: Path | None = None,
+    storage: str | Path | None = None,
     tracking_uri: str | None = None,
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
@@ -90,7 +90,8 @@ def tune(
         warm_start: Name of an older study: its trials are a prior where they are runs that this
             study might propose, else its best settings are tried first.
         address: A Ray cluster: ``auto`` or ``host:port``.
-        storage: Where ``studies/`` is; by default the home folder.
+        storage: The folder of ``studies/``, or a bucket, ``s3://bucket/folder``; by default the
+            home folder.
         tracking_uri: The MLflow store; by default ``$MLFLOW_TRACKING_URI``, else in the home
             folder.
         observers: Told what happens, in this process.
@@ -102,44 +103,45 @@ def tune(
         UserError: The name is in use or unknown, the cluster or the hub cannot be reached, or
             nothing can be taken over from the older study.
     """
-    resolved = resolve_space(Request(space, overrides, name, resume), storage)
-    warm = resolve_warm_start(warm_start, resolved, storage)
+    folder = storage_folder(storage)
+    resolved = resolve_space(Request(space, overrides, name, resume), folder)
+    warm = resolve_warm_start(warm_start, resolved, folder)
     resolved.say_name_taken(say)
     options = RunOptions(
-        storage=storage, address=address, tracking_uri=tracking_uri, observers=observers, say=say
+        storage=folder, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
     return tune_space(resolved, options, warm)
 
 
 def add_trial(
-    settings: Mapping[str, Any], study: str | None = None, *, storage: Path | None = None
+    settings: Mapping[str, Any], study: str | None = None, *, storage: str | Path | None = None
 ) -> int:
     """Let a study that another process runs try settings next; return the trial's number.
 
     Args:
         settings: By dotted name; what they leave out is proposed.
         study: Its name; by default the one that runs.
-        storage: Where ``studies/`` is.
+        storage: The folder of ``studies/``, or a bucket, ``s3://bucket/folder``.
 
     Raises:
         ConfigError: No trial of the study can have these settings.
         UserError: No such study, nothing runs it, or all its trials have begun.
     """
-    return add_to_study(settings, study, storage)[1]
+    return add_to_study(settings, study, storage_folder(storage))[1]
 
 
-def stop_trial(number: int, study: str | None = None, *, storage: Path | None = None) -> None:
+def stop_trial(number: int, study: str | None = None, *, storage: str | Path | None = None) -> None:
     """Let a trial of a study that another process runs stop at its next evaluation, as pruned.
 
     Args:
         number: Of the trial.
         study: Its name; by default the one that runs.
-        storage: Where ``studies/`` is.
+        storage: The folder of ``studies/``, or a bucket, ``s3://bucket/folder``.
 
     Raises:
         UserError: No such study, nothing runs it, or the trial is not running.
     """
-    stop_in_study(number, study, storage)
+    stop_in_study(number, study, storage_folder(storage))
 
 
 def ablate(
@@ -154,7 +156,7 @@ def ablate(
     until_decided: bool = False,
     reuse: bool = True,
     address: str | None = None,
-    storage: Path | None = None,
+    storage: str | Path | None = None,
     tracking_uri: str | None = None,
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
@@ -178,7 +180,7 @@ def ablate(
             decided, instead of those of the file.
         reuse: Take over runs that other suites and studies of the storage have completed.
         address: A Ray cluster.
-        storage: Where ``suites/`` is.
+        storage: The folder of ``suites/``, or a bucket, ``s3://bucket/folder``.
         tracking_uri: The MLflow store.
         observers: Told what happens.
         say: Takes a line for people.
@@ -197,9 +199,10 @@ def ablate(
         add_seeds=add_seeds,
         until_decided=until_decided,
     )
-    resolved = resolve_suite(request, storage)
+    folder = storage_folder(storage)
+    resolved = resolve_suite(request, folder)
     resolved.say_name_taken(say)
-    return ablate_suite(resolved, RunOptions(storage, address, tracking_uri, reuse, observers, say))
+    return ablate_suite(resolved, RunOptions(folder, address, tracking_uri, reuse, observers, say))
 
 
 def train(
@@ -289,7 +292,7 @@ def verify(
     return verify_plan(plan, RunOptions(tracking_uri=tracking_uri, say=say), workers, out)
 
 
-def compare(first: str, second: str, *, storage: Path | None = None) -> Compared:
+def compare(first: str, second: str, *, storage: str | Path | None = None) -> Compared:
     """Return two results side by side: settings, scores with intervals, costs, examples.
 
     Two studies that were loaded are compared by ``study.compare(other)``.
@@ -298,19 +301,19 @@ def compare(first: str, second: str, *, storage: Path | None = None) -> Compared
         first: A study (its winner), a suite, an arm of one (``quick/lora``), or a run
             (``quick/3``, ``quick/base-seed0``).
         second: What it is compared with.
-        storage: Where ``studies/`` and ``suites/`` are.
+        storage: The folder of ``studies/`` and ``suites/``, or a bucket.
 
     Raises:
         UserError: There is no such result, or a suite is compared with something that is none.
     """
-    return compare_named(first, second, storage)
+    return compare_named(first, second, storage_folder(storage))
 
 
 def reproduce(
     run: str,
     *,
     name: str | None = None,
-    storage: Path | None = None,
+    storage: str | Path | None = None,
     tracking_uri: str | None = None,
     observers: Sequence[Observer] = (),
     say: Callable[[str], None] = _unsaid,
@@ -321,7 +324,7 @@ def reproduce(
         run: A run, a study (its winner), a trial (``quick/3``) or a run of a suite
             (``quick/base-seed0``).
         name: The name of the new run; by default the run's own with ``-again``.
-        storage: Where ``studies/`` and ``suites/`` are.
+        storage: The folder of ``studies/`` and ``suites/``, or a bucket.
         tracking_uri: The MLflow store.
         observers: Told what happens.
         say: Takes a line for people.
@@ -330,7 +333,8 @@ def reproduce(
         ConfigError: The model or the data cannot be used any more.
         UserError: There is no such run, it is not complete, or the name is in use.
     """
-    options = RunOptions(storage, tracking_uri=tracking_uri, observers=observers, say=say)
+    folder = storage_folder(storage)
+    options = RunOptions(folder, tracking_uri=tracking_uri, observers=observers, say=say)
     return reproduce_run(run, options, name)
 
 
@@ -338,7 +342,7 @@ def predict(
     run: str,
     data: str | Path,
     *,
-    storage: Path | None = None,
+    storage: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Predicted:
     """Let a trained run answer the rows of a file; ``.frame()`` has them with probabilities.
@@ -347,47 +351,47 @@ def predict(
         run: A run, a study (its winner), a trial (``quick/3``) or a run of a suite.
         data: csv, tsv, jsonl, json or parquet, read as the run's own data were; labels are
             optional.
-        storage: Where ``studies/`` and ``suites/`` are.
+        storage: The folder of ``studies/`` and ``suites/``, or a bucket.
         overrides: How the file is read, where otherwise: ``data.text=[body]``.
 
     Raises:
         ConfigError: The file cannot be read, or lacks a text column.
         UserError: There is no such run, it is not complete, or has lost its adapter.
     """
-    return predict_file(run, data, storage, overrides)
+    return predict_file(run, data, storage_folder(storage), overrides)
 
 
 def generate(
-    run: str, prompt: str, *, storage: Path | None = None, max_new_tokens: int | None = None
+    run: str, prompt: str, *, storage: str | Path | None = None, max_new_tokens: int | None = None
 ) -> str:
     """Return what a trained language model writes after a prompt; always the likeliest token.
 
     Args:
         run: As `predict`.
         prompt: What takes the place of a prompt, of a template's one column, or of the user's turn.
-        storage: Where ``studies/`` and ``suites/`` are.
+        storage: The folder of ``studies/`` and ``suites/``, or a bucket.
         max_new_tokens: Of the answer at most; default: as in the run's evaluations.
 
     Raises:
         ConfigError: The run's template reads several columns.
         UserError: As `predict`; or the run is of no language model.
     """
-    return generate_text(run, prompt, storage, max_new_tokens).text
+    return generate_text(run, prompt, storage_folder(storage), max_new_tokens).text
 
 
 def evaluate(
-    run: str, task: str | Path, *, storage: Path | None = None, overrides: Sequence[str] = ()
+    run: str, task: str | Path, *, storage: str | Path | None = None, overrides: Sequence[str] = ()
 ) -> Evaluated:
     """Score a trained language model on other data, as ``eval`` does; ``.frame()`` has its answers.
 
     Args:
         run: As `predict`.
         task: A file, read as the run's own data were, or the name of a packaged task.
-        storage: Where ``studies/`` and ``suites/`` are.
+        storage: The folder of ``studies/`` and ``suites/``, or a bucket.
         overrides: Settings of ``data`` and ``language``: ``data.label=reply``.
 
     Raises:
         ConfigError: The data cannot be read or lack a column.
         UserError: As `predict`; or the run is of no language model.
     """
-    return evaluate_run(run, str(task), storage, overrides)
+    return evaluate_run(run, str(task), storage_folder(storage), overrides)

@@ -20,6 +20,7 @@ from ..store import (
     PREDICTIONS_FILE,
     RECORD_FILE,
     RunRecord,
+    copy_of,
     read_record,
     readable_record,
     write_json,
@@ -126,7 +127,9 @@ def reusable(
         candidates = [run for run in missing.get(found_identity, []) if run.key not in reused]
         if candidates and folder.resolve() not in ours:
             record = readable_record(folder)
-            if record is not None and _is_whole(folder, record) and circumstances.made(record):
+            if record is None or not circumstances.made(record):
+                continue
+            if _is_whole(folder, record):
                 same = [run for run in candidates if _same_inputs(inputs.of(run.config), record)]
                 reused |= {run.key: folder for run in same}
     return reused
@@ -203,6 +206,7 @@ def _inside(folder: Path, storage: Path) -> Path:
 
 
 def _is_whole(folder: Path, record: RunRecord) -> bool:
+    copy_of(folder).fetch()
     parts = (PREDICTIONS_FILE, ADAPTER_FOLDER)
     return record.status == "completed" and all((folder / part).exists() for part in parts)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,21 +98,24 @@ def named_file(file: str | None, option: str | None, name: str) -> str | None:
     return file or option
 
 
-def _expanded(folder: Path | None) -> Path | None:
-    if folder is not None and re.match(r"[\w+.-]{2,}:/", str(folder)):
-        raise typer.BadParameter(
-            "must be a folder, but got a URI; --tracking-uri sets the MLflow store"
-        )
-    # A shell leaves the ~ of --storage=~/studies alone.
-    return folder and Path(os.path.expanduser(folder))
+def _storage(given: str) -> Path:
+    from ..store import storage_folder
+
+    try:
+        folder = storage_folder(given)
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+    assert folder is not None
+    return folder
 
 
 Storage = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
-        callback=_expanded,
-        help="Folder that holds the studies and suites; all nodes of a cluster must share it.",
+        parser=_storage,
+        help="Folder that holds the studies and suites; all nodes of a cluster must share it. Or "
+        "a bucket: s3://bucket/folder.",
         show_default=False,
     ),
 ]

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from .. import signals
 from ..config.space import Resources
 from ..errors import Argument, ConfigError, Problem, RequestError, UserError, first_line
+from ..store import BucketCopy, copy_of
 from .local_ray import TOKEN_FILE, local_ray
 from .pulse import watched
 
@@ -135,20 +136,31 @@ def capacity(resources: Resources) -> int:
 
 
 def check_nodes(folder: Path) -> None:
-    """Make sure that every node sees ``folder`` and has this version of the package.
+    """Make sure that every node sees ``folder``, or its bucket, and has this version.
 
     Raises:
         UserError: One does not; the message names it.
     """
 
     # Local, so that it travels by value: the other node may not have this module.
-    def look(path: str) -> tuple[bool, str | None]:
+    def look(path: str, bucket: str) -> tuple[str, str | None]:
         try:
             version_there = importlib.metadata.version("lora2_search")
         except importlib.metadata.PackageNotFoundError:
-            version_there = None
-        return os.path.isdir(path), version_there
+            return "", None
+        if not bucket:
+            return "" if os.path.isdir(path) else f"does not see {path}", version_there
+        from lora2_search.errors import UserError  # a package may be missing, too
+        from lora2_search.store import BucketCopy
 
+        try:
+            BucketCopy(bucket, patient=False).check()
+        except UserError as error:
+            return f"has no access: {error}", version_there
+        return "", version_there
+
+    copy = copy_of(folder)
+    bucket = copy.url if isinstance(copy, BucketCopy) else ""
     version = importlib.metadata.version("lora2_search")
     probe = ray.remote(num_cpus=0, max_retries=0)(look)
     answers = {}
@@ -157,17 +169,17 @@ def check_nodes(folder: Path) -> None:
             strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
             answers[node["NodeManagerAddress"]] = probe.options(
                 scheduling_strategy=strategy
-            ).remote(str(folder.absolute()))
+            ).remote(str(folder.absolute()), bucket)
     for host, answer in answers.items():
-        sees, installed = ray.get(answer)
+        trouble, installed = ray.get(answer)
         if installed != version:
             raise UserError(
                 f"node {host} has lora2_search {installed or 'not installed'}, but this is "
                 f"{version}; install the same version on every node"
             )
-        if not sees:
+        if trouble:
             raise RequestError(
-                f"node {host} does not see {folder}; name a folder that all nodes share (",
+                f"node {host} {trouble}; name a folder that all nodes share, or a bucket (",
                 *(Argument("storage"), ")"),
             )
 

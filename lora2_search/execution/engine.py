@@ -16,8 +16,8 @@ from .. import signals
 from ..config import RunInfo
 from ..config.space import Resources
 from ..errors import Argument, RequestError
-from ..store import Status, variables
-from ..training import Observer, State
+from ..store import RunRecord, Status, copy_of, variables
+from ..training import Observer, Report, State
 from .cluster import capacity
 from .disk import DiskLimit
 from .interruption import Interruption
@@ -117,7 +117,7 @@ def execute(
         interval_seconds=limit and limit * 60,
     )
     disk = DiskLimit(folder, resources.max_disk_gb)
-    queue = RunQueue(source, observers, terms, _why_stopped(interruption), disk)
+    queue = RunQueue(source, [*observers, _Sender(folder)], terms, _why_stopped(interruption), disk)
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
@@ -135,6 +135,22 @@ def execute(
             Argument("resume", folder.name),
         )
     return interruption.requested
+
+
+class _Sender:
+    """Sends what the driver writes to the bucket of its folder, where that has one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._copy = copy_of(folder)
+
+    def started(self, run: RunInfo) -> None:
+        self._copy.send()
+
+    def reported(self, run: RunInfo, report: Report) -> None:
+        pass
+
+    def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        self._copy.send()
 
 
 def _tune(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import math
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +14,14 @@ from ..config import RunInfo
 from ..errors import UserError, says_disk_full
 from ..store import (
     CHECKPOINT_FOLDER,
+    BucketCopy,
     Damaged,
     RunRecord,
     Status,
+    copy_of,
     read_record,
     readable_record,
+    remove_folder,
     set_aside,
 )
 from ..training import Observer, State
@@ -182,6 +184,7 @@ class RunQueue:
         write_failure_marker(
             entry.run.folder, f"its process died {len(entry.deaths)} times: {loss.reason}"
         )
+        copy_of(entry.run.folder).send()
         return True
 
     def ended(self, trial_id: str, result: Result | None, error: bool) -> None:
@@ -199,11 +202,14 @@ class RunQueue:
         if entry is None:
             return
         state, reason = self._verdict(entry, result, error)
+        copy = copy_of(entry.run.folder)
+        copy.fetch(heavy=state == "COMPLETE")
         record = readable_record(entry.run.folder)
         if state != "FAIL" and record and (changed := self._other_inputs(entry.run, record)):
             state, reason = "FAIL", changed
         score = result[SCORE] if state == "COMPLETE" and result is not None else None
         self._tell(entry.run, state, score, reason)
+        copy.send()
         # Last: what could not be written is not over.
         del self._live[trial_id]
 
@@ -272,6 +278,7 @@ class RunQueue:
         """Keep the evaluations that a dead driver never received: the record has them."""
         if interval <= entry.last + 1:
             return
+        copy_of(entry.run.folder).fetch(heavy=False)
         record = readable_record(entry.run.folder)
         known = self._source.past(entry.run)
         for earlier, score in enumerate(_measured(entry.run, record) if record else [], start=1):
@@ -279,10 +286,13 @@ class RunQueue:
                 self._source.reported(entry.run, earlier, score)
 
     def _task(self, run: RunInfo) -> Task:
+        copy = copy_of(run.folder)
         return Task(
             key=run.key,
             config=run.config.model_dump_json(),
             folder=str(Path(run.folder).absolute()),
+            bucket=copy.url if isinstance(copy, BucketCopy) else "",
+            inside=copy.inside if isinstance(copy, BucketCopy) else "",
             metric=run.metric,
             threads=self._terms.threads,
             gpu=self._terms.gpu,
@@ -321,5 +331,5 @@ def _mark(run: RunInfo, state: State, reason: str) -> RunRecord:
     record.write(run.folder)
     if state == "PRUNED":
         # Nobody takes it up again, and its optimiser state is the bulk of its disk.
-        shutil.rmtree(run.folder / CHECKPOINT_FOLDER, ignore_errors=True)
+        remove_folder(run.folder / CHECKPOINT_FOLDER)
     return record

@@ -20,7 +20,7 @@ from ray import tune
 
 from ..config import RunConfig
 from ..errors import BaseChanged, ConfigError, Preempted, UserError
-from ..store import Attempt, RunRecord, Superseded, read_record
+from ..store import Attempt, BucketCopy, Copy, NoBucket, RunRecord, Superseded, read_record
 from ..training import Report
 from .notice import Notice
 from .result import Result, of_failure, of_report, report_of_record
@@ -38,6 +38,8 @@ class Task(TypedDict):
         key: ``RunInfo.key``.
         config: The ``RunConfig`` as JSON.
         folder: The run's folder.
+        bucket: The storage that it is in, where that is a bucket: each node has a copy; or empty.
+        inside: The run's folder in the bucket.
         metric: The objective's metric, ``None`` for the task's own.
         threads: Torch threads of each of its devices.
         gpu: Whether it was given a GPU for each; without one it runs on the CPU, whatever it sees.
@@ -51,6 +53,8 @@ class Task(TypedDict):
     key: str
     config: str
     folder: str
+    bucket: str
+    inside: str
     metric: str | None
     threads: int
     gpu: bool
@@ -82,16 +86,20 @@ class TrialTrainable(tune.Trainable):
         """Train until the next evaluation and return its result, or why there is none."""
         try:
             limit = self._task["interval_seconds"]
-            with time_limit(Path(self._task["folder"]), limit), _notice().awaited():
+            with time_limit(self._folder, limit), _notice().awaited():
                 return self._next()
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
         except Preempted:
             self._drop()
             raise  # Tune gives the run to another process, which goes on from its checkpoint
+        except NoBucket as error:
+            self._drop()
+            raise Preempted(str(error)) from None  # the run is not at fault
         except BaseChanged as error:
             self._drop()
-            write_failure_marker(Path(self._task["folder"]), _reason(error))
+            write_failure_marker(self._folder, _reason(error))
+            self._copy.send()
             raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
@@ -109,6 +117,10 @@ class TrialTrainable(tune.Trainable):
 
     def _take(self, task: Task) -> None:
         self._task = task
+        self._copy = BucketCopy(task["bucket"], task["inside"]) if task["bucket"] else Copy()
+        self._folder = (
+            self._copy.folder if isinstance(self._copy, BucketCopy) else Path(task["folder"])
+        )
         self._run: Run | None = None
         self._attempt: Attempt | None = None
         self._interval = 0
@@ -127,17 +139,21 @@ class TrialTrainable(tune.Trainable):
             gc.collect()
 
     def _next(self) -> Result:
-        folder = Path(self._task["folder"])
+        folder = self._folder
         if _notice().given():
             raise Preempted(_notice().reason)
         if self._run is None or self._attempt is None:
+            self._copy.fetch()
             overdue = pop_failure_marker(folder)
             if overdue:
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)
+            self._copy.send()
             self._run = self._start(RunConfig.model_validate_json(self._task["config"]), folder)
+        self._copy.fetch_claim()
         self._attempt.check()
         report = self._advance(self._run)
+        self._copy.send()
         self._interval = report.interval
         if self._task["metric"] is not None:
             report = replace(report, score=self._score(report))
@@ -160,7 +176,7 @@ class TrialTrainable(tune.Trainable):
     def _score(self, report: Report) -> float:
         name = f"validation/{self._task['metric']}"
         # In the end the record tells: a cut adapter scores otherwise than the last evaluation.
-        record = read_record(Path(self._task["folder"])) if report.done else None
+        record = read_record(self._folder) if report.done else None
         if record is not None and name in record.scores:
             return record.scores[name]
         for point in reversed(report.points):

@@ -32,7 +32,7 @@ from ..config.suite import (
     without_history,
 )
 from ..errors import Argument, RequestError
-from ..store import SUITE_FILE, damaged_records
+from ..store import SUITE_FILE, damaged_records, sending
 from ..tracking import ParentInfo, Tracked, failed_on_error, resolve_uri
 from ..training import Beginning, Observer
 from .preflight import check_inputs
@@ -117,6 +117,7 @@ def ablate_suite(resolved: Resolved[Suite], options: RunOptions) -> SuiteResult:
 
     with (
         resolved.locating_errors(),
+        sending(folder),
         failed_on_error(tracked),
         _adoption(plan, resolved.archive) as adoption,
     ):

@@ -21,6 +21,7 @@ from ..store import (
     checkpoints,
     lock_folder,
     read_record,
+    sending,
     set_aside,
 )
 from ..tracking import spool_damages
@@ -66,7 +67,7 @@ def check_files(item: Named, uri: str, repair: bool = False) -> list[Finding]:
     """
     if not repair:
         return [found.finding for found in _all(item, uri)]
-    with lock_folder(item.folder):
+    with lock_folder(item.folder), sending(item.folder):
         return [_mended(found) for found in list(_all(item, uri))]
 
 

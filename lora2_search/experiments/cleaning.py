@@ -18,9 +18,11 @@ from ..store import (
     SEEDS_FOLDER,
     TUNING_FOLDER,
     WINNER_FOLDER,
+    copy_of,
     home,
     lock_folder,
     readable_record,
+    remove_folder,
 )
 from .catalog import Named, all_items, find_item
 from .train import run_of_winner
@@ -70,6 +72,7 @@ def delete(name: str, storage: Path | None = None) -> Removable:
     with lock_folder(found.folder), delivering(found.folder):
         # In one step, so that nobody meets half of it.
         found.folder.rename(leaving)
+        copy_of(found.folder).delete()
     shutil.rmtree(leaving)
     return found
 
@@ -107,7 +110,7 @@ def garbage(
 def collect(found: Sequence[Removable]) -> int:
     """Remove these folders and return how many bytes that freed."""
     for removable in found:
-        shutil.rmtree(removable.folder, ignore_errors=True)
+        remove_folder(removable.folder)
     return sum(removable.size for removable in found)
 
 

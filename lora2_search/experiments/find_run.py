@@ -18,6 +18,7 @@ from ..store import (
     WINNER_FOLDER,
     Damaged,
     RunRecord,
+    copy_of,
     read_record,
 )
 from .catalog import Named, all_items, find_item
@@ -144,6 +145,7 @@ def _winner(item: Named, storage: Path | None) -> FoundRun:
 
 
 def _in(folder: Path, what: str, name: str, metric: str | None = None) -> FoundRun:
+    copy_of(folder).fetch()
     record = read_record(folder)
     if record is None:
         raise Damaged(folder / RECORD_FILE, "it is missing", "restore it from a copy")

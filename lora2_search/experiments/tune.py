@@ -19,7 +19,7 @@ from ..search import (
     warm_start,
 )
 from ..stats import TestResult, seeds_interval
-from ..store import SPACE_FILE, RunRecord, damaged_records, outcome_value
+from ..store import SPACE_FILE, RunRecord, damaged_records, outcome_value, sending
 from ..tracking import ParentInfo, SpoolObserver, Tracked, failed_on_error, outcome_key, resolve_uri
 from ..training import Beginning
 from .preflight import check_inputs
@@ -72,7 +72,7 @@ def tune_space(
     tracked = Tracked(folder, parent, resolve_uri(options.tracking_uri), say)
     if warm is not None:
         say(warm.line)
-    with resolved.locating_errors(), failed_on_error(tracked):
+    with resolved.locating_errors(), sending(folder), failed_on_error(tracked):
         for damage in damaged_records(folder) if resolved.resumed else ():
             say(f"{damage.path} is damaged: {damage.why}; the study continues without it")
         data_lines = check_inputs(plan.run_config(), say, plan.judged_by, plan.other_models())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..analysis import givers, own_trials
 from ..config.space import Space, exact_settings, given_problems
 from ..errors import Argument, ConfigError, Problem, RequestError, UserError, listed
-from ..store import is_owned, open_database, reading_database, study_file
+from ..store import is_leased, is_owned, open_database, reading_database, study_file
 from .given import GIVEN, enqueue
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ def _running(folder: Path) -> Iterator[tuple[OptunaStudy, BaseStorage]]:
             f"nothing runs study {folder.name}, and only a study that runs can be steered; ",
             Argument("resume", folder.name),
             " takes it up",
+        )
+    if is_leased(folder):
+        raise UserError(
+            f"study {folder.name} is run on another machine, from a bucket: steer it there"
         )
     path = study_file(folder)
     starting = UserError(f"study {folder.name} is only starting; try again in a moment")

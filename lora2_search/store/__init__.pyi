@@ -1,5 +1,14 @@
 from .attempt import Attempt as Attempt
 from .attempt import Superseded as Superseded
+from .bucket import BucketCopy as BucketCopy
+from .bucket import Copy as Copy
+from .bucket import NoBucket as NoBucket
+from .bucket import copy_of as copy_of
+from .bucket import is_leased as is_leased
+from .bucket import remove_folder as remove_folder
+from .bucket import sending as sending
+from .bucket import storage_folder as storage_folder
+from .bucket import storage_name as storage_name
 from .command import command_line as command_line
 from .command import invocation as invocation
 from .database import PATIENCE_SECONDS as PATIENCE_SECONDS
@@ -19,7 +28,10 @@ from .files import stored_json as stored_json
 from .files import stored_text as stored_text
 from .files import write_json as write_json
 from .files import write_text as write_text
+from .layout import CHECKPOINT_STATE as CHECKPOINT_STATE
 from .layout import JOURNAL_FILE as JOURNAL_FILE
+from .layout import LOCK_FILE as LOCK_FILE
+from .layout import OWNER_FILE as OWNER_FILE
 from .layout import PAGE_FILE as PAGE_FILE
 from .layout import REFERENCES_FOLDER as REFERENCES_FOLDER
 from .layout import RUNGS_FOLDER as RUNGS_FOLDER
@@ -31,8 +43,6 @@ from .layout import SUITE_FILE as SUITE_FILE
 from .layout import TRIALS_FOLDER as TRIALS_FOLDER
 from .layout import TUNING_FOLDER as TUNING_FOLDER
 from .layout import WINNER_FOLDER as WINNER_FOLDER
-from .lock import LOCK_FILE as LOCK_FILE
-from .lock import OWNER_FILE as OWNER_FILE
 from .lock import is_owned as is_owned
 from .lock import lock_folder as lock_folder
 from .measures import MEASURES as MEASURES

@@ -13,6 +13,9 @@ JOURNAL_FILE = "study.journal"
 
 SUITE_FILE = "suite.yaml"
 
+# Of the two files of a checkpoint the one that is read last.
+CHECKPOINT_STATE = "state.json"
+
 TRIALS_FOLDER = "trials"
 
 # Runs outside a study's search, a folder each.
@@ -31,3 +34,8 @@ RUNGS_FOLDER = "rungs"
 RUNS_FOLDER = "runs"
 
 TUNING_FOLDER = "tuning"
+
+# Of the process that runs it.
+LOCK_FILE = "lock"
+
+OWNER_FILE = "owner.json"

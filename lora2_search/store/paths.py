@@ -19,8 +19,12 @@ def home() -> Path:
     Raises:
         UserError: The folder cannot be made or written.
     """
-    folder = Path(os.environ.get(HOME_VARIABLE) or "~/.cache/lora2_search").expanduser().absolute()
-    return writable_folder(folder, f"set {HOME_VARIABLE} to a folder that you can write to")
+    return writable_folder(home_path(), f"set {HOME_VARIABLE} to a folder that you can write to")
+
+
+def home_path() -> Path:
+    """Return where the home folder is, or would be."""
+    return Path(os.environ.get(HOME_VARIABLE) or "~/.cache/lora2_search").expanduser().absolute()
 
 
 def writable_folder(folder: Path, *remedy: str | Argument) -> Path:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from .files import Damaged, reading, stored_json
+from .layout import CHECKPOINT_STATE
 from .record import CHECKPOINT_FOLDER, Point
 
-_STATE, _TENSORS = "state.json", "state.safetensors"
+_TENSORS = "state.safetensors"
 
 _STEP = re.compile(r"\d+")
 
@@ -69,13 +70,13 @@ def check_tensors(path: Path) -> None:
 def _checkpoint(folder: Path) -> Checkpoint:
     step = int(folder.name)
     try:
-        state: dict[str, Any] = stored_json(folder / _STATE)
+        state: dict[str, Any] = stored_json(folder / CHECKPOINT_STATE)
         if state is None:
-            raise Damaged(folder / _STATE, "it is missing")
+            raise Damaged(folder / CHECKPOINT_STATE, "it is missing")
         if not (folder / _TENSORS).exists():
             raise Damaged(folder / _TENSORS, "it is missing")
         check_tensors(folder / _TENSORS)
-        with reading(folder / _STATE):
+        with reading(folder / CHECKPOINT_STATE):
             return Checkpoint(
                 folder,
                 int(state["step"]),

@@ -5,27 +5,39 @@ import math
 import os
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from lora2_search.config.run import RunConfig, with_settings
+from lora2_search.errors import Preempted
 from lora2_search.execution import result as results
 from lora2_search.execution.trainable import Run, Task
 from lora2_search.execution.watchdog import OVERDUE_FILE
 from lora2_search.store.attempt import ATTEMPT_FILE, Superseded
 from lora2_search.store.record import read_record
+from tests.support.bucket import bucket, s3
 from tests.support.stand_in import STEPS, StandIn, score_at
+
+__all__ = ["bucket", "s3"]
 
 KEYS = {"standard_error", "score", "training_iteration", "completed", "failed", "report", "done"}
 
 
 def task(
-    folder: Path, seed: int = 0, k: int = 4, metric: str | None = None, gpu: bool = True
+    folder: Path,
+    seed: int = 0,
+    k: int = 4,
+    metric: str | None = None,
+    gpu: bool = True,
+    bucket: str = "",
 ) -> Task:
     config = with_settings(RunConfig(task="sentiment", seed=seed), {"adapter.k": k})
     return Task(
         key="00000",
         config=config.model_dump_json(),
         folder=str(folder),
+        bucket=bucket,
+        inside="studies/tiny/trials/00000" if bucket else "",
         metric=metric,
         threads=1,
         gpu=gpu,
@@ -172,3 +184,14 @@ def test_a_run_whose_last_process_hung_fails_with_what_it_left(tmp_path: Path) -
     (last,) = drain(process(task(tmp_path)))
     assert last["failed"] == "an evaluation interval took longer than 2 minutes"
     assert not (tmp_path / OVERDUE_FILE).exists()
+
+
+def test_a_run_whose_bucket_is_lost_moves_instead_of_failing(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = process(task(tmp_path, bucket=bucket))
+    worker.step()
+    monkeypatch.setattr("lora2_search.store.bucket._PAUSES", ())
+    fsspec.filesystem("s3").rm(bucket.removesuffix("/team"), recursive=True)
+    with pytest.raises(Preempted, match=f"{bucket} is not there: "):
+        worker.step()

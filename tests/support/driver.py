@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from lora2_search.search.study import run_study, stored_space
+from lora2_search.store.bucket import storage_folder
 from tests.support.spaces import space_of
 from tests.support.stand_in import LongStandIn, Recorder, SlowStandIn
 
@@ -14,6 +15,7 @@ from tests.support.stand_in import LongStandIn, Recorder, SlowStandIn
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("storage", type=Path)
+    parser.add_argument("--bucket")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--address")
     parser.add_argument("--trials", type=int, default=10)
@@ -21,14 +23,15 @@ def main() -> None:
     parser.add_argument("--winner", action="store_true")
     arguments = parser.parse_args()
     winner = {"top": 2, "seeds": 2} if arguments.winner else None
+    storage = storage_folder(arguments.bucket or arguments.storage)
     space = space_of(trials=arguments.trials, scheduler={"name": "none"}, winner=winner)
     if arguments.resume:
-        space = stored_space("tiny", arguments.storage)
+        space = stored_space("tiny", storage)
     seen = Recorder()
     study = run_study(
         space,
         resume=arguments.resume,
-        storage=arguments.storage,
+        storage=storage,
         address=arguments.address,
         observers=[seen],
         trainable=LongStandIn if arguments.long else SlowStandIn,

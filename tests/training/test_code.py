@@ -70,7 +70,7 @@ def test_the_hash_follows_what_decides_a_result(change: str, package: Path) -> N
 # Imported by what decides, and no part of it: messages, places, events, and how YAML is read.
 NEUTRAL = {
     "store/files.py",  # reads files of ours that may be damaged
-    *("errors.py", "store/paths.py", "config/messages.py", "config/yaml.py"),
+    *("errors.py", "store/paths.py", "store/layout.py", "config/messages.py", "config/yaml.py"),
     *("config/run_info.py", "training/events.py", "training/export/card.py"),
     "config/settings.py",  # a type's name
     "config/presets.py",  # settings, which are then in the configuration

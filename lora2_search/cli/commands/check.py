@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from ...experiments import Finding, check_files, find_item
-from ...store import command_line
+from ...store import command_line, storage_name
 from ...tracking import resolve_uri
 from ..console.rows import print_json
 from ..console.say import narrator
@@ -32,7 +32,7 @@ def run_check(
             narrator()(line)
         can = sum(bool(finding.remedy) and not finding.mended for finding in findings)
         if can:
-            words = ["--storage", str(storage)] if storage else []
+            words = ["--storage", storage_name(storage)] if storage else []
             again = command_line("runs", "check", name, "--repair", *words)
             narrator()(f"{can} of {len(findings)} can be mended: {again}")
         if not findings:

@@ -14,7 +14,7 @@ from ...errors import UserError
 from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
 from ...report import constant_line, rung_lines, winner_lines
 from ...search import climb_of, seeds_told, winner_of
-from ...store import Damaged, Flag, RunRecord, command_line, home
+from ...store import Damaged, Flag, RunRecord, command_line, home, storage_name
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
 from ..console.say import say as complain
@@ -368,5 +368,5 @@ def resumption(item: Named) -> str:
         return "the same `verify` command"
     words = [_VERBS[item.kind], "--resume", item.name]
     if item.kind != "run" and item.folder.parent.parent != home():
-        words += ["--storage", str(item.folder.parent.parent)]
+        words += ["--storage", storage_name(item.folder.parent.parent)]
     return command_line(*words)

@@ -23,7 +23,7 @@ from ...config.space import HEAD_ONLY, seed_span
 from ...experiments import run_of_winner
 from ...report import always, edge_line, fresh_caveats, rung_lines, winner_lines
 from ...search import Study, outcomes_in
-from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation
+from ...store import ADAPTER_FOLDER, PAGE_FILE, Flag, RunRecord, invocation, storage_name
 from ...tracking import DEFAULT_PORT, address_of, display_uri, is_server, resolve_uri
 from .rows import plain, short
 from .screen import facts, places, screen
@@ -366,7 +366,7 @@ def command(*words: str, storage: Path | None = None, tracking_uri: str | None =
     """Return a command line of ours, ready to paste."""
     parts = [*invocation(), *words]
     if storage is not None:
-        parts += ["--storage", str(storage)]
+        parts += ["--storage", storage_name(storage)]
     # A URI may hold a password, and the default one goes without saying.
     if tracking_uri and tracking_uri not in (resolve_uri(), display_uri(resolve_uri())):
         parts += ["--tracking-uri", display_uri(tracking_uri)]

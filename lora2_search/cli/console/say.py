@@ -13,7 +13,7 @@ import typer
 
 from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
 from ...signals import EXIT_CODES, Interrupted, cause, last_words, signal_of
-from ...store import command_line
+from ...store import command_line, storage_name
 from ...tracking import options, redacted, resolve_uri
 from .screen import complain, tell
 
@@ -88,7 +88,7 @@ def option(argument: Argument, storage: Path | None = None, tracking_uri: str | 
     if argument.value is not None:
         words.append(argument.value)
     if argument.name == "resume" and argument.value is not None:
-        words += ["--storage", str(storage)] if storage is not None else []
+        words += ["--storage", storage_name(storage)] if storage is not None else []
         words += options(resolve_uri(tracking_uri))
     return shlex.join(words)
 

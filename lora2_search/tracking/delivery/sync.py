@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from ...errors import UserError
-from ...store import home, invocation
+from ...store import home, invocation, storage_name
 from .. import uri as uris
 from ..spool.spool import Identity, check_identity, parent_path, read
 
@@ -52,7 +52,7 @@ def sync_command(folder: Path, uri: str) -> str:
     name = f"{kind}/{folder.name}" if shown else folder.name
     words = [*invocation(), "runs", "sync", name]
     if storage != home():
-        words += ["--storage", str(storage)]
+        words += ["--storage", storage_name(storage)]
     origin, remark = uris.origin(uri), ""
     if origin == "option":
         words += ["--tracking-uri", uris.display_uri(uri)]

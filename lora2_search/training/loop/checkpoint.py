@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ...store import CHECKPOINT_FOLDER, Damaged, Point
+from ...store import CHECKPOINT_FOLDER, CHECKPOINT_STATE, Damaged, Point
 from ..models.methods import Adaptive
 from .health import HealthState
 
@@ -83,7 +83,7 @@ def save_checkpoint(folder: Path, progress: Progress, kept: Kept) -> None:
         "health": asdict(kept.health),
         "code_hash": kept.code_hash,
     }
-    (temporary / "state.json").write_text(json.dumps(plain), encoding="utf-8")
+    (temporary / CHECKPOINT_STATE).write_text(json.dumps(plain), encoding="utf-8")
     target = root / f"{kept.step:08d}"
     shutil.rmtree(target, ignore_errors=True)
     os.replace(temporary, target)
@@ -108,7 +108,7 @@ def load_checkpoint(folder: Path, progress: Progress) -> Kept | None:
         return None
     try:
         tensors = load_file(found[-1] / "state.safetensors")
-        plain = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
+        plain = json.loads((found[-1] / CHECKPOINT_STATE).read_text(encoding="utf-8"))
         kept = _kept(plain)
         _restore(tensors, progress)
         _restore_schedule(plain["scheduler"], plain["scaler"], progress)
@@ -138,7 +138,7 @@ def _steps(root: Path) -> list[Path]:
 
 def _kept(plain: Mapping[str, Any]) -> Kept:
     if lost := [key for key in ("step", "history", "timings", "health") if key not in plain]:
-        raise ValueError(f"state.json holds no {lost[0]}")
+        raise ValueError(f"{CHECKPOINT_STATE} holds no {lost[0]}")
     return Kept(
         step=plain["step"],
         history=[Point.model_validate(point) for point in plain["history"]],

@@ -1,0 +1,206 @@
+"""A folder and the bucket that it is a copy of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lora2_search.errors import UserError
+from lora2_search.store.bucket import (
+    BucketCopy,
+    copy_of,
+    remove_folder,
+    storage_folder,
+    storage_name,
+)
+from lora2_search.store.environment import variables
+from tests.support.bucket import bucket, s3
+
+__all__ = ["bucket", "s3"]
+
+
+@pytest.fixture
+def here(bucket: str, own_home: Path) -> Path:
+    folder = storage_folder(bucket)
+    assert folder is not None
+    return folder
+
+
+@dataclass
+class Elsewhere:
+    """The copy that a process with another home has."""
+
+    copy: BucketCopy
+    home: Path
+
+    @property
+    def folder(self) -> Path:
+        with variables({"LORA2_SEARCH_HOME": str(self.home)}):
+            return self.copy.folder
+
+    def fetch(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with variables({"LORA2_SEARCH_HOME": str(self.home)}):
+            self.copy.fetch()
+
+    def send(self) -> None:
+        with variables({"LORA2_SEARCH_HOME": str(self.home)}):
+            self.copy.send()
+
+
+@pytest.fixture
+def elsewhere(bucket: str, tmp_path: Path) -> Elsewhere:
+    return Elsewhere(BucketCopy(bucket, "studies/mine/trials/00000"), tmp_path / "home")
+
+
+def a_run(storage: Path) -> Path:
+    run = storage / "studies" / "mine" / "trials" / "00000"
+    step = run / "checkpoint" / "00000010"
+    step.mkdir(parents=True)
+    (step / "state.safetensors").write_bytes(b"tensors")
+    (step / "state.json").write_text("{}")
+    (run / "attempt.json").write_text('{"number": 1}')
+    (run / "record.json").write_text("{}")
+    return run
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_one_process_sends_another_fetches_and_what_it_deletes_is_gone_there(
+    here: Path, elsewhere: Elsewhere
+) -> None:
+    run = a_run(here)
+    copy_of(run).send()
+    elsewhere.fetch()
+    assert names(elsewhere.folder) == names(run)
+    later = run / "checkpoint" / "00000020"
+    (run / "checkpoint" / "00000010").rename(later)
+    (run / "record.json").write_text('{"more": 1}')
+    copy_of(run).send()
+    elsewhere.fetch()
+    assert names(elsewhere.folder) == names(run)
+    assert (elsewhere.folder / "record.json").read_text() == '{"more": 1}'
+
+
+def test_a_checkpoint_that_was_sent_in_part_is_not_fetched(
+    here: Path, elsewhere: Elsewhere
+) -> None:
+    run = a_run(here)
+    (run / "checkpoint" / "00000010" / "state.json").unlink()
+    copy_of(run).send()
+    elsewhere.fetch()
+    assert names(elsewhere.folder) == {"attempt.json", "record.json"}
+
+
+def test_what_is_newer_here_stays_and_what_is_newer_there_comes(
+    here: Path, elsewhere: Elsewhere
+) -> None:
+    run = a_run(here)
+    copy_of(run).send()
+    (run / "record.json").write_text('{"not": "sent"}')
+    copy_of(run).fetch()
+    assert (run / "record.json").read_text() == '{"not": "sent"}'
+    elsewhere.fetch()
+    (elsewhere.folder / "record.json").write_text('{"there": 1}')
+    elsewhere.send()
+    copy_of(run).fetch()
+    assert (run / "record.json").read_text() == '{"there": 1}'
+
+
+def test_a_claim_is_fetched_alone(here: Path, elsewhere: Elsewhere) -> None:
+    run = a_run(here)
+    copy_of(run).send()
+    elsewhere.fetch()
+    (elsewhere.folder / "attempt.json").write_text('{"number": 2}')
+    (elsewhere.folder / "record.json").write_text('{"there": 1}')
+    elsewhere.send()
+    copy_of(run).fetch_claim()
+    assert (run / "attempt.json").read_text() == '{"number": 2}'
+    assert (run / "record.json").read_text() == "{}"
+
+
+def test_a_study_is_sent_without_its_runs(here: Path, elsewhere: Elsewhere) -> None:
+    run = a_run(here)
+    study = run.parents[1]
+    (study / "space.yaml").write_text("task: sentiment")
+    (study / "lock").write_text("")
+    (study / ".ray").mkdir()
+    (study / ".ray" / "scratch").write_text("")
+    copy_of(study).send()
+    whole = BucketCopy(elsewhere.copy.url)
+    assert set(whole._tags()) == {"studies/mine/space.yaml"}
+
+
+def test_a_storage_is_read_without_checkpoints_and_adapters(bucket: str, here: Path) -> None:
+    run = a_run(here)
+    (run / "adapter").mkdir()
+    (run / "adapter" / "adapter_model.safetensors").write_bytes(b"weights")
+    copy_of(run).send()
+    os.environ["LORA2_SEARCH_HOME"] += "-of-another-machine"
+    fresh = storage_folder(bucket)
+    assert fresh is not None
+    again = fresh / run.relative_to(here)
+    assert names(again) == {"attempt.json", "record.json"}
+    copy_of(again).fetch()
+    assert names(again) == names(run)
+
+
+def test_what_is_removed_here_is_removed_in_the_bucket_alone_of_its_name(
+    bucket: str, here: Path
+) -> None:
+    run = a_run(here)
+    other = here / "studies" / "mine2"
+    other.mkdir()
+    (other / "space.yaml").write_text("task: sentiment")
+    copy_of(run).send()
+    copy_of(other).send()
+    remove_folder(run.parents[1])
+    assert set(BucketCopy(bucket)._tags()) == {"studies/mine2/space.yaml"}
+
+
+def test_a_storage_goes_by_its_url_and_a_folder_by_its_path(
+    bucket: str, here: Path, tmp_path: Path
+) -> None:
+    assert storage_name(here) == bucket
+    assert storage_name(tmp_path) == str(tmp_path)
+    assert storage_folder(tmp_path) == tmp_path
+    assert storage_folder(None) is None
+    assert not isinstance(copy_of(tmp_path), BucketCopy)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("s3://no-such-bucket-at-all/team", "s3://no-such-bucket-at-all/team is not there: "),
+        ("nonsense://bucket/team", "nonsense://bucket/team is no storage: "),
+        (
+            "gs://bucket/team",
+            "gs://bucket/team needs a package: pip install gcsfs",
+        ),
+    ],
+)
+def test_a_storage_that_cannot_be_read_is_named(s3: None, url: str, words: str) -> None:
+    with pytest.raises(UserError) as refused:
+        storage_folder(url)
+    assert str(refused.value).startswith(words)
+
+
+def test_a_bucket_that_does_not_answer_is_named_at_once(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lora2_search.store import bucket as module
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    import fsspec
+
+    fsspec.filesystem("s3").clear_instance_cache()
+    module._file_system.cache_clear()
+    with pytest.raises(UserError, match=f"{bucket} cannot be used: "):
+        storage_folder(bucket)
+    fsspec.filesystem("s3").clear_instance_cache()
+    module._file_system.cache_clear()
