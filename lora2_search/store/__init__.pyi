@@ -4,11 +4,8 @@ from .bucket import BucketCopy as BucketCopy
 from .bucket import Copy as Copy
 from .bucket import NoBucket as NoBucket
 from .bucket import copy_of as copy_of
-from .bucket import is_leased as is_leased
 from .bucket import remove_folder as remove_folder
 from .bucket import sending as sending
-from .bucket import storage_folder as storage_folder
-from .bucket import storage_name as storage_name
 from .command import command_line as command_line
 from .command import invocation as invocation
 from .database import PATIENCE_SECONDS as PATIENCE_SECONDS
@@ -43,6 +40,7 @@ from .layout import SUITE_FILE as SUITE_FILE
 from .layout import TRIALS_FOLDER as TRIALS_FOLDER
 from .layout import TUNING_FOLDER as TUNING_FOLDER
 from .layout import WINNER_FOLDER as WINNER_FOLDER
+from .lease import is_leased as is_leased
 from .lock import is_owned as is_owned
 from .lock import lock_folder as lock_folder
 from .measures import MEASURES as MEASURES
@@ -77,3 +75,5 @@ from .shelf import Shelf as Shelf
 from .soundness import Checkpoint as Checkpoint
 from .soundness import check_tensors as check_tensors
 from .soundness import checkpoints as checkpoints
+from .storage import storage_folder as storage_folder
+from .storage import storage_name as storage_name

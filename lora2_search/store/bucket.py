@@ -9,14 +9,11 @@ stands.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import platform
 import re
 import shutil
 import sqlite3
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,12 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
-
 from ..errors import UserError, first_line
 from .attempt import ATTEMPT_FILE
-from .files import Damaged, stored_json, write_json
-from .layout import CHECKPOINT_STATE, LOCK_FILE, OWNER_FILE
+from .files import stored_json, write_json
+from .layout import CHECKPOINT_STATE, LEASE_FILE, LOCK_FILE, OWNER_FILE
 from .paths import home, home_path
 from .record import ADAPTER_FOLDER, CHECKPOINT_FOLDER, RECORD_FILE
 
@@ -40,23 +35,13 @@ _ABOUT = "url.json"
 
 _INDEX = "index.db"
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
-
 # What fsspec needs beside itself.
-_PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
-
-# Who runs what is in a folder, in the bucket alone.
-_LEASE = "driver.json"
-
-# A lease that was not renewed for so long is that of a process that was killed.
-_LEASE_SECONDS = 90.0
-
-_RENEWAL_SECONDS = 20.0
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
 
 # What says that the files beside it are whole is sent after them.
 _LAST = (CHECKPOINT_STATE, RECORD_FILE)
 
-_NOT_SENT = (LOCK_FILE, OWNER_FILE, _ABOUT, _INDEX, _LEASE)
+_NOT_SENT = (LOCK_FILE, OWNER_FILE, LEASE_FILE, _ABOUT, _INDEX)
 
 # Seconds between attempts while a bucket does not answer.
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -71,36 +56,6 @@ class NoBucket(UserError):
     """A bucket is not there, or does not let us in, or has not answered for a minute."""
 
 
-def storage_folder(storage: str | Path | None) -> Path | None:
-    """Return the folder that a storage is: itself, or the copy of a bucket, brought up to date.
-
-    Checkpoints and adapters are not fetched: that is done for a run when it is looked at.
-
-    Raises:
-        NoBucket: The bucket cannot be read.
-        UserError: It is neither a folder nor a bucket, or a package is missing.
-    """
-    if storage is None or not _URL.match(str(storage)):
-        return None if storage is None else Path(storage).expanduser()
-    kind, _, place = str(storage).partition("://")
-    if kind not in _PACKAGES or not place:
-        raise UserError(
-            f"{storage} is no storage: name a folder, or a bucket as s3://bucket/folder "
-            f"({', '.join(_PACKAGES)})"
-        )
-    copy = BucketCopy(str(storage).rstrip("/"), patient=False)
-    copy.folder.mkdir(parents=True, exist_ok=True)
-    write_json(copy.folder / _ABOUT, {"url": copy.url})
-    copy.fetch(heavy=False)
-    return copy.folder
-
-
-def storage_name(storage: Path) -> str:
-    """Return how a storage was named: of a bucket's copy, the URL."""
-    copy = copy_of(storage)
-    return copy.url if isinstance(copy, BucketCopy) else str(storage)
-
-
 def copy_of(folder: Path) -> Copy:
     """Return what keeps a folder and its bucket alike; for other folders, something idle."""
     root = home_path() / _COPIES
@@ -109,7 +64,7 @@ def copy_of(folder: Path) -> Copy:
         return Copy()
     top = root / path.relative_to(root).parts[0]
     about = stored_json(top / _ABOUT, "delete the folder: the bucket has what it held") or {}
-    return BucketCopy(str(about["url"]), path.relative_to(top).as_posix())
+    return BucketCopy(str(about["url"]), "/".join(path.relative_to(top).parts))
 
 
 def remove_folder(folder: Path) -> None:
@@ -126,61 +81,6 @@ def sending(folder: Path) -> Iterator[None]:
         yield
     finally:
         copy_of(folder).send()
-
-
-@contextmanager
-def leased(folder: Path) -> Iterator[None]:
-    """Hold a folder's bucket for this process; without one there is nothing to hold.
-
-    Raises:
-        UserError: A process on another machine holds it.
-    """
-    copy = copy_of(folder)
-    if not isinstance(copy, BucketCopy):
-        yield
-        return
-    held = copy.read(_LEASE)
-    owner = json.loads(held) if held else {}
-    if _is_fresh(owner):
-        raise UserError(
-            f"{folder.name} is being run by process {owner['pid']} on {owner['host']}; stop it "
-            f"first; if it was killed, wait {_LEASE_SECONDS:.0f} seconds"
-        )
-    over = threading.Event()
-    _renew(copy)
-    thread = threading.Thread(target=_keep_renewing, args=(copy, over), daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        copy.write(_LEASE, None)
-
-
-def is_leased(folder: Path) -> bool:
-    """Return whether another machine runs what is in a folder, as far as was fetched."""
-    try:
-        return _is_fresh(stored_json(folder / _LEASE) or {})
-    except Damaged:
-        return False
-
-
-def _keep_renewing(copy: BucketCopy, over: threading.Event) -> None:
-    while not over.wait(_RENEWAL_SECONDS):
-        with suppress(NoBucket):  # the next renewal is in time too
-            _renew(copy)
-
-
-def _renew(copy: BucketCopy) -> None:
-    owner = {"pid": os.getpid(), "host": platform.node(), "seconds": time.time()}
-    copy.write(_LEASE, json.dumps(owner).encode())
-
-
-def _is_fresh(owner: Mapping[str, Any]) -> bool:
-    if owner.get("host") == platform.node() and not psutil.pid_exists(int(owner["pid"])):
-        return False
-    return time.time() - float(owner.get("seconds", 0)) < _LEASE_SECONDS
 
 
 class Copy:
@@ -229,10 +129,17 @@ class BucketCopy(Copy):
         """The copy, in the home of this process."""
         plain = re.sub(r"[^\w.-]+", "-", self.url)
         name = f"{plain}-{hashlib.sha256(self.url.encode()).hexdigest()[:8]}"
-        return home() / _COPIES / name / ("" if self.inside in ("", ".") else self.inside)
+        return home() / _COPIES / name / self.inside
 
-    def fetch(self, *, heavy: bool = True) -> None:
-        """See `Copy.fetch`."""
+    def begin(self) -> None:
+        """Make the folder of the copy, which `copy_of` then knows."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / _ABOUT, {"url": self.url})
+
+    def fetch(
+        self, *, heavy: bool = True, wanted: Callable[[str], bool] = lambda name: True
+    ) -> None:
+        """See `Copy.fetch`; ``wanted`` says of a file, by its name, whether it may be touched."""
         there = self._tags()
         with self._index() as index:
             known = index.entries(self.inside)
@@ -240,12 +147,13 @@ class BucketCopy(Copy):
                 name
                 for name, tag in there.items()
                 if (heavy or not _is_heavy(name))
+                and wanted(name)
                 and (
                     name not in known or known[name][2] != tag or not (self.folder / name).exists()
                 )
             ]
             self._download(changed, there, index)
-            for name in known.keys() - there.keys():
+            for name in filter(wanted, known.keys() - there.keys()):
                 self._remove(self.folder / name)
                 index.drop(name)
 
@@ -288,7 +196,7 @@ class BucketCopy(Copy):
         Raises:
             NoBucket: It cannot.
         """
-        self._tags(_LEASE)
+        self._tags(LEASE_FILE)
 
     def read(self, name: str) -> bytes | None:
         """Return a file of the bucket that no copy has, ``None`` where it is not there."""
@@ -297,10 +205,30 @@ class BucketCopy(Copy):
         data: bytes = self._ask(lambda fs: fs.cat_file(self._path(name)))
         return data
 
-    def write(self, name: str, data: bytes | None) -> None:
-        """Write a file of the bucket that no copy has; ``None`` deletes it."""
+    def write(self, name: str, data: bytes | None, *, new: bool = False) -> bool:
+        """Write a file of the bucket that no copy has; ``None`` deletes it.
+
+        Args:
+            name: Its name.
+            data: What it is to hold.
+            new: Only where there is none yet.
+
+        Returns:
+            Whether it was written.
+        """
         path = self._path(name)
-        self._ask(lambda fs: fs.rm(path) if data is None else fs.pipe_file(path, data))
+        if data is None:
+            self._ask(lambda fs: fs.rm(path))
+            return True
+
+        def put(fs: Any) -> bool:
+            try:
+                fs.pipe_file(path, data, mode="create" if new else "overwrite")
+            except FileExistsError:
+                return False
+            return True
+
+        return self._ask(put)
 
     def _download(self, names: Sequence[str], tags: Mapping[str, str], index: _Index) -> None:
         if not names:
@@ -455,7 +383,7 @@ def _file_system(url: str) -> Any:
     try:
         return fsspec.core.url_to_fs(url, use_listings_cache=False)[0]
     except ImportError:
-        package = _PACKAGES[url.partition("://")[0]]
+        package = PACKAGES[url.partition("://")[0]]
         raise UserError(f"{url} needs a package: pip install {package}") from None
 
 

@@ -39,3 +39,6 @@ TUNING_FOLDER = "tuning"
 LOCK_FILE = "lock"
 
 OWNER_FILE = "owner.json"
+
+# The same in a bucket.
+LEASE_FILE = "driver.json"

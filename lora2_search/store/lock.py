@@ -11,9 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ..errors import UserError
-from .bucket import is_leased, leased
 from .files import Damaged, stored_json, write_json
 from .layout import LOCK_FILE, OWNER_FILE
+from .lease import is_leased, leased
 
 # Longer than `is_owned` takes, which holds the lock for a moment where there is no owner.
 _PATIENCE_SECONDS = 1.0
@@ -50,15 +50,21 @@ def lock_folder(folder: Path) -> Iterator[None]:
 def is_owned(folder: Path) -> bool:
     """Return whether a process holds ``folder``; neither it nor one that comes is disturbed.
 
-    A folder whose lock may not be looked at (another person's) counts as held.
+    A folder whose lock may not be looked at (another person's) counts as held. Of a bucket's copy
+    the process may be on another machine.
     """
+    return is_held_here(folder) or is_leased(folder)
+
+
+def is_held_here(folder: Path) -> bool:
+    """Return whether a process holds ``folder`` itself, whatever a bucket says."""
     path = folder / LOCK_FILE
     # A process that ends in good order takes the second file away: most answers need no lock.
     if not (path.is_file() and (folder / OWNER_FILE).is_file()):
-        return is_leased(folder)
+        return False
     try:
         with FileLock(path, timeout=0):
-            return is_leased(folder)
+            return False
     except (Timeout, PermissionError):
         return True
 

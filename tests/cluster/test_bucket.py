@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from lora2_search.store.bucket import BucketCopy, storage_folder
+from lora2_search.store.bucket import BucketCopy
 from lora2_search.store.environment import variables
+from lora2_search.store.storage import storage_folder
 from tests.execution.test_faults import Driver
 from tests.support.bucket import bucket, s3
 from tests.support.exactly_once import assert_every_point_once

@@ -14,9 +14,10 @@ from lora2_search.execution.cluster import connect
 from lora2_search.experiments.catalog import find_item
 from lora2_search.experiments.cleaning import delete
 from lora2_search.search.study import Study, load_study, run_study
-from lora2_search.store.bucket import BucketCopy, storage_folder
+from lora2_search.store.bucket import BucketCopy
 from lora2_search.store.environment import variables
 from lora2_search.store.lock import lock_folder
+from lora2_search.store.storage import storage_folder
 from tests.execution.test_faults import Driver
 from tests.support.bucket import bucket, s3
 from tests.support.exactly_once import assert_every_point_once

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from lora2_search.errors import UserError
-from lora2_search.store.bucket import (
-    BucketCopy,
-    copy_of,
-    remove_folder,
-    storage_folder,
-    storage_name,
-)
+from lora2_search.store.bucket import BucketCopy, copy_of, remove_folder
 from lora2_search.store.environment import variables
+from lora2_search.store.lease import is_leased, leased
+from lora2_search.store.lock import lock_folder
+from lora2_search.store.storage import storage_folder, storage_name
 from tests.support.bucket import bucket, s3
 
 __all__ = ["bucket", "s3"]
@@ -204,3 +202,49 @@ def test_a_bucket_that_does_not_answer_is_named_at_once(
         storage_folder(bucket)
     fsspec.filesystem("s3").clear_instance_cache()
     module._file_system.cache_clear()
+
+
+def test_one_process_at_a_time_holds_a_folder_of_a_bucket(bucket: str, here: Path) -> None:
+    folder = here / "studies" / "mine"
+    folder.mkdir(parents=True)
+    with leased(folder):
+        assert not is_leased(folder)  # not fetched: its own process need not look
+        with pytest.raises(UserError, match=f"mine is being run by process {os.getpid()} on "):
+            leased(folder).__enter__()
+        copy_of(folder).fetch()
+        assert is_leased(folder)
+    copy_of(folder).fetch()
+    assert not is_leased(folder)
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        b'{"pid": 12, "host": "another", "seconds": 0}',
+        b'{"pid": 999999999, "host": "%s", "seconds": 9e9}' % platform.node().encode(),
+        b"half a li",
+    ],
+)
+def test_who_was_killed_holds_nothing(bucket: str, here: Path, owner: bytes) -> None:
+    folder = here / "studies" / "mine"
+    folder.mkdir(parents=True)
+    copy = copy_of(folder)
+    assert isinstance(copy, BucketCopy)
+    copy.write("driver.json", owner)
+    with leased(folder):
+        pass
+    assert copy.read("driver.json") is None
+
+
+def test_what_a_process_of_this_machine_runs_is_not_fetched_over_it(
+    bucket: str, here: Path
+) -> None:
+    run = a_run(here)
+    study = run.parents[1]
+    copy_of(run).send()
+    BucketCopy(bucket, "studies/mine/trials/00000").write("record.json", b'{"older": 1}')
+    with lock_folder(study):
+        storage_folder(bucket)
+        assert (run / "record.json").read_text() == "{}"
+    storage_folder(bucket)
+    assert (run / "record.json").read_text() == '{"older": 1}'

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from lora2_search.search.study import run_study, stored_space
-from lora2_search.store.bucket import storage_folder
+from lora2_search.store.storage import storage_folder
 from tests.support.spaces import space_of
 from tests.support.stand_in import LongStandIn, Recorder, SlowStandIn
 
