@@ -13,7 +13,7 @@ import typer
 
 from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
 from ...signals import EXIT_CODES, Interrupted, cause, last_words, signal_of
-from ...store import command_line, storage_name
+from ...store import command_line
 from ...tracking import options, redacted, resolve_uri
 from .screen import complain, tell
 
@@ -84,6 +84,8 @@ def option(argument: Argument, storage: Path | None = None, tracking_uri: str | 
     A command that resumes something named is ready to paste: the storage and the tracking URI
     that were given follow the name.
     """
+    from ...store import storage_name
+
     words = [_OPTIONS.get(argument.name, f"--{argument.name.replace('_', '-')}")]
     if argument.value is not None:
         words.append(argument.value)
