@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from lora2_search.store.environment import variables
+from tests.support.afterwards import base
 from tests.support.bucket import bucket, s3
 from tests.support.commands import run
 from tests.support.exactly_once import assert_every_point_once
@@ -19,12 +19,7 @@ __all__ = ["bucket", "s3"]
 
 @pytest.fixture
 def space(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
-    settings: dict[str, Any] = {
-        "task": "custom",
-        "data": {"path": str(reviews_csv), "text": ["review"], "label": "verdict"},
-        "model": {"name_or_path": str(tiny_bert)},
-        "adapter": {"k": 4, "r": 4, "target_rank": 2},
-        "training": {"device": "cpu", "steps": 4, "evaluations": 2},
+    settings = base(tiny_bert, reviews_csv) | {
         "search": {"adapter.k": {"type": "int", "low": 2, "high": 4}},
         "trials": 2,
         "scheduler": {"name": "none"},
