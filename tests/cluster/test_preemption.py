@@ -26,10 +26,11 @@ def driver(tmp_path: Path, workers_find_tests: None) -> Iterator[Driver]:
         made.kill()
 
 
-def end_the_last_worker(driver: Driver, number: signal.Signals) -> None:
-    before = driver.steps()
-    os.kill(before[-1][2], number)
-    driver.wait_for(lambda: driver.steps()[-1][2] != before[-1][2])
+def end_the_worker(driver: Driver, number: signal.Signals) -> None:
+    """End the process of the one trial, and wait until another trained an interval of it."""
+    pid = driver.steps()[-1][2]
+    os.kill(pid, number)
+    driver.wait_for(lambda: driver.steps()[-1][2] != pid)
 
 
 def test_the_trial_of_a_drained_node_moves_and_no_point_is_lost_or_doubled(
@@ -57,24 +58,27 @@ def test_the_trial_of_a_drained_node_moves_and_no_point_is_lost_or_doubled(
 def test_sigterm_in_a_worker_moves_its_trial_more_often_than_a_death_is_forgiven(
     driver: Driver, cluster: Any
 ) -> None:
-    driver.start("--address", cluster.address, "--trials", "2", "--long")
-    for _ in range(MAX_DEATHS + 2):
-        driver.wait_for_steps(1)
-        end_the_last_worker(driver, signal.SIGTERM)
+    # The interval under way is finished first, so a move takes two.
+    intervals = 2 * MAX_DEATHS + 4
+    words = ("--trials", "1", "--long", "--evaluations", str(intervals))
+    driver.start("--address", cluster.address, *words)
+    driver.wait_for_steps(1)
+    for _ in range(MAX_DEATHS + 1):
+        end_the_worker(driver, signal.SIGTERM)
     driver.finish(600)
-    assert_all_once(driver, trials=2)
+    (trial,) = driver.study().trials
+    assert (trial.state, len(trial.values)) == ("COMPLETE", intervals)
+    assert_every_point_once(driver.study().folder)
 
 
 def test_a_trial_whose_worker_dies_by_itself_is_tried_again_three_times(
     driver: Driver, cluster: Any
 ) -> None:
     driver.start("--address", cluster.address, "--trials", "1", "--long")
-    for death in range(MAX_DEATHS + 1):
-        driver.wait_for_steps(1)
-        pid = driver.steps()[-1][2]
-        os.kill(pid, signal.SIGKILL)
-        if death < MAX_DEATHS:
-            driver.wait_for(lambda pid=pid: driver.steps()[-1][2] != pid)
+    driver.wait_for_steps(1)
+    for _ in range(MAX_DEATHS):
+        end_the_worker(driver, signal.SIGKILL)
+    os.kill(driver.steps()[-1][2], signal.SIGKILL)
     driver.finish(600)
     (trial,) = driver.study().trials
     assert trial.state == "FAIL"

@@ -21,10 +21,16 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--winner", action="store_true")
+    parser.add_argument("--evaluations", type=int, default=5)
     arguments = parser.parse_args()
     winner = {"top": 2, "seeds": 2} if arguments.winner else None
     storage = storage_folder(arguments.bucket or arguments.storage)
-    space = space_of(trials=arguments.trials, scheduler={"name": "none"}, winner=winner)
+    space = space_of(
+        trials=arguments.trials,
+        training={"evaluations": arguments.evaluations},
+        scheduler={"name": "none"},
+        winner=winner,
+    )
     if arguments.resume:
         space = stored_space("tiny", storage)
     seen = Recorder()
