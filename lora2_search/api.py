@@ -356,7 +356,8 @@ def predict(
 
     Raises:
         ConfigError: The file cannot be read, or lacks a text column.
-        UserError: There is no such run, it is not complete, or has lost its adapter.
+        UserError: There is no such run, it is not complete, is of a language model, or has lost
+            its adapter.
     """
     return predict_file(run, data, storage_folder(storage), overrides)
 
@@ -374,7 +375,8 @@ def generate(
 
     Raises:
         ConfigError: The run's template reads several columns.
-        UserError: As `predict`; or the run is of no language model.
+        UserError: There is no such run, it is not complete, is of no language model, or has lost
+            its adapter.
     """
     return generate_text(run, prompt, storage_folder(storage), max_new_tokens).text
 
@@ -392,6 +394,7 @@ def evaluate(
 
     Raises:
         ConfigError: The data cannot be read or lack a column.
-        UserError: As `predict`; or the run is of no language model.
+        UserError: There is no such run, it is not complete, is of no language model, or has lost
+            its adapter.
     """
     return evaluate_run(run, str(task), storage_folder(storage), overrides)

@@ -108,6 +108,11 @@ def test_an_exported_language_model_comes_with_the_line_that_scores_it(
     assert "lm_eval" not in cli("export", "mine", "--as", "pruned", "--out", tmp_path / "pruned")
 
 
+def test_predict_refuses_a_language_model(mine: Path, completions: Path) -> None:
+    words = cli("predict", "--run", "mine", "--data", completions, code=2)
+    assert words.startswith("run mine is of a language model; use generate or eval")
+
+
 def test_eval_and_generate_give_what_the_run_itself_gave(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:
