@@ -8,6 +8,7 @@ from pathlib import Path
 from ...experiments import evaluate_run, format_of, generate_text, write_frame
 from ..console.rows import number, print_json
 from ..console.say import narrator
+from ..console.screen import hand_over
 
 
 def run_generate(
@@ -23,7 +24,7 @@ def run_generate(
     if as_json:
         print_json({"run": found.run.what, "prompt": found.prompt, "text": found.text})
         return
-    print(found.text)
+    hand_over(found.text)
 
 
 def run_eval(
