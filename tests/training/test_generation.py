@@ -271,6 +271,9 @@ USER, ASSISTANT = CONVERSATION[:2]
         ([ASSISTANT], "the first message is the assistant's"),
         ([USER, {**ASSISTANT, "role": "bot"}], "unknown role: 'bot'"),
         ([USER, {**ASSISTANT, "content": " "}], "message 2, the assistant's, is blank"),
+        ([USER, {**ASSISTANT, "content": None}], "message 2 must be text, but is null"),
+        ([{**USER, "content": ["a"]}, ASSISTANT], r"message 1 must be text, but is '\[\"a\"\]'"),
+        ([USER, {"role": "assistant"}], "message 2 must be text, but is null"),
         ({"role": "user"}, "not a list of messages"),
     ],
 )
@@ -282,6 +285,39 @@ def test_what_is_wrong_with_a_conversation_is_said(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ConfigError, match=f"line 13 of rows.jsonl: .*{message}"):
         check_inputs(settings(tiny_llama, path, data__messages="talk"))
+
+
+CALLING = """{% for m in messages %}{{ m.role }} {{ m.name }} {{ m.content }}
+{%- for call in m.tool_calls %} good {{ call.function.arguments | tojson }}{% endfor %} [END]
+{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_template_sees_all_of_a_message(form: str, tiny_llama: Path, tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"days": 3}}}
+    talk = [
+        {**USER, "name": "dull"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "name": "film", "content": "fine"},
+        {"role": "assistant", "tool_calls": [call]},
+    ]
+    path, file = tmp_path / f"rows.{form}", tmp_path / "chat.jinja"
+    rows = pd.DataFrame({"talk": [talk] * 12})
+    rows.to_parquet(path) if form == "parquet" else rows.to_json(path, orient="records", lines=True)
+    file.write_text(CALLING)
+    more = {"data__messages": "talk", "language__chat_template": str(file)}
+    data, encoded, _ = load_inputs(settings(tiny_llama, path, **more))
+    messages = json.loads(data.splits["train"].texts[0][0])
+    assert [sorted(message) for message in messages] == [
+        ["content", "name", "role"],
+        ["content", "role", "tool_calls"],
+        ["content", "name", "role"],
+        ["content", "role", "tool_calls"],
+    ]
+    assert messages[1] == {"role": "assistant", "content": "", "tool_calls": [call]}
+    # What is generated in the place of a call is compared with the call.
+    ((_, (answer,)), *_) = encoded["train"].texts
+    assert answer.split()[0] == "good"
 
 
 @pytest.mark.parametrize(

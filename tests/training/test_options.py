@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from lora2_search.training.data.options import Wrong, options_in, right_option
 
 
-def right(options: list[str] | str, answer: str) -> float:
+def right(options: list[Any] | str, answer: str) -> float:
     cell = options if isinstance(options, str) else json.dumps(options)
     return right_option(answer, options_in(cell))
 
@@ -23,6 +24,7 @@ def right(options: list[str] | str, answer: str) -> float:
         (["0", "1", "2"], "1", 1),
         (["B", "A"], "B. A", 1),
         (["A", "B"], "A", 0),
+        ([10, 2.50, "x"], "2.5", 1),
         (["John", "A. Smith"], "A. Smith", 1),
         ("A. fine\nB. dull", "B. dull", 1),
         ("C. fine\nD. dull", "D", 1),

@@ -22,7 +22,7 @@ from .splits import Split
 ROLES = ("system", "user", "assistant", "tool")
 
 # A conversation's turns, as tokenizers' chat templates take them.
-Messages = list[dict[str, str]]
+Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -262,17 +262,23 @@ def _checked(cell: str) -> Messages:
 _FORM = 'write [{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]'
 
 
-def _message(turn: object, number: int) -> dict[str, str]:
-    if not isinstance(turn, dict) or not {"role", "content"} <= turn.keys():
+def _message(turn: object, number: int) -> dict[str, Any]:
+    """Return a message with all that a chat template may read in it, such as ``tool_calls``."""
+    if not isinstance(turn, dict) or "role" not in turn:
         raise Wrong(f"message {number} has no role and content; {_FORM}")
-    role, content = turn["role"], turn["content"]
+    role, content = turn["role"], turn.get("content")
     if role not in ROLES:
         raise Wrong(
             f"message {number} is of an unknown role: {shown(str(role))}; "
             f"{did_you_mean(str(role), ROLES)}"
         )
+    calls = role == "assistant" and turn.get("tool_calls")
+    if calls and content is None:
+        content = ""
     if not isinstance(content, str):
-        raise Wrong(f"the content of message {number} must be text, but is {type(content)}")
-    if role == "assistant" and not content.strip():
+        found = "null" if content is None else shown(json.dumps(content))
+        raise Wrong(f"the content of message {number} must be text, but is {found}; {_FORM}")
+    if role == "assistant" and not content.strip() and not calls:
         raise Wrong(f"message {number}, the assistant's, is blank: nothing can be learnt")
-    return {"role": role, "content": content}
+    told = {"role": role, "content": content}
+    return told | {key: turn[key] for key in turn if key not in told and turn[key] is not None}

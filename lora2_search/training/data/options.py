@@ -19,7 +19,8 @@ class Wrong(ValueError):
 def options_in(cell: str) -> list[tuple[str, str]]:
     """Return the options of a cell, each with its letter; a JSON list, or one per line."""
     try:
-        found = json.loads(cell)
+        # A number is a text like any other.
+        found = json.loads(cell, parse_int=str, parse_float=str)
     except ValueError:
         found = [line for line in cell.splitlines() if line.strip()]
     if not isinstance(found, list) or not all(isinstance(o, str) and o.strip() for o in found):

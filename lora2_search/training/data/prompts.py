@@ -224,7 +224,16 @@ class _Reader:
             parts.append((whole[at : len(asked)], language.train_on == "all"))
             parts.append((whole[len(asked) : len(told)], True))
             at = len(told)
-        return _Example(parts, (messages[-1]["content"],), ends=True)
+        # Calls of tools are text only as the template writes them.
+        calls = messages[-1].get("tool_calls")
+        answer = self._visible(parts[-1][0]) if calls else messages[-1]["content"]
+        return _Example(parts, (answer,), ends=True)
+
+    def _visible(self, text: str) -> str:
+        """Return a text as a model that generates it is heard: without special tokens."""
+        tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        visible: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return visible
 
     def _render(self, messages: Messages, reply: bool = False) -> str:
         try:
