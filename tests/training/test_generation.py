@@ -13,7 +13,9 @@ import torch
 
 from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
+from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
+from lora2_search.training.data.sources import read_tables
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import generate
 from lora2_search.training.loop.prepare import load_inputs, prepare
@@ -241,6 +243,8 @@ def test_what_is_wrong_with_options_is_said(
 
 BAD_ROWS: list[tuple[list[Any], dict[str, Any], str]] = [
     ([{"prompt": "a", "completion": "  "}], {}, r"line 13 of rows.jsonl: the completion"),
+    ([{"prompt": "a", "completion": ""}], {}, r"line 13 of rows.jsonl: the completion"),
+    ([{"prompt": "a", "completion": None}], {}, r"line 13 of rows.jsonl: the completion"),
     ([{"prompt": " ", "completion": "a"}], {}, r"line 13 of rows.jsonl: the prompt is blank"),
     ([], {"data__label": "completed"}, "data.label: no column .completed.*did you mean"),
     ([], {"data__template": "{{ promt }}"}, "data.template: no column 'promt'"),
@@ -259,6 +263,33 @@ def test_what_is_wrong_with_a_row_is_said_with_its_line(
     path.write_text("".join(json.dumps(row) + "\n" for row in [*sound, *rows]))
     with pytest.raises(ConfigError, match=message):
         check_inputs(settings(tiny_llama, path, **more))
+
+
+ALPACA = "{{ instruction }}{% if input %} : {{ input }}{% endif %}"
+RENDERED = [
+    (ALPACA, {"instruction": "good", "input": "film"}, "good : film"),
+    (ALPACA, {"instruction": "good", "input": ""}, "good"),
+    (ALPACA, {"instruction": "good"}, "good"),
+    ("{{ instruction }} {{ input }}", {"instruction": "good"}, "good "),
+    (ALPACA, {"instruction": "", "input": None}, None),
+    ("Review: {{ input }}", {"instruction": "good"}, None),
+    ("{% if instruction %}{{ instruction }} {{ input }}{% endif %}", {"input": "film"}, None),
+]
+
+
+@pytest.mark.parametrize(("template", "row", "prompt"), RENDERED)
+def test_an_empty_column_is_an_empty_text_to_a_template(
+    template: str, row: dict[str, Any], prompt: str | None, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    whole = {"instruction": "dull", "input": "cast", "completion": "fine"}
+    rows = [whole] * 12 + [row | {"completion": "warm"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = settings(tiny_llama, path, data__template=template)
+    (read,) = read_rows(read_tables("custom", config.data), config).values()
+    texts = [pair for pair in zip(*read.split.texts, strict=True) if pair[1] == "warm"]
+    assert texts == ([] if prompt is None else [(prompt, "warm")])
+    assert read.left_out == (prompt is None)
 
 
 USER, ASSISTANT = CONVERSATION[:2]

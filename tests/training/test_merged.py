@@ -133,7 +133,7 @@ def test_eval_reads_other_columns_and_refuses_other_settings(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "other.csv"
-    file.write_text("question,reply\ngood film,positive\nbad film,\n")
+    file.write_text("question,reply\ngood film,positive\n,negative\n")
     named = ("--set", "data.text=[question]", "--set", "data.label=reply")
     told = cli("eval", "--run", "mine", "--task", file, *named)
     assert "1 row lacks text and is left out" in told and "1 examples: exact_match" in told

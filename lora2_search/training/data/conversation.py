@@ -33,7 +33,7 @@ class Rows:
         split: ``texts`` are prompts and completions, prompts and options (JSON lists), or one
             column of conversations (JSON). The labels are the number of the right option, or 1:
             every example is to be answered right.
-        left_out: How many rows lack text.
+        left_out: How many rows lack a prompt, a conversation, or of a choice options or answer.
     """
 
     split: Split
@@ -147,11 +147,11 @@ def _check_present(table: Table, columns: Mapping[str, str]) -> None:
 def _completed(prompt: Prompt, label: str) -> _RowReader:
     def row(cells: _Cells) -> _Row | None:
         text, completion = prompt(cells), cells[label]
-        if text is None or completion is None:
+        if text is None:
             return None
         if not text.strip():
             raise Wrong("the prompt is blank; write one")
-        if not completion.strip():
+        if completion is None or not completion.strip():
             raise Wrong(f"the completion, column {shown(label)}, is blank: nothing can be learnt")
         return (text, completion), 1.0
 
@@ -214,7 +214,10 @@ def _rendered(compiled: Any, cells: _Cells) -> str:
 
 
 def _template(text: str, table: Table) -> Prompt:
-    """Return what renders a row; a template sees the columns of its row and nothing else."""
+    """Return what renders a row: ``None`` where every column that the template reads is empty.
+
+    A template sees the columns of its row and nothing else; an empty cell is an empty text.
+    """
     compiled, used = _compiled(text)
     unknown = sorted(name for name in used if name not in table.columns)
     if unknown:
@@ -226,9 +229,11 @@ def _template(text: str, table: Table) -> Prompt:
         raise ConfigError([Problem("data.template", message)])
 
     def render(cells: _Cells) -> str | None:
-        if any(cells[name] is None for name in used):
+        empty = [name for name in used if cells[name] is None]
+        if len(empty) == len(used):
             return None
-        return _rendered(compiled, {name: cells[name] for name in used})
+        prompt = _rendered(compiled, {name: cells[name] or "" for name in used})
+        return None if empty and not prompt.strip() else prompt
 
     return render
 
