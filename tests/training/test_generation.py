@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
 from lora2_search.training.data.sources import read_tables
 from lora2_search.training.kinds.answers import answer_in, is_same
-from lora2_search.training.kinds.generation import generate
+from lora2_search.training.kinds.generation import GeneratedPredictions, generate
 from lora2_search.training.loop.prepare import load_inputs, prepare
 from lora2_search.training.loop.run import run
 from tests.conftest import BAD, GOOD
@@ -172,6 +173,47 @@ def test_cut_examples_are_counted_and_a_set_without_any_token_to_learn_is_refuse
     assert any(line.endswith("good film⟦fine [END]⟧") for line in said)
     with pytest.raises(ConfigError, match="no training example has a token to learn"):
         check_inputs(settings(tiny_llama, path, data__max_length=2))
+
+
+def test_where_tokens_judge_every_split_needs_one_to_learn(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    path, test = tmp_path / "rows.jsonl", tmp_path / "test.jsonl"
+    row = {"prompt": "good film", "completion": "fine"}
+    path.write_text((json.dumps(row) + "\n") * 40)
+    long = row | {"prompt": "good film " * 5}
+    test.write_text((json.dumps(long) + "\n") * 12)
+    data = {"data__max_length": 8, "data__test_path": str(test)}
+    with pytest.raises(ConfigError, match="data.max_length: no test example has a token to learn"):
+        check_inputs(settings(tiny_llama, path, language__max_new_tokens=0, **data))
+    check_inputs(settings(tiny_llama, path, **data))  # they are answered all the same
+
+
+def test_without_answers_an_example_without_a_token_to_learn_is_not_right() -> None:
+    tokens = np.array([0, 2, 2])
+    said = GeneratedPredictions(
+        *((("", "", ""),) * 3),
+        matched=np.zeros(3, dtype=bool),
+        losses=np.zeros(3),
+        tokens=tokens,
+        hits=np.array([0, 2, 1]),
+        decoded=False,
+    )
+    assert said.right.tolist() == [False, True, False]
+    assert list(said.columns()["prediction"]) == [0, 1, 0]
+
+
+def test_a_completion_needs_a_token_to_end_with(
+    tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    file = folder / "tokenizer_config.json"
+    told = json.loads(file.read_text())
+    del told["eos_token"]
+    file.write_text(json.dumps(told))
+    with pytest.raises(ConfigError, match="name_or_path.*no end-of-sequence token.*eos_token"):
+        check_inputs(settings(folder, completions))
 
 
 QUESTION = {"prompt": "good film", "options": ["fine", "dull cast"], "answer": "fine"}

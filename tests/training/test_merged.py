@@ -129,6 +129,18 @@ def test_eval_and_generate_give_what_the_run_itself_gave(
     assert lora2_search.evaluate("mine", file).scored.scores == told["scores"]
 
 
+def test_eval_answers_prompts_that_leave_no_room_for_a_completion(
+    mine: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(json.dumps({"prompt": "good film " * 30, "completion": "fine"}) + "\n")
+    told = json.loads(cli("eval", "--run", "mine", "--task", file, "--json"))
+    assert told["scores"].keys() == {"exact_match"}
+    tokens = ("--set", "language.max_new_tokens=0")
+    words = cli("eval", "--run", "mine", "--task", file, *tokens, code=2)
+    assert "data.max_length: no test example has a token to learn" in words
+
+
 def test_eval_reads_other_columns_and_refuses_other_settings(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:
