@@ -100,7 +100,7 @@ def _source(config: RunConfig, table: Table) -> _Source:
         columns = {"data.text": name, **columns}
         prompt = _cell(name)
     if config.kind != "choice":
-        return _Source(columns, "data.label", (), _completed(prompt, label))
+        return _Source(columns, "data.label", (), _completed(prompt, label, own=task is None))
     options = data.options or "options"
     columns["data.options"] = options
     return _Source(columns, "data.options", (options,), _chosen(prompt, options, label))
@@ -144,10 +144,11 @@ def _check_present(table: Table, columns: Mapping[str, str]) -> None:
             raise ConfigError([Problem(key, f"no column {name!r} in {table.source}; {hint}")])
 
 
-def _completed(prompt: Prompt, label: str) -> _RowReader:
+def _completed(prompt: Prompt, label: str, own: bool) -> _RowReader:
     def row(cells: _Cells) -> _Row | None:
         text, completion = prompt(cells), cells[label]
-        if text is None:
+        # What is published stays as it is; in a file of one's own it is to be mended.
+        if text is None or (completion is None and not own):
             return None
         if not text.strip():
             raise Wrong("the prompt is blank; write one")
