@@ -216,6 +216,45 @@ def test_a_completion_needs_a_token_to_end_with(
         check_inputs(settings(folder, completions))
 
 
+LONG, LONGER = " ".join(["fine"] * 50), " ".join(["fine"] * 70)
+CHOICE = {"data__kind": "choice"}
+# The model has 64 positions.
+NEEDED: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
+    ({"prompt": "good", "completion": LONG}, {"language__max_new_tokens": 20}, None),
+    (
+        {"prompt": LONG, "completion": "fine"},
+        {"language__max_new_tokens": 20},
+        "takes 70: the 50 tokens of its prompt and language.max_new_tokens=20 more",
+    ),
+    ({"prompt": LONG, "completion": "fine"}, {"language__max_new_tokens": 0}, None),
+    ({"prompt": "good", "completion": LONGER}, {}, "the longest example takes 72; lower it"),
+    (
+        {"prompt": LONG, "options": ["fine", "dull"], "answer": "fine"},
+        {"language__max_new_tokens": 20, **CHOICE},
+        None,
+    ),
+    (
+        {"prompt": "good", "options": ["fine", LONGER], "answer": "fine"},
+        CHOICE,
+        "the longest prompt with an option takes 71; lower it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "more", "message"), NEEDED)
+def test_a_model_needs_positions_for_what_it_reads_and_no_more(
+    row: dict[str, Any], more: dict[str, Any], message: str | None, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text((json.dumps(row) + "\n") * 12)
+    config = settings(tiny_llama, path, data__max_length=80, **more)
+    if message is None:
+        check_inputs(config)
+    else:
+        with pytest.raises(ConfigError, match=f"data.max_length: .* has 64 positions, .*{message}"):
+            check_inputs(config)
+
+
 QUESTION = {"prompt": "good film", "options": ["fine", "dull cast"], "answer": "fine"}
 
 
