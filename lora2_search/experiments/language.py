@@ -129,15 +129,18 @@ def _on_other_data(config: RunConfig, task: str, overrides: Sequence[str]) -> Ru
     data, own = plain["data"], TASKS.get(config.task)
     packaged = [name for name, known in TASKS.items() if known.kind in LANGUAGE_KINDS]
     if task in packaged:
+        if task != config.task:
+            data |= dict.fromkeys((*_PLACES, "template"))
         plain["task"] = task
-        data |= dict.fromkeys((*_PLACES, "template"))
     else:
         path = Path(task).expanduser()
         if not path.exists():
             hint = did_you_mean(task, packaged)
             raise UserError(f"--task {task}: no such file, nor a packaged task; {hint}")
         if own is not None:
-            data |= {"kind": own.kind, "text": list(own.text), "label": own.label}
+            data |= {"kind": own.kind, "label": data["label"] or own.label}
+            if not (data["template"] or data["messages"]):
+                data["text"] = data["text"] or list(own.text)
         if not data["path"] or Path(data["path"]).suffix.lower() != path.suffix.lower():
             data |= dict.fromkeys(READING)
         plain["task"] = "custom"

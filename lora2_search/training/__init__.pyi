@@ -18,6 +18,7 @@ from .data.metamath import METAMATH_ID as METAMATH_ID
 from .data.metamath import METAMATH_REVISION as METAMATH_REVISION
 from .data.sources import GLUE_ID as GLUE_ID
 from .data.sources import GLUE_REVISION as GLUE_REVISION
+from .data.tokens import Encoded as Encoded
 from .data.undefined import undefined_problem as undefined_problem
 from .events import Beginning as Beginning
 from .events import Observer as Observer

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 import lora2_search
 from lora2_search.cli.app import app
+from lora2_search.config.run import with_settings
+from lora2_search.config.suite.schema import load_suite
 from lora2_search.errors import ConfigError
 from lora2_search.store.record import RunRecord, read_record
 from lora2_search.training.export.reload import reload_model
@@ -23,6 +25,7 @@ from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
 from lora2_search.training.models.load import load_base
 from tests.support.language import settings
+from tests.support.metamath import small_suite, write_model, write_stand_in
 
 TOKENS = torch.tensor([[3, 4, 20, 21, 30], [5, 12, 22, 9, 8]])
 BETTER = {"training": {"steps": 30, "batch_size": 16, "evaluations": 1, "lr": 2e-2}}
@@ -134,11 +137,42 @@ def test_eval_and_generate_give_what_the_run_itself_gave(
     assert lora2_search.evaluate("mine", file).scored.scores == told["scores"]
 
 
+def test_eval_answers_prompts_that_leave_no_room_for_a_completion(
+    mine: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(json.dumps({"prompt": "good film " * 30, "completion": "fine"}) + "\n")
+    told = json.loads(cli("eval", "--run", "mine", "--task", file, "--json"))
+    assert told["scores"].keys() == {"exact_match"}
+    tokens = ("--set", "language.max_new_tokens=0")
+    words = cli("eval", "--run", "mine", "--task", file, *tokens, code=2)
+    assert "data.max_length: no test example has a token to learn" in words
+
+
+def test_a_packaged_tasks_run_with_a_template_is_scored_on_a_file_and_on_its_task(
+    own_home: Path, tmp_path: Path
+) -> None:
+    data = write_stand_in(tmp_path / "both")
+    changes = small_suite(data, write_model(tmp_path / "model"))
+    base = load_suite("metamath", changes).base
+    config = with_settings(base, {"method": "no-training", "training.device": "cpu"})
+    assert config.data.template is not None
+    record = run(config, own_home / "runs" / "mine")
+    test = pd.read_parquet(data / "gsm8k/main/test-00000-of-00001.parquet")
+    file = tmp_path / "test.jsonl"
+    named = test.rename(columns={"question": "query", "answer": "response"})
+    named.to_json(file, orient="records", lines=True)
+    for task in (file, "metamath"):
+        told = json.loads(cli("eval", "--run", "mine", "--task", task, "--json"))
+        expected = {k.removeprefix("test/"): v for k, v in record.scores.items() if "test/" in k}
+        assert told["scores"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_eval_reads_other_columns_and_refuses_other_settings(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "other.csv"
-    file.write_text("question,reply\ngood film,positive\nbad film,\n")
+    file.write_text("question,reply\ngood film,positive\n,negative\n")
     named = ("--set", "data.text=[question]", "--set", "data.label=reply")
     told = cli("eval", "--run", "mine", "--task", file, *named)
     assert "1 row lacks text and is left out" in told and "1 examples: exact_match" in told

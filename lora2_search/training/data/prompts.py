@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...config import RunConfig
 from ...errors import ConfigError, Problem, first_line
@@ -63,6 +64,11 @@ def encode_prompts(
     the chat template makes of it. Longer ones are cut at ``data.max_length``; the prompt from
     which an answer is generated then keeps its end.
 
+    Args:
+        data: Its splits; without ``train``, they are only answered.
+        tokenizer: Of the model.
+        config: The run.
+
     Returns:
         By split, features ``input_ids``, ``targets`` (-100 where nothing is learnt) and
         ``prompt``, from which an answer is generated; of a choice also ``option_0`` ..., the
@@ -70,26 +76,34 @@ def encode_prompts(
         examples.
 
     Raises:
-        ConfigError: There is no chat template, it cannot render a conversation, or no training
-            example has a token to learn.
+        ConfigError: There is no chat template, it cannot render a conversation, the tokenizer has
+            no end-of-sequence token, or no example of a split that needs one has a token to learn.
     """
     reader = _Reader(tokenizer, config)
     encoded = {name: reader.encoded(name, split) for name, split in data.splits.items()}
-    untrained = {name: int((part.learnt() == 0).sum()) for name, part in encoded.items()}
-    train = encoded["train"]
-    if untrained["train"] == len(train):
-        message = (
-            f"no training example has a token to learn: the first {config.data.max_length} tokens "
-            f"of each are its prompt; raise it (the longest has {reader.longest:,})"
-        )
-        raise ConfigError([Problem("data.max_length", message)])
-    first = int((train.learnt() > 0).argmax())
+    learnt = {name: part.learnt() > 0 for name, part in encoded.items()}
+    _check_learnt(learnt, reader.longest, config)
+    example = ""
+    if "train" in encoded:
+        example = marked(encoded["train"], int(learnt["train"].argmax()), tokenizer)
+    untrained = {name: int((~has_some).sum()) for name, has_some in learnt.items()}
     masking = Masking(
-        marked(train, first, tokenizer),
-        reader.cut,
-        {name: count for name, count in untrained.items() if count},
+        example, reader.cut, {name: count for name, count in untrained.items() if count}
     )
     return encoded, masking
+
+
+def _check_learnt(learnt: dict[str, NDArray[np.bool_]], longest: int, config: RunConfig) -> None:
+    """Raise ``ConfigError`` where nothing is learnt, or judged by the tokens that are learnt."""
+    for name, has_some in learnt.items():
+        if has_some.any() or not (name == "train" or config.is_judged_by_tokens):
+            continue
+        called = "training" if name == "train" else name
+        message = (
+            f"no {called} example has a token to learn: the first {config.data.max_length} tokens "
+            f"of each are its prompt; raise it (the longest has {longest:,})"
+        )
+        raise ConfigError([Problem("data.max_length", message)])
 
 
 def prompt_tokens(text: str, tokenizer: Any, config: RunConfig) -> list[int]:
@@ -140,6 +154,12 @@ class _Reader:
     def __init__(self, tokenizer: Any, config: RunConfig) -> None:
         self._tokenizer, self._config = tokenizer, config
         self._chat = config.data.messages is not None
+        if not self._chat and tokenizer.eos_token_id is None:
+            message = (
+                f"{config.model.name_or_path}: its tokenizer has no end-of-sequence token, with "
+                "which every completion ends; set an `eos_token` in its tokenizer_config.json"
+            )
+            raise ConfigError([Problem(_MODEL, message)])
         self._template = _chat_template(tokenizer, config) if self._chat else None
         self.cut: dict[str, int] = {}
         self.longest = 0
@@ -224,7 +244,16 @@ class _Reader:
             parts.append((whole[at : len(asked)], language.train_on == "all"))
             parts.append((whole[len(asked) : len(told)], True))
             at = len(told)
-        return _Example(parts, (messages[-1]["content"],), ends=True)
+        # Calls of tools are text only as the template writes them.
+        calls = messages[-1].get("tool_calls")
+        answer = self._visible(parts[-1][0]) if calls else messages[-1]["content"]
+        return _Example(parts, (answer,), ends=True)
+
+    def _visible(self, text: str) -> str:
+        """Return a text as a model that generates it is heard: without special tokens."""
+        tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        visible: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return visible
 
     def _render(self, messages: Messages, reply: bool = False) -> str:
         try:

@@ -177,7 +177,8 @@ def _questions(task: str) -> pd.DataFrame:
     if task == "asdiv":
         return pd.DataFrame({"prompt": prompt, "completion": " " + table["answer"].str.strip()})
     asked = pd.DataFrame({"prompt": prompt, "options": table["options"], "answer": table["answer"]})
-    # Of 29 questions of CommonsenseQA and 5 of SIQA an option stands twice, or the answer in none.
+    # In 29 questions of CommonsenseQA and 5 of SIQA an option stands twice or is a lone dot, or
+    # the answer is none of them.
     sound = [has_one_answer(*row) for row in zip(asked["options"], asked["answer"], strict=True)]
     return asked[sound].reset_index(drop=True)
 

@@ -108,8 +108,8 @@ class TrainedLanguageModel:
             if data.kind == "choice"
             else Generation(self._tokenizer, masking, config.language)
         )
-        said = kind.predict(self._model, encoded["train"], config.training.eval_batch_size)
-        cut = masking.cut.get("train", 0)
+        said = kind.predict(self._model, encoded["test"], config.training.eval_batch_size)
+        cut = masking.cut.get("test", 0)
         most = config.data.max_length
         notes = (*data.said, *([f"{cut:,} examples are longer than {most} tokens"] if cut else ()))
         return Scored(said, said.scores(data.metrics), data.left_out, notes)
@@ -119,11 +119,11 @@ def _test_rows(config: RunConfig) -> Data:
     """Return what is scored as the one split of its data."""
     if config.task != "custom":
         data = load_data(config)
-        splits, said, left_out = {"train": data.splits["test"]}, data.said, data.left_out
+        splits, said, left_out = {"test": data.splits["test"]}, data.said, data.left_out
     else:
         tables = read_tables(config.task, config.data)
         (rows,) = read_rows(tables, config).values()
-        splits, left_out = {"train": rows.split}, rows.left_out
+        splits, left_out = {"test": rows.split}, rows.left_out
         said = tuple(line for table in tables.values() for line in table.said)
     return Data(
         kind=config.kind or "generation",

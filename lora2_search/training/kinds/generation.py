@@ -55,7 +55,7 @@ class GeneratedPredictions:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each answer is right; without answers, whether all its tokens are."""
-        return self.matched if self.decoded else self.hits == self.tokens
+        return self.matched if self.decoded else (self.hits == self.tokens) & (self.tokens > 0)
 
     def scores(self, metrics: tuple[str, ...]) -> dict[str, float]:
         """Return the metrics by name.
