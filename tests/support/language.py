@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lora2_search.config.run import RunConfig
 
 
@@ -56,3 +58,18 @@ def save_llama(folder: Path, words: list[str], chat: str | None = None, width: i
         initializer_range=0.2,  # or frozen embeddings would bound every logit near 0
     )
     LlamaForCausalLM(shape).save_pretrained(folder)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Return the list of the prompts that are answered from now on."""
+    from lora2_search.training.export import language
+
+    given: list[list[int]] = []
+    own = language.generate
+
+    def seen(model: Any, prompts: Any, **named: Any) -> Any:
+        given.extend(prompts)
+        return own(model, prompts, **named)
+
+    monkeypatch.setattr(language, "generate", seen)
+    return given
