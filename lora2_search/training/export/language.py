@@ -10,7 +10,7 @@ from ...config import TASKS, RunConfig, with_settings
 from ...store import ADAPTER_FOLDER, RunRecord
 from ..data.conversation import read_rows
 from ..data.load import Data, load_data
-from ..data.prompts import encode_prompts, prompt_tokens
+from ..data.prompts import encode_prompts, prompt_tokens, turn_end
 from ..data.reading.table import Table
 from ..data.sources import read_tables
 from ..data.splits import hash_of
@@ -89,7 +89,7 @@ class TrainedLanguageModel:
             self._model,
             [prompt_tokens(text, self._tokenizer, config)],
             pad=self._tokenizer.pad_token_id,
-            ends=ends_of(self._model, self._tokenizer),
+            ends=ends_of(self._model, self._tokenizer, turn_end(self._tokenizer, config)),
             most=most or self.config.language.max_new_tokens or _MOST_TOKENS,
             batch_size=1,
         )
