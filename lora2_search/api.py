@@ -369,12 +369,13 @@ def generate(
 
     Args:
         run: As `predict`.
-        prompt: What takes the place of a prompt, of a template's one column, or of the user's turn.
+        prompt: What takes the place of a prompt, of a template's columns (a line for each), or of
+            the user's turn.
         storage: The folder of ``studies/`` and ``suites/``, or a bucket.
         max_new_tokens: Of the answer at most; default: as in the run's evaluations.
 
     Raises:
-        ConfigError: The run's template reads several columns.
+        ConfigError: The prompt has not a line for each column of the run's template.
         UserError: There is no such run, it is not complete, is of no language model, or has lost
             its adapter.
     """

@@ -71,12 +71,14 @@ def generate_text(
 
     Args:
         run: See `find_run`.
-        prompt: What takes the place of a prompt, of a template's one column, or of the user's turn.
+        prompt: What takes the place of a prompt, of a template's columns (a line for each), or of
+            the user's turn.
         storage: Where ``studies/`` and ``suites/`` are.
         most: Tokens of the answer at most; default: as in the run's evaluations.
 
     Raises:
-        ConfigError: The template reads several columns, or there is no chat template.
+        ConfigError: The prompt has not a line for each column of the template, or there is no chat
+            template.
         UserError: There is no such run, it is not complete, is of no language model, or has lost
             its adapter.
     """

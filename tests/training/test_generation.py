@@ -469,6 +469,11 @@ def test_an_encoder_generates_no_text(tiny_bert: Path, completions: Path) -> Non
         ("positive negative", "positive", False),
         ("", "positive", False),
         ("1/0", "1/0", True),
+        ("", "?", False),
+        ("", "*", False),
+        ("-", "?", False),
+        (" ?", "?", True),
+        ("**Paris**", "paris", True),
     ],
 )
 def test_answers_are_compared_as_numbers_or_normalised_texts(
@@ -481,3 +486,19 @@ def test_a_pattern_finds_the_last_answer_or_none() -> None:
     assert answer_in("#### 4, no: #### 12 apples", r"#### (\d+)") == "12"
     assert answer_in("no answer", r"#### (\d+)") is None
     assert not is_same(None, "12")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "answer"),
+    [
+        (".*", "a word", "a word"),
+        (".*", "a word\n \n", "a word"),
+        (r"\d*", "12 apples", "12"),
+        (r"is (\d*)", "it is 4, it is good", "4"),
+        (r"(\d+)?", "no answer", None),
+    ],
+)
+def test_a_pattern_that_matches_nothing_too_finds_what_it_matches(
+    pattern: str, text: str, answer: str | None
+) -> None:
+    assert answer_in(text, pattern) == answer

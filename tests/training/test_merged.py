@@ -24,7 +24,7 @@ from lora2_search.training.kinds.plain_text import read_texts
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
 from lora2_search.training.models.load import load_base
-from tests.support.language import settings
+from tests.support.language import asked, settings
 from tests.support.metamath import small_suite, write_model, write_stand_in
 
 TOKENS = torch.tensor([[3, 4, 20, 21, 30], [5, 12, 22, 9, 8]])
@@ -204,21 +204,12 @@ def test_a_new_prompt_becomes_what_the_runs_own_prompts_became(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lora2_search.training.export import language
-
     talk = [{"role": "user", "content": "dull"}, {"role": "assistant", "content": "negative"}]
     path = tmp_path / "rows.jsonl"
     path.write_text((json.dumps({"talk": talk, "text": "dull", "completion": "a"}) + "\n") * 12)
     config = settings(tiny_llama, path, method="no-training", **more)
     run(config, own_home / "runs" / "mine")
-    given: list[list[int]] = []
-    own = language.generate
-
-    def seen(model: Any, prompts: Any, **named: Any) -> Any:
-        given.extend(prompts)
-        return own(model, prompts, **named)
-
-    monkeypatch.setattr(language, "generate", seen)
+    given = asked(monkeypatch)
     cli("generate", "--run", "mine", "--prompt", "good film", "--max-new-tokens", "2")
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     assert [tokenizer.decode(tokens) for tokens in given] == [prompt]

@@ -17,7 +17,7 @@ def run_generate(
     """Print what a run's model writes after a prompt.
 
     Raises:
-        ConfigError: The run's template reads several columns.
+        ConfigError: The prompt has not a line for each column of the run's template.
         UserError: There is no such run, or it is of no language model.
     """
     found = generate_text(run, prompt, storage, most)

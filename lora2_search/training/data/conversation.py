@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ...config import TASKS, RunConfig
-from ...errors import ConfigError, Problem, did_you_mean, first_line, listed
+from ...errors import ConfigError, Problem, did_you_mean, listed
 from .options import Wrong, options_in, right_option
 from .reading.table import Table, shown
 from .sources import check_columns
 from .splits import Split
+from .template import template_of
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -174,52 +175,13 @@ def _chosen(prompt: Prompt, column: str, label: str) -> _RowReader:
     return row
 
 
-def filled(template: str, text: str) -> str:
-    """Return the prompt that a template of one column makes of a text.
-
-    Raises:
-        ConfigError: It reads more columns than one, or cannot be rendered.
-    """
-    compiled, used = _compiled(template)
-    if len(used) != 1:
-        message = (
-            f"reads {len(used)} columns ({listed(sorted(used))}), and a prompt fills one; put the "
-            "rows into a file and use eval"
-        )
-        raise ConfigError([Problem("data.template", message)])
-    return _rendered(compiled, {used.pop(): text})
-
-
-def _compiled(text: str) -> tuple[Any, set[str]]:
-    """Return a template in Jinja's sandbox, and the names that it reads."""
-    from jinja2 import StrictUndefined, TemplateError, meta
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
-    )
-    try:
-        compiled = environment.from_string(text)
-        return compiled, meta.find_undeclared_variables(environment.parse(text))
-    except TemplateError as error:
-        message = f"not a Jinja template: {first_line(error)}"
-        raise ConfigError([Problem("data.template", message)]) from None
-
-
-def _rendered(compiled: Any, cells: _Cells) -> str:
-    try:
-        return str(compiled.render(cells))
-    except Exception as error:  # whatever the template's own expressions raise
-        message = f"cannot be rendered: {first_line(error)}"
-        raise ConfigError([Problem("data.template", message)]) from None
-
-
 def _template(text: str, table: Table) -> Prompt:
     """Return what renders a row: ``None`` where every column that the template reads is empty.
 
     A template sees the columns of its row and nothing else; an empty cell is an empty text.
     """
-    compiled, used = _compiled(text)
+    template = template_of(text)
+    used = template.columns
     unknown = sorted(name for name in used if name not in table.columns)
     if unknown:
         hint = did_you_mean(unknown[0], table.columns)
@@ -233,7 +195,7 @@ def _template(text: str, table: Table) -> Prompt:
         empty = [name for name in used if cells[name] is None]
         if len(empty) == len(used):
             return None
-        prompt = _rendered(compiled, {name: cells[name] or "" for name in used})
+        prompt = template.render({name: cells[name] or "" for name in used})
         return None if empty and not prompt.strip() else prompt
 
     return render

@@ -21,6 +21,9 @@ from .tokens import Encoded
 # What stands between a prompt and an option, as in lm-evaluation-harness.
 _BEFORE_OPTION = " "
 
+# What the assistant says where only the end of its turn is looked for.
+_ANSWER = "An answer."
+
 # A target that is not learnt, as torch's cross-entropy has it.
 IGNORED = -100
 
@@ -33,11 +36,15 @@ class Masking:
         example: The first training example with tokens to learn; these stand in ``⟦ ⟧``.
         cut: Examples longer than ``data.max_length``, by split, where there are any.
         untrained: Examples without any token to learn, by split, where there are any.
+        turn_end: See `turn_end`.
+        endless: Whether nothing that is learnt ends an answer.
     """
 
     example: str = ""
     cut: dict[str, int] = field(default_factory=dict)
     untrained: dict[str, int] = field(default_factory=dict)
+    turn_end: int | None = None
+    endless: bool = False
 
     def lines(self, most: int) -> Iterator[str]:
         """Yield what is learnt, in plain sentences.
@@ -51,6 +58,12 @@ class Masking:
             yield (
                 f"{count:,} of the {name} examples have no token to learn: data.max_length="
                 f"{most} cuts all of them away."
+            )
+        if self.endless:
+            yield (
+                "The chat template ends the assistant's turn with no special token, so the model "
+                "learns no end of an answer: each runs to language.max_new_tokens. End the turn "
+                "with the end-of-sequence token in language.chat_template."
             )
         yield f"An example, the tokens that are learnt in ⟦ ⟧: {self.example}"
 
@@ -87,8 +100,14 @@ def encode_prompts(
     if "train" in encoded:
         example = marked(encoded["train"], int(learnt["train"].argmax()), tokenizer)
     untrained = {name: int((~has_some).sum()) for name, has_some in learnt.items()}
+    first = next(iter(data.splits.values()))
+    end = reader.turn_end(messages_of(first.texts[0][0])) if reader.chat else None
     masking = Masking(
-        example, reader.cut, {name: count for name, count in untrained.items() if count}
+        example,
+        reader.cut,
+        {name: count for name, count in untrained.items() if count},
+        turn_end=end,
+        endless=reader.chat and end is None,
     )
     return encoded, masking
 
@@ -118,6 +137,24 @@ def prompt_tokens(text: str, tokenizer: Any, config: RunConfig) -> list[int]:
         ConfigError: There is no chat template, or it cannot render the conversation.
     """
     return _Reader(tokenizer, config).asked(text)
+
+
+def turn_end(tokenizer: Any, config: RunConfig) -> int | None:
+    """Return the special token with which the chat template ends the assistant's turn.
+
+    It need not be the end-of-sequence token, and it is what the model learns to end with. ``None``
+    where there is none, or the run is not on conversations.
+
+    Args:
+        tokenizer: Of the model.
+        config: The run.
+
+    Raises:
+        ConfigError: There is no chat template, or it cannot render the conversation.
+    """
+    reader = _Reader(tokenizer, config)
+    asked = [{"role": "user", "content": "A question."}, {"role": "assistant", "content": _ANSWER}]
+    return reader.turn_end(asked) if reader.chat else None
 
 
 def marked(encoded: Encoded, row: int, tokenizer: Any) -> str:
@@ -153,14 +190,14 @@ class _Reader:
 
     def __init__(self, tokenizer: Any, config: RunConfig) -> None:
         self._tokenizer, self._config = tokenizer, config
-        self._chat = config.data.messages is not None
-        if not self._chat and tokenizer.eos_token_id is None:
+        self.chat = config.data.messages is not None
+        if not self.chat and tokenizer.eos_token_id is None:
             message = (
                 f"{config.model.name_or_path}: its tokenizer has no end-of-sequence token, with "
                 "which every completion ends; set an `eos_token` in its tokenizer_config.json"
             )
             raise ConfigError([Problem(_MODEL, message)])
-        self._template = _chat_template(tokenizer, config) if self._chat else None
+        self._template = _chat_template(tokenizer, config) if self.chat else None
         self.cut: dict[str, int] = {}
         self.longest = 0
 
@@ -184,7 +221,7 @@ class _Reader:
         return Encoded(features, split.labels, lengths, tuple(texts))
 
     def _example(self, row: tuple[str, ...], label: int) -> _Example:
-        if self._chat:
+        if self.chat:
             return self._conversation(row[0])
         prompt, answers = row[0], (row[1],)
         completion = row[1]
@@ -215,10 +252,18 @@ class _Reader:
         return found
 
     def asked(self, text: str) -> list[int]:
-        if self._chat:
+        if self.chat:
             messages = self._with_system([{"role": "user", "content": text}])
             text = self._render(messages, reply=True)
         return self._plain(text)[-self._config.data.max_length :]
+
+    def turn_end(self, messages: Messages) -> int | None:
+        """Return the first special token after what the assistant says last."""
+        said = [*messages[:-1], {"role": "assistant", "content": _ANSWER}]
+        rest = self._render(self._with_system(said)).rpartition(_ANSWER)[2]
+        added = self._tokenizer.added_tokens_decoder.items()
+        special = {*self._tokenizer.all_special_ids, *(i for i, token in added if token.special)}
+        return next((token for token in self._plain(rest) if token in special), None)
 
     def _with_system(self, messages: Messages) -> Messages:
         system = self._config.language.system
@@ -300,8 +345,8 @@ class _Reader:
 
     def _plain(self, text: str) -> list[int]:
         # A template writes the special tokens itself; some tokenizers end every text.
-        tokens: list[int] = self._tokenizer(text, add_special_tokens=not self._chat)["input_ids"]
-        ended = not self._chat and tokens and tokens[-1] == self._tokenizer.eos_token_id
+        tokens: list[int] = self._tokenizer(text, add_special_tokens=not self.chat)["input_ids"]
+        ended = not self.chat and tokens and tokens[-1] == self._tokenizer.eos_token_id
         return tokens[:-1] if ended and not text.endswith(self._tokenizer.eos_token) else tokens
 
 
