@@ -39,7 +39,7 @@ from ..training import (
 )
 
 if TYPE_CHECKING:
-    from ..training import Data, Encoded
+    from ..training import Data
 
 
 def check_inputs(
@@ -268,39 +268,16 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str], None]) -> None:
     """Tokenise prompts and say what is learnt of them; the model itself is not loaded."""
-    from ..training import load_inputs, read_texts
+    from ..training import load_inputs, places_problem, read_texts
 
     _, encoded, kind = load_inputs(config)
     assert kind.masking is not None
-    needed, what = max(_needed_positions(config, [*encoded.values()]))
-    if positions is not None and needed > positions:
-        message = f"{config.model.name_or_path} has {positions} positions, but {what}"
-        raise ConfigError([Problem("data.max_length", message)])
+    if problem := places_problem(config, positions, [*encoded.values()]):
+        raise ConfigError([problem])
     if config.language.forgetting is not None:
         read_texts(config.language.forgetting)
     for line in kind.masking.lines(config.data.max_length):
         say(line)
-
-
-def _needed_positions(config: RunConfig, splits: Sequence[Encoded]) -> Iterator[tuple[int, str]]:
-    """Yield how many places of a text the model reads, and what has so many."""
-
-    def longest(feature: str) -> int:
-        return max(len(tokens) for split in splits for tokens in split.features.get(feature, [[]]))
-
-    example = longest("input_ids")
-    yield example, f"the longest example takes {example}; lower it"
-    options = {name for split in splits for name in split.features if name.startswith("option_")}
-    if options:
-        needed = max(map(longest, options))
-        yield needed, f"the longest prompt with an option takes {needed}; lower it"
-    elif most := config.language.max_new_tokens:
-        prompt = longest("prompt")
-        yield (
-            prompt + most,
-            f"an answer takes {prompt + most}: the {prompt} tokens of its prompt and "
-            f"language.max_new_tokens={most} more; lower one of the two",
-        )
 
 
 def _wrong_kind_of_model(config: RunConfig, model_type: str | None) -> Iterator[Problem]:

@@ -116,6 +116,19 @@ def test_predict_refuses_a_language_model(mine: Path, completions: Path) -> None
     assert words.startswith("run mine is of a language model; use generate or eval")
 
 
+def test_a_trained_model_is_asked_for_no_more_than_its_positions(
+    mine: Path, completions: Path
+) -> None:
+    asks = ("generate", "--run", "mine", "--prompt", "good film", "--max-new-tokens")
+    words = cli(*asks, 63, code=2)
+    assert "has 64 positions, but an answer takes 65: the 2 tokens of its prompt and" in words
+    assert "--max-new-tokens 63; lower one of the two" in words
+    cli(*asks, 62)
+    more = ("--set", "language.max_new_tokens=60")
+    words = cli("eval", "--run", "mine", "--task", completions, *more, code=2)
+    assert "data.max_length: " in words and "has 64 positions, but an answer takes" in words
+
+
 def test_eval_and_generate_give_what_the_run_itself_gave(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config import TASKS, RunConfig, with_settings
+from ...errors import Argument, ConfigError, RequestError
 from ...store import ADAPTER_FOLDER, RunRecord
 from ..data.conversation import read_rows
 from ..data.load import Data, load_data
@@ -19,6 +20,8 @@ from ..kinds.choice import Choice
 from ..kinds.generation import Generation, ends_of, generate
 from ..kinds.kind import Predictions
 from ..models.accelerator import possible_precision
+from ..models.fit import places_problem
+from ..models.headers import architecture
 from ..models.load import fresh_copy, load_base, load_tokenizer
 from .reload import reload_model
 
@@ -67,6 +70,8 @@ class TrainedLanguageModel:
         )
         self._model = accelerator.prepare(model.to(accelerator.device)).eval()
         self._tokenizer = load_tokenizer(config.model)
+        shape: Any = base.model.config
+        self._positions = architecture(shape.to_dict()).positions
 
     def answer(self, prompt: str, most: int | None = None) -> str:
         """Return what the model writes after a prompt: always the likeliest token.
@@ -80,20 +85,34 @@ class TrainedLanguageModel:
 
         Raises:
             ConfigError: The template needs other lines, or there is no chat template.
+            RequestError: Prompt and answer are longer than the model's positions.
         """
         config, text = self.config, prompt
         task = TASKS.get(config.task)
         for template in (task.template if task else None, config.data.template):
             text = text if template is None else filled(template, text)
+        tokens = prompt_tokens(text, self._tokenizer, config)
+        most = most or config.language.max_new_tokens or _MOST_TOKENS
+        self._check_places(len(tokens), most)
         found = generate(
             self._model,
-            [prompt_tokens(text, self._tokenizer, config)],
+            [tokens],
             pad=self._tokenizer.pad_token_id,
             ends=ends_of(self._model, self._tokenizer, turn_end(self._tokenizer, config)),
-            most=most or self.config.language.max_new_tokens or _MOST_TOKENS,
+            most=most,
             batch_size=1,
         )
         return str(self._tokenizer.decode(found[0], skip_special_tokens=True))
+
+    def _check_places(self, tokens: int, most: int) -> None:
+        positions, needed = self._positions, tokens + most
+        if positions is not None and needed > positions:
+            raise RequestError(
+                f"{self.config.model.name_or_path} has {positions} positions, but an answer takes "
+                f"{needed}: the {tokens} tokens of its prompt and ",
+                Argument("max_new_tokens", str(most)),
+                "; lower one of the two",
+            )
 
     def score(self, config: RunConfig) -> Scored:
         """Return what the model scores on other data.
@@ -103,10 +122,13 @@ class TrainedLanguageModel:
                 are scored, of a packaged task its test split.
 
         Raises:
-            ConfigError: The data cannot be read, or lack a column.
+            ConfigError: The data cannot be read, lack a column, or have texts longer than the
+                model's positions.
         """
         data = _test_rows(config, self.config.task)
         encoded, masking = encode_prompts(data, self._tokenizer, config)
+        if problem := places_problem(config, self._positions, [*encoded.values()]):
+            raise ConfigError([problem])
         kind = (
             Choice(self._tokenizer, masking)
             if data.kind == "choice"
