@@ -356,7 +356,8 @@ def predict(
 
     Raises:
         ConfigError: The file cannot be read, or lacks a text column.
-        UserError: There is no such run, it is not complete, or has lost its adapter.
+        UserError: There is no such run, it is not complete, is of a language model, or has lost
+            its adapter.
     """
     return predict_file(run, data, storage_folder(storage), overrides)
 
@@ -368,13 +369,15 @@ def generate(
 
     Args:
         run: As `predict`.
-        prompt: What takes the place of a prompt, of a template's one column, or of the user's turn.
+        prompt: What takes the place of a prompt, of a template's columns (a line for each), or of
+            the user's turn.
         storage: The folder of ``studies/`` and ``suites/``, or a bucket.
         max_new_tokens: Of the answer at most; default: as in the run's evaluations.
 
     Raises:
-        ConfigError: The run's template reads several columns.
-        UserError: As `predict`; or the run is of no language model.
+        ConfigError: The prompt has not a line for each column of the run's template.
+        UserError: There is no such run, it is not complete, is of no language model, or has lost
+            its adapter.
     """
     return generate_text(run, prompt, storage_folder(storage), max_new_tokens).text
 
@@ -392,6 +395,7 @@ def evaluate(
 
     Raises:
         ConfigError: The data cannot be read or lack a column.
-        UserError: As `predict`; or the run is of no language model.
+        UserError: There is no such run, it is not complete, is of no language model, or has lost
+            its adapter.
     """
     return evaluate_run(run, str(task), storage_folder(storage), overrides)

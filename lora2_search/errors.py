@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -15,6 +16,11 @@ _LONGEST_MESSAGE = 2_000
 _MOST_LINES = 50
 # What a message names at most, of names at most so long.
 _LISTED, _LONGEST = 40, 60
+# What a terminal obeys in place of showing it, and halves of characters, which it cannot show;
+# tabs and ends of lines are harmless.
+_OBEYED = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 # What libraries make of it that keep no number: safetensors, SQLite.
 _FULL_IN_WORDS = ("No space left on device", "Disk quota exceeded", "database or disk is full")
@@ -129,6 +135,11 @@ class ConfigError(UserError, ValueError):
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Problem]]]:
         # It crosses between processes; by default it would be made anew from its message.
         return type(self), (self.problems,)
+
+
+def printable(text: str) -> str:
+    """Return a text with its control characters, and those that change direction, as escapes."""
+    return _OBEYED.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def first_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ class Scored:
     Attributes:
         value: Score on the test split.
         predictions: Its test predictions, ``None`` when it left none.
-        diverged: Whether both are those of always answering the commonest class (or the mean).
+        diverged: Whether both stand for a run that diverged; see `scores_on_test`.
     """
 
     value: float
@@ -28,7 +28,8 @@ class Scored:
 def scores_on_test(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
     """Return the test score of every run that ended, by (arm, seed).
 
-    A diverged run counts as one that always answers the commonest class (numbers: the mean).
+    A diverged run counts as one that always answers the commonest class (numbers: the mean); of
+    a language model, as one that has no answer right.
     Runs that are missing, still going or failed for other reasons are not in the result.
     """
     read = {key: read_predictions(run, TEST) for key, run in suite.runs.items()}
@@ -37,7 +38,8 @@ def scores_on_test(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
     result = {}
     for key, run in suite.runs.items():
         if run.diverged:
-            scored = _as_majority(run, suite, sentences)
+            stand_in = _all_wrong if suite.plan.is_language else _as_majority
+            scored = stand_in(run, suite, sentences)
         elif run.record.status == "completed":
             value = run.record.scores.get(f"{TEST}/{suite.metric}")
             scored = None if value is None else Scored(value, read[key], False)
@@ -46,6 +48,15 @@ def scores_on_test(suite: SuiteRuns) -> dict[tuple[str, int], Scored]:
         if scored is not None:
             result[key] = scored
     return result
+
+
+def _all_wrong(run: Run, suite: SuiteRuns, sentences: Predictions | None) -> Scored | None:
+    if sentences is None:
+        return Scored(0.0, None, True)
+    # Any other answer is wrong: 0 where text is generated, else the number of another option.
+    count = max(2, int(sentences.labels.max()) + 1)
+    answers = (sentences.labels + 1) % count
+    return Scored(0.0, Predictions(sentences.examples, sentences.labels, answers), True)
 
 
 def _as_majority(run: Run, suite: SuiteRuns, sentences: Predictions | None) -> Scored | None:

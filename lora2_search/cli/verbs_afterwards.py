@@ -185,7 +185,8 @@ def generate(
         str,
         typer.Option(
             metavar="TEXT",
-            help="The prompt; of conversations, what the user says; of a template, its column.",
+            help="The prompt; of conversations, what the user says; of a template or a packaged "
+            "task, what stands in its columns, a line for each.",
         ),
     ],
     most: Annotated[

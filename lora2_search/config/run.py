@@ -202,8 +202,12 @@ class RunConfig(Section):
     def language_metrics(self) -> tuple[str, ...]:
         """The metrics of a language model, the primary one first."""
         names = CUSTOM_METRICS[self.kind or "generation"]
-        decodes = self.kind == "choice" or self.language.max_new_tokens
-        return names if decodes else names[1:]
+        return names[1:] if self.is_judged_by_tokens else names
+
+    @property
+    def is_judged_by_tokens(self) -> bool:
+        """Whether a language model gives no answers: it is judged by single tokens."""
+        return self.kind == "generation" and not self.language.max_new_tokens
 
     @property
     def floor_method(self) -> str:

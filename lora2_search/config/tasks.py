@@ -26,6 +26,8 @@ class Task:
         kind: Classes, numbers, or text to generate.
         metrics: Names in ``METRICS``, the primary one first; higher is better for all.
         extra_test: Further test sets of the data set, by split name (MNLI's mismatched).
+        template: Jinja text that makes the text column of the columns of the data set, where they
+            are others.
     """
 
     text: tuple[str, ...]
@@ -33,7 +35,12 @@ class Task:
     kind: Kind
     metrics: tuple[str, ...]
     extra_test: tuple[str, ...] = ()
+    template: str | None = None
 
+
+# A question, and one about a passage.
+_QUESTION = "Question: {{ question | trim }}\nAnswer:"
+_ON_PASSAGE = "{{ passage | trim }}\n" + _QUESTION
 
 _PAIR = ("sentence1", "sentence2")
 
@@ -56,6 +63,7 @@ TASKS: dict[str, Task] = {
         "completion",
         "generation",
         ("exact_match", "token_accuracy", "loss", "perplexity"),
+        template="Review: {{ text | trim }}\nSentiment:",
     ),
     "metamath": Task(
         ("query",),
@@ -63,13 +71,18 @@ TASKS: dict[str, Task] = {
         "generation",
         ("exact_match", "token_accuracy", "loss", "perplexity"),
     ),
-    "commonsense": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
-    "siqa": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
+    "commonsense": Task(
+        ("prompt",), "answer", "choice", ("accuracy", "accuracy_norm"), template=_QUESTION
+    ),
+    "siqa": Task(
+        ("prompt",), "answer", "choice", ("accuracy", "accuracy_norm"), template=_ON_PASSAGE
+    ),
     "asdiv": Task(
         ("prompt",),
         "completion",
         "generation",
         ("exact_match", "token_accuracy", "loss", "perplexity"),
+        template=_ON_PASSAGE,
     ),
 }
 

@@ -71,12 +71,14 @@ def generate_text(
 
     Args:
         run: See `find_run`.
-        prompt: What takes the place of a prompt, of a template's one column, or of the user's turn.
+        prompt: What takes the place of a prompt, of a template's columns (a line for each), or of
+            the user's turn.
         storage: Where ``studies/`` and ``suites/`` are.
         most: Tokens of the answer at most; default: as in the run's evaluations.
 
     Raises:
-        ConfigError: The template reads several columns, or there is no chat template.
+        ConfigError: The prompt has not a line for each column of the template, or there is no chat
+            template.
         UserError: There is no such run, it is not complete, is of no language model, or has lost
             its adapter.
     """
@@ -129,15 +131,18 @@ def _on_other_data(config: RunConfig, task: str, overrides: Sequence[str]) -> Ru
     data, own = plain["data"], TASKS.get(config.task)
     packaged = [name for name, known in TASKS.items() if known.kind in LANGUAGE_KINDS]
     if task in packaged:
+        if task != config.task:
+            data |= dict.fromkeys((*_PLACES, "template"))
         plain["task"] = task
-        data |= dict.fromkeys((*_PLACES, "template"))
     else:
         path = Path(task).expanduser()
         if not path.exists():
             hint = did_you_mean(task, packaged)
             raise UserError(f"--task {task}: no such file, nor a packaged task; {hint}")
         if own is not None:
-            data |= {"kind": own.kind, "text": list(own.text), "label": own.label}
+            data |= {"kind": own.kind, "label": data["label"] or own.label}
+            if not (data["template"] or data["messages"]):
+                data["text"] = data["text"] or list(own.text)
         if not data["path"] or Path(data["path"]).suffix.lower() != path.suffix.lower():
             data |= dict.fromkeys(READING)
         plain["task"] = "custom"

@@ -100,10 +100,13 @@ def predict_file(
 
     Raises:
         ConfigError: The file cannot be read, or lacks a text column.
-        UserError: There is no such run, it is not complete, or has lost its adapter.
+        UserError: There is no such run, it is not complete, is of a language model, or has lost
+            its adapter.
     """
     found = find_run(run, storage)
     found.check_complete()
+    if found.config.is_language:
+        raise UserError(f"{found.what} is of a language model; use generate or eval")
     config, file = found.config, Path(data).expanduser()
     reading = _reading(config, file, overrides)
     from ..training import answer

@@ -268,19 +268,12 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str], None]) -> None:
     """Tokenise prompts and say what is learnt of them; the model itself is not loaded."""
-    from ..training import load_inputs, read_texts
+    from ..training import load_inputs, places_problem, read_texts
 
     _, encoded, kind = load_inputs(config)
     assert kind.masking is not None
-    longest = max(int(split.lengths.max()) for split in encoded.values())
-    needed = longest + config.language.max_new_tokens
-    if positions is not None and needed > positions:
-        message = (
-            f"{config.model.name_or_path} has {positions} positions, but a text takes {needed}: "
-            f"{longest} tokens and language.max_new_tokens={config.language.max_new_tokens} "
-            "more; lower one of the two"
-        )
-        raise ConfigError([Problem("data.max_length", message)])
+    if problem := places_problem(config, positions, [*encoded.values()]):
+        raise ConfigError([problem])
     if config.language.forgetting is not None:
         read_texts(config.language.forgetting)
     for line in kind.masking.lines(config.data.max_length):

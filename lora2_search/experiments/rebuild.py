@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..config import RunConfig, primary_metric
+from ..config import Kind, RunConfig, primary_metric
 from ..store import (
     ADAPTER_FOLDER,
     CONFIG_FILE,
@@ -104,8 +104,11 @@ def _note_curves(record: RunRecord, config: RunConfig) -> None:
     """Take metric and validation scores from the last evaluation of the history."""
     evaluated = [values for point in record.history if (values := _validation(point))]
     last = evaluated[-1] if evaluated else {}
-    kind = "classification" if "validation/accuracy" in last else "regression"
-    record.metric = primary_metric(config.task, kind)  # type: ignore[arg-type]
+    if config.is_language:
+        record.metric = config.language_metrics[0]
+    else:
+        kind: Kind = "classification" if "validation/accuracy" in last else "regression"
+        record.metric = primary_metric(config.task, kind)
     record.scores = dict(last)
 
 

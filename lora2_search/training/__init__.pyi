@@ -18,6 +18,7 @@ from .data.metamath import METAMATH_ID as METAMATH_ID
 from .data.metamath import METAMATH_REVISION as METAMATH_REVISION
 from .data.sources import GLUE_ID as GLUE_ID
 from .data.sources import GLUE_REVISION as GLUE_REVISION
+from .data.tokens import Encoded as Encoded
 from .data.undefined import undefined_problem as undefined_problem
 from .events import Beginning as Beginning
 from .events import Observer as Observer
@@ -69,6 +70,7 @@ from .models.fit import files_problems as files_problems
 from .models.fit import head_remark as head_remark
 from .models.fit import length_problem as length_problem
 from .models.fit import narrowest_side as narrowest_side
+from .models.fit import places_problem as places_problem
 from .models.headers import CONFIG_FILE as CONFIG_FILE
 from .models.headers import read_architecture as read_architecture
 from .models.methods import Adaptive as Adaptive

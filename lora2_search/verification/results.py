@@ -40,12 +40,20 @@ class Results:
         }
 
     def scores(self, arm: str) -> dict[int, float]:
-        """Return test scores by seed; a diverged run counts as the commonest answer's score."""
+        """Return test scores by seed.
+
+        A diverged run counts as the commonest answer's score; of a language model, as 0.
+        """
         scores = {
-            seed: found.majority if found.score is None else found.score.score
+            seed: self._counted(found) if found.score is None else found.score.score
             for seed, found in self._seeds(arm).items()
         }
         return {seed: score for seed, score in scores.items() if score is not None}
+
+    def _counted(self, found: Measurements) -> float | None:
+        if found.diverged is not None and self.plan.config.is_language:
+            return 0.0
+        return found.majority
 
     def _seeds(self, arm: str) -> dict[int, Measurements]:
         return {seed: found for (name, seed), found in sorted(self.parts.items()) if name == arm}

@@ -17,6 +17,7 @@ from lora2_search.report.pages.suite import suite_page
 from lora2_search.report.pages.suite_files import report_texts
 from lora2_search.report.tables.latex import arms_table
 from lora2_search.report.tables.suite import arm_table
+from lora2_search.report.words.verdict import notes
 from lora2_search.stats.significance import crossed
 from tests.support.suites import draws, record, suite, three_classes, write_run, write_suite
 
@@ -91,6 +92,44 @@ def test_a_diverged_run_counts_as_the_commonest_class(tmp_path: Path, error: str
     assert arm.diverged == (2,) and arm.scores[2] == 0.5 and len(arm.scores) == 6
     assert analysis.family[0].differences[2] == pytest.approx(-0.25)
     assert analysis.family[0].crossed.n == 6 and arm.failed == {}
+
+
+LANGUAGE_ARMS = {
+    "no-regularisation": {"adapter.gamma": 0.0},
+    "no-training": {"method": "no-training"},
+}
+
+
+@pytest.mark.parametrize("task", ["reviews", "commonsense"])
+@pytest.mark.parametrize("left", ["predictions", "nothing"])
+def test_a_diverged_run_of_a_language_model_has_no_answer_right(
+    tmp_path: Path, task: str, left: str
+) -> None:
+    plan = suite(task=task, arms=LANGUAGE_ARMS, floor="no-training", seeds=4)
+    metric = plan.language_metrics[0]
+    options = 1 if task == "reviews" else 5
+    for run in plan.runs(tmp_path):
+        arm, seed = run.arm, run.config.seed
+        told = {"metric": metric, "majority": None}
+        if (arm, seed) == ("no-regularisation", 2):
+            write_run(run.folder, run.config, **told, **DIVERGED, scores={})
+            continue
+        labels = np.ones(40) if options == 1 else np.arange(40) % options * 1.0
+        right = np.arange(40) < (10 if arm == "no-training" else 30)
+        wrong = 0.0 if options == 1 else (labels + 2) % options
+        answers = np.where(right, labels, wrong)
+        write_run(run.folder, run.config, labels=labels, predictions=answers, **told)
+        if left == "nothing":
+            (run.folder / "predictions.parquet").unlink()
+    plan.write(tmp_path)
+    analysis = analyse(read_suite(tmp_path))
+    arm = analysis.arms[1]
+    assert arm.diverged == (2,) and arm.scores[2] == 0.0
+    assert analysis.family[0].differences[2] == pytest.approx(-0.75)
+    assert analysis.floor is not None and analysis.floor.differences[0] == pytest.approx(0.5)
+    if left == "predictions":
+        assert analysis.family[0].crossed.n == 4
+    assert "has no answer right" in " ".join(notes(analysis))
 
 
 def test_a_run_whose_score_is_not_finite_diverged(tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from typer.testing import CliRunner
 
 from lora2_search.cli.app import app
 from lora2_search.config.run_info import RunInfo
+from lora2_search.experiments.rebuild import rebuilt_record
 from lora2_search.store.lock import lock_folder
 from lora2_search.store.record import Point, RunRecord, read_record
 from lora2_search.tracking.spool.observer import ParentInfo, SpoolObserver
 from lora2_search.training.events import Report
+from tests.support.language import settings
 from tests.support.suites import suite, write_run
 
 KEPT = ("fingerprint", "status", "metric", "history", "scores", "counts", "timings", "total_steps")
@@ -150,3 +152,24 @@ def test_what_cannot_be_mended_is_said_with_its_cost_and_is_left_alone(
 def test_nothing_is_mended_while_the_suite_runs(arms: dict[str, RunInfo], own_home: Path) -> None:
     with lock_folder(own_home / "suites" / "arms"):
         assert "is being run by process" in run_check("--repair", code=2)
+
+
+@pytest.mark.parametrize(
+    ("more", "metric"),
+    [
+        ({"data__kind": "generation"}, "exact_match"),
+        ({"data__kind": "choice"}, "accuracy"),
+        ({"language__max_new_tokens": 0}, "token_accuracy"),
+    ],
+)
+def test_the_record_of_a_language_models_run_is_rebuilt(
+    more: dict[str, Any], metric: str, own_home: Path, tmp_path: Path
+) -> None:
+    config = settings(tmp_path / "model", tmp_path / "rows.jsonl", **more)
+    run = RunInfo("mine", "mine", config, {}, own_home / "suites" / "arms" / "runs" / "mine")
+    points = [Point(step=s, time_ms=s, metrics={f"validation/{metric}": s / 10}) for s in (2, 5)]
+    checkpoint(run, RunRecord(fingerprint="", config={}, history=points), 5)
+    (run.folder / "config.json").write_text(config.model_dump_json())
+    rebuilt = rebuilt_record(own_home / "suites" / "arms", run.folder)
+    assert rebuilt is not None
+    assert (rebuilt.metric, rebuilt.score("validation")) == (metric, 0.5)

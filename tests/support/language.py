@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lora2_search.config.run import RunConfig
 
 
@@ -28,17 +30,26 @@ def settings(folder: Path, path: Path, **more: Any) -> RunConfig:
 SPECIAL = ["[PAD]", "[UNK]", "[END]"]
 
 
-def save_llama(folder: Path, words: list[str], chat: str | None = None, width: int = 32) -> None:
+def save_llama(
+    folder: Path,
+    words: list[str],
+    chat: str | None = None,
+    width: int = 32,
+    more_special: tuple[str, ...] = (),
+) -> None:
     """Save a random Llama with tied embeddings that knows some words, and its tokenizer."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    vocabulary = {word: index for index, word in enumerate([*SPECIAL, *words])}
+    known = [*SPECIAL, *words, *more_special]
+    vocabulary = {word: index for index, word in enumerate(known)}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     backend.pre_tokenizer = pre_tokenizers.Whitespace()
     special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "eos_token": "[END]"}
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    if more_special:
+        tokenizer.add_special_tokens({"additional_special_tokens": list(more_special)})
     tokenizer.chat_template = chat
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
@@ -56,3 +67,18 @@ def save_llama(folder: Path, words: list[str], chat: str | None = None, width: i
         initializer_range=0.2,  # or frozen embeddings would bound every logit near 0
     )
     LlamaForCausalLM(shape).save_pretrained(folder)
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Return the list of the prompts that are answered from now on."""
+    from lora2_search.training.export import language
+
+    given: list[list[int]] = []
+    own = language.generate
+
+    def seen(model: Any, prompts: Any, **named: Any) -> Any:
+        given.extend(prompts)
+        return own(model, prompts, **named)
+
+    monkeypatch.setattr(language, "generate", seen)
+    return given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 
 from lora2_search.errors import ConfigError
 from lora2_search.experiments.preflight import check_inputs
+from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
+from lora2_search.training.data.sources import read_tables
 from lora2_search.training.kinds.answers import answer_in, is_same
-from lora2_search.training.kinds.generation import generate
+from lora2_search.training.kinds.generation import GeneratedPredictions, generate
 from lora2_search.training.loop.prepare import load_inputs, prepare
 from lora2_search.training.loop.run import run
 from tests.conftest import BAD, GOOD
@@ -172,6 +175,86 @@ def test_cut_examples_are_counted_and_a_set_without_any_token_to_learn_is_refuse
         check_inputs(settings(tiny_llama, path, data__max_length=2))
 
 
+def test_where_tokens_judge_every_split_needs_one_to_learn(
+    tiny_llama: Path, tmp_path: Path
+) -> None:
+    path, test = tmp_path / "rows.jsonl", tmp_path / "test.jsonl"
+    row = {"prompt": "good film", "completion": "fine"}
+    path.write_text((json.dumps(row) + "\n") * 40)
+    long = row | {"prompt": "good film " * 5}
+    test.write_text((json.dumps(long) + "\n") * 12)
+    data = {"data__max_length": 8, "data__test_path": str(test)}
+    with pytest.raises(ConfigError, match="data.max_length: no test example has a token to learn"):
+        check_inputs(settings(tiny_llama, path, language__max_new_tokens=0, **data))
+    check_inputs(settings(tiny_llama, path, **data))  # they are answered all the same
+
+
+def test_without_answers_an_example_without_a_token_to_learn_is_not_right() -> None:
+    tokens = np.array([0, 2, 2])
+    said = GeneratedPredictions(
+        *((("", "", ""),) * 3),
+        matched=np.zeros(3, dtype=bool),
+        losses=np.zeros(3),
+        tokens=tokens,
+        hits=np.array([0, 2, 1]),
+        decoded=False,
+    )
+    assert said.right.tolist() == [False, True, False]
+    assert list(said.columns()["prediction"]) == [0, 1, 0]
+
+
+def test_a_completion_needs_a_token_to_end_with(
+    tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llama, folder)
+    file = folder / "tokenizer_config.json"
+    told = json.loads(file.read_text())
+    del told["eos_token"]
+    file.write_text(json.dumps(told))
+    with pytest.raises(ConfigError, match="name_or_path.*no end-of-sequence token.*eos_token"):
+        check_inputs(settings(folder, completions))
+
+
+LONG, LONGER = " ".join(["fine"] * 50), " ".join(["fine"] * 70)
+CHOICE = {"data__kind": "choice"}
+# The model has 64 positions.
+NEEDED: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
+    ({"prompt": "good", "completion": LONG}, {"language__max_new_tokens": 20}, None),
+    (
+        {"prompt": LONG, "completion": "fine"},
+        {"language__max_new_tokens": 20},
+        "takes 70: the 50 tokens of its prompt and language.max_new_tokens=20 more",
+    ),
+    ({"prompt": LONG, "completion": "fine"}, {"language__max_new_tokens": 0}, None),
+    ({"prompt": "good", "completion": LONGER}, {}, "the longest example takes 72; lower it"),
+    (
+        {"prompt": LONG, "options": ["fine", "dull"], "answer": "fine"},
+        {"language__max_new_tokens": 20, **CHOICE},
+        None,
+    ),
+    (
+        {"prompt": "good", "options": ["fine", LONGER], "answer": "fine"},
+        CHOICE,
+        "the longest prompt with an option takes 71; lower it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("row", "more", "message"), NEEDED)
+def test_a_model_needs_positions_for_what_it_reads_and_no_more(
+    row: dict[str, Any], more: dict[str, Any], message: str | None, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text((json.dumps(row) + "\n") * 12)
+    config = settings(tiny_llama, path, data__max_length=80, **more)
+    if message is None:
+        check_inputs(config)
+    else:
+        with pytest.raises(ConfigError, match=f"data.max_length: .* has 64 positions, .*{message}"):
+            check_inputs(config)
+
+
 QUESTION = {"prompt": "good film", "options": ["fine", "dull cast"], "answer": "fine"}
 
 
@@ -241,6 +324,8 @@ def test_what_is_wrong_with_options_is_said(
 
 BAD_ROWS: list[tuple[list[Any], dict[str, Any], str]] = [
     ([{"prompt": "a", "completion": "  "}], {}, r"line 13 of rows.jsonl: the completion"),
+    ([{"prompt": "a", "completion": ""}], {}, r"line 13 of rows.jsonl: the completion"),
+    ([{"prompt": "a", "completion": None}], {}, r"line 13 of rows.jsonl: the completion"),
     ([{"prompt": " ", "completion": "a"}], {}, r"line 13 of rows.jsonl: the prompt is blank"),
     ([], {"data__label": "completed"}, "data.label: no column .completed.*did you mean"),
     ([], {"data__template": "{{ promt }}"}, "data.template: no column 'promt'"),
@@ -261,6 +346,33 @@ def test_what_is_wrong_with_a_row_is_said_with_its_line(
         check_inputs(settings(tiny_llama, path, **more))
 
 
+ALPACA = "{{ instruction }}{% if input %} : {{ input }}{% endif %}"
+RENDERED = [
+    (ALPACA, {"instruction": "good", "input": "film"}, "good : film"),
+    (ALPACA, {"instruction": "good", "input": ""}, "good"),
+    (ALPACA, {"instruction": "good"}, "good"),
+    ("{{ instruction }} {{ input }}", {"instruction": "good"}, "good "),
+    (ALPACA, {"instruction": "", "input": None}, None),
+    ("Review: {{ input }}", {"instruction": "good"}, None),
+    ("{% if instruction %}{{ instruction }} {{ input }}{% endif %}", {"input": "film"}, None),
+]
+
+
+@pytest.mark.parametrize(("template", "row", "prompt"), RENDERED)
+def test_an_empty_column_is_an_empty_text_to_a_template(
+    template: str, row: dict[str, Any], prompt: str | None, tiny_llama: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    whole = {"instruction": "dull", "input": "cast", "completion": "fine"}
+    rows = [whole] * 12 + [row | {"completion": "warm"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    config = settings(tiny_llama, path, data__template=template)
+    (read,) = read_rows(read_tables("custom", config.data), config).values()
+    texts = [pair for pair in zip(*read.split.texts, strict=True) if pair[1] == "warm"]
+    assert texts == ([] if prompt is None else [(prompt, "warm")])
+    assert read.left_out == (prompt is None)
+
+
 USER, ASSISTANT = CONVERSATION[:2]
 
 
@@ -271,6 +383,9 @@ USER, ASSISTANT = CONVERSATION[:2]
         ([ASSISTANT], "the first message is the assistant's"),
         ([USER, {**ASSISTANT, "role": "bot"}], "unknown role: 'bot'"),
         ([USER, {**ASSISTANT, "content": " "}], "message 2, the assistant's, is blank"),
+        ([USER, {**ASSISTANT, "content": None}], "message 2 must be text, but is null"),
+        ([{**USER, "content": ["a"]}, ASSISTANT], r"message 1 must be text, but is '\[\"a\"\]'"),
+        ([USER, {"role": "assistant"}], "message 2 must be text, but is null"),
         ({"role": "user"}, "not a list of messages"),
     ],
 )
@@ -282,6 +397,39 @@ def test_what_is_wrong_with_a_conversation_is_said(
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ConfigError, match=f"line 13 of rows.jsonl: .*{message}"):
         check_inputs(settings(tiny_llama, path, data__messages="talk"))
+
+
+CALLING = """{% for m in messages %}{{ m.role }} {{ m.name }} {{ m.content }}
+{%- for call in m.tool_calls %} good {{ call.function.arguments | tojson }}{% endfor %} [END]
+{% endfor %}{% if add_generation_prompt %}assistant {% endif %}"""
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_a_template_sees_all_of_a_message(form: str, tiny_llama: Path, tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"days": 3}}}
+    talk = [
+        {**USER, "name": "dull"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "name": "film", "content": "fine"},
+        {"role": "assistant", "tool_calls": [call]},
+    ]
+    path, file = tmp_path / f"rows.{form}", tmp_path / "chat.jinja"
+    rows = pd.DataFrame({"talk": [talk] * 12})
+    rows.to_parquet(path) if form == "parquet" else rows.to_json(path, orient="records", lines=True)
+    file.write_text(CALLING)
+    more = {"data__messages": "talk", "language__chat_template": str(file)}
+    data, encoded, _ = load_inputs(settings(tiny_llama, path, **more))
+    messages = json.loads(data.splits["train"].texts[0][0])
+    assert [sorted(message) for message in messages] == [
+        ["content", "name", "role"],
+        ["content", "role", "tool_calls"],
+        ["content", "name", "role"],
+        ["content", "role", "tool_calls"],
+    ]
+    assert messages[1] == {"role": "assistant", "content": "", "tool_calls": [call]}
+    # What is generated in the place of a call is compared with the call.
+    ((_, (answer,)), *_) = encoded["train"].texts
+    assert answer.split()[0] == "good"
 
 
 @pytest.mark.parametrize(
@@ -321,6 +469,11 @@ def test_an_encoder_generates_no_text(tiny_bert: Path, completions: Path) -> Non
         ("positive negative", "positive", False),
         ("", "positive", False),
         ("1/0", "1/0", True),
+        ("", "?", False),
+        ("", "*", False),
+        ("-", "?", False),
+        (" ?", "?", True),
+        ("**Paris**", "paris", True),
     ],
 )
 def test_answers_are_compared_as_numbers_or_normalised_texts(
@@ -333,3 +486,19 @@ def test_a_pattern_finds_the_last_answer_or_none() -> None:
     assert answer_in("#### 4, no: #### 12 apples", r"#### (\d+)") == "12"
     assert answer_in("no answer", r"#### (\d+)") is None
     assert not is_same(None, "12")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "answer"),
+    [
+        (".*", "a word", "a word"),
+        (".*", "a word\n \n", "a word"),
+        (r"\d*", "12 apples", "12"),
+        (r"is (\d*)", "it is 4, it is good", "4"),
+        (r"(\d+)?", "no answer", None),
+    ],
+)
+def test_a_pattern_that_matches_nothing_too_finds_what_it_matches(
+    pattern: str, text: str, answer: str | None
+) -> None:
+    assert answer_in(text, pattern) == answer

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 import lora2_search
 from lora2_search.cli.app import app
+from lora2_search.config.run import with_settings
+from lora2_search.config.suite.schema import load_suite
 from lora2_search.errors import ConfigError
 from lora2_search.store.record import RunRecord, read_record
 from lora2_search.training.export.reload import reload_model
@@ -22,7 +24,8 @@ from lora2_search.training.kinds.plain_text import read_texts
 from lora2_search.training.loop.prepare import prepare
 from lora2_search.training.loop.run import run
 from lora2_search.training.models.load import load_base
-from tests.support.language import settings
+from tests.support.language import asked, settings
+from tests.support.metamath import small_suite, write_model, write_stand_in
 
 TOKENS = torch.tensor([[3, 4, 20, 21, 30], [5, 12, 22, 9, 8]])
 BETTER = {"training": {"steps": 30, "batch_size": 16, "evaluations": 1, "lr": 2e-2}}
@@ -108,6 +111,24 @@ def test_an_exported_language_model_comes_with_the_line_that_scores_it(
     assert "lm_eval" not in cli("export", "mine", "--as", "pruned", "--out", tmp_path / "pruned")
 
 
+def test_predict_refuses_a_language_model(mine: Path, completions: Path) -> None:
+    words = cli("predict", "--run", "mine", "--data", completions, code=2)
+    assert words.startswith("run mine is of a language model; use generate or eval")
+
+
+def test_a_trained_model_is_asked_for_no_more_than_its_positions(
+    mine: Path, completions: Path
+) -> None:
+    asks = ("generate", "--run", "mine", "--prompt", "good film", "--max-new-tokens")
+    words = cli(*asks, 63, code=2)
+    assert "has 64 positions, but an answer takes 65: the 2 tokens of its prompt and" in words
+    assert "--max-new-tokens 63; lower one of the two" in words
+    cli(*asks, 62)
+    more = ("--set", "language.max_new_tokens=60")
+    words = cli("eval", "--run", "mine", "--task", completions, *more, code=2)
+    assert "data.max_length: " in words and "has 64 positions, but an answer takes" in words
+
+
 def test_eval_and_generate_give_what_the_run_itself_gave(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:
@@ -129,11 +150,42 @@ def test_eval_and_generate_give_what_the_run_itself_gave(
     assert lora2_search.evaluate("mine", file).scored.scores == told["scores"]
 
 
+def test_eval_answers_prompts_that_leave_no_room_for_a_completion(
+    mine: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.jsonl"
+    file.write_text(json.dumps({"prompt": "good film " * 30, "completion": "fine"}) + "\n")
+    told = json.loads(cli("eval", "--run", "mine", "--task", file, "--json"))
+    assert told["scores"].keys() == {"exact_match"}
+    tokens = ("--set", "language.max_new_tokens=0")
+    words = cli("eval", "--run", "mine", "--task", file, *tokens, code=2)
+    assert "data.max_length: no test example has a token to learn" in words
+
+
+def test_a_packaged_tasks_run_with_a_template_is_scored_on_a_file_and_on_its_task(
+    own_home: Path, tmp_path: Path
+) -> None:
+    data = write_stand_in(tmp_path / "both")
+    changes = small_suite(data, write_model(tmp_path / "model"))
+    base = load_suite("metamath", changes).base
+    config = with_settings(base, {"method": "no-training", "training.device": "cpu"})
+    assert config.data.template is not None
+    record = run(config, own_home / "runs" / "mine")
+    test = pd.read_parquet(data / "gsm8k/main/test-00000-of-00001.parquet")
+    file = tmp_path / "test.jsonl"
+    named = test.rename(columns={"question": "query", "answer": "response"})
+    named.to_json(file, orient="records", lines=True)
+    for task in (file, "metamath"):
+        told = json.loads(cli("eval", "--run", "mine", "--task", task, "--json"))
+        expected = {k.removeprefix("test/"): v for k, v in record.scores.items() if "test/" in k}
+        assert told["scores"] == pytest.approx(expected, abs=1e-5)
+
+
 def test_eval_reads_other_columns_and_refuses_other_settings(
     mine: Path, completions: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "other.csv"
-    file.write_text("question,reply\ngood film,positive\nbad film,\n")
+    file.write_text("question,reply\ngood film,positive\n,negative\n")
     named = ("--set", "data.text=[question]", "--set", "data.label=reply")
     told = cli("eval", "--run", "mine", "--task", file, *named)
     assert "1 row lacks text and is left out" in told and "1 examples: exact_match" in told
@@ -165,21 +217,12 @@ def test_a_new_prompt_becomes_what_the_runs_own_prompts_became(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from lora2_search.training.export import language
-
     talk = [{"role": "user", "content": "dull"}, {"role": "assistant", "content": "negative"}]
     path = tmp_path / "rows.jsonl"
     path.write_text((json.dumps({"talk": talk, "text": "dull", "completion": "a"}) + "\n") * 12)
     config = settings(tiny_llama, path, method="no-training", **more)
     run(config, own_home / "runs" / "mine")
-    given: list[list[int]] = []
-    own = language.generate
-
-    def seen(model: Any, prompts: Any, **named: Any) -> Any:
-        given.extend(prompts)
-        return own(model, prompts, **named)
-
-    monkeypatch.setattr(language, "generate", seen)
+    given = asked(monkeypatch)
     cli("generate", "--run", "mine", "--prompt", "good film", "--max-new-tokens", "2")
     tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
     assert [tokenizer.decode(tokens) for tokens in given] == [prompt]

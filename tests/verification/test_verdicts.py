@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lora2_search.config.run import RunConfig
 from lora2_search.stats.equivalence import Equivalence, tost
 from lora2_search.stats.result import TestResult
 from lora2_search.stats.significance import Paired, paired
@@ -91,6 +92,15 @@ def test_diverged_runs_count_as_the_commonest_answer_and_are_named() -> None:
     row = pruning.rows(results(parts))[0]
     assert row.numbers["score_pruned"] == pytest.approx(0.7)
     assert "pruned, seed 2" in row.says
+
+
+def test_a_diverged_run_of_a_language_model_counts_as_no_answer_right() -> None:
+    plan = replace(PLAN, config=RunConfig(task="reviews"))
+    parts = {
+        ("pruned", 0): Measurements(diverged="the loss is no longer finite", majority=None),
+        ("pruned", 1): Measurements(score=ScoreResult("exact_match", 0.8, None, kept_rank=8)),
+    }
+    assert results(parts, plan).scores("pruned") == {0: 0.0, 1: 0.8}
 
 
 def started(value: float, moved: float = 1.0) -> Row:

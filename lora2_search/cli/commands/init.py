@@ -24,6 +24,7 @@ from ...errors import ConfigError, Problem
 from ...experiments import check_model, modeline, write_schema
 from ...store import command_line
 from ...training import PACKAGED_MODEL, Inspection, inspect, read_architecture
+from ..console.screen import tell
 
 TEMPLATE = """\
 {modeline}
@@ -96,7 +97,7 @@ def run_init(
     content = space_text(found, named, default_path(path).stem)
     write_space(content, path)
     for sentence in found.sentences():
-        print(sentence)
+        tell(sentence)
     print(
         "Wrong? Use --text COLUMN (twice for pairs), --label COLUMN, --kind classification or "
         "--kind regression."

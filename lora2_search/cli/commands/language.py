@@ -8,6 +8,7 @@ from pathlib import Path
 from ...experiments import evaluate_run, format_of, generate_text, write_frame
 from ..console.rows import number, print_json
 from ..console.say import narrator
+from ..console.screen import hand_over
 
 
 def run_generate(
@@ -16,14 +17,14 @@ def run_generate(
     """Print what a run's model writes after a prompt.
 
     Raises:
-        ConfigError: The run's template reads several columns.
+        ConfigError: The prompt has not a line for each column of the run's template.
         UserError: There is no such run, or it is of no language model.
     """
     found = generate_text(run, prompt, storage, most)
     if as_json:
         print_json({"run": found.run.what, "prompt": found.prompt, "text": found.text})
         return
-    print(found.text)
+    hand_over(found.text)
 
 
 def run_eval(

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...config import RunInfo
+from ...errors import printable
 from ...report import Extent, extent, fitting
 from ...store import ADAPTER_FOLDER, CHECKPOINT_FOLDER, RANK_PATTERN_FILE
 from ...training import Beginning, Observer, State
@@ -223,7 +224,7 @@ class LiveView:
 
     def say(self, line: str, style: Style = "") -> None:
         """Print a line for people where the runs are shown, above the table."""
-        self._console.print(line, style=style or None)
+        self._console.print(printable(line), style=style or None)
 
     def best(self) -> Row | None:
         """Return the complete run with the highest score, the first of equals.
@@ -298,7 +299,8 @@ class LiveView:
                 cells[RUNG].append(Text(self._rung(row)))
             cells[RANK].append(Text(row.rank))
             cells[LEFT].append(Text(duration(left) if left is not None else ""))
-            cells[SETTINGS].append(Text(row.reason or row.settings, "quiet" if row.reason else ""))
+            told = printable(row.reason or row.settings)
+            cells[SETTINGS].append(Text(told, "quiet" if row.reason else ""))
         return cells
 
     def _rung(self, row: Row) -> str:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from ...errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -53,13 +55,18 @@ def screen(
 
 
 def tell(line: str, style: Style = "", *, stream: TextIO | None = None) -> None:
-    """Print one line for people, on stdout when no stream is given."""
-    screen(stream).print(line, style=style or None)
+    """Print one line for people, on stdout when no stream is given; data in it cannot act."""
+    screen(stream).print(printable(line), style=style or None)
 
 
 def complain(line: str, style: Style = "failure") -> None:
     """Print one line about a failure, or a warning, on stderr."""
     tell(line, style, stream=sys.stderr)
+
+
+def hand_over(text: str) -> None:
+    """Print what was asked for on stdout: for a file or a program as it is, else printable."""
+    print(printable(text) if sys.stdout.isatty() else text)
 
 
 def facts(pairs: Iterable[tuple[str, str]], style: Style = "") -> None:

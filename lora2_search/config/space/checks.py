@@ -46,14 +46,24 @@ def measured(config: RunConfig) -> tuple[str, ...]:
 
 
 def uncompared(metric: str | None, config: RunConfig) -> str | None:
-    """Say that a suite cannot compare runs by ``metric``; ``None`` where it can."""
-    if metric in (*OF_LOGITS, *OF_TOKENS) and metric in measured(config):
-        others = [name for name in measured(config) if name not in (*OF_LOGITS, *OF_TOKENS)]
-        return (
-            f"a suite compares answers, and {metric} is not computed from them; "
-            f"{', '.join(others)} are"
-        )
+    """Say that a suite cannot compare runs by ``metric``; ``None`` where it can.
+
+    Args:
+        metric: Its name, ``None`` for the primary one.
+        config: A run.
+    """
+    known, indirect = measured(config), (*OF_LOGITS, *OF_TOKENS)
+    name = metric or known[0]
+    if name in indirect and name in known:
+        others = [other for other in known if other not in indirect]
+        verb = "is" if len(others) == 1 else "are"
+        remedy = f"{', '.join(others)} {verb}" if others else f"set {_ANSWERS} above 0"
+        return f"a suite compares answers, and {name} is not computed from them; {remedy}"
     return unmeasured(metric, config)
+
+
+# 0: no answers are generated, and other metrics are measured.
+_ANSWERS = "language.max_new_tokens"
 
 
 def unmeasured(metric: str | None, config: RunConfig) -> str | None:
@@ -284,12 +294,18 @@ def _possible(item: Distribution, value: Value) -> bool:
 
 def _endpoints(base: RunConfig, search: Mapping[str, Distribution]) -> Found:
     for name, item in search.items():
+        if name == _ANSWERS and _with_and_without_answers(base, item):
+            yield f"search.{name}", f"with 0, {_OTHER_EXAMPLES}; search above 0"
         for value in item.endpoints():
             # Clashes with other settings are the corners' matter.
             own = [problem for problem in problems_with(base, {name: value}) if problem.key == name]
             if own:
                 yield f"search.{name}", f"{name}={value!r} is not a valid value: {own[0].message}"
                 break
+
+
+def _with_and_without_answers(base: RunConfig, item: Distribution) -> bool:
+    return base.is_language and len({bool(value) for value in item.endpoints()}) > 1
 
 
 def _grace(

@@ -242,7 +242,7 @@ def _tasks(parts: Parts) -> Found:
         yield from _arms_on(parts, task, config)
         unknown = uncompared(parts.metric, config)
         if unknown is not None:
-            yield ("metric",), unknown
+            yield _metric_path(parts), unknown
     if parts.tasks and parts.tuning is not None:
         yield (
             ("tuning",),
@@ -314,7 +314,17 @@ def _metric(parts: Parts) -> Found:
         return
     problem = uncompared(parts.metric, parts.base)
     if problem is not None:
-        yield ("metric",), problem
+        yield _metric_path(parts), problem
+        return
+    for arm, settings in parts.arms.items():
+        config = _tried(parts, {}, settings)
+        if config is not None and (problem := uncompared(parts.metric, config)) is not None:
+            yield ("arms", arm), problem
+
+
+def _metric_path(parts: Parts) -> KeyPath:
+    """Return the key that decides by what arms are compared."""
+    return ("metric",) if parts.metric is not None else ("language", "max_new_tokens")
 
 
 def _batches(parts: Parts) -> Found:

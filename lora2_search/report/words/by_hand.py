@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...analysis import Analysis
+from .verdict import what_diverged_counts_as
 
 _FROM_RUNS = """\
 def test_score(arm, seed):
@@ -50,7 +51,8 @@ def by_hand(analysis: Analysis, archived: bool) -> str:
         classes=f", {suite.classes}" if suite.classes else "",
     )
     diverged = "".join(
-        f'scores.loc[{seed}, "{arm.name}"] = {arm.scores[seed]}  # diverged: the commonest class\n'
+        f'scores.loc[{seed}, "{arm.name}"] = {arm.scores[seed]}  # diverged: counts as a run that '
+        f"{what_diverged_counts_as(analysis)}\n"
         for arm in analysis.arms
         for seed in arm.diverged
     )

@@ -281,6 +281,13 @@ def _not_together(analysis: Analysis) -> str:
     )
 
 
+def what_diverged_counts_as(analysis: Analysis) -> str:
+    """Return what a diverged run counts as doing."""
+    if analysis.suite.plan.is_language:
+        return "has no answer right"
+    return "always answers the commonest class"
+
+
 def notes(analysis: Analysis) -> list[str]:
     """Return what went wrong or is missing, one sentence each."""
     lines = []
@@ -288,8 +295,8 @@ def notes(analysis: Analysis) -> list[str]:
         if arm.diverged:
             lines.append(
                 f"{arm.name}: {len(arm.diverged)} of {len(analysis.suite.seeds)} runs diverged "
-                f"(seed {_seeds(arm.diverged)}); each counts as a run that always answers the "
-                "commonest class."
+                f"(seed {_seeds(arm.diverged)}); each counts as a run that "
+                f"{what_diverged_counts_as(analysis)}."
             )
         lines += [
             f"{arm.name}, seed {seed}: failed: {escaped(why)}" for seed, why in arm.failed.items()

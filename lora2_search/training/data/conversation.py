@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from ...config import TASKS, RunConfig
-from ...errors import ConfigError, Problem, did_you_mean, first_line, listed
+from ...errors import ConfigError, Problem, did_you_mean, listed
 from .options import Wrong, options_in, right_option
 from .reading.table import Table, shown
 from .sources import check_columns
 from .splits import Split
+from .template import template_of
 
 ROLES = ("system", "user", "assistant", "tool")
 
 # A conversation's turns, as tokenizers' chat templates take them.
-Messages = list[dict[str, str]]
+Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Rows:
         split: ``texts`` are prompts and completions, prompts and options (JSON lists), or one
             column of conversations (JSON). The labels are the number of the right option, or 1:
             every example is to be answered right.
-        left_out: How many rows lack text.
+        left_out: How many rows lack a prompt, a conversation, or of a choice options or answer.
     """
 
     split: Split
@@ -100,7 +101,7 @@ def _source(config: RunConfig, table: Table) -> _Source:
         columns = {"data.text": name, **columns}
         prompt = _cell(name)
     if config.kind != "choice":
-        return _Source(columns, "data.label", (), _completed(prompt, label))
+        return _Source(columns, "data.label", (), _completed(prompt, label, own=task is None))
     options = data.options or "options"
     columns["data.options"] = options
     return _Source(columns, "data.options", (options,), _chosen(prompt, options, label))
@@ -144,14 +145,15 @@ def _check_present(table: Table, columns: Mapping[str, str]) -> None:
             raise ConfigError([Problem(key, f"no column {name!r} in {table.source}; {hint}")])
 
 
-def _completed(prompt: Prompt, label: str) -> _RowReader:
+def _completed(prompt: Prompt, label: str, own: bool) -> _RowReader:
     def row(cells: _Cells) -> _Row | None:
         text, completion = prompt(cells), cells[label]
-        if text is None or completion is None:
+        # What is published stays as it is; in a file of one's own it is to be mended.
+        if text is None or (completion is None and not own):
             return None
         if not text.strip():
             raise Wrong("the prompt is blank; write one")
-        if not completion.strip():
+        if completion is None or not completion.strip():
             raise Wrong(f"the completion, column {shown(label)}, is blank: nothing can be learnt")
         return (text, completion), 1.0
 
@@ -173,49 +175,13 @@ def _chosen(prompt: Prompt, column: str, label: str) -> _RowReader:
     return row
 
 
-def filled(template: str, text: str) -> str:
-    """Return the prompt that a template of one column makes of a text.
-
-    Raises:
-        ConfigError: It reads more columns than one, or cannot be rendered.
-    """
-    compiled, used = _compiled(template)
-    if len(used) != 1:
-        message = (
-            f"reads {len(used)} columns ({listed(sorted(used))}), and a prompt fills one; put the "
-            "rows into a file and use eval"
-        )
-        raise ConfigError([Problem("data.template", message)])
-    return _rendered(compiled, {used.pop(): text})
-
-
-def _compiled(text: str) -> tuple[Any, set[str]]:
-    """Return a template in Jinja's sandbox, and the names that it reads."""
-    from jinja2 import StrictUndefined, TemplateError, meta
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
-    )
-    try:
-        compiled = environment.from_string(text)
-        return compiled, meta.find_undeclared_variables(environment.parse(text))
-    except TemplateError as error:
-        message = f"not a Jinja template: {first_line(error)}"
-        raise ConfigError([Problem("data.template", message)]) from None
-
-
-def _rendered(compiled: Any, cells: _Cells) -> str:
-    try:
-        return str(compiled.render(cells))
-    except Exception as error:  # whatever the template's own expressions raise
-        message = f"cannot be rendered: {first_line(error)}"
-        raise ConfigError([Problem("data.template", message)]) from None
-
-
 def _template(text: str, table: Table) -> Prompt:
-    """Return what renders a row; a template sees the columns of its row and nothing else."""
-    compiled, used = _compiled(text)
+    """Return what renders a row: ``None`` where every column that the template reads is empty.
+
+    A template sees the columns of its row and nothing else; an empty cell is an empty text.
+    """
+    template = template_of(text)
+    used = template.columns
     unknown = sorted(name for name in used if name not in table.columns)
     if unknown:
         hint = did_you_mean(unknown[0], table.columns)
@@ -226,9 +192,11 @@ def _template(text: str, table: Table) -> Prompt:
         raise ConfigError([Problem("data.template", message)])
 
     def render(cells: _Cells) -> str | None:
-        if any(cells[name] is None for name in used):
+        empty = [name for name in used if cells[name] is None]
+        if len(empty) == len(used):
             return None
-        return _rendered(compiled, {name: cells[name] for name in used})
+        prompt = template.render({name: cells[name] or "" for name in used})
+        return None if empty and not prompt.strip() else prompt
 
     return render
 
@@ -262,17 +230,23 @@ def _checked(cell: str) -> Messages:
 _FORM = 'write [{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]'
 
 
-def _message(turn: object, number: int) -> dict[str, str]:
-    if not isinstance(turn, dict) or not {"role", "content"} <= turn.keys():
+def _message(turn: object, number: int) -> dict[str, Any]:
+    """Return a message with all that a chat template may read in it, such as ``tool_calls``."""
+    if not isinstance(turn, dict) or "role" not in turn:
         raise Wrong(f"message {number} has no role and content; {_FORM}")
-    role, content = turn["role"], turn["content"]
+    role, content = turn["role"], turn.get("content")
     if role not in ROLES:
         raise Wrong(
             f"message {number} is of an unknown role: {shown(str(role))}; "
             f"{did_you_mean(str(role), ROLES)}"
         )
+    calls = role == "assistant" and turn.get("tool_calls")
+    if calls and content is None:
+        content = ""
     if not isinstance(content, str):
-        raise Wrong(f"the content of message {number} must be text, but is {type(content)}")
-    if role == "assistant" and not content.strip():
+        found = "null" if content is None else shown(json.dumps(content))
+        raise Wrong(f"the content of message {number} must be text, but is {found}; {_FORM}")
+    if role == "assistant" and not content.strip() and not calls:
         raise Wrong(f"message {number}, the assistant's, is blank: nothing can be learnt")
-    return {"role": role, "content": content}
+    told = {"role": role, "content": content}
+    return told | {key: turn[key] for key in turn if key not in told and turn[key] is not None}

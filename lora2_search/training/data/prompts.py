@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...config import RunConfig
 from ...errors import ConfigError, Problem, first_line
@@ -19,6 +20,9 @@ from .tokens import Encoded
 
 # What stands between a prompt and an option, as in lm-evaluation-harness.
 _BEFORE_OPTION = " "
+
+# What the assistant says where only the end of its turn is looked for.
+_ANSWER = "An answer."
 
 # A target that is not learnt, as torch's cross-entropy has it.
 IGNORED = -100
@@ -32,11 +36,15 @@ class Masking:
         example: The first training example with tokens to learn; these stand in ``⟦ ⟧``.
         cut: Examples longer than ``data.max_length``, by split, where there are any.
         untrained: Examples without any token to learn, by split, where there are any.
+        turn_end: See `turn_end`.
+        endless: Whether nothing that is learnt ends an answer.
     """
 
     example: str = ""
     cut: dict[str, int] = field(default_factory=dict)
     untrained: dict[str, int] = field(default_factory=dict)
+    turn_end: int | None = None
+    endless: bool = False
 
     def lines(self, most: int) -> Iterator[str]:
         """Yield what is learnt, in plain sentences.
@@ -51,6 +59,12 @@ class Masking:
                 f"{count:,} of the {name} examples have no token to learn: data.max_length="
                 f"{most} cuts all of them away."
             )
+        if self.endless:
+            yield (
+                "The chat template ends the assistant's turn with no special token, so the model "
+                "learns no end of an answer: each runs to language.max_new_tokens. End the turn "
+                "with the end-of-sequence token in language.chat_template."
+            )
         yield f"An example, the tokens that are learnt in ⟦ ⟧: {self.example}"
 
 
@@ -63,6 +77,11 @@ def encode_prompts(
     the chat template makes of it. Longer ones are cut at ``data.max_length``; the prompt from
     which an answer is generated then keeps its end.
 
+    Args:
+        data: Its splits; without ``train``, they are only answered.
+        tokenizer: Of the model.
+        config: The run.
+
     Returns:
         By split, features ``input_ids``, ``targets`` (-100 where nothing is learnt) and
         ``prompt``, from which an answer is generated; of a choice also ``option_0`` ..., the
@@ -70,26 +89,40 @@ def encode_prompts(
         examples.
 
     Raises:
-        ConfigError: There is no chat template, it cannot render a conversation, or no training
-            example has a token to learn.
+        ConfigError: There is no chat template, it cannot render a conversation, the tokenizer has
+            no end-of-sequence token, or no example of a split that needs one has a token to learn.
     """
     reader = _Reader(tokenizer, config)
     encoded = {name: reader.encoded(name, split) for name, split in data.splits.items()}
-    untrained = {name: int((part.learnt() == 0).sum()) for name, part in encoded.items()}
-    train = encoded["train"]
-    if untrained["train"] == len(train):
-        message = (
-            f"no training example has a token to learn: the first {config.data.max_length} tokens "
-            f"of each are its prompt; raise it (the longest has {reader.longest:,})"
-        )
-        raise ConfigError([Problem("data.max_length", message)])
-    first = int((train.learnt() > 0).argmax())
+    learnt = {name: part.learnt() > 0 for name, part in encoded.items()}
+    _check_learnt(learnt, reader.longest, config)
+    example = ""
+    if "train" in encoded:
+        example = marked(encoded["train"], int(learnt["train"].argmax()), tokenizer)
+    untrained = {name: int((~has_some).sum()) for name, has_some in learnt.items()}
+    first = next(iter(data.splits.values()))
+    end = reader.turn_end(messages_of(first.texts[0][0])) if reader.chat else None
     masking = Masking(
-        marked(train, first, tokenizer),
+        example,
         reader.cut,
         {name: count for name, count in untrained.items() if count},
+        turn_end=end,
+        endless=reader.chat and end is None,
     )
     return encoded, masking
+
+
+def _check_learnt(learnt: dict[str, NDArray[np.bool_]], longest: int, config: RunConfig) -> None:
+    """Raise ``ConfigError`` where nothing is learnt, or judged by the tokens that are learnt."""
+    for name, has_some in learnt.items():
+        if has_some.any() or not (name == "train" or config.is_judged_by_tokens):
+            continue
+        called = "training" if name == "train" else name
+        message = (
+            f"no {called} example has a token to learn: the first {config.data.max_length} tokens "
+            f"of each are its prompt; raise it (the longest has {longest:,})"
+        )
+        raise ConfigError([Problem("data.max_length", message)])
 
 
 def prompt_tokens(text: str, tokenizer: Any, config: RunConfig) -> list[int]:
@@ -104,6 +137,24 @@ def prompt_tokens(text: str, tokenizer: Any, config: RunConfig) -> list[int]:
         ConfigError: There is no chat template, or it cannot render the conversation.
     """
     return _Reader(tokenizer, config).asked(text)
+
+
+def turn_end(tokenizer: Any, config: RunConfig) -> int | None:
+    """Return the special token with which the chat template ends the assistant's turn.
+
+    It need not be the end-of-sequence token, and it is what the model learns to end with. ``None``
+    where there is none, or the run is not on conversations.
+
+    Args:
+        tokenizer: Of the model.
+        config: The run.
+
+    Raises:
+        ConfigError: There is no chat template, or it cannot render the conversation.
+    """
+    reader = _Reader(tokenizer, config)
+    asked = [{"role": "user", "content": "A question."}, {"role": "assistant", "content": _ANSWER}]
+    return reader.turn_end(asked) if reader.chat else None
 
 
 def marked(encoded: Encoded, row: int, tokenizer: Any) -> str:
@@ -139,8 +190,14 @@ class _Reader:
 
     def __init__(self, tokenizer: Any, config: RunConfig) -> None:
         self._tokenizer, self._config = tokenizer, config
-        self._chat = config.data.messages is not None
-        self._template = _chat_template(tokenizer, config) if self._chat else None
+        self.chat = config.data.messages is not None
+        if not self.chat and tokenizer.eos_token_id is None:
+            message = (
+                f"{config.model.name_or_path}: its tokenizer has no end-of-sequence token, with "
+                "which every completion ends; set an `eos_token` in its tokenizer_config.json"
+            )
+            raise ConfigError([Problem(_MODEL, message)])
+        self._template = _chat_template(tokenizer, config) if self.chat else None
         self.cut: dict[str, int] = {}
         self.longest = 0
 
@@ -164,7 +221,7 @@ class _Reader:
         return Encoded(features, split.labels, lengths, tuple(texts))
 
     def _example(self, row: tuple[str, ...], label: int) -> _Example:
-        if self._chat:
+        if self.chat:
             return self._conversation(row[0])
         prompt, answers = row[0], (row[1],)
         completion = row[1]
@@ -195,10 +252,18 @@ class _Reader:
         return found
 
     def asked(self, text: str) -> list[int]:
-        if self._chat:
+        if self.chat:
             messages = self._with_system([{"role": "user", "content": text}])
             text = self._render(messages, reply=True)
         return self._plain(text)[-self._config.data.max_length :]
+
+    def turn_end(self, messages: Messages) -> int | None:
+        """Return the first special token after what the assistant says last."""
+        said = [*messages[:-1], {"role": "assistant", "content": _ANSWER}]
+        rest = self._render(self._with_system(said)).rpartition(_ANSWER)[2]
+        added = self._tokenizer.added_tokens_decoder.items()
+        special = {*self._tokenizer.all_special_ids, *(i for i, token in added if token.special)}
+        return next((token for token in self._plain(rest) if token in special), None)
 
     def _with_system(self, messages: Messages) -> Messages:
         system = self._config.language.system
@@ -224,7 +289,16 @@ class _Reader:
             parts.append((whole[at : len(asked)], language.train_on == "all"))
             parts.append((whole[len(asked) : len(told)], True))
             at = len(told)
-        return _Example(parts, (messages[-1]["content"],), ends=True)
+        # Calls of tools are text only as the template writes them.
+        calls = messages[-1].get("tool_calls")
+        answer = self._visible(parts[-1][0]) if calls else messages[-1]["content"]
+        return _Example(parts, (answer,), ends=True)
+
+    def _visible(self, text: str) -> str:
+        """Return a text as a model that generates it is heard: without special tokens."""
+        tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        visible: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        return visible
 
     def _render(self, messages: Messages, reply: bool = False) -> str:
         try:
@@ -271,8 +345,8 @@ class _Reader:
 
     def _plain(self, text: str) -> list[int]:
         # A template writes the special tokens itself; some tokenizers end every text.
-        tokens: list[int] = self._tokenizer(text, add_special_tokens=not self._chat)["input_ids"]
-        ended = not self._chat and tokens and tokens[-1] == self._tokenizer.eos_token_id
+        tokens: list[int] = self._tokenizer(text, add_special_tokens=not self.chat)["input_ids"]
+        ended = not self.chat and tokens and tokens[-1] == self._tokenizer.eos_token_id
         return tokens[:-1] if ended and not text.endswith(self._tokenizer.eos_token) else tokens
 
 

@@ -6,13 +6,14 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config import GLUE_TASKS, METAMATH, DataConfig
+from ...config import GLUE_TASKS, METAMATH, TASKS, DataConfig
 from ...errors import ConfigError, Problem, UserError, did_you_mean
 from .assets import TASK_ASSETS, asset
 from .metamath import metamath_tables
 from .options import has_one_answer
 from .reading.file import read_file
 from .reading.table import Column, Declared, Table, shown
+from .template import template_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,8 +164,16 @@ def _reviews() -> pd.DataFrame:
 
     table = _sentiment("sentiment")
     words = table["label"].map({1: " positive", 0: " negative"})
-    prompts = "Review: " + table["text"].str.strip() + "\nSentiment:"
-    return pd.DataFrame({"prompt": prompts, "completion": words})
+    return pd.DataFrame({"prompt": _prompts("reviews", table), "completion": words})
+
+
+def _prompts(task: str, table: pd.DataFrame) -> list[str]:
+    """Return the prompts that a packaged task's template makes of its rows."""
+    text = TASKS[task].template
+    assert text is not None
+    template = template_of(text)
+    rows = zip(*(table[name] for name in template.columns), strict=True)
+    return [template.render(dict(zip(template.columns, row, strict=True))) for row in rows]
 
 
 def _questions(task: str) -> pd.DataFrame:
@@ -172,12 +181,12 @@ def _questions(task: str) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.read_json(asset(TASK_ASSETS[task]) / f"{task}.jsonl", lines=True, dtype=False)
-    passage = table["passage"].str.strip() + "\n" if "passage" in table else ""
-    prompt = passage + "Question: " + table["question"].str.strip() + "\nAnswer:"
+    prompt = _prompts(task, table)
     if task == "asdiv":
         return pd.DataFrame({"prompt": prompt, "completion": " " + table["answer"].str.strip()})
     asked = pd.DataFrame({"prompt": prompt, "options": table["options"], "answer": table["answer"]})
-    # Of 29 questions of CommonsenseQA and 5 of SIQA an option stands twice, or the answer in none.
+    # In 29 questions of CommonsenseQA and 5 of SIQA an option stands twice or is a lone dot, or
+    # the answer is none of them.
     sound = [has_one_answer(*row) for row in zip(asked["options"], asked["answer"], strict=True)]
     return asked[sound].reset_index(drop=True)
 

@@ -14,6 +14,8 @@ from ...adapter import is_quantized, read_weight, write_weight
 from ...config import RunConfig
 from ...errors import UserError, first_line
 from ...store import ADAPTER_FOLDER, RunRecord, write_text
+from ..data.prompts import turn_end
+from ..kinds.generation import ends_of
 from ..models.files import model_location
 from ..models.load import Base, load_base
 from .adapter import check_new
@@ -65,8 +67,11 @@ def export_merged(record: RunRecord, folder: Path, out: Path) -> Merged:
         model.config.id2label = dict(enumerate(record.classes))
         model.config.label2id = {name: index for index, name in enumerate(record.classes)}
     out.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(config)
+    if config.is_language:
+        _end_answers(model, tokenizer, config)
     model.save_pretrained(str(out))
-    _tokenizer(config).save_pretrained(str(out))
+    tokenizer.save_pretrained(str(out))
     pair = len(config.data.text or ()) == 2
     write_text(out / "README.md", adapter_card(record, str(out.absolute()), pair=pair, form="full"))
     return Merged(
@@ -87,6 +92,14 @@ def _tokenizer(config: RunConfig) -> Any:
         revision=model.revision or "main",
         trust_remote_code=model.trust_remote_code,
     )
+
+
+def _end_answers(model: Any, tokenizer: Any, config: RunConfig) -> None:
+    """Let ``generate`` end an answer where decoding here ends it."""
+    end = turn_end(tokenizer, config)
+    ends = ends_of(model, tokenizer, end)
+    if end is not None and end not in ends_of(model, tokenizer):
+        model.generation_config.eos_token_id = sorted(ends)
 
 
 @torch.no_grad()

@@ -21,13 +21,14 @@ def answer_in(text: str, pattern: str | None) -> str | None:
 
     Args:
         text: What was generated, or is right.
-        pattern: A regular expression; its last match, or its group, is the answer. ``None``: the
-            whole text is.
+        pattern: A regular expression; its last match that is not blank, or the group in it, is
+            the answer. ``None``: the whole text is.
     """
     if pattern is None:
         return text
-    matches = list(re.finditer(pattern, text))
-    return matches[-1][matches[-1].re.groups] if matches else None
+    # A pattern such as `.*` also matches the nothing that is left at the end.
+    found = [match[match.re.groups] or "" for match in re.finditer(pattern, text)]
+    return next((answer for answer in reversed(found) if answer.strip()), None)
 
 
 def is_same(answer: str | None, right: str) -> bool:
@@ -58,5 +59,9 @@ def number(text: str) -> Fraction | None:
 
 
 def normalised(text: str) -> str:
-    """Return a text in one Unicode form, folded, with single blanks and bare ends."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(_AROUND)
+    """Return a text in one Unicode form, folded, with single blanks and bare ends.
+
+    A text of nothing but punctuation keeps it.
+    """
+    whole = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return whole.strip(_AROUND) or whole

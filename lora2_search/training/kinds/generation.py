@@ -55,7 +55,7 @@ class GeneratedPredictions:
     @property
     def right(self) -> NDArray[np.bool_]:
         """Whether each answer is right; without answers, whether all its tokens are."""
-        return self.matched if self.decoded else self.hits == self.tokens
+        return self.matched if self.decoded else (self.hits == self.tokens) & (self.tokens > 0)
 
     def scores(self, metrics: tuple[str, ...]) -> dict[str, float]:
         """Return the metrics by name.
@@ -162,7 +162,7 @@ class Generation(Completion):
             model,
             split.features["prompt"],
             pad=self.tokenizer.pad_token_id,
-            ends=ends_of(model, self.tokenizer),
+            ends=ends_of(model, self.tokenizer, self.masking.turn_end),
             most=self.language.max_new_tokens,
             batch_size=batch_size,
         )
@@ -170,11 +170,17 @@ class Generation(Completion):
         return texts
 
 
-def ends_of(model: Any, tokenizer: Any) -> set[int]:
-    """Return the tokens at which an answer ends: the tokenizer's, and those the model names."""
+def ends_of(model: Any, tokenizer: Any, turn_end: int | None = None) -> set[int]:
+    """Return the tokens at which an answer ends.
+
+    Args:
+        model: What its generation configuration names is among them.
+        tokenizer: Its end-of-sequence token is.
+        turn_end: The end of the assistant's turn, which is another one in some chat templates.
+    """
     named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     listed = named if isinstance(named, list) else [named]
-    return {token for token in (*listed, tokenizer.eos_token_id) if token is not None}
+    return {token for token in (*listed, tokenizer.eos_token_id, turn_end) if token is not None}
 
 
 @torch.no_grad()

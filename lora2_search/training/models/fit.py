@@ -22,6 +22,7 @@ from .headers import (
 
 if TYPE_CHECKING:
     from ..data.load import Data
+    from ..data.tokens import Encoded
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,44 @@ def length_problem(
         f"must be at most {limit}, the positions of {config.model.name_or_path}, got "
         f"{config.data.max_length}: {over:,} texts have more tokens (up to {max(lengths):,})",
     )
+
+
+def places_problem(
+    config: RunConfig, positions: int | None, splits: Sequence[Encoded]
+) -> Problem | None:
+    """Say what a language model has too few positions for; ``None`` where they suffice.
+
+    Args:
+        config: The run.
+        positions: Of the model; ``None`` for any number.
+        splits: What is learnt and answered.
+    """
+    needed, what = max(_needed_positions(config, splits))
+    if positions is None or needed <= positions:
+        return None
+    message = f"{config.model.name_or_path} has {positions} positions, but {what}"
+    return Problem("data.max_length", message)
+
+
+def _needed_positions(config: RunConfig, splits: Sequence[Encoded]) -> Iterator[tuple[int, str]]:
+    """Yield how many places of a text the model reads, and what has so many."""
+
+    def longest(feature: str) -> int:
+        return max(len(tokens) for split in splits for tokens in split.features.get(feature, [[]]))
+
+    example = longest("input_ids")
+    yield example, f"the longest example takes {example}; lower it"
+    options = {name for split in splits for name in split.features if name.startswith("option_")}
+    if options:
+        needed = max(map(longest, options))
+        yield needed, f"the longest prompt with an option takes {needed}; lower it"
+    elif most := config.language.max_new_tokens:
+        prompt = longest("prompt")
+        yield (
+            prompt + most,
+            f"an answer takes {prompt + most}: the {prompt} tokens of its prompt and "
+            f"language.max_new_tokens={most} more; lower one of the two",
+        )
 
 
 def head_remark(config: RunConfig, model: Architecture, folder: Path, data: Data) -> str | None:

@@ -157,6 +157,11 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
             "known: pearson, spearman",
         ),
         # Only the task is wrong: what it measures is not known.
+        (
+            {"task": "reviews"} | searching(language__max_new_tokens=rank(0, 8)),
+            "search.language.max_new_tokens",
+            "with 0, trials would be scored on different examples or by a different metric",
+        ),
         ({"objective": {"metric": "f1"}, "task": "mrpcc"}, "task", "but got 'mrpcc'"),
         ({"scheduler": {"grace": 9}}, "scheduler.grace", "at most training.evaluations"),
         (

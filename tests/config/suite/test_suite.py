@@ -49,6 +49,12 @@ OWN_BASE = {
     *RECOMMENDED,
 }
 
+LANGUAGE: dict[str, Any] = {
+    "task": "reviews",
+    "arms": {"a": {"adapter.k": 1}, "no-training": {"method": "no-training"}},
+    "floor": "no-training",
+}
+
 
 def suite(**changes: Any) -> Suite:
     return validate_suite(Source({**PLAIN, **changes}))
@@ -210,6 +216,26 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
         ({"seeds": [1, 2], "seed": 4}, ["seed", "leave `seed` out"]),
         ({"metric": "acuracy"}, ["metric", 'mean "accuracy"']),
         ({"metric": "f1"}, ["metric", "not measured"]),
+        (
+            {**LANGUAGE, "language": {"max_new_tokens": 0}},
+            ["language.max_new_tokens", "token_accuracy", "; set language.max_new_tokens above 0"],
+        ),
+        (
+            {**LANGUAGE, "language": {"max_new_tokens": 0}, "metric": "token_accuracy"},
+            ["metric", "; set language.max_new_tokens above 0"],
+        ),
+        (
+            {**LANGUAGE, "metric": "token_accuracy"},
+            ["metric", "not computed from them; exact_match is"],
+        ),
+        (
+            {**LANGUAGE, "tasks": {"a": {}, "b": {"language.max_new_tokens": 0}}},
+            ["language.max_new_tokens above 0"],
+        ),
+        (
+            {**LANGUAGE, "arms": {**LANGUAGE["arms"], "b": {"language.max_new_tokens": 0}}},
+            ["arms.b", "set language.max_new_tokens above 0"],
+        ),
         ({"resources": {"cpus": 1}}, ["resources.cpus", "cpus_per_trial"]),
         (THREE, ["training.batch_size", "multiple of the 3 devices", "got 32"]),
         (

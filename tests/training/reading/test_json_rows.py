@@ -32,6 +32,12 @@ def test_strings_and_numbers_keep_what_is_written_and_what_they_are(tmp_path: Pa
     assert table.place(1) == "line 3"
 
 
+def test_what_is_in_a_list_or_an_object_stays_what_it_is(tmp_path: Path) -> None:
+    written = '{"a": [1.10, "1", true, null, {"b": 100000000000000000001}, -Infinity]}'
+    cells = read(tmp_path, written + "\n").columns["a"].cells
+    assert cells == ('[1.10, "1", true, null, {"b": 100000000000000000001}, -Infinity]',)
+
+
 @pytest.mark.parametrize("name", ["d.jsonl", "d.json"])
 def test_a_list_of_objects_is_read_and_said(name: str, tmp_path: Path) -> None:
     table = read(tmp_path, '\ufeff[{"a": "x"},\n {"a": "y"}]\n', name)
@@ -54,6 +60,7 @@ def test_line_separators_of_unicode_inside_a_string_end_no_line(tmp_path: Path) 
         ('{"a": 1, "a": 2}\n', "line 1: duplicate column names: 'a'"),
         ('{"a": "\\ud800"}\n', "line 1: column 'a' holds half a character"),
         ("[" * 100_000, "nested too deep"),
+        ('{"a": ' + "[" * 3_000 + "]" * 3_000 + "}", "nested too deep"),
         ("", "holds no rows"),
         ("[]", "holds no rows"),
     ],

@@ -36,6 +36,7 @@ def read(folder: Path, table: pa.Table) -> Table:
         (pa.array([None, None]), (None, None), "text"),
         (pa.array([["x"], None]), ('["x"]', None), "nested"),
         (pa.array([{"a": 1}]), ('{"a": 1}',), "nested"),
+        (pa.array([[{"a": 1}, {"b": {"c": 2}}]]), ('[{"a": 1}, {"b": {"c": 2}}]',), "nested"),
     ],
 )
 def test_every_type_becomes_the_text_that_says_it(

@@ -92,10 +92,29 @@ def _object(row: object, place: str) -> dict[str, object]:
     return row
 
 
+def _written(value: object) -> str:
+    """Return a value as JSON, with the digits of its numbers."""
+    if isinstance(value, _Number):
+        return value.replace("inf", "Infinity")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, dict):
+        pairs = (f"{json.dumps(key)}: {_written(each)}" for key, each in value.items())
+        return f"{{{', '.join(pairs)}}}"
+    return json.dumps(value)
+
+
+def _cell(value: object) -> str:
+    if not isinstance(value, (list, dict)):
+        return str(value)
+    try:
+        return _written(value)
+    except RecursionError:
+        raise Unreadable("lists and objects are nested too deep") from None
+
+
 def _column(values: list[object]) -> Column:
-    cells = tuple(
-        str(value) if not isinstance(value, (list, dict)) else json.dumps(value) for value in values
-    )
+    cells = tuple(map(_cell, values))
     kept = tuple(
         cell if cell and value is not None else None
         for cell, value in zip(cells, values, strict=True)

@@ -58,7 +58,14 @@ def _declared(kind: Any) -> Declared:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(_without_nulls(value), default=str, ensure_ascii=False)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value without null fields: every struct of a column has the fields of all."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    return [*map(_without_nulls, value)] if isinstance(value, list) else value
 
 
 def _cells(name: str, array: Any) -> tuple[str | None, ...]:

@@ -1,0 +1,82 @@
+"""A prompt's template: Jinja text over the columns of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import ConfigError, Problem, first_line, listed
+
+_KEY = "data.template"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template in Jinja's sandbox.
+
+    Attributes:
+        compiled: What renders it.
+        columns: Those that it reads, in the order in which it names them.
+    """
+
+    compiled: Any
+    columns: tuple[str, ...]
+
+    def render(self, cells: Mapping[str, str | None]) -> str:
+        """Return the prompt of a row; the template sees its own columns and nothing else.
+
+        Raises:
+            ConfigError: One of its expressions fails.
+        """
+        try:
+            return str(self.compiled.render({name: cells[name] for name in self.columns}))
+        except Exception as error:  # whatever the template's own expressions raise
+            message = f"cannot be rendered: {first_line(error)}"
+            raise ConfigError([Problem(_KEY, message)]) from None
+
+
+def template_of(text: str) -> Template:
+    """Return a template from its text.
+
+    Raises:
+        ConfigError: It is not Jinja.
+    """
+    from jinja2 import StrictUndefined, TemplateError, meta, nodes
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True
+    )
+    try:
+        compiled = environment.from_string(text)
+        tree = environment.parse(text)
+    except TemplateError as error:
+        message = f"not a Jinja template: {first_line(error)}"
+        raise ConfigError([Problem(_KEY, message)]) from None
+    read = meta.find_undeclared_variables(tree)
+    named = dict.fromkeys(node.name for node in tree.find_all(nodes.Name))
+    return Template(compiled, tuple(name for name in named if name in read))
+
+
+def filled(text: str, prompt: str) -> str:
+    """Return the prompt that a template makes of a new text.
+
+    Args:
+        text: The template.
+        prompt: What takes the place of its one column; of several, a line for each.
+
+    Raises:
+        ConfigError: There are not as many lines as columns, or it cannot be rendered.
+    """
+    template = template_of(text)
+    columns = template.columns
+    parts = [prompt] if len(columns) == 1 else prompt.split("\n")
+    if len(parts) != len(columns):
+        lines = "1 line" if len(parts) == 1 else f"{len(parts)} lines"
+        message = (
+            f"reads {len(columns)} columns ({listed(columns)}), and the prompt has {lines}; write "
+            "a line for each, in this order, or put the rows into a file and use eval"
+        )
+        raise ConfigError([Problem(_KEY, message)])
+    return template.render(dict(zip(columns, parts, strict=True)))
