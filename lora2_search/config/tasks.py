@@ -24,7 +24,7 @@ class Task:
         text: Names of the one or two text columns; the prompt's, where text is generated.
         label: Name of the label column; the completion's, where text is generated.
         kind: Classes, numbers, or text to generate.
-        metrics: Names in ``METRICS``, the primary one first; higher is better for all.
+        metrics: What is measured; first the primary one, of which higher is better.
         extra_test: Further test sets of the data set, by split name (MNLI's mismatched).
     """
 
@@ -34,6 +34,16 @@ class Task:
     metrics: tuple[str, ...]
     extra_test: tuple[str, ...] = ()
 
+
+CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": (
+        *("accuracy", "f1", "macro_f1", "balanced_accuracy"),
+        *("roc_auc", "log_loss"),
+    ),
+    "regression": ("pearson", "spearman"),
+    "generation": ("exact_match", "token_accuracy", "loss", "perplexity"),
+    "choice": ("accuracy", "accuracy_norm"),
+}
 
 _PAIR = ("sentence1", "sentence2")
 
@@ -51,36 +61,11 @@ TASKS: dict[str, Task] = {
     "sentiment": Task(("text",), "label", "classification", ("accuracy",)),
     "ratings": Task(("text",), "rating", "regression", ("pearson", "spearman")),
     "boolq": Task(("question", "passage"), "label", "classification", ("accuracy",)),
-    "reviews": Task(
-        ("prompt",),
-        "completion",
-        "generation",
-        ("exact_match", "token_accuracy", "loss", "perplexity"),
-    ),
-    "metamath": Task(
-        ("query",),
-        "response",
-        "generation",
-        ("exact_match", "token_accuracy", "loss", "perplexity"),
-    ),
-    "commonsense": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
-    "siqa": Task(("prompt",), "answer", "choice", ("accuracy", "accuracy_norm")),
-    "asdiv": Task(
-        ("prompt",),
-        "completion",
-        "generation",
-        ("exact_match", "token_accuracy", "loss", "perplexity"),
-    ),
-}
-
-CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
-    "classification": (
-        *("accuracy", "f1", "macro_f1", "balanced_accuracy"),
-        *("roc_auc", "log_loss"),
-    ),
-    "regression": ("pearson", "spearman"),
-    "generation": ("exact_match", "token_accuracy", "loss", "perplexity"),
-    "choice": ("accuracy", "accuracy_norm"),
+    "reviews": Task(("prompt",), "completion", "generation", CUSTOM_METRICS["generation"]),
+    "metamath": Task(("query",), "response", "generation", CUSTOM_METRICS["generation"]),
+    "commonsense": Task(("prompt",), "answer", "choice", CUSTOM_METRICS["choice"]),
+    "siqa": Task(("prompt",), "answer", "choice", CUSTOM_METRICS["choice"]),
+    "asdiv": Task(("prompt",), "completion", "generation", CUSTOM_METRICS["generation"]),
 }
 
 # Made of what a model says of every class, not of its answers alone.
