@@ -62,11 +62,15 @@ TASKS: dict[str, Task] = {
     "ratings": Task(("text",), "rating", "regression", ("pearson", "spearman")),
     "boolq": Task(("question", "passage"), "label", "classification", ("accuracy",)),
     "reviews": Task(("prompt",), "completion", "generation", CUSTOM_METRICS["generation"]),
+    "boolq-generation": Task(("prompt",), "completion", "generation", CUSTOM_METRICS["generation"]),
     "metamath": Task(("query",), "response", "generation", CUSTOM_METRICS["generation"]),
     "commonsense": Task(("prompt",), "answer", "choice", CUSTOM_METRICS["choice"]),
     "siqa": Task(("prompt",), "answer", "choice", CUSTOM_METRICS["choice"]),
     "asdiv": Task(("prompt",), "completion", "generation", CUSTOM_METRICS["generation"]),
 }
+
+# Tasks of classes whose answers are a language model's words in another task.
+GENERATED = {"sentiment": "reviews", "boolq": "boolq-generation"}
 
 # Made of what a model says of every class, not of its answers alone.
 OF_LOGITS = ("roc_auc", "log_loss")
