@@ -26,7 +26,7 @@ from .schema import (
     Section,
     TrainingConfig,
 )
-from .tasks import CUSTOM_METRICS, LANGUAGE_KINDS, Kind
+from .tasks import CUSTOM_METRICS, GENERATED, LANGUAGE_KINDS, Kind
 from .tasks import TASKS as TASK_OF
 from .yaml import Source
 
@@ -51,7 +51,10 @@ Protocol = Literal["clean", "paper"]
 
 GLUE_TASKS = ("cola", "mnli", "mrpc", "qnli", "qqp", "rte", "sst2", "stsb")
 
-PACKAGED_TASKS = ("sentiment", "ratings", "boolq", "reviews", "commonsense", "siqa", "asdiv")
+PACKAGED_TASKS = (
+    *("sentiment", "ratings", "boolq", "reviews", "boolq-generation"),
+    *("commonsense", "siqa", "asdiv"),
+)
 
 # Of the Hub, as GLUE; or of a folder, `data.path`.
 METAMATH = "metamath"
@@ -157,15 +160,23 @@ class RunConfig(Section):
         if self.method == "no-training":
             return (
                 "method no-training takes a language model as it is, and a classifier's head "
-                "begins at random; take head-only, or set data.kind: generation"
+                f"begins at random; take head-only, or {self._as_text}"
             )
         for section, names in (("data", ("messages", "options", "template")), ("language", None)):
             values = getattr(self, section)
             known = type(values).model_fields
             for name in names or known:
                 if getattr(values, name) != known[name].default:
-                    return f"{section}.{name} is for language models; set data.kind: generation"
+                    return f"{section}.{name} is for language models; {self._as_text}"
         return None
+
+    @property
+    def _as_text(self) -> str:
+        """Say how a task of classes or numbers becomes one of text."""
+        if self.task == "custom":
+            return "set data.kind: generation"
+        twin = GENERATED.get(self.task)
+        return f"take task {twin}" if twin else "take a task of text, such as reviews"
 
     def _model_problem(self) -> str | None:
         """Say what does not fit the way the model is kept in memory; ``None`` where all does."""
@@ -280,9 +291,24 @@ def validate(source: Source, kind: type[Config]) -> Config:
 
 def _validated(source: Source, kind: type[Config]) -> Config:
     try:
-        return kind.model_validate(source.data)
+        config = kind.model_validate(source.data)
     except ValidationError as error:
         raise source.error(problems_of(error, kind, source)) from None
+    # Not a rule of the settings themselves: an older run that has such a kind is still read.
+    if isinstance(config, RunConfig) and (problem := other_kind(config)):
+        place = source.place(("data", "kind"))
+        raise source.error([Problem("data.kind", problem, place)])
+    return config
+
+
+def other_kind(config: RunConfig) -> str | None:
+    """Say that ``data.kind`` is not the kind of the task; ``None`` where it is, or says nothing."""
+    asked = config.data.kind
+    if asked in (None, config.kind):
+        return None
+    twin = GENERATED.get(config.task) if asked == "generation" else None
+    remedy = f"take task {twin}" if twin else "leave it out"
+    return f"is {asked}, but task {config.task} is {config.kind}; {remedy}"
 
 
 def misplaced(source: Source, mark: str | None) -> Problem | None:

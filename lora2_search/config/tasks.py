@@ -24,7 +24,7 @@ class Task:
         text: Names of the one or two text columns; the prompt's, where text is generated.
         label: Name of the label column; the completion's, where text is generated.
         kind: Classes, numbers, or text to generate.
-        metrics: Names in ``METRICS``, the primary one first; higher is better for all.
+        metrics: What is measured; first the primary one, of which higher is better.
         extra_test: Further test sets of the data set, by split name (MNLI's mismatched).
         template: Jinja text that makes the text column of the columns of the data set, where they
             are others.
@@ -37,6 +37,16 @@ class Task:
     extra_test: tuple[str, ...] = ()
     template: str | None = None
 
+
+CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
+    "classification": (
+        *("accuracy", "f1", "macro_f1", "balanced_accuracy"),
+        *("roc_auc", "log_loss"),
+    ),
+    "regression": ("pearson", "spearman"),
+    "generation": ("exact_match", "token_accuracy", "loss", "perplexity"),
+    "choice": ("accuracy", "accuracy_norm"),
+}
 
 # A question, and one about a passage.
 _QUESTION = "Question: {{ question | trim }}\nAnswer:"
@@ -62,39 +72,33 @@ TASKS: dict[str, Task] = {
         ("prompt",),
         "completion",
         "generation",
-        ("exact_match", "token_accuracy", "loss", "perplexity"),
+        CUSTOM_METRICS["generation"],
         template="Review: {{ text | trim }}\nSentiment:",
     ),
-    "metamath": Task(
-        ("query",),
-        "response",
+    "boolq-generation": Task(
+        ("prompt",),
+        "completion",
         "generation",
-        ("exact_match", "token_accuracy", "loss", "perplexity"),
+        CUSTOM_METRICS["generation"],
+        # As lm-evaluation-harness asks.
+        template="{{ passage }}\nQuestion: {{ question }}?\nAnswer:",
     ),
+    "metamath": Task(("query",), "response", "generation", CUSTOM_METRICS["generation"]),
     "commonsense": Task(
-        ("prompt",), "answer", "choice", ("accuracy", "accuracy_norm"), template=_QUESTION
+        ("prompt",), "answer", "choice", CUSTOM_METRICS["choice"], template=_QUESTION
     ),
-    "siqa": Task(
-        ("prompt",), "answer", "choice", ("accuracy", "accuracy_norm"), template=_ON_PASSAGE
-    ),
+    "siqa": Task(("prompt",), "answer", "choice", CUSTOM_METRICS["choice"], template=_ON_PASSAGE),
     "asdiv": Task(
         ("prompt",),
         "completion",
         "generation",
-        ("exact_match", "token_accuracy", "loss", "perplexity"),
+        CUSTOM_METRICS["generation"],
         template=_ON_PASSAGE,
     ),
 }
 
-CUSTOM_METRICS: dict[Kind, tuple[str, ...]] = {
-    "classification": (
-        *("accuracy", "f1", "macro_f1", "balanced_accuracy"),
-        *("roc_auc", "log_loss"),
-    ),
-    "regression": ("pearson", "spearman"),
-    "generation": ("exact_match", "token_accuracy", "loss", "perplexity"),
-    "choice": ("accuracy", "accuracy_norm"),
-}
+# Tasks of classes whose answers are a language model's words in another task.
+GENERATED = {"sentiment": "reviews", "boolq": "boolq-generation"}
 
 # Made of what a model says of every class, not of its answers alone.
 OF_LOGITS = ("roc_auc", "log_loss")

@@ -47,6 +47,8 @@ def metric_name(space: Space) -> str:
     """Return the objective's name; of a file whose labels nobody has looked at yet, ``score``."""
     if space.objective.metric is not None:
         return space.objective.metric
+    if space.is_language:
+        return space.language_metrics[0]
     if space.task in TASKS:
         return TASKS[space.task].metrics[0]
     return CUSTOM_METRICS[space.data.kind][0] if space.data.kind else "score"

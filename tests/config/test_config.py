@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora2_search.config.run import RunConfig, setting_names, validate, with_settings
+from lora2_search.config.space.schema import validate_space
+from lora2_search.config.suite.schema import validate_suite
 from lora2_search.config.yaml import Source, read_yaml
 from lora2_search.errors import ConfigError
 
@@ -229,3 +231,51 @@ def test_settings_that_came_later_leave_the_names_of_earlier_runs_alone(
     run = with_settings(RunConfig(task="sentiment"), settings)
     assert run.fingerprint() == expected
     assert with_settings(run, {"data.separator": ";"}).fingerprint() != expected
+
+
+KINDS_OF_FILE: list[tuple[Any, dict[str, Any]]] = [
+    (lambda source: validate(source, RunConfig), {}),
+    (validate_space, {"search": {"adapter.k": {"type": "int", "low": 1, "high": 2}}, "trials": 1}),
+    (validate_suite, {"arms": {"a": {"adapter.k": 1}}, "floor": None}),
+]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"task": "reviews", "data": {"kind": "choice"}}, "is choice, but task reviews is gener"),
+        ({"task": "boolq", "data": {"kind": "generation"}}, "; take task boolq-generation"),
+        ({"task": "mrpc", "data": {"kind": "generation"}}, "; leave it out"),
+    ],
+)
+def test_a_kind_that_contradicts_the_task_is_refused_where_it_is_written(
+    data: dict[str, Any], message: str
+) -> None:
+    for check, more in KINDS_OF_FILE:
+        named = {"name": "mine"} if more else {}
+        source = Source({**data, **more, **named}, {("data", "kind"): "line 3 of my.yaml"})
+        with pytest.raises(ConfigError) as caught:
+            check(source)
+        (problem,) = caught.value.problems
+        assert (problem.key, problem.where) == ("data.kind", "line 3 of my.yaml")
+        assert message in problem.message
+    RunConfig.model_validate(data)  # a run of before is read
+
+
+def test_a_kind_that_is_the_tasks_own_may_be_written() -> None:
+    written = {"task": "boolq", "data": {"kind": "classification"}}
+    assert validate(Source(written), RunConfig).kind == "classification"
+
+
+@pytest.mark.parametrize(
+    ("task", "remedy"),
+    [
+        ("boolq", "task boolq-gen"),
+        ("sentiment", "task reviews"),
+        ("rte", "a task of text, such as"),
+    ],
+)
+def test_what_is_for_language_models_names_the_task_of_text(task: str, remedy: str) -> None:
+    for setting in ({"language": {"max_new_tokens": 3}}, {"method": "no-training"}):
+        with pytest.raises(ConfigError, match=f"take {remedy}"):
+            validate(Source({"task": task, **setting}), RunConfig)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
+import pytest
 
 from lora2_search.search.ask_tell import AskTell
-from lora2_search.search.attributes import describe_study
+from lora2_search.search.attributes import describe_study, metric_name
 from lora2_search.search.storage import open_study
 from lora2_search.store.record import Flag, RunRecord
 from tests.support.spaces import space_of
@@ -45,3 +46,8 @@ def test_a_value_has_its_metrics_name_and_a_trial_what_its_record_says(tmp_path:
         "health": "gradient",
         "seconds": 1.5,
     }
+
+
+@pytest.mark.parametrize(("most", "metric"), [(8, "exact_match"), (0, "token_accuracy")])
+def test_a_language_models_value_is_what_it_measures_first(most: int, metric: str) -> None:
+    assert metric_name(space_of(task="reviews", language={"max_new_tokens": most})) == metric

