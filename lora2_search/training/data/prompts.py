@@ -327,14 +327,23 @@ def _chat_template(tokenizer: Any, config: RunConfig) -> str | None:
     Raises:
         ConfigError: The file cannot be read or is not a Jinja template, or there is none at all.
     """
+    if config.language.chat_template is None and tokenizer.chat_template is None:
+        message = (
+            f"the tokenizer of {config.model.name_or_path} has no chat template; name a file "
+            "with one, or use prompts and completions in place of data.messages"
+        )
+        raise ConfigError([Problem("language.chat_template", message)])
+    return named_template(config)
+
+
+def named_template(config: RunConfig) -> str | None:
+    """Return the text of the chat template that a run on conversations names, if it names one.
+
+    Raises:
+        ConfigError: The file cannot be read or is not a Jinja template.
+    """
     named = config.language.chat_template
-    if named is None:
-        if tokenizer.chat_template is None:
-            message = (
-                f"the tokenizer of {config.model.name_or_path} has no chat template; name a file "
-                "with one, or use prompts and completions in place of data.messages"
-            )
-            raise ConfigError([Problem("language.chat_template", message)])
+    if named is None or config.data.messages is None:
         return None
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment

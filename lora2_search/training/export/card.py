@@ -30,7 +30,7 @@ _LOAD_LANGUAGE = """import torch
 
 base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
-{load}
+{template}{load}
 model.eval()
 
 {batch}
@@ -38,17 +38,25 @@ length = batch["input_ids"].shape[1]
 end = tokenizer.eos_token_id
 with torch.no_grad():
     answer = model.generate(
-        **batch, do_sample=False, max_new_tokens={most}, pad_token_id=end
+        **batch, do_sample=False, max_new_tokens={most}, pad_token_id=end{ends}
     )
 print(tokenizer.decode(answer[0, length:], skip_special_tokens=True))
 """
 
 _PROMPT = 'batch = tokenizer("a prompt", return_tensors="pt")'
 
-_CHAT = """messages = [{"role": "user", "content": "a question"}]
+_TEMPLATE = """with open("chat_template.jinja", encoding="utf-8") as file:
+    tokenizer.chat_template = file.read()
+"""
+
+_CHAT = """messages = [
+{system}    {{"role": "user", "content": "a question"}},
+]
 batch = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
 )"""
+
+_SYSTEM = '    {{"role": "system", "content": {}}},\n'
 
 _NAMES = """model.config.id2label = dict(enumerate({}))
 model.config.label2id = {{name: index for index, name in model.config.id2label.items()}}
@@ -95,7 +103,14 @@ _LANGUAGE_FORMS = {
 }
 
 
-def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None = None) -> str:
+def adapter_card(
+    record: RunRecord,
+    base: str,
+    *,
+    pair: bool,
+    form: str | None = None,
+    turn_end: int | None = None,
+) -> str:
     """Return the text of the adapter's README.
 
     Args:
@@ -104,6 +119,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         pair: Whether the task reads two texts.
         form: What lies in the folder: ``lora2``, ``peft``, ``full`` or ``head-only``; by default
             what the run's method leaves.
+        turn_end: The token that ends the assistant's turn, of a run on conversations.
     """
     config = record.config
     form = form or _form(record)
@@ -124,7 +140,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         *scores,
         "",
         "```python",
-        _snippet(record, base, pair, form) + "```",
+        _snippet(record, base, pair, form, turn_end) + "```",
         "",
     ]
     if form != "full" and not is_language(record):
@@ -158,9 +174,9 @@ def _about_the_cut(record: RunRecord) -> list[str]:
     ]
 
 
-def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
+def _snippet(record: RunRecord, base: str, pair: bool, form: str, turn_end: int | None) -> str:
     if is_language(record):
-        return _language_snippet(record, base, form)
+        return _language_snippet(record, base, form, turn_end)
     config = record.config
     imports, load = _FORMS[form]
     layers = config["model"]["layers"]
@@ -179,8 +195,10 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
     )
 
 
-def _language_snippet(record: RunRecord, base: str, form: str) -> str:
-    config = record.config
+def _language_snippet(record: RunRecord, base: str, form: str, turn_end: int | None) -> str:
+    config, language = record.config, record.config["language"]
+    is_chat = bool(config["data"].get("messages"))
+    system = "" if language["system"] is None else _SYSTEM.format(repr(language["system"]))
     imports, load = _LANGUAGE_FORMS[form]
     model = config["model"]
     shape = f", num_hidden_layers={layers}" if (layers := model["layers"]) else ""
@@ -196,6 +214,8 @@ def _language_snippet(record: RunRecord, base: str, form: str) -> str:
         imports="".join(f"{line}\n" for line in imports),
         base=base,
         load="\n".join(line.replace("(base{})", f"(base{shape})") for line in load),
-        batch=_CHAT if config["data"]["messages"] else _PROMPT,
-        most=config["language"]["max_new_tokens"] or 32,
+        template=_TEMPLATE if is_chat and language["chat_template"] else "",
+        batch=_CHAT.format(system=system) if is_chat else _PROMPT,
+        most=language["max_new_tokens"] or 32,
+        ends="" if turn_end is None else f", eos_token_id=[end, {turn_end}]",
     )

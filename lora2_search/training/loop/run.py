@@ -30,6 +30,7 @@ from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
+from ..export.chat import save_chat_template
 from ..export.compress import truncate_model
 from ..kinds.kind import Predictions
 from ..models.files import model_location
@@ -402,7 +403,14 @@ class _Run:
             record.forgetting = forgetting(self.prepared, RunConfig.model_validate(record.config))
         self._note_tokens()
         base = model_location(RunConfig.model_validate(record.config).model)
-        card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
+        masking, config = self.trainer.kind.masking, RunConfig.model_validate(record.config)
+        card = adapter_card(
+            record,
+            base,
+            pair=len(splits["train"].texts) == 2,
+            turn_end=None if masking is None else masking.turn_end,
+        )
         # PEFT writes an empty template there.
         write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
+        save_chat_template(config, self.folder / ADAPTER_FOLDER)
         record.status, record.ended_ms = "completed", now_ms()
