@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, GenerationConfig
 
 import lora2_search
 from lora2_search.config.run import RunConfig
+from lora2_search.errors import ConfigError
 from lora2_search.experiments.adapters import merge_run
 from lora2_search.training.loop.prepare import load_inputs
 from lora2_search.training.loop.run import run
@@ -123,3 +124,30 @@ def test_a_run_without_conversations_is_exported_without_a_tokenizer(
     said = json.loads(cli("export", "mine", "--out", tmp_path / "out", "--json"))
     assert "chat_template" not in said["lm_eval"]
     assert not list((tmp_path / "out").glob("token*"))
+
+
+DATED = "{{ strftime_now('%d %b') }} {{ strftime_now( \"%Y\" ) }} : "
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_template_that_asks_for_the_day_gets_the_same_one_every_day(
+    named: bool, talks: Path, own_home: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "own.jinja"
+    file.write_text(DATED + CHAT)
+    more = {"language__chat_template": str(file)} if named else {}
+    config = chatting(tmp_path / "model", talks, CHAT if named else DATED + CHAT, **more)
+    _, encoded, _ = load_inputs(config)
+    assert all(text.startswith("26 Jul 2024 : user says") for text, _ in encoded["test"].texts)
+    run(config, own_home / "runs" / "mine")
+    cli("export", "mine", "--out", tmp_path / "out")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    asked = [{"role": "user", "content": "good film"}]
+    assert tokenizer.apply_chat_template(asked, tokenize=False).startswith("26 Jul 2024 : user")
+
+
+def test_a_template_whose_day_cannot_be_fixed_is_refused(talks: Path, tmp_path: Path) -> None:
+    chat = "{% set form = '%Y' %}{{ strftime_now(form) }} " + CHAT
+    config = chatting(tmp_path / "model", talks, chat)
+    with pytest.raises(ConfigError, match="model.name_or_path.*computes the format of today"):
+        load_inputs(config)

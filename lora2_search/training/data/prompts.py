@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,7 +176,7 @@ class _Reader:
     def __init__(self, tokenizer: Any, config: RunConfig) -> None:
         self._tokenizer, self._config = tokenizer, config
         self.chat = config.data.messages is not None
-        self._template = _chat_template(tokenizer, config) if self.chat else None
+        self._template = chat_template(tokenizer, config)
         self.cut: dict[str, int] = {}
         self.longest = 0
 
@@ -321,30 +323,58 @@ class _Reader:
 _MODEL = "model.name_or_path"
 
 
-def _chat_template(tokenizer: Any, config: RunConfig) -> str | None:
-    """Return the text of the user's chat template; ``None`` for the tokenizer's own.
+def chat_template(tokenizer: Any, config: RunConfig) -> str | None:
+    """Return the chat template of a run on conversations where it is not the tokenizer's own.
+
+    It is another one where the run names a file, or where the tokenizer's asks for today's date:
+    a fixed day takes its place, or prompts would change from day to day.
 
     Raises:
-        ConfigError: The file cannot be read or is not a Jinja template, or there is none at all.
+        ConfigError: The file cannot be read or is not a Jinja template, there is no template at
+            all, or its date cannot be fixed.
     """
-    if config.language.chat_template is None and tokenizer.chat_template is None:
+    if config.data.messages is None:
+        return None
+    named = config.language.chat_template
+    if named is not None:
+        return _dated(_read_template(named), "language.chat_template")
+    if tokenizer.chat_template is None:
         message = (
             f"the tokenizer of {config.model.name_or_path} has no chat template; name a file "
             "with one, or use prompts and completions in place of data.messages"
         )
         raise ConfigError([Problem("language.chat_template", message)])
-    return named_template(config)
-
-
-def named_template(config: RunConfig) -> str | None:
-    """Return the text of the chat template that a run on conversations names, if it names one.
-
-    Raises:
-        ConfigError: The file cannot be read or is not a Jinja template.
-    """
-    named = config.language.chat_template
-    if named is None or config.data.messages is None:
+    own = tokenizer.chat_template
+    if not isinstance(own, str) or _NOW not in own:
         return None
+    return _dated(own, _MODEL)
+
+
+# What gives a chat template today's date, in transformers.
+_NOW = "strftime_now"
+
+# The one that Llama 3's chat templates take where they cannot ask for today's.
+_DAY = datetime.date(2024, 7, 26)
+
+
+def _dated(template: str, key: str) -> str:
+    """Return a chat template with a fixed day in place of today.
+
+    Its text is changed because transformers lets no function of ours reach a template.
+    """
+    call = rf"{_NOW}\(\s*(?P<quote>[\"'])(?P<format>.*?)(?P=quote)\s*\)"
+    dated = re.sub(call, lambda match: json.dumps(_DAY.strftime(match["format"])), template)
+    if re.search(rf"{_NOW}\s*\(", dated):
+        message = (
+            f"the chat template computes the format of today's date ({_NOW}), so the day cannot "
+            "be fixed, and prompts would change from day to day; write the format as text, or a "
+            "date"
+        )
+        raise ConfigError([Problem(key, message)])
+    return dated
+
+
+def _read_template(named: str) -> str:
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

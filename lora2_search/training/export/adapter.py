@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...config import TASKS, RunConfig
 from ...errors import UserError
 from ...store import Damaged, RunRecord, reading, write_text
-from ..data.prompts import turn_end
 from .card import adapter_card
-from .chat import CHAT_TEMPLATE_FILE, as_trained, tokenizer_of
+from .chat import CHAT_TEMPLATE_FILE, Chat, as_trained, chat_of, tokenizer_of
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -124,8 +123,8 @@ def export_adapter(
             state, written = prune_state(state, config), config
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
-    tokenizer = None if record is None else _chat_tokenizer(source, record)
-    card = _card(source, form, record, config.base_model_name_or_path or "", tokenizer)
+    tokenizer, chat = (None, None) if record is None else _conversations(source, record)
+    card = _card(source, form, record, config.base_model_name_or_path or "", chat)
     write_adapter(out, state, written, card)
     if tokenizer is not None:
         tokenizer.save_pretrained(str(out))
@@ -195,12 +194,16 @@ def copy_chat_template(source: Path, out: Path) -> None:
         write_text(out / CHAT_TEMPLATE_FILE, kept.read_text(encoding="utf-8"))
 
 
-def _chat_tokenizer(source: Path, record: RunRecord) -> Any | None:
-    """Return the tokenizer of a run on conversations, with the run's chat template."""
-    config = RunConfig.model_validate(record.config)
+def _conversations(source: Path, record: RunRecord) -> tuple[Any, Chat | None]:
+    """Return the tokenizer of a run on conversations with the run's template, and how it renders.
+
+    ``None`` for both where it is on none.
+    """
+    config = as_trained(RunConfig.model_validate(record.config), source)
     if config.data.messages is None:
-        return None
-    return tokenizer_of(as_trained(config, source))
+        return None, None
+    tokenizer = tokenizer_of(config)
+    return tokenizer, chat_of(tokenizer, config)
 
 
 def _count(state: dict[str, Tensor]) -> dict[str, int]:
@@ -220,16 +223,12 @@ def _count(state: dict[str, Tensor]) -> dict[str, int]:
     }
 
 
-def _card(
-    source: Path, form: Form, record: RunRecord | None, base: str, tokenizer: Any | None
-) -> str:
+def _card(source: Path, form: Form, record: RunRecord | None, base: str, chat: Chat | None) -> str:
     if record is not None:
-        config = as_trained(RunConfig.model_validate(record.config), source)
-        end = None if tokenizer is None else turn_end(tokenizer, config)
         task = TASKS.get(record.config["task"])
         text = record.config["data"]["text"] or (task.text if task else ())
         kind = "peft" if form == "lora" else "lora2"
-        return adapter_card(record, base, pair=len(text) == 2, form=kind, turn_end=end)
+        return adapter_card(record, base, pair=len(text) == 2, form=kind, chat=chat)
     return PLAIN_CARD.format(
         what="A LoRA² adapter as a plain LoRA" if form == "lora" else "A pruned LoRA² adapter",
         source=source.name,

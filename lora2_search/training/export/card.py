@@ -7,6 +7,7 @@ from pathlib import Path
 from ...config import LANGUAGE_KINDS, TASKS
 from ...store import RunRecord
 from ..models.files import padding_side
+from .chat import Chat
 
 _LOAD = """import torch
 {imports}from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -109,7 +110,7 @@ def adapter_card(
     *,
     pair: bool,
     form: str | None = None,
-    turn_end: int | None = None,
+    chat: Chat | None = None,
 ) -> str:
     """Return the text of the adapter's README.
 
@@ -119,7 +120,7 @@ def adapter_card(
         pair: Whether the task reads two texts.
         form: What lies in the folder: ``lora2``, ``peft``, ``full`` or ``head-only``; by default
             what the run's method leaves.
-        turn_end: The token that ends the assistant's turn, of a run on conversations.
+        chat: How it renders conversations, of a language model.
     """
     config = record.config
     form = form or _form(record)
@@ -140,7 +141,7 @@ def adapter_card(
         *scores,
         "",
         "```python",
-        _snippet(record, base, pair, form, turn_end) + "```",
+        _snippet(record, base, pair, form, chat) + "```",
         "",
     ]
     if form != "full" and not is_language(record):
@@ -174,9 +175,9 @@ def _about_the_cut(record: RunRecord) -> list[str]:
     ]
 
 
-def _snippet(record: RunRecord, base: str, pair: bool, form: str, turn_end: int | None) -> str:
+def _snippet(record: RunRecord, base: str, pair: bool, form: str, chat: Chat | None) -> str:
     if is_language(record):
-        return _language_snippet(record, base, form, turn_end)
+        return _language_snippet(record, base, form, chat or Chat(None, None))
     config = record.config
     imports, load = _FORMS[form]
     layers = config["model"]["layers"]
@@ -195,7 +196,7 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str, turn_end: int 
     )
 
 
-def _language_snippet(record: RunRecord, base: str, form: str, turn_end: int | None) -> str:
+def _language_snippet(record: RunRecord, base: str, form: str, chat: Chat) -> str:
     config, language = record.config, record.config["language"]
     is_chat = bool(config["data"].get("messages"))
     system = "" if language["system"] is None else _SYSTEM.format(repr(language["system"]))
@@ -214,8 +215,8 @@ def _language_snippet(record: RunRecord, base: str, form: str, turn_end: int | N
         imports="".join(f"{line}\n" for line in imports),
         base=base,
         load="\n".join(line.replace("(base{})", f"(base{shape})") for line in load),
-        template=_TEMPLATE if is_chat and language["chat_template"] else "",
+        template="" if chat.template is None else _TEMPLATE,
         batch=_CHAT.format(system=system) if is_chat else _PROMPT,
         most=language["max_new_tokens"] or 32,
-        ends="" if turn_end is None else f", eos_token_id=[end, {turn_end}]",
+        ends="" if chat.turn_end is None else f", eos_token_id=[end, {chat.turn_end}]",
     )

@@ -19,7 +19,7 @@ from ..kinds.generation import ends_of
 from ..models.load import Base, load_base
 from .adapter import check_new
 from .card import adapter_card, is_language
-from .chat import as_trained, tokenizer_of
+from .chat import as_trained, chat_of, tokenizer_of
 from .reload import reload_model
 
 
@@ -73,13 +73,8 @@ def export_merged(record: RunRecord, folder: Path, out: Path) -> Merged:
     model.save_pretrained(str(out))
     tokenizer.save_pretrained(str(out))
     pair = len(config.data.text or ()) == 2
-    card = adapter_card(
-        record,
-        str(out.absolute()),
-        pair=pair,
-        form="full",
-        turn_end=turn_end(tokenizer, config) if config.is_language else None,
-    )
+    chat = chat_of(tokenizer, config)
+    card = adapter_card(record, str(out.absolute()), pair=pair, form="full", chat=chat)
     write_text(out / "README.md", card)
     return Merged(
         folder=out,
