@@ -41,18 +41,18 @@ def next_tokens(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     places = (targets != IGNORED).any(dim=0).nonzero().flatten()  # [p]
     if not len(places):
         places = torch.zeros(1, dtype=torch.int64, device=targets.device)
-    keeps = keeps_some(model)
+    keeps = takes(model, "logits_to_keep")
     kept = {"logits_to_keep": places} if keeps else {}
     logits: Tensor = model(**batch.inputs, use_cache=False, **kept).logits
     return (logits if keeps else logits[:, places]), targets[:, places]
 
 
-def keeps_some(model: nn.Module) -> bool:
-    """Whether a model can be asked for the logits of some places alone."""
-    return "logits_to_keep" in inspect.signature(_language_model(model).forward).parameters
+def takes(model: nn.Module, argument: str) -> bool:
+    """Whether a model's forward has an argument of that name: ``logits_to_keep``, for some."""
+    return argument in inspect.signature(transformers_model(model).forward).parameters
 
 
-def _language_model(model: Any) -> Any:
+def transformers_model(model: Any) -> Any:
     """Return transformers' own model, below PEFT's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
