@@ -16,6 +16,8 @@ from transformers import AutoTokenizer, LlamaForCausalLM, MambaConfig, MambaForC
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.data.prompts import IGNORED
+from lora2_search.training.data.tokens import longest_first
+from lora2_search.training.kinds import completion
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import generate
 from lora2_search.training.loop.prepare import check_loading, load_inputs, prepare
@@ -398,3 +400,41 @@ def test_before_a_run_a_model_generates_one_token_at_most(
     monkeypatch.setattr(LlamaForCausalLM, "forward", functools.wraps(own)(counted))
     check_loading(settings(tiny_llama, completions, language__max_new_tokens=most))
     assert sorted(read) == [False] * 3 + [True] * (3 if most else 0)
+
+
+@pytest.mark.parametrize("kind", ["generation", "choice"])
+@pytest.mark.parametrize("at_a_time", [1, 500, 1500])
+def test_losses_computed_a_few_examples_at_a_time_are_the_same_to_the_bit(
+    kind: str,
+    at_a_time: int,
+    tiny_llama: Path,
+    completions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = completions
+    if kind == "choice":
+        path = tmp_path / "rows.jsonl"
+        row = {"prompt": "good film is", "options": ["dull", "warm and fine"], "answer": "dull"}
+        path.write_text((json.dumps(row) + "\n") * 200)
+    config = settings(tiny_llama, path, data__kind=kind, method="no-training")
+    prepared = prepare(config)
+    whole = prepared.predict("test")
+    seen: list[int] = []
+    own = completion._token_losses
+
+    def counted(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.append(len(logits))
+        return own(logits, targets)
+
+    monkeypatch.setattr(completion, "_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(completion, "_token_losses", counted)
+    parts = prepared.predict("test")
+    assert max(seen) < config.training.eval_batch_size and len(seen) > 2
+    for name, column in whole.columns().items():
+        assert list(column) == list(parts.columns()[name])
+
+
+def test_the_longest_batch_is_evaluated_first() -> None:
+    lengths = np.array([3, 9, 1, 7, 5])
+    assert longest_first(lengths, 2) == [[1], [4, 3], [2, 0]]

@@ -15,14 +15,27 @@ from ..data.prompts import IGNORED, Masking
 from ..data.tokens import Encoded
 from .kind import Batch
 
+# Logits that an evaluation turns into probabilities at a time, but at least those of one example.
+_AT_A_TIME = 1 << 27
+
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """Return -ln p of every target, 0 where nothing is learnt: ``[b, t]`` float32.
+
+    Without gradients some examples are computed at a time: the logits are not copied whole.
 
     Args:
         logits: ``[b, t, vocabulary]``, each predicting the target of its own place.
         targets: ``[b, t]``, -100 where nothing is learnt.
     """
+    if torch.is_grad_enabled():
+        return _token_losses(logits, targets)
+    count = max(1, _AT_A_TIME // logits[0].numel())
+    parts = zip(logits.split(count), targets.split(count), strict=True)
+    return torch.cat([_token_losses(*part) for part in parts])
+
+
+def _token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     flat = F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )

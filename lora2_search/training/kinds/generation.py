@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...config import LanguageConfig
 from ...errors import UserError
 from ..data.prompts import IGNORED
-from ..data.tokens import Encoded, eval_batches
+from ..data.tokens import Encoded, longest_first
 from .answers import answer_in, is_same
 from .completion import (
     Completion,
@@ -162,7 +162,7 @@ class Generation(Completion):
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         losses, hits = np.zeros(len(split)), np.zeros(len(split), dtype=np.int64)
         device = next(model.parameters()).device
-        for rows in eval_batches(split.lengths, batch_size):
+        for rows in longest_first(split.lengths, batch_size):
             logits, targets = next_tokens(model, self.collate(split, rows).to(device))
             learnt = targets != IGNORED
             losses[rows] = token_losses(logits, targets).double().sum(dim=1).cpu().numpy()
@@ -229,7 +229,7 @@ def generate(
         )
     found: list[list[int]] = [[] for _ in prompts]
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
-    for rows in eval_batches(lengths, batch_size):
+    for rows in longest_first(lengths, batch_size):
         tokens, mask = padded([prompts[row] for row in rows], pad, left=True)
         for row, answer in zip(rows, _decoded(model, tokens, mask, ends, most), strict=True):
             found[row] = answer
