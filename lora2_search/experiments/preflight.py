@@ -268,14 +268,14 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str], None]) -> None:
     """Tokenise prompts and say what is learnt of them; the model itself is not loaded."""
-    from ..training import load_inputs, places_problem, read_texts
+    from ..training import load_inputs, load_tokenizer, places_problem, readable_texts
 
     _, encoded, kind = load_inputs(config)
     assert kind.masking is not None
     if problem := places_problem(config, positions, [*encoded.values()]):
         raise ConfigError([problem])
     if config.language.forgetting is not None:
-        read_texts(config.language.forgetting)
+        readable_texts(config.language.forgetting, load_tokenizer(config.model))
     for line in kind.masking.lines(config.data.max_length):
         say(line)
 
