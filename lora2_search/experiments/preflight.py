@@ -35,6 +35,7 @@ from ..training import (
     padding_remark,
     plan,
     read_architecture,
+    rows_lacking,
     unable,
 )
 
@@ -166,7 +167,9 @@ def _idle_peft(config: RunConfig) -> Problem:
 def _model_settings(config: RunConfig) -> tuple[Any, ...]:
     modules, ranks = _named_modules(config), _lora_ranks(config)
     length, again = config.data.max_length, config.training.gradient_checkpointing
-    return config.model, config.method, config.peft, config.after, modules, ranks, length, again
+    language = config.language if config.is_language else None
+    model = config.model, config.method, config.peft, config.after
+    return *model, modules, ranks, length, again, language
 
 
 def _lora_ranks(config: RunConfig) -> dict[str, int]:
@@ -195,7 +198,7 @@ def _check_data(
 
     data = load_data(config)
     if data.left_out:
-        say(f"{data.left_out:,} rows lack text or label and are left out")
+        say(rows_lacking(data.left_out, "text" if config.is_language else "text or label"))
     check_schedule(config, len(data.splits["train"]))
     completed = with_settings(config, {"data.kind": data.kind})
     by_key = {
