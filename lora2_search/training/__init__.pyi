@@ -16,6 +16,7 @@ from .data.load import load_data as load_data
 from .data.metamath import GSM8K_REVISION as GSM8K_REVISION
 from .data.metamath import METAMATH_ID as METAMATH_ID
 from .data.metamath import METAMATH_REVISION as METAMATH_REVISION
+from .data.reading.table import rows_lacking as rows_lacking
 from .data.sources import GLUE_ID as GLUE_ID
 from .data.sources import GLUE_REVISION as GLUE_REVISION
 from .data.tokens import Encoded as Encoded

@@ -93,6 +93,15 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
 
 
+def rows_lacking(
+    count: int, what: str, one: str = "is left out", several: str = "are left out"
+) -> str:
+    """Say how many rows lack something, and what becomes of it, or of them."""
+    if count == 1:
+        return f"1 row lacks {what} and {one}"
+    return f"{count:,} rows lack {what} and {several}"
+
+
 def encodes(text: str) -> bool:
     """Whether a text is valid Unicode: no half of a character."""
     try:
