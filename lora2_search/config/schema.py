@@ -197,6 +197,9 @@ SENTENCE_SETTINGS = (
     "data.test_size",
 )
 
+# What decides which answers of a language model are right.
+JUDGING_SETTINGS = ("language.answer",)
+
 _RULES: dict[str, Rule] = {item.name: item.metadata["rule"] for item in fields(AdapterSettings)}
 
 # What LoRA² alone does not look at.

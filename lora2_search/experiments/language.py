@@ -84,6 +84,10 @@ def generate_text(
     """
     if not prompt.strip():
         raise RequestError("the prompt is blank; write one")
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:  # bytes of another encoding, as Python keeps them
+        raise RequestError("the prompt is not valid UTF-8; write it in UTF-8") from None
     found = _language_run(run, storage)
     from ..training import TrainedLanguageModel
 

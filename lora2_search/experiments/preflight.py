@@ -35,6 +35,7 @@ from ..training import (
     padding_remark,
     plan,
     read_architecture,
+    rows_lacking,
     unable,
 )
 
@@ -166,7 +167,9 @@ def _idle_peft(config: RunConfig) -> Problem:
 def _model_settings(config: RunConfig) -> tuple[Any, ...]:
     modules, ranks = _named_modules(config), _lora_ranks(config)
     length, again = config.data.max_length, config.training.gradient_checkpointing
-    return config.model, config.method, config.peft, config.after, modules, ranks, length, again
+    language = config.language if config.is_language else None
+    model = config.model, config.method, config.peft, config.after
+    return *model, modules, ranks, length, again, language
 
 
 def _lora_ranks(config: RunConfig) -> dict[str, int]:
@@ -195,7 +198,7 @@ def _check_data(
 
     data = load_data(config)
     if data.left_out:
-        say(f"{data.left_out:,} rows lack text or label and are left out")
+        say(rows_lacking(data.left_out, "text" if config.is_language else "text or label"))
     check_schedule(config, len(data.splits["train"]))
     completed = with_settings(config, {"data.kind": data.kind})
     by_key = {
@@ -268,14 +271,14 @@ def _check_model(config: RunConfig, data: Data | None, say: Callable[[str], None
 
 def _check_prompts(config: RunConfig, positions: int | None, say: Callable[[str], None]) -> None:
     """Tokenise prompts and say what is learnt of them; the model itself is not loaded."""
-    from ..training import load_inputs, places_problem, read_texts
+    from ..training import load_inputs, load_tokenizer, places_problem, readable_texts
 
     _, encoded, kind = load_inputs(config)
     assert kind.masking is not None
     if problem := places_problem(config, positions, [*encoded.values()]):
         raise ConfigError([problem])
     if config.language.forgetting is not None:
-        read_texts(config.language.forgetting)
+        readable_texts(config.language.forgetting, load_tokenizer(config.model))
     for line in kind.masking.lines(config.data.max_length):
         say(line)
 

@@ -16,6 +16,7 @@ from .data.load import load_data as load_data
 from .data.metamath import GSM8K_REVISION as GSM8K_REVISION
 from .data.metamath import METAMATH_ID as METAMATH_ID
 from .data.metamath import METAMATH_REVISION as METAMATH_REVISION
+from .data.reading.table import rows_lacking as rows_lacking
 from .data.sources import GLUE_ID as GLUE_ID
 from .data.sources import GLUE_REVISION as GLUE_REVISION
 from .data.tokens import Encoded as Encoded
@@ -38,7 +39,7 @@ from .export.merge import export_merged as export_merged
 from .export.trained import Answers as Answers
 from .export.trained import TrainedModel as TrainedModel
 from .export.trained import answer as answer
-from .kinds.plain_text import read_texts as read_texts
+from .kinds.plain_text import readable_texts as readable_texts
 from .loop.checkpoint import has_checkpoint as has_checkpoint
 from .loop.environment import commit as commit
 from .loop.environment import versions as versions
@@ -73,6 +74,7 @@ from .models.fit import narrowest_side as narrowest_side
 from .models.fit import places_problem as places_problem
 from .models.headers import CONFIG_FILE as CONFIG_FILE
 from .models.headers import read_architecture as read_architecture
+from .models.load import load_tokenizer as load_tokenizer
 from .models.methods import Adaptive as Adaptive
 from .models.sizes import Sizes as Sizes
 from .models.sizes import adapter_sizes as adapter_sizes

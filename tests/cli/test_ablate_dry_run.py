@@ -90,7 +90,11 @@ def test_power_is_told_for_the_family_of_all_tasks_together() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"floor": None}, "there is no head-only arm"),
+        ({"floor": None}, "learns more than its head alone: there is no head-only arm"),
+        (
+            {"floor": None, "task": "reviews", "arms": {"narrow": {"adapter.k": 1}}},
+            "learns more than it knew untrained: there is no no-training arm",
+        ),
         ({"comparisons": []}, "any difference"),
         ({"comparisons": [["head-only", "base"]]}, "narrow: no comparison names it"),
         ({}, "no equivalence margin is named"),

@@ -116,3 +116,13 @@ def test_the_space_for_a_gpu_is_forecast_on_a_small_model(
     )
     said = capsys.readouterr().out
     assert "20 trials" in said and "⟦positive [END]⟧" in said or "⟦negative [END]⟧" in said
+
+
+def test_a_forecast_of_a_language_model_speaks_of_no_head() -> None:
+    counts = {"trained_adapter": 7}
+    told = forecast(
+        load_space("smollm2", ["trials=1"]), [], replace(ESTIMATE, counts=counts), None, 1
+    )
+    words = "\n".join(_told(told))
+    assert "for 1 trial and no training," in words or "1 trial, no training and" in words
+    assert "head" not in words

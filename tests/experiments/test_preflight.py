@@ -10,6 +10,8 @@ import pytest
 
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.schema import ModelConfig
+from lora2_search.config.space.schema import validate_space
+from lora2_search.config.yaml import Source
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.experiments.preflight import check_inputs, check_model
 from tests.support.language import settings
@@ -176,6 +178,30 @@ def test_the_mask_that_all_variants_share_is_shown_once(
     check_inputs(config, said.append, {"metric": None}, variants)
     assert len(said) == len(set(said))
     assert sum("tokens that are learnt" in line for line in said) == 1
+
+
+def test_the_language_settings_of_a_variant_are_checked(
+    tiny_llama: Path, completions: Path
+) -> None:
+    base = settings(tiny_llama, completions, method="lora")
+    variants = {
+        "arms.same": with_settings(base, {"method": "full"}),
+        "arms.long": with_settings(base, {"language.max_new_tokens": 2000}),
+        "arms.texts": with_settings(base, {"language.forgetting": "/nope"}),
+    }
+    with pytest.raises(ConfigError) as caught:
+        check_inputs(base, variants=list(variants.items()))
+    told = {problem.key: problem.message for problem in caught.value.problems}
+    assert list(told) == ["arms.long.data.max_length", "arms.texts.language.forgetting"]
+    assert "has 64 positions, but an answer takes" in told["arms.long.data.max_length"]
+    space = {
+        **base.model_dump(exclude_defaults=True),
+        "search": {"language.max_new_tokens": {"type": "int", "low": 3, "high": 2000}},
+        "trials": 2,
+    }
+    checked = validate_space(Source(space))
+    with pytest.raises(ConfigError, match=r"search.data.max_length: .* has 64 positions"):
+        check_inputs(checked.run_config(), variants=checked.other_models())
 
 
 def test_a_mistake_that_all_share_is_told_once(tiny_bert: Path, reviews_csv: Path) -> None:

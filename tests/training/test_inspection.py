@@ -87,7 +87,7 @@ def test_balance_gaps_repeats_and_lengths_are_counted(tmp_path: Path) -> None:
     assert "median 8, 95 % have at most 8, longest 8" in " ".join(found.sentences())
     assert found.max_length == 32
     said = " ".join(found.sentences())
-    for words in ("42 rows", "pos 71%, neg 29%", "1 rows lack", "repeat an earlier", "different"):
+    for words in ("42 rows", "pos 71%, neg 29%", "1 row lacks", "repeat an earlier", "different"):
         assert words in said
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lora2_search.training.data.options import Wrong, options_in, right_option
+from lora2_search.training.data.options import options_in, right_option
+from lora2_search.training.data.wrong import Wrong
 
 
 def right(options: list[Any] | str, answer: str) -> float:

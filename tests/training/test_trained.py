@@ -81,7 +81,7 @@ def test_labels_are_optional_and_rows_without_text_get_no_answer(
     found = ask(finished, file)
     assert found.rows == (0, 2) and found.scores == {}
     assert list(found.table.columns) == ["review", "id"]
-    assert found.notes[-1] == "1 rows lack text and get no prediction"
+    assert found.notes[-1] == "1 row lacks text and gets no prediction"
 
 
 def test_labels_that_the_run_does_not_know_are_told_and_not_scored(

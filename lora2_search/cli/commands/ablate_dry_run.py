@@ -177,7 +177,9 @@ def untestable(suite: Suite) -> list[str]:
     """Return what a suite could not say, however its runs end."""
     lines = []
     if suite.floor is None:
-        lines.append("whether the base learns more than its head alone: there is no head-only arm")
+        than = "it knew untrained" if suite.is_language else "its head alone"
+        missing = f"there is no {suite.floor_method} arm"
+        lines.append(f"whether the base learns more than {than}: {missing}")
     claims = [(item.arm, item.reference) for item in suite.equivalence]
     compared = named_arms(suite.pairs, suite.contrasts, claims)
     alone = [arm for arm in suite.arms if arm not in compared | {BASE, suite.floor}]

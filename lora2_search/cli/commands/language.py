@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...experiments import evaluate_run, format_of, generate_text, write_frame
+from ...training import rows_lacking
 from ..console.rows import number, print_json
 from ..console.say import narrator
 from ..console.screen import hand_over
@@ -48,8 +49,7 @@ def run_eval(
     for note in scored.notes:
         say(note)
     if scored.left_out:
-        some = "row lacks text and is" if scored.left_out == 1 else "rows lack text and are"
-        say(f"{scored.left_out:,} {some} left out")
+        say(rows_lacking(scored.left_out, "text"))
     if out is not None:
         write_frame(found.frame(), form, out)
     if as_json:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ...config import RunConfig, with_settings
-from ...config.space import Resources, Space, Value
+from ...config.space import Resources, Space, Value, reference_name
 from ...execution import max_concurrent_runs
 from ...experiments import Sized, check_inputs, extreme_adapters
 from ...search import (
@@ -181,7 +181,7 @@ def forecast(
         seconds_per_trial=estimate.seconds,
         parameters=estimate.counts,
         trials=space.trials,
-        references=space.outside,
+        references=[reference_name(space, name) for name in space.outside],
         fresh_runs=space.fresh_runs,
         at_once=at_once,
         seconds=seconds,
@@ -255,10 +255,8 @@ def _told(result: Forecast) -> list[str]:
         f"{result.evaluations} evaluations"
     )
     if "trained_adapter" in counts:
-        head = counts.get("trained_head", 0)
-        lines.append(
-            f"Parameters:  {counts['trained_adapter']:,} in the adapter, {head:,} in the head"
-        )
+        head = f", {trained:,} in the head" if (trained := counts.get("trained_head")) else ""
+        lines.append(f"Parameters:  {counts['trained_adapter']:,} in the adapter{head}")
     lines += _range(result)
     lines.append(f"{f'One {what}:':13}{duration(result.seconds_per_trial)}")
     if result.seconds is not None:
@@ -306,5 +304,6 @@ def _runs(result: Forecast) -> str:
         return "its hours"
     fresh = [f"{result.fresh_runs} runs on fresh seeds"] if result.fresh_runs else []
     seeds = f" of {result.seeds} seeds" if result.seeds > 1 else ""
-    runs: list[str] = [f"{result.trials} trials{seeds}", *(fresh or result.references)]
+    trials = "1 trial" if result.trials == 1 else f"{result.trials} trials"
+    runs: list[str] = [f"{trials}{seeds}", *(fresh or result.references)]
     return f"{', '.join(runs[:-1])} and {runs[-1]}" if len(runs) > 1 else runs[0]

@@ -26,6 +26,7 @@ from .objectives import Bounds as Bounds
 from .objectives import Objective as Objective
 from .objectives import natural_direction as natural_direction
 from .references import HEAD_ONLY as HEAD_ONLY
+from .references import reference_name as reference_name
 from .references import reference_records as reference_records
 from .references import reference_runs as reference_runs
 from .references import reference_settings as reference_settings

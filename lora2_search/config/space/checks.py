@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import Problem, did_you_mean
 from ..run import RunConfig, misplaced, mistyped
-from ..schema import SENTENCE_SETTINGS
+from ..schema import JUDGING_SETTINGS, SENTENCE_SETTINGS
 from ..settings import is_setting, known_settings
 from ..tasks import CUSTOM_METRICS, LOWER_IS_BETTER, OF_LOGITS, OF_TOKENS, TASKS
 from ..yaml import Source
@@ -79,7 +79,7 @@ def unmeasured(metric: str | None, config: RunConfig) -> str | None:
 _OTHER_EXAMPLES = "trials would be scored on different examples or by a different metric"
 
 _REFUSED = {
-    **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_EXAMPLES),
+    **dict.fromkeys((*SENTENCE_SETTINGS, *JUDGING_SETTINGS), _OTHER_EXAMPLES),
     "data.validation_size": _OTHER_EXAMPLES,
     "protocol": _OTHER_EXAMPLES,
     "training.evaluations": "early stopping compares trials evaluation by evaluation",

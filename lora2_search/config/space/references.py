@@ -92,6 +92,20 @@ def reference_problems(
             own = problem.key in settings or not problem.key
             place = f"{key}.{problem.key}" if problem.key in settings else key
             yield place, problem.message if own else f"{problem.key}: {problem.message}"
+        if not wrong and _is_judged_otherwise(base, settings):
+            than = "0" if base.is_judged_by_tokens else "above 0"
+            message = f"must be {than} as in the trials, or another metric is measured"
+            yield f"{key}.{_ANSWERS}", message
+
+
+_ANSWERS = "language.max_new_tokens"
+
+
+def _is_judged_otherwise(base: RunConfig, settings: Mapping[str, Any]) -> bool:
+    own = {key: value for key, value in settings.items() if key == _ANSWERS}
+    if not base.is_language or problems_with(base, own):
+        return False
+    return with_settings(base, own).is_judged_by_tokens != base.is_judged_by_tokens
 
 
 def _setting_problems(
@@ -110,11 +124,16 @@ def reference_settings(space: Space, name: str) -> Settings:
     return space.references.get(name, {"method": space.floor_method})
 
 
+def reference_name(space: Space, name: str) -> str:
+    """Return how people call one of `Space.outside`: ``head only``, ``no training`` or by name."""
+    return space.floor_method.replace("-", " ") if name == HEAD_ONLY else name
+
+
 def _run(space: Space, folder: Path, name: str) -> RunInfo:
     settings = reference_settings(space, name)
     return RunInfo(
         key=name,
-        name=space.floor_method.replace("-", " ") if name == HEAD_ONLY else name,
+        name=reference_name(space, name),
         config=with_settings(space.run_config(), dict(settings)),
         settings=settings,
         folder=reference_folder(folder, name),

@@ -371,7 +371,7 @@ class Space(RunConfig):
             runs.append(("scheduler.rungs", first))
         for name, item in self.search.items():
             with_it = {METHOD: "peft"} if name.startswith("peft.") and METHOD in self.search else {}
-            if name.startswith(("model.", "adapter.", "peft.")) or name in (
+            if name.startswith(("model.", "adapter.", "peft.", "language.")) or name in (
                 METHOD,
                 "data.max_length",
             ):

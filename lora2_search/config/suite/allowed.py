@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import ConfigError, did_you_mean
-from ..schema import SENTENCE_SETTINGS
+from ..schema import JUDGING_SETTINGS, SENTENCE_SETTINGS
 from ..settings import is_setting, known_settings
 from ..yaml import KeyPath
 
@@ -15,12 +15,15 @@ Found = Iterator[tuple[KeyPath, str]]
 
 _OTHER_SENTENCES = "arms are compared example by example, so all must share the test examples"
 
+_OTHER_JUDGE = "arms are compared by how many answers are right, so all must be judged alike"
+
 _OTHER_SLICE = "arms must choose on the same split"
 
 _SEEDS = "every arm runs every seed of `seeds`"
 
 _FIXED_IN_AN_ARM = {
     **dict.fromkeys(SENTENCE_SETTINGS, _OTHER_SENTENCES),
+    **dict.fromkeys(JUDGING_SETTINGS, _OTHER_JUDGE),
     "protocol": _OTHER_SLICE,
     "seed": _SEEDS,
 }

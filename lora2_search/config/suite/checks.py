@@ -155,6 +155,8 @@ def _grid(parts: Parts, arm: str, grid: Mapping[str, list[Any]], trials: list[Se
         except ConfigError as error:
             yield from broken(path, grid, error, f"trial {trial} cannot run: ")
             continue
+        if not parts.tasks and (unknown := uncompared(parts.metric, config)) is not None:
+            yield path, f"trial {trial}: {unknown}"
         twin = trial_by_key.setdefault(canonical_key(config), trial)
         if twin is not trial:
             yield path, f"trial {trial} {why_equal(f'trial {twin}', trial, config)}"
@@ -270,16 +272,16 @@ def _floor(parts: Parts) -> Found:
     floor = parts.floor
     if floor is None or not parts.complete:
         return
+    method = "head-only" if parts.base is None else parts.base.floor_method
     if floor not in parts.names:
         yield (
             ("floor",),
-            f"no arm {floor!r}; add `{floor}: {{method: head-only}}` to `arms` (it shows whether "
+            f"no arm {floor!r}; add `{floor}: {{method: {method}}}` to `arms` (it shows whether "
             "the base was trained enough to tell), or say `floor: null`",
         )
     elif floor == BASE:
         yield ("floor",), "must be an arm other than base, which is compared with it"
     elif floor in parts.arms and parts.base is not None:
-        method = parts.base.floor_method
         if _method(parts, floor) != method:
             what = "train nothing" if parts.base.is_language else "train the head alone"
             yield ("floor",), f"arm {floor!r} must {what}; give it `method: {method}`"

@@ -68,11 +68,19 @@ def _why(analysis: Analysis) -> str:
         return "the base does no better than the constant answer"
     test = analysis.floor.paired if analysis.floor else None
     if test is None or (test.estimate or 0.0) <= 0:
-        return "the base scores no higher than its head alone"
+        return f"the base scores no higher than {_untrained(analysis)}"
     observed, power = signed(test.estimate, analysis.suite.metric), reach(test, 1)
     if power is None or power.seeds is None or power.seeds > _MOST_SEEDS:
         return f"to show {observed} would take more than {_MOST_SEEDS} seeds"
-    return f"{observed} over the head alone is not shown with {test.n} seeds"
+    return f"{observed} over {_untrained(analysis)} is not shown with {test.n} seeds"
+
+
+def _untrained(analysis: Analysis) -> str:
+    return "the untrained model" if analysis.suite.plan.is_language else "its head alone"
+
+
+def _no_floor(analysis: Analysis) -> str:
+    return f"the suite has no {analysis.suite.plan.floor_method} arm"
 
 
 def _resumed(suite: SuiteRuns, *options: object) -> str:
@@ -244,7 +252,7 @@ def not_tested(analysis: Analysis) -> list[str]:
         arms = ", ".join(item.arm for item in analysis.exploratory)
         lines.append(f"Arms in no comparison, told as exploratory only: {arms}.")
     if plan.floor is None:
-        lines.append("Whether the base was trained enough: the suite has no head-only arm.")
+        lines.append(f"Whether the base was trained enough: {_no_floor(analysis)}.")
     return lines
 
 
@@ -327,7 +335,7 @@ def _floor(analysis: Analysis) -> str:
     if BASE in analysis.unlearnt:
         return _constant_base(analysis)
     if floor is None:
-        return "Whether the base was trained enough is not known: the suite has no head-only arm."
+        return f"Whether the base was trained enough is not known: {_no_floor(analysis)}."
     test = floor.paired
     if test.p is None:
         return f"the base could not be tested against {floor.reference}: {test.note}."

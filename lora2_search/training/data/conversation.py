@@ -14,11 +14,12 @@ import numpy as np
 
 from ...config import TASKS, RunConfig
 from ...errors import ConfigError, Problem, did_you_mean, listed
-from .options import Wrong, options_in, right_option
-from .reading.table import Table, shown
+from .options import options_in, right_option
+from .reading.table import HALF, Table, encodes, shown
 from .sources import check_columns
 from .splits import Split
 from .template import template_of
+from .wrong import Wrong, WrongRows
 
 ROLES = ("system", "user", "assistant", "tool")
 
@@ -95,16 +96,16 @@ def _source(config: RunConfig, table: Table) -> _Source:
     label = data.label or (task.label if task else default)
     columns = {"data.label": label}
     if data.template is not None:
-        prompt = _template(data.template, table)
+        asks, prompt = "data.template", _template(data.template, table)
     else:
         name = data.text[0] if data.text else task.text[0] if task else "prompt"
         columns = {"data.text": name, **columns}
-        prompt = _cell(name)
+        asks, prompt = "data.text", _cell(name)
     if config.kind != "choice":
-        return _Source(columns, "data.label", (), _completed(prompt, label, own=task is None))
+        return _Source(columns, "data.label", (), _completed(prompt, asks, label, task is None))
     options = data.options or "options"
     columns["data.options"] = options
-    return _Source(columns, "data.options", (options,), _chosen(prompt, options, label))
+    return _Source(columns, "data.options", (options,), _chosen(prompt, asks, options, label))
 
 
 def _cell(name: str) -> Prompt:
@@ -116,26 +117,23 @@ def _rows(table: Table, source: _Source) -> Rows:
     check_columns(table, plain, table.source)
     _check_present(table, source.columns)
     kept: list[_Row] = []
-    problems: list[Problem] = []
+    places: list[str] = []
+    wrong = WrongRows(source.key)
     names = list(table.columns)
     for number, cells in enumerate(zip(*(c.cells for c in table.columns.values()), strict=True)):
-        try:
+        place = f"{table.place(number)} of {table.source}"
+        with wrong.row(place):
             row = source.row(dict(zip(names, cells, strict=True)))
-        except Wrong as error:
-            place = f"{table.place(number)} of {table.source}"
-            problems.append(Problem(source.key, f"{place}: {error}"))
-            continue
-        kept += [row] if row is not None else []
-    if problems:
-        more = len(problems) - 3
-        others = [Problem(source.key, f"and {more:,} more such rows")] if more > 0 else []
-        raise ConfigError([*problems[:3], *others])
+            if row is not None:
+                kept.append(row)
+                places.append(place)
+    wrong.check()
     if not kept:
         named = ", ".join(map(shown, source.columns.values()))
         raise ConfigError([Problem(source.key, f"no row of {table.source} has text in {named}")])
     texts = tuple(zip(*(row for row, _ in kept), strict=True))
     labels = np.array([label for _, label in kept], dtype=np.float64)
-    return Rows(Split(texts, labels), len(table) - len(kept))
+    return Rows(Split(texts, labels, tuple(places)), len(table) - len(kept))
 
 
 def _check_present(table: Table, columns: Mapping[str, str]) -> None:
@@ -145,14 +143,14 @@ def _check_present(table: Table, columns: Mapping[str, str]) -> None:
             raise ConfigError([Problem(key, f"no column {name!r} in {table.source}; {hint}")])
 
 
-def _completed(prompt: Prompt, label: str, own: bool) -> _RowReader:
+def _completed(prompt: Prompt, asks: str, label: str, own: bool) -> _RowReader:
     def row(cells: _Cells) -> _Row | None:
         text, completion = prompt(cells), cells[label]
         # What is published stays as it is; in a file of one's own it is to be mended.
         if text is None or (completion is None and not own):
             return None
         if not text.strip():
-            raise Wrong("the prompt is blank; write one")
+            raise Wrong("the prompt is blank; write one", asks)
         if completion is None or not completion.strip():
             raise Wrong(f"the completion, column {shown(label)}, is blank: nothing can be learnt")
         return (text, completion), 1.0
@@ -160,13 +158,13 @@ def _completed(prompt: Prompt, label: str, own: bool) -> _RowReader:
     return row
 
 
-def _chosen(prompt: Prompt, column: str, label: str) -> _RowReader:
+def _chosen(prompt: Prompt, asks: str, column: str, label: str) -> _RowReader:
     def row(cells: _Cells) -> _Row | None:
         text, cell, answer = prompt(cells), cells[column], cells[label]
         if text is None or cell is None or answer is None:
             return None
         if not text.strip():
-            raise Wrong("the prompt is blank; write one")
+            raise Wrong("the prompt is blank; write one", asks)
         lettered = options_in(cell)
         return (text, json.dumps([option for _, option in lettered])), right_option(
             answer, lettered
@@ -212,11 +210,13 @@ def _conversation(column: str) -> _RowReader:
 def _checked(cell: str) -> Messages:
     try:
         turns = json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Wrong(f"not a conversation: {shown(cell)}; {_FORM}") from None
     if not isinstance(turns, list) or not turns:
         raise Wrong(f"not a list of messages: {shown(cell)}; {_FORM}")
     messages = [_message(turn, number) for number, turn in enumerate(turns, 1)]
+    if not encodes(json.dumps(messages, ensure_ascii=False)):
+        raise Wrong(f"a message holds {HALF}")
     if messages[0]["role"] == "assistant":
         raise Wrong("the first message is the assistant's: there is nothing that it replies to")
     if messages[-1]["role"] != "assistant":

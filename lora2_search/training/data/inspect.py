@@ -25,7 +25,7 @@ from .labels import (
 )
 from .load import check_distinct
 from .reading.file import read_file
-from .reading.table import Column, Table
+from .reading.table import Column, Table, rows_lacking
 from .sources import check_columns
 
 LABEL_NAMES = (
@@ -195,7 +195,7 @@ class Inspection:
     def _doubts(self) -> list[str]:
         lines = []
         if self.missing:
-            lines.append(f"{self.missing:,} rows lack text or label and are left out.")
+            lines.append(f"{rows_lacking(self.missing, 'text or label')}.")
         if self.repeated:
             lines.append(
                 f"{self.repeated:,} rows repeat an earlier text: the same sentence may be trained "

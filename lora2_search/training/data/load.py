@@ -123,7 +123,7 @@ def load_data(config: RunConfig) -> Data:
         raise ConfigError([Problem("data.label", str(error))]) from None
     splits = split_up(
         {
-            name: Split(_texts(table, task, kept[name]), encoded[name])
+            name: Split(_texts(table, task, kept[name]), encoded[name], _places(table, kept[name]))
             for name, table in tables.items()
         },
         config,
@@ -262,6 +262,10 @@ def _encoder(labels: Labels, kind: Kind, positive: str | None) -> _Encoder:
     if positive is not None:
         classes = with_positive(classes, positive)
     return _Encoder(namer(labels), classes)
+
+
+def _places(table: Table, rows: list[int]) -> tuple[str, ...]:
+    return tuple(f"{table.place(row)} of {table.source}" for row in rows)
 
 
 def _texts(table: Table, task: _Wanted, rows: list[int]) -> tuple[tuple[str, ...], ...]:

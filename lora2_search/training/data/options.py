@@ -7,13 +7,10 @@ import re
 from collections.abc import Iterator
 
 from ...errors import listed
-from .reading.table import shown
+from .reading.table import HALF, encodes, shown
+from .wrong import Wrong
 
 _LETTERED = re.compile(r"\s*([A-Z])[.)]\s+(.*\S)\s*")
-
-
-class Wrong(ValueError):
-    """A row cannot be learnt from; the message says why and what would be right."""
 
 
 def options_in(cell: str) -> list[tuple[str, str]]:
@@ -21,10 +18,12 @@ def options_in(cell: str) -> list[tuple[str, str]]:
     try:
         # A number is a text like any other.
         found = json.loads(cell, parse_int=str, parse_float=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = [line for line in cell.splitlines() if line.strip()]
     if not isinstance(found, list) or not all(isinstance(o, str) and o.strip() for o in found):
         raise Wrong(f"the options must be a list of texts, or lines, but are {shown(cell)}")
+    if not encodes("".join(found)):
+        raise Wrong(f"the options hold {HALF}: {shown(cell)}")
     matches = [_LETTERED.fullmatch(option) for option in found]
     if all(matches):
         lettered = [(match[1], match[2]) for match in matches if match]

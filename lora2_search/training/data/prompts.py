@@ -17,8 +17,11 @@ from ...config import RunConfig
 from ...errors import ConfigError, Problem, first_line
 from .conversation import Messages, messages_of
 from .load import Data
+from .reading.table import shown
 from .splits import Split
-from .tokens import Encoded
+from .template import NOT_COMPILED
+from .tokens import Encoded, not_encoded
+from .wrong import Wrong, WrongRows, no_row
 
 # What stands between a prompt and an option, as in lm-evaluation-harness.
 _BEFORE_OPTION = " "
@@ -92,7 +95,8 @@ def encode_prompts(
 
     Raises:
         ConfigError: There is no chat template, it cannot render a conversation, the tokenizer has
-            no end-of-sequence token, or no example of a split that needs one has a token to learn.
+            no end-of-sequence token, cannot encode a text or makes no token of it, or no example of
+            a split that needs one has a token to learn.
     """
     reader = _Reader(tokenizer, config)
     encoded = {name: reader.encoded(name, split) for name, split in data.splits.items()}
@@ -103,7 +107,8 @@ def encode_prompts(
         example = marked(encoded["train"], int(learnt["train"].argmax()), tokenizer)
     untrained = {name: int((~has_some).sum()) for name, has_some in learnt.items()}
     first = next(iter(data.splits.values()))
-    end = reader.turn_end(messages_of(first.texts[0][0])) if reader.chat else None
+    with no_row(_MODEL):
+        end = reader.turn_end(messages_of(first.texts[0][0])) if reader.chat else None
     masking = Masking(
         example,
         reader.cut,
@@ -136,9 +141,11 @@ def prompt_tokens(text: str, tokenizer: Any, config: RunConfig) -> list[int]:
         config: The run.
 
     Raises:
-        ConfigError: There is no chat template, or it cannot render the conversation.
+        ConfigError: There is no chat template, it cannot render the conversation, or the tokenizer
+            makes no token of the prompt.
     """
-    return _Reader(tokenizer, config).asked(text)
+    with no_row(_MODEL):
+        return _Reader(tokenizer, config).asked(text)
 
 
 def turn_end(tokenizer: Any, config: RunConfig) -> int | None:
@@ -156,7 +163,8 @@ def turn_end(tokenizer: Any, config: RunConfig) -> int | None:
     """
     reader = _Reader(tokenizer, config)
     asked = [{"role": "user", "content": "A question."}, {"role": "assistant", "content": _ANSWER}]
-    return reader.turn_end(asked) if reader.chat else None
+    with no_row(_MODEL):
+        return reader.turn_end(asked) if reader.chat else None
 
 
 def marked(encoded: Encoded, row: int, tokenizer: Any) -> str:
@@ -207,18 +215,22 @@ class _Reader:
         most = self._config.data.max_length
         features: dict[str, list[list[int]]] = {"input_ids": [], "targets": [], "prompt": []}
         texts = []
-        for row, label in zip(zip(*split.texts, strict=True), split.labels, strict=True):
-            example = self._example(row, int(label))
-            tokens, targets, prompt = self._tokens(example)
-            self.longest = max(self.longest, len(tokens))
-            if len(tokens) > most:
-                self.cut[name] = self.cut.get(name, 0) + 1
-            features["input_ids"].append(tokens[:most])
-            features["targets"].append(targets[:most])
-            features["prompt"].append(prompt[-most:])
-            texts.append(("".join(text for text, _ in example.parts[:-1]), example.answers))
+        wrong = WrongRows(_MODEL)
+        rows = zip(zip(*split.texts, strict=True), split.labels, strict=True)
+        for number, (row, label) in enumerate(rows):
+            with wrong.row(split.place(number)):
+                example = self._example(row, int(label))
+                tokens, targets, prompt = self._tokens(example)
+                self.longest = max(self.longest, len(tokens))
+                if len(tokens) > most:
+                    self.cut[name] = self.cut.get(name, 0) + 1
+                features["input_ids"].append(tokens[:most])
+                features["targets"].append(targets[:most])
+                features["prompt"].append(prompt[-most:])
+                texts.append(("".join(text for text, _ in example.parts[:-1]), example.answers))
+        wrong.check()
         if self._config.kind == "choice":
-            features |= self._options(texts)
+            features |= self._options(texts, split)
         lengths = np.array([len(tokens) for tokens in features["input_ids"]], dtype=np.int64)
         return Encoded(features, split.labels, lengths, tuple(texts))
 
@@ -233,7 +245,9 @@ class _Reader:
         everything = self._config.language.train_on == "all"
         return _Example([(prompt, everything), (completion, True)], answers, ends=False)
 
-    def _options(self, texts: list[tuple[str, tuple[str, ...]]]) -> dict[str, list[list[int]]]:
+    def _options(
+        self, texts: list[tuple[str, tuple[str, ...]]], split: Split
+    ) -> dict[str, list[list[int]]]:
         """Return, of each example, the tokens with each option and where the options begin.
 
         What is too long keeps its end; an example with fewer options has empty ones.
@@ -241,23 +255,35 @@ class _Reader:
         most = max(len(options) for _, options in texts)
         found: dict[str, list[list[int]]] = {f"option_{i}": [] for i in range(most)}
         found["starts"] = []
-        for prompt, options in texts:
+        wrong = WrongRows("data.options")
+        for number, (prompt, options) in enumerate(texts):
             before, starts = self._plain(prompt), []
-            for index in range(most):
-                tokens: list[int] = []
-                if index < len(options):
-                    new = self._following(prompt, before, _BEFORE_OPTION + options[index])
-                    tokens = [*before, *new][-self._config.data.max_length :]
-                    starts.append(max(len(tokens) - len(new), 1))
+            encoded: list[list[int]] = [[] for _ in range(most)]
+            with wrong.row(split.place(number)):
+                for index, option in enumerate(options):
+                    new = self._option(prompt, before, option)
+                    encoded[index] = [*before, *new][-self._config.data.max_length :]
+                    starts.append(max(len(encoded[index]) - len(new), 1))
+            for index, tokens in enumerate(encoded):
                 found[f"option_{index}"].append(tokens)
             found["starts"].append(starts)
+        wrong.check()
         return found
+
+    def _option(self, prompt: str, before: list[int], option: str) -> list[int]:
+        new = self._following(prompt, before, _BEFORE_OPTION + option)
+        if not new:
+            raise Wrong(f"the tokenizer makes no token of the option {shown(option)}")
+        return new
 
     def asked(self, text: str) -> list[int]:
         if self.chat:
             messages = self._with_system([{"role": "user", "content": text}])
             text = self._render(messages, reply=True)
-        return self._plain(text)[-self._config.data.max_length :]
+        tokens = self._plain(text)
+        if not tokens:
+            raise Wrong(f"the tokenizer makes no token of the prompt {shown(text)}")
+        return tokens[-self._config.data.max_length :]
 
     def turn_end(self, messages: Messages) -> int | None:
         """Return the first special token after what the assistant says last."""
@@ -287,7 +313,7 @@ class _Reader:
                     "the chat template does not render a conversation turn by turn (an earlier "
                     "turn changes when later ones follow), so its tokens cannot be told apart"
                 )
-                raise ConfigError([Problem("language.chat_template", message)])
+                raise Wrong(message, self._chat_key)
             parts.append((whole[at : len(asked)], language.train_on == "all"))
             parts.append((whole[len(asked) : len(told)], True))
             at = len(told)
@@ -298,8 +324,7 @@ class _Reader:
 
     def _visible(self, text: str) -> str:
         """Return a text as a model that generates it is heard: without special tokens."""
-        tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        visible: str = self._tokenizer.decode(tokens, skip_special_tokens=True)
+        visible: str = self._tokenizer.decode(self._ids(text), skip_special_tokens=True)
         return visible
 
     def _render(self, messages: Messages, reply: bool = False) -> str:
@@ -311,10 +336,24 @@ class _Reader:
                 add_generation_prompt=reply,
             )
         except Exception as error:  # whatever a template's own expressions raise
-            key = "language.chat_template" if self._config.language.chat_template else _MODEL
             message = f"the chat template cannot render a conversation: {first_line(error)}"
-            raise ConfigError([Problem(key, message)]) from None
+            raise Wrong(message, self._chat_key) from None
         return text
+
+    @property
+    def _asks(self) -> str:
+        return "data.text" if self._config.data.template is None else "data.template"
+
+    @property
+    def _chat_key(self) -> str:
+        return "language.chat_template" if self._config.language.chat_template else _MODEL
+
+    def _nothing(self, what: str, text: str, key: str) -> Wrong:
+        """Return what is wrong with a stretch without tokens, which no model can read."""
+        if self.chat and not text:
+            return Wrong(f"the chat template makes nothing of the {what}", self._chat_key)
+        key = "data.messages" if self.chat else key
+        return Wrong(f"the tokenizer makes no token of the {what} {shown(text)}", key)
 
     def _tokens(self, example: _Example) -> tuple[list[int], list[int], list[int]]:
         """Return the tokens, the targets, and the tokens before the last stretch."""
@@ -328,6 +367,10 @@ class _Reader:
             tokens += new
             targets += new if learnt else [IGNORED] * len(new)
             before += text
+        if not prompt:
+            raise self._nothing("prompt", before.removesuffix(text), self._asks)
+        if not new:
+            raise self._nothing("answer", text, "data.label")
         end = self._tokenizer.eos_token_id
         if not example.ends and tokens[-1] != end:
             tokens, targets = [*tokens, end], [*targets, end]
@@ -342,14 +385,20 @@ class _Reader:
         whole = self._plain(before + text)
         if whole[: len(tokens)] == tokens:
             return whole[len(tokens) :]
-        alone: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return alone
+        return self._ids(text)
 
     def _plain(self, text: str) -> list[int]:
         # A template writes the special tokens itself; some tokenizers end every text.
-        tokens: list[int] = self._tokenizer(text, add_special_tokens=not self.chat)["input_ids"]
+        tokens = self._ids(text, special=not self.chat)
         ended = not self.chat and tokens and tokens[-1] == self._tokenizer.eos_token_id
         return tokens[:-1] if ended and not text.endswith(self._tokenizer.eos_token) else tokens
+
+    def _ids(self, text: str, special: bool = False) -> list[int]:
+        try:
+            ids: list[int] = self._tokenizer(text, add_special_tokens=special)["input_ids"]
+        except Exception as error:  # whatever the tokenizer's own library raises
+            raise not_encoded(text, error) from None
+        return ids
 
 
 _MODEL = "model.name_or_path"
@@ -419,7 +468,7 @@ def _read_template(named: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         message = f"{named} cannot be read: {first_line(error)}"
         raise ConfigError([Problem("language.chat_template", message)]) from None
-    except TemplateError as error:
+    except (TemplateError, *NOT_COMPILED) as error:
         place = f"line {getattr(error, 'lineno', None) or 1} of {named}"
         message = f"{place} is not Jinja: {first_line(error)}"
         raise ConfigError([Problem("language.chat_template", message)]) from None

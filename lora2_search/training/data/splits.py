@@ -20,13 +20,19 @@ class Split:
     Attributes:
         texts: One or two columns of ``n`` strings.
         labels: Class numbers or values, ``[n]`` float64.
+        places: Where each example stands, ``[n]``: ``line 3 of rows.csv``.
     """
 
     texts: tuple[tuple[str, ...], ...]
     labels: NDArray[np.float64]
+    places: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def place(self, row: int) -> str:
+        """Return where an example (from 0) stands."""
+        return self.places[row] if self.places else f"example {row + 1}"
 
 
 def split_up(tables: dict[str, Split], config: RunConfig) -> dict[str, Split]:
@@ -80,7 +86,8 @@ def _head(train: Split, data: DataConfig) -> Split:
 
 def _take(split: Split, rows: NDArray[np.int64]) -> Split:
     texts = tuple(tuple(column[row] for row in rows) for column in split.texts)
-    return Split(texts, split.labels[rows])
+    places = tuple(split.places[row] for row in rows) if split.places else ()
+    return Split(texts, split.labels[rows], places)
 
 
 def hash_of(splits: dict[str, Split]) -> str:

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ConfigError, Problem, first_line, listed
+from .wrong import Wrong, no_row
 
 _KEY = "data.template"
+
+# What Python makes of the code that Jinja writes for what it took for a template: two arguments of
+# one name, or expressions that are nested too deep.
+NOT_COMPILED = (SyntaxError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,12 @@ class Template:
         """Return the prompt of a row; the template sees its own columns and nothing else.
 
         Raises:
-            ConfigError: One of its expressions fails.
+            Wrong: One of its expressions fails.
         """
         try:
             return str(self.compiled.render({name: cells[name] for name in self.columns}))
         except Exception as error:  # whatever the template's own expressions raise
-            message = f"cannot be rendered: {first_line(error)}"
-            raise ConfigError([Problem(_KEY, message)]) from None
+            raise Wrong(f"cannot be rendered: {first_line(error)}", _KEY) from None
 
 
 def template_of(text: str) -> Template:
@@ -51,7 +55,7 @@ def template_of(text: str) -> Template:
     try:
         compiled = environment.from_string(text)
         tree = environment.parse(text)
-    except TemplateError as error:
+    except (TemplateError, *NOT_COMPILED) as error:
         message = f"not a Jinja template: {first_line(error)}"
         raise ConfigError([Problem(_KEY, message)]) from None
     read = meta.find_undeclared_variables(tree)
@@ -79,4 +83,5 @@ def filled(text: str, prompt: str) -> str:
             "a line for each, in this order, or put the rows into a file and use eval"
         )
         raise ConfigError([Problem(_KEY, message)])
-    return template.render(dict(zip(columns, parts, strict=True)))
+    with no_row(_KEY):
+        return template.render(dict(zip(columns, parts, strict=True)))

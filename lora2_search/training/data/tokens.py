@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import first_line
 from ...store import home, set_aside
 from ..seeds import named_seed
 from .load import Data
+from .reading.table import shown
 from .splits import Split
+from .wrong import Wrong, WrongRows
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,33 @@ def _encode(split: Split, tokenizer: Any, max_length: int, identity: str) -> Enc
     path = home() / "tokens" / f"{digest.hexdigest()[:32]}.parquet"
     features = _read(path, len(split))
     if features is None:
-        output = tokenizer(*map(list, split.texts), truncation=True, max_length=max_length)
+        try:
+            output = tokenizer(*map(list, split.texts), truncation=True, max_length=max_length)
+        except Exception:  # whatever the tokenizer's own library raises
+            _check_each(split, tokenizer)
+            raise
         features = {name: [list(row) for row in rows] for name, rows in output.items()}
         _write(path, features)
     lengths = np.array([len(row) for row in features["input_ids"]], dtype=np.int64)
     return Encoded(features, split.labels, lengths)
+
+
+def _check_each(split: Split, tokenizer: Any) -> None:
+    """Raise ``ConfigError`` with the rows whose texts the tokenizer cannot encode."""
+    wrong = WrongRows("data.text")
+    for number, row in enumerate(zip(*split.texts, strict=True)):
+        with wrong.row(split.place(number)):
+            for text in row:
+                try:
+                    tokenizer(text)
+                except Exception as error:
+                    raise not_encoded(text, error) from None
+    wrong.check()
+
+
+def not_encoded(text: str, error: Exception) -> Wrong:
+    """Return what is wrong with a text on which a tokenizer fails."""
+    return Wrong(f"the tokenizer cannot encode {shown(text)}: {first_line(error)}")
 
 
 def _read(path: Path, rows: int) -> dict[str, list[list[int]]] | None:

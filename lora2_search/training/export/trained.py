@@ -14,7 +14,7 @@ from ...errors import ConfigError, Problem, UserError
 from ...store import ADAPTER_FOLDER, RunRecord
 from ..data.labels import is_number, labels_of, namer
 from ..data.reading.file import read_file
-from ..data.reading.table import Table, shown
+from ..data.reading.table import Table, rows_lacking, shown
 from ..data.sources import check_columns
 from ..data.tokens import Encoded
 from ..kinds.labelled import Labelled, LabelledKind, LabelledPredictions
@@ -124,7 +124,7 @@ def answer(record: RunRecord, folder: Path, file: Path, data: DataConfig) -> Ans
     texts = [[table.columns[c].cells[r] or "" for r in rows] for c in text]
     said = replace(TrainedModel(record, folder).predict(texts), labels=labels)
     if left := len(table) - len(rows):
-        notes += (f"{left:,} rows lack text and get no prediction",)
+        notes += (rows_lacking(left, "text", "gets no prediction", "get no prediction"),)
     return Answers(table, rows, said, classes, _scores(said, record), (*table.said, *notes))
 
 

@@ -50,7 +50,8 @@ def next_tokens(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     Returns:
         ``[b, p, vocabulary]`` and ``[b, p]``.
     """
-    targets = batch.targets[:, 1:]  # [b, t - 1]: a place predicts the next one
+    # A place predicts the next one; behind the last, which may be the only one, is none.
+    targets = F.pad(batch.targets[:, 1:], (0, 1), value=IGNORED)  # [b, t]
     places = (targets != IGNORED).any(dim=0).nonzero().flatten()  # [p]
     if not len(places):
         places = torch.zeros(1, dtype=torch.int64, device=targets.device)

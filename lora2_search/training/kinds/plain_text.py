@@ -13,7 +13,7 @@ from ...errors import ConfigError, Problem, first_line
 from ..data.prompts import IGNORED
 from ..data.reading.file import read_file
 from ..data.sources import check_columns
-from ..data.tokens import eval_batches
+from ..data.tokens import eval_batches, not_encoded
 from .completion import next_tokens, padded, token_losses
 from .kind import Batch
 
@@ -41,6 +41,30 @@ def read_texts(name: str) -> list[str]:
         message = f"{name} holds no text; write some, with a blank line between two of them"
         raise ConfigError([Problem(_KEY, message)])
     return texts
+
+
+def readable_texts(name: str, tokenizer: Any) -> list[str]:
+    """Return the texts of a file that a model can read.
+
+    Args:
+        name: The file; see `read_texts`.
+        tokenizer: Of the model; texts of which it makes no token are left out.
+
+    Raises:
+        ConfigError: It cannot be read, holds no such text, or one that the tokenizer cannot encode.
+    """
+    texts = [text for text in read_texts(name) if _encodes(text, name, tokenizer)]
+    if not texts:
+        message = f"the tokenizer makes no token of any text of {name}"
+        raise ConfigError([Problem(_KEY, message)])
+    return texts
+
+
+def _encodes(text: str, name: str, tokenizer: Any) -> bool:
+    try:
+        return bool(tokenizer(text)["input_ids"])
+    except Exception as error:  # whatever the tokenizer's own library raises
+        raise ConfigError([Problem(_KEY, f"{name}: {not_encoded(text, error)}")]) from None
 
 
 def _of_column(path: Path) -> list[str]:

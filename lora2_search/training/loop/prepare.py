@@ -17,7 +17,7 @@ from ..kinds.choice import Choice
 from ..kinds.generation import Generation
 from ..kinds.kind import Predictions, TaskKind
 from ..kinds.labelled import Labelled
-from ..kinds.plain_text import read_texts, text_loss
+from ..kinds.plain_text import readable_texts, text_loss
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
 from ..models.load import fresh_copy, load_base, load_tokenizer
@@ -101,8 +101,9 @@ def forgetting(prepared: Prepared, config: RunConfig) -> float | None:
     """
     if config.language.forgetting is None:
         return None
-    trainer, texts = prepared.trainer, read_texts(config.language.forgetting)
-    tokenizer, base = load_tokenizer(config.model), load_base(config.model, None)
+    trainer, tokenizer = prepared.trainer, load_tokenizer(config.model)
+    texts = readable_texts(config.language.forgetting, tokenizer)
+    base = load_base(config.model, None)
     # Shares the weights of the base, and computes on the device and in the precision of the run.
     before = fresh_copy(base, [], config.seed).to(trainer.accelerator.device)
     before = trainer.accelerator.prepare_model(before, evaluation_mode=True)

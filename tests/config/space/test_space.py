@@ -162,6 +162,22 @@ def rank(low: int, high: int, **more: Any) -> dict[str, Any]:
             "search.language.max_new_tokens",
             "with 0, trials would be scored on different examples or by a different metric",
         ),
+        (
+            {"task": "reviews"}
+            | searching(language__answer={"type": "categorical", "choices": ["a", "b"]}),
+            "search.language.answer",
+            "cannot be searched: trials would be scored on different examples or by a different",
+        ),
+        (
+            {"task": "reviews", "references": {"short": {"language.max_new_tokens": 0}}},
+            "references.short.language.max_new_tokens",
+            "must be above 0 as in the trials, or another metric is measured",
+        ),
+        (
+            {"task": "reviews", "references": {"other": {"language.answer": "good"}}},
+            "references.other.language.answer",
+            "must be as in the trials",
+        ),
         ({"objective": {"metric": "f1"}, "task": "mrpcc"}, "task", "but got 'mrpcc'"),
         ({"scheduler": {"grace": 9}}, "scheduler.grace", "at most training.evaluations"),
         (

@@ -236,6 +236,18 @@ GRID = {"base": {"training.lr": [0.1, 0.2]}}
             {**LANGUAGE, "arms": {**LANGUAGE["arms"], "b": {"language.max_new_tokens": 0}}},
             ["arms.b", "set language.max_new_tokens above 0"],
         ),
+        (
+            {**LANGUAGE, "arms": {**LANGUAGE["arms"], "b": {"language.answer": "good"}}},
+            ["arms.b.language.answer", "cannot change it", "must be judged alike"],
+        ),
+        (
+            {**LANGUAGE, "tuning": {"arms": {"base": {"language.max_new_tokens": [0, 8]}}}},
+            ["tuning.arms.base", "set language.max_new_tokens above 0"],
+        ),
+        (
+            {**LANGUAGE, "floor": "head-only"},
+            ["floor", "add `head-only: {method: no-training}` to `arms`"],
+        ),
         ({"resources": {"cpus": 1}}, ["resources.cpus", "cpus_per_trial"]),
         (THREE, ["training.batch_size", "multiple of the 3 devices", "got 32"]),
         (

@@ -11,6 +11,8 @@ Declared = Literal["unknown", "text", "number", "boolean", "nested"]
 
 _LONGEST = 60
 
+HALF = "half a character (a lone surrogate); write the whole character"
+
 
 class Unreadable(ValueError):
     """A file cannot be read as what it seems to be; the message says where and what to do."""
@@ -69,11 +71,8 @@ def checked(table: Table) -> Table:
         try:
             "".join(cell for cell in column.cells if cell).encode()
         except UnicodeEncodeError:
-            row = next(i for i, cell in enumerate(column.cells) if cell and not _encodes(cell))
-            raise Unreadable(
-                f"{table.place(row)}: column {shown(name)} holds half a character (a lone "
-                "surrogate); write the whole character"
-            ) from None
+            row = next(i for i, cell in enumerate(column.cells) if cell and not encodes(cell))
+            raise Unreadable(f"{table.place(row)}: column {shown(name)} holds {HALF}") from None
     return table
 
 
@@ -94,9 +93,19 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
 
 
-def _encodes(cell: str) -> bool:
+def rows_lacking(
+    count: int, what: str, one: str = "is left out", several: str = "are left out"
+) -> str:
+    """Say how many rows lack something, and what becomes of it, or of them."""
+    if count == 1:
+        return f"1 row lacks {what} and {one}"
+    return f"{count:,} rows lack {what} and {several}"
+
+
+def encodes(text: str) -> bool:
+    """Whether a text is valid Unicode: no half of a character."""
     try:
-        cell.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
