@@ -11,6 +11,7 @@ import gc
 import math
 import os
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ from ..store import Attempt, BucketCopy, Copy, NoBucket, RunRecord, Superseded, 
 from ..training import Report
 from .notice import Notice
 from .result import Result, of_failure, of_report, report_of_record
-from .watchdog import pop_failure_marker, time_limit, write_failure_marker
+from .watchdog import OVERDUE_FILE, pop_failure_marker, time_limit, write_failure_marker
 
 Run = Generator[Report, None, RunRecord]
 
@@ -86,12 +87,13 @@ class TrialTrainable(tune.Trainable):
         """Train until the next evaluation and return its result, or why there is none."""
         try:
             limit = self._task["interval_seconds"]
-            with time_limit(self._folder, limit), _notice().awaited():
+            with time_limit(self._folder, limit, self._copy), _notice().awaited():
                 return self._next()
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
         except Preempted:
             self._drop()
+            self._send_last()
             raise  # Tune gives the run to another process, which goes on from its checkpoint
         except NoBucket as error:
             self._drop()
@@ -99,10 +101,11 @@ class TrialTrainable(tune.Trainable):
         except BaseChanged as error:
             self._drop()
             write_failure_marker(self._folder, _reason(error))
-            self._copy.send()
+            self._send_last()
             raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
+            self._send_last()
             return of_failure(_reason(error), self._interval + 1)
 
     def cleanup(self) -> None:
@@ -138,6 +141,12 @@ class TrialTrainable(tune.Trainable):
             # Models and optimisers hold on to each other; the next run needs their memory.
             gc.collect()
 
+    def _send_last(self) -> None:
+        """Send what a run left that goes on elsewhere, or has failed: what that needs is known."""
+        if self._attempt is not None:
+            with suppress(NoBucket):
+                self._copy.impatient().send()
+
     def _next(self) -> Result:
         folder = self._folder
         if _notice().given():
@@ -146,6 +155,7 @@ class TrialTrainable(tune.Trainable):
             self._copy.fetch()
             overdue = pop_failure_marker(folder)
             if overdue:
+                self._copy.delete_file(OVERDUE_FILE)
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)
             self._copy.send()

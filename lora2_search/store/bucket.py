@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,9 +68,11 @@ def copy_of(folder: Path) -> Copy:
 
 
 def remove_folder(folder: Path) -> None:
-    """Delete a folder, and what a bucket has of it."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    """Delete a folder, and what a bucket has of it.
+
+    What cannot be deleted here stays: on NFS a file that is open elsewhere, for a while.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
     copy_of(folder).delete()
 
 
@@ -99,8 +101,11 @@ class Copy:
     def fetch_claim(self) -> None:
         """Fetch which process may write into a run's folder, and nothing else."""
 
-    def send(self) -> None:
+    def send(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
         """Send what was written in the folder; in runs inside, those who run them do that.
+
+        Args:
+            wanted: Says of a file, by its name, whether it is sent.
 
         Raises:
             NoBucket: The bucket cannot be written.
@@ -108,6 +113,13 @@ class Copy:
 
     def delete(self) -> None:
         """Delete what the bucket has of the folder."""
+
+    def delete_file(self, name: str) -> None:
+        """Delete what the bucket has of one file."""
+
+    def impatient(self) -> Copy:
+        """Return a copy that gives a bucket up at once when it does not answer."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -165,11 +177,11 @@ class BucketCopy(Copy):
             if ATTEMPT_FILE in there and (known is None or known[2] != there[ATTEMPT_FILE]):
                 self._download([ATTEMPT_FILE], there, index)
 
-    def send(self) -> None:
+    def send(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
         """See `Copy.send`."""
         with self._index() as index:
-            known = index.entries(self.inside)
-            here = dict(_own_files(self.folder))
+            known = {n: entry for n, entry in index.entries(self.inside).items() if wanted(n)}
+            here = {n: stamp for n, stamp in _own_files(self.folder) if wanted(n)}
             changed = [name for name, stamp in here.items() if known.get(name, ())[:2] != stamp]
             gone = [name for name in known if self._is_gone(name)]
             for later in (False, True):
@@ -189,6 +201,17 @@ class BucketCopy(Copy):
         with self._index() as index:
             for name in index.entries(self.inside):
                 index.drop(name)
+
+    def delete_file(self, name: str) -> None:
+        """See `Copy.delete_file`."""
+        if name in self._tags(name):
+            self._ask(lambda fs: fs.rm_file(self._path(name)))
+        with self._index() as index:
+            index.drop(name)
+
+    def impatient(self) -> BucketCopy:
+        """See `Copy.impatient`."""
+        return replace(self, patient=False)
 
     def check(self) -> None:
         """Make sure that this machine can read the bucket.
