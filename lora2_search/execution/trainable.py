@@ -21,7 +21,16 @@ from ray import tune
 
 from ..config import RunConfig
 from ..errors import BaseChanged, ConfigError, Preempted, UserError
-from ..store import Attempt, BucketCopy, Copy, NoBucket, RunRecord, Superseded, read_record
+from ..store import (
+    Attempt,
+    BucketCopy,
+    Copy,
+    NoAnswer,
+    NoBucket,
+    RunRecord,
+    Superseded,
+    read_record,
+)
 from ..training import Report
 from .notice import Notice
 from .result import Result, of_failure, of_report, report_of_record
@@ -95,7 +104,7 @@ class TrialTrainable(tune.Trainable):
             self._drop()
             self._send_last()
             raise  # Tune gives the run to another process, which goes on from its checkpoint
-        except NoBucket as error:
+        except NoAnswer as error:
             self._drop()
             raise Preempted(str(error)) from None  # the run is not at fault
         except BaseChanged as error:
@@ -120,7 +129,8 @@ class TrialTrainable(tune.Trainable):
 
     def _take(self, task: Task) -> None:
         self._task = task
-        self._copy = BucketCopy(task["bucket"], task["inside"]) if task["bucket"] else Copy()
+        self._copy: Copy = BucketCopy(task["bucket"], task["inside"]) if task["bucket"] else Copy()
+        self._copy.begin()
         self._folder = (
             self._copy.folder if isinstance(self._copy, BucketCopy) else Path(task["folder"])
         )
@@ -152,18 +162,19 @@ class TrialTrainable(tune.Trainable):
         if _notice().given():
             raise Preempted(_notice().reason)
         if self._run is None or self._attempt is None:
-            self._copy.fetch()
+            self._copy.fetch(overrule=True)
             overdue = pop_failure_marker(folder)
             if overdue:
                 self._copy.delete_file(OVERDUE_FILE)
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)
             self._copy.send()
+            self._copy = self._copy.permitting(self._check_claim)
             self._run = self._start(RunConfig.model_validate_json(self._task["config"]), folder)
         self._copy.fetch_claim()
         self._attempt.check()
         report = self._advance(self._run)
-        self._copy.send()
+        self._copy.send(rotate=True)
         self._interval = report.interval
         if self._task["metric"] is not None:
             report = replace(report, score=self._score(report))
@@ -171,6 +182,12 @@ class TrialTrainable(tune.Trainable):
             self._drop()
             return of_failure(f"diverged: the score is NaN at step {report.step}", report.interval)
         return of_report(report)
+
+    def _check_claim(self) -> None:
+        """Make sure that the run is still this process's, before anything of it is sent."""
+        assert self._attempt is not None
+        self._copy.impatient().fetch_claim()
+        self._attempt.check()
 
     def _advance(self, run: Run) -> Report:
         try:

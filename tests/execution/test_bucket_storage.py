@@ -67,7 +67,7 @@ def test_a_study_is_the_same_from_every_machine(
     assert_every_point_once(other.folder)
     assert [trial.params for trial in other.trials] == [trial.params for trial in study.trials]
     assert [trial.values for trial in other.trials] == [trial.values for trial in study.trials]
-    assert not BucketCopy(bucket, "studies/tiny").read("driver.json")
+    assert not find_item("tiny", study.folder.parents[1]).is_running
 
 
 def test_a_study_that_is_deleted_on_one_machine_is_gone_on_every_other(
@@ -88,7 +88,7 @@ def test_what_another_machine_runs_is_refused_here_and_shown_as_running(
 ) -> None:
     copy = BucketCopy(bucket, "studies/tiny")
     owner = {"pid": 12, "host": "node7", "seconds": 4e9}
-    copy.write("driver.json", json.dumps(owner).encode())
+    copy.write("driver-00000003.json", json.dumps(owner).encode())
     copy.write("space.yaml", b"task: sentiment\nsearch: {adapter.k: {type: int, low: 1, high: 2}}")
     storage = storage_folder(bucket)
     assert find_item("tiny", storage).is_running

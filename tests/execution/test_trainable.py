@@ -5,6 +5,7 @@ import math
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -189,6 +190,15 @@ def test_a_run_whose_last_process_hung_fails_with_what_it_left(tmp_path: Path) -
     assert not (tmp_path / OVERDUE_FILE).exists()
 
 
+class Silent:
+    """A file system whose server does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_strip_protocol":
+            return lambda url: url.removeprefix("s3://")
+        raise ConnectionError("nothing there")
+
+
 class Ending(StandIn):
     """A run that writes its checkpoint and leaves, or its record and fails."""
 
@@ -255,11 +265,20 @@ def test_a_step_that_hangs_says_so_in_the_bucket(
 
 
 def test_a_run_whose_bucket_is_lost_moves_instead_of_failing(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = process(task(tmp_path, bucket=bucket))
     worker.step()
-    monkeypatch.setattr("lora2_search.store.bucket._PAUSES", ())
-    fsspec.filesystem("s3").rm(bucket.removesuffix("/team"), recursive=True)
-    with pytest.raises(Preempted, match=f"{bucket} is not there: "):
+    monkeypatch.setattr("lora2_search.store.object_store.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("lora2_search.store.object_store._file_system", lambda url: Silent())
+    with pytest.raises(Preempted, match=f"{bucket} does not answer: nothing there"):
         worker.step()
+
+
+def test_a_run_whose_bucket_lets_nobody_in_fails_and_says_so(
+    bucket: str, own_home: Path, tmp_path: Path
+) -> None:
+    worker = process(task(tmp_path, bucket=bucket))
+    worker.step()
+    fsspec.filesystem("s3").rm(bucket.removesuffix("/team"), recursive=True)
+    assert f"{bucket} is not there: " in worker.step()["failed"]
