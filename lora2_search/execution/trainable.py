@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import shutil
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
@@ -25,10 +26,12 @@ from ..store import (
     Attempt,
     BucketCopy,
     Copy,
+    Damaged,
     NoAnswer,
     NoBucket,
     RunRecord,
     Superseded,
+    is_held_here,
     read_record,
 )
 from ..training import Report
@@ -89,6 +92,7 @@ class TrialTrainable(tune.Trainable):
     def reset_config(self, new_config: Task) -> bool:
         """Drop the run that ended or was stopped, and take the next task."""
         self._drop()
+        self._clear()
         self._take(new_config)
         return True
 
@@ -97,7 +101,9 @@ class TrialTrainable(tune.Trainable):
         try:
             limit = self._task["interval_seconds"]
             with time_limit(self._folder, limit, self._copy), _notice().awaited():
-                return self._next()
+                result = self._next()
+                self._over = result["done"]
+                return result
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
         except Preempted:
@@ -115,11 +121,14 @@ class TrialTrainable(tune.Trainable):
         except Exception as error:
             self._drop()
             self._send_last()
+            self._over = True
             return of_failure(_reason(error), self._interval + 1)
 
     def cleanup(self) -> None:
         """Let the run go when the process ends."""
         self._drop()
+        if self._over:
+            self._clear()
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
         """Start the run, or resume it from its checkpoint."""
@@ -137,6 +146,7 @@ class TrialTrainable(tune.Trainable):
         self._run: Run | None = None
         self._attempt: Attempt | None = None
         self._interval = 0
+        self._over = False
         if not self._task["gpu"]:
             # Not `training.device`: where a run takes place is no part of what it is.
             os.environ["ACCELERATE_USE_CPU"] = "true"
@@ -150,6 +160,18 @@ class TrialTrainable(tune.Trainable):
             self._run = None
             # Models and optimisers hold on to each other; the next run needs their memory.
             gc.collect()
+
+    def _clear(self) -> None:
+        """Delete this node's copy of a run that is over: the bucket has it.
+
+        Not where the driver has the same one, nor under a process that took the run up after this.
+        """
+        if not isinstance(self._copy, BucketCopy) or self._attempt is None:
+            return
+        with suppress(Superseded, Damaged):
+            self._attempt.check()
+            if not is_held_here(self._folder.parents[1]):
+                shutil.rmtree(self._folder, ignore_errors=True)
 
     def _send_last(self) -> None:
         """Send what a run left that goes on elsewhere, or has failed: what that needs is known."""

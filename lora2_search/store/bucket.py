@@ -129,6 +129,10 @@ class Copy:
     def delete_file(self, name: str) -> None:
         """Delete what the bucket has of one file."""
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes of all files that the bucket has of the folder, by name."""
+        return {}
+
     def impatient(self) -> Copy:
         """Return a copy that gives a bucket up at once when it does not answer."""
         return self
@@ -252,7 +256,7 @@ class BucketCopy(Copy):
         return list(self._store.tags(self.inside, deep=False))
 
     def sizes(self) -> dict[str, int]:
-        """Return the bytes of all files of the folder in the bucket."""
+        """See `Copy.sizes`."""
         return self._store.sizes(self.inside)
 
     def read(self, name: str) -> bytes | None:

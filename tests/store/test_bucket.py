@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from lora2_search.errors import UserError
+from lora2_search.store import object_store
 from lora2_search.store.bucket import BucketCopy, copy_of, remove_folder
 from lora2_search.store.environment import variables
 from lora2_search.store.lease import LeaseLost, _machine, is_leased, leased, sending
 from lora2_search.store.lock import lock_folder
+from lora2_search.store.object_store import NoAnswer
 from lora2_search.store.storage import storage_folder, storage_name
 from tests.support.bucket import bucket, s3
 
@@ -223,6 +226,21 @@ def test_a_bucket_that_does_not_answer_is_named_at_once(
         storage_folder(bucket)
     fsspec.filesystem("s3").clear_instance_cache()
     module._file_system.cache_clear()
+
+
+def test_a_bucket_that_accepts_and_says_nothing_is_given_up_in_time(
+    s3: None, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        monkeypatch.setitem(object_store._ONE_ATTEMPT["config_kwargs"], "read_timeout", 0.2)
+        monkeypatch.setattr(object_store, "PATIENCE_SECONDS", 3)
+        object_store._file_system.cache_clear()
+        begun = time.monotonic()
+        with pytest.raises(NoAnswer, match="s3://bucket/silent does not answer: "):
+            BucketCopy("s3://bucket/silent", "studies/mine").read("space.yaml")
+        assert 1 < time.monotonic() - begun < 5
+    object_store._file_system.cache_clear()
 
 
 def test_one_process_at_a_time_holds_a_folder_of_a_bucket(bucket: str, here: Path) -> None:
