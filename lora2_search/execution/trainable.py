@@ -28,7 +28,6 @@ from ..store import (
     Copy,
     Damaged,
     NoAnswer,
-    NoBucket,
     RunRecord,
     Superseded,
     is_held_here,
@@ -139,7 +138,6 @@ class TrialTrainable(tune.Trainable):
     def _take(self, task: Task) -> None:
         self._task = task
         self._copy: Copy = BucketCopy(task["bucket"], task["inside"]) if task["bucket"] else Copy()
-        self._copy.begin()
         self._folder = (
             self._copy.folder if isinstance(self._copy, BucketCopy) else Path(task["folder"])
         )
@@ -175,15 +173,21 @@ class TrialTrainable(tune.Trainable):
 
     def _send_last(self) -> None:
         """Send what a run left that goes on elsewhere, or has failed: what that needs is known."""
-        if self._attempt is not None:
-            with suppress(NoBucket):
-                self._copy.impatient().send()
+        if self._attempt is None:
+            return
+        try:
+            self._copy.impatient().send()
+        except Superseded:
+            raise
+        except Exception:  # why the run ends says more
+            return
 
     def _next(self) -> Result:
         folder = self._folder
         if _notice().given():
             raise Preempted(_notice().reason)
         if self._run is None or self._attempt is None:
+            self._copy.begin()
             self._copy.fetch(overrule=True)
             overdue = pop_failure_marker(folder)
             if overdue:

@@ -50,11 +50,15 @@ class LeaseLost(UserError):
 
 
 @contextmanager
-def leased(folder: Path) -> Iterator[None]:
+def leased(folder: Path, *, patient: bool = True) -> Iterator[None]:
     """Hold a folder's bucket for this process; without one there is nothing to hold.
 
     The folder has then what the bucket has, and what the block writes is sent, however it ends. A
     process that was suspended for long, and finds that another one holds it, ends as by SIGTERM.
+
+    Args:
+        folder: The folder.
+        patient: Whether to wait, for a minute, for a bucket that does not answer.
 
     Raises:
         InUse: A process on another machine holds it.
@@ -65,19 +69,20 @@ def leased(folder: Path) -> Iterator[None]:
     if not isinstance(copy, BucketCopy):
         yield
         return
+    copy = copy if patient else copy.impatient()
     lease = _Lease(copy)
     lease.take()
     try:
         with lease.renewed(), permitted(folder, lease.check):
-            held = BucketCopy(copy.url, copy.inside, permit=lease.check)
+            held = copy.permitting(lease.check)
             for known in folder.glob(f"{LEASE_PREFIX}*.json"):
                 known.unlink()  # of somebody who has released it since
             held.fetch(heavy=False, overrule=True, wanted=lambda name: not _is_lease(name))
             try:
                 yield
             except BaseException:
-                with suppress(UserError):  # why it ended matters more
-                    held.send()
+                with suppress(Exception):  # why it ended matters more
+                    held.impatient().send()
                 raise
             held.send()
     finally:
@@ -91,8 +96,8 @@ def sending(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(UserError):  # why it ended matters more
-            _send(folder)
+        with suppress(Exception):  # why it ended matters more
+            _send(folder, patient=False)
         raise
     _send(folder)
 
@@ -181,9 +186,9 @@ class _Lease:
         return json.dumps({**owner, "token": self._token, "seconds": seconds}).encode()
 
 
-def _send(folder: Path) -> None:
+def _send(folder: Path, *, patient: bool = True) -> None:
     if folder.is_dir():
-        with suppress(InUse), leased(folder):
+        with suppress(InUse), leased(folder, patient=patient):
             pass  # that sends
 
 
