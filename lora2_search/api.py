@@ -34,7 +34,8 @@ from .experiments import (
     tune_space,
     verify_plan,
 )
-from .search import Study, load_study
+from .search import Study
+from .search import load_study as _load_study
 from .store import RunRecord, storage_folder
 from .training import Observer
 from .verification import Verification, make_plan
@@ -111,6 +112,20 @@ def tune(
         storage=folder, address=address, tracking_uri=tracking_uri, observers=observers, say=say
     )
     return tune_space(resolved, options, warm)
+
+
+def load_study(name: str, storage: str | Path | None = None) -> Study:
+    """Read what a study has come to so far, whether it is running or not.
+
+    Args:
+        name: Its name.
+        storage: The folder of ``studies/``, or a bucket, ``s3://bucket/folder``; by default the
+            home folder.
+
+    Raises:
+        UserError: There is no study of that name; the message lists those there are.
+    """
+    return _load_study(name, storage_folder(storage))
 
 
 def add_trial(

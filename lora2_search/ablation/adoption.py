@@ -17,6 +17,7 @@ from ..store import (
     PREDICTIONS_FILE,
     TUNING_FOLDER,
     RunRecord,
+    copy_of,
     readable_record,
     write_json,
 )
@@ -101,6 +102,7 @@ class Adoption:
             changes = {"fingerprint": run.config.fingerprint(), "config": config}
             origin = {"taken_from": run.record.taken_from or self._origin}
             run.record.model_copy(update=changes | origin).write(target)
+            copy_of(target).send()
         if (self._begun / _PUBLISHED).is_file():
             shutil.copyfile(self._begun / _PUBLISHED, folder / _PUBLISHED)
         runs = f"{len(self._runs)} of {len(self._suite.runs(folder))} runs"

@@ -153,6 +153,7 @@ def take_over(run: RunInfo, source: Path, storage: Path) -> RunRecord:
     copy = record.model_copy(update=own)
     write_json(run.folder / CONFIG_FILE, config)
     copy.write(run.folder)
+    copy_of(run.folder).send()
     return copy
 
 
@@ -206,9 +207,10 @@ def _inside(folder: Path, storage: Path) -> Path:
 
 
 def _is_whole(folder: Path, record: RunRecord) -> bool:
+    if record.status != "completed":
+        return False
     copy_of(folder).fetch()
-    parts = (PREDICTIONS_FILE, ADAPTER_FOLDER)
-    return record.status == "completed" and all((folder / part).exists() for part in parts)
+    return all((folder / part).exists() for part in (PREDICTIONS_FILE, ADAPTER_FOLDER))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -173,15 +173,23 @@ def run_suite(
     from ..execution import RunList, TrialTrainable, execute, run_session
     from ..training import check_inputs_unchanged
 
-    suite = typed_suite(Source(suite.spelled_out(), name=suite.name))
+    asked = typed_suite(Source(suite.spelled_out(), name=suite.name))
     folder = suite_folder(suite.name, storage)
-    if resume:
-        suite = _gone_on(suite, stored_suite(suite.name, storage))
+
+    def gone_on() -> Suite:
+        return _gone_on(asked, stored_suite(asked.name, storage)) if resume else asked
+
+    def check_held() -> None:
+        if not resume:
+            SUITES.check_free(asked.name, storage)
+            return
         check_inputs_unchanged(
             path for kind in (TUNING_FOLDER, RUNS_FOLDER) for path in folder.glob(f"{kind}/*")
         )
-    else:
-        SUITES.check_free(suite.name, storage)
+
+    if not resume:
+        SUITES.check_free(asked.name, storage)
+    suite = gone_on()
     interruption = Interruption()
     with interruption.listening(), ExitStack() as stack:
         terms = stack.enter_context(
@@ -193,8 +201,10 @@ def run_suite(
                 address=address,
                 say=say,
                 check=adoption.check if adoption else _unchecked,
+                held=check_held,
             )
         )
+        suite = gone_on()  # another driver may have written it until it was held
         if adoption:
             say(adoption.take(folder))
         _write(suite, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,9 @@ from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .trainable import TrialTrainable
 
 _SCRATCH = ".ray"
+
+# How old the bucket's copy of a study may get while no run begins.
+_SEND_SECONDS = 30.0
 
 _TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -138,19 +142,32 @@ def execute(
 
 
 class _Sender:
-    """Sends what the driver writes to the bucket of its folder, where that has one."""
+    """Sends what the driver writes to the bucket of its folder, where that has one.
+
+    That a run begins, before its process sends anything of it: a driver that takes over must know
+    its settings. The rest at times; the record of a run that has ended says what it came to.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._copy = copy_of(folder)
+        self._sent = time.monotonic()
 
     def started(self, run: RunInfo) -> None:
-        self._copy.send()
+        self._send()
 
     def reported(self, run: RunInfo, report: Report) -> None:
-        pass
+        self._send_at_times()
 
     def ended(self, run: RunInfo, state: State, record: RunRecord | None, reason: str) -> None:
+        self._send_at_times()
+
+    def _send_at_times(self) -> None:
+        if time.monotonic() - self._sent >= _SEND_SECONDS:
+            self._send()
+
+    def _send(self) -> None:
         self._copy.send()
+        self._sent = time.monotonic()
 
 
 def _tune(

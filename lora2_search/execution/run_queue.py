@@ -202,14 +202,12 @@ class RunQueue:
         if entry is None:
             return
         state, reason = self._verdict(entry, result, error)
-        copy = copy_of(entry.run.folder)
-        copy.fetch(heavy=state == "COMPLETE")
+        copy_of(entry.run.folder).fetch(heavy=state == "COMPLETE")
         record = readable_record(entry.run.folder)
         if state != "FAIL" and record and (changed := self._other_inputs(entry.run, record)):
             state, reason = "FAIL", changed
         score = result[SCORE] if state == "COMPLETE" and result is not None else None
         self._tell(entry.run, state, score, reason)
-        copy.send()
         # Last: what could not be written is not over.
         del self._live[trial_id]
 
@@ -248,6 +246,8 @@ class RunQueue:
 
     def _tell(self, run: RunInfo, state: State, score: float | None, reason: str) -> None:
         record = _mark(run, state, reason)
+        # Before the study knows: else nobody would look at the run again.
+        copy_of(run.folder).send()
         self._source.ended(run, state, score, reason)
         for observer in self._observers:
             observer.ended(run, state, record, reason)

@@ -46,9 +46,10 @@ class TruthfulSearcher(Searcher):
     # Tune passes these arguments partly by position, partly by name: the names are Ray's.
     def suggest(self, trial_id: str) -> Task | str | None:
         """Return the task of the next run, ``None`` while it waits for another, or ``FINISHED``."""
-        task = self._queue.next(trial_id)
-        if task is None and self._queue.waits():
-            return None
+        with _leaving_on_error():
+            task = self._queue.next(trial_id)
+            if task is None and self._queue.waits():
+                return None
         return Searcher.FINISHED if task is None else task
 
     def on_trial_complete(
@@ -98,7 +99,9 @@ class Listener(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         """The trial's process died, and another one will go on."""
-        if self._queue.lost(trial.trial_id, last_loss(trial.error_file)):
+        with _leaving_on_error():
+            over = self._queue.lost(trial.trial_id, last_loss(trial.error_file))
+        if over:
             # The next process finds why the run has failed, and says so; it is the last one.
             trial.max_failures = 0
 

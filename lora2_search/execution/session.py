@@ -22,6 +22,7 @@ def run_session(
     address: str | None,
     say: Callable[[str], None] = lambda line: None,
     check: Callable[[Resources], None] = lambda terms: None,
+    held: Callable[[], object] = lambda: None,
 ) -> Iterator[Resources]:
     """Hold a folder of runs and a connection to Ray while the block runs.
 
@@ -35,6 +36,7 @@ def run_session(
         address: A Ray cluster: ``auto`` or ``host:port``; ``None`` for this machine alone.
         say: Takes a line for people, before the seconds in which Ray starts.
         check: Refuses more, by an exception, of what is known once the resources are settled.
+        held: Refuses more once the folder is held: before, another driver may still write it.
 
     Yields:
         The resources, ``resolve_gpus``.
@@ -46,6 +48,7 @@ def run_session(
     with ExitStack() as stack:
         if resume:
             stack.enter_context(lock_folder(folder))
+            held()
         else:
             writable_folder(folder.parent, "name another folder with ", Argument("storage"))
         place = folder if resume else folder.parent
@@ -56,4 +59,5 @@ def run_session(
         if not resume:
             folder.mkdir(exist_ok=True)
             stack.enter_context(lock_folder(folder))
+            held()
         yield terms

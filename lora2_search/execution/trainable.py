@@ -10,7 +10,9 @@ from __future__ import annotations
 import gc
 import math
 import os
+import shutil
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -20,11 +22,21 @@ from ray import tune
 
 from ..config import RunConfig
 from ..errors import BaseChanged, ConfigError, Preempted, UserError
-from ..store import Attempt, BucketCopy, Copy, NoBucket, RunRecord, Superseded, read_record
+from ..store import (
+    Attempt,
+    BucketCopy,
+    Copy,
+    Damaged,
+    NoAnswer,
+    RunRecord,
+    Superseded,
+    is_held_here,
+    read_record,
+)
 from ..training import Report
 from .notice import Notice
 from .result import Result, of_failure, of_report, report_of_record
-from .watchdog import pop_failure_marker, time_limit, write_failure_marker
+from .watchdog import OVERDUE_FILE, pop_failure_marker, time_limit, write_failure_marker
 
 Run = Generator[Report, None, RunRecord]
 
@@ -79,6 +91,7 @@ class TrialTrainable(tune.Trainable):
     def reset_config(self, new_config: Task) -> bool:
         """Drop the run that ended or was stopped, and take the next task."""
         self._drop()
+        self._clear()
         self._take(new_config)
         return True
 
@@ -86,28 +99,35 @@ class TrialTrainable(tune.Trainable):
         """Train until the next evaluation and return its result, or why there is none."""
         try:
             limit = self._task["interval_seconds"]
-            with time_limit(self._folder, limit), _notice().awaited():
-                return self._next()
+            with time_limit(self._folder, limit, self._copy), _notice().awaited():
+                result = self._next()
+                self._over = result["done"]
+                return result
         except Superseded:
             raise  # the driver has given this process up: nobody reads the result
         except Preempted:
             self._drop()
+            self._send_last()
             raise  # Tune gives the run to another process, which goes on from its checkpoint
-        except NoBucket as error:
+        except NoAnswer as error:
             self._drop()
             raise Preempted(str(error)) from None  # the run is not at fault
         except BaseChanged as error:
             self._drop()
             write_failure_marker(self._folder, _reason(error))
-            self._copy.send()
+            self._send_last()
             raise  # Tune discards the process and gives the run to another one, which reads that
         except Exception as error:
             self._drop()
+            self._send_last()
+            self._over = True
             return of_failure(_reason(error), self._interval + 1)
 
     def cleanup(self) -> None:
         """Let the run go when the process ends."""
         self._drop()
+        if self._over:
+            self._clear()
 
     def _start(self, config: RunConfig, folder: Path) -> Run:
         """Start the run, or resume it from its checkpoint."""
@@ -117,13 +137,14 @@ class TrialTrainable(tune.Trainable):
 
     def _take(self, task: Task) -> None:
         self._task = task
-        self._copy = BucketCopy(task["bucket"], task["inside"]) if task["bucket"] else Copy()
+        self._copy: Copy = BucketCopy(task["bucket"], task["inside"]) if task["bucket"] else Copy()
         self._folder = (
             self._copy.folder if isinstance(self._copy, BucketCopy) else Path(task["folder"])
         )
         self._run: Run | None = None
         self._attempt: Attempt | None = None
         self._interval = 0
+        self._over = False
         if not self._task["gpu"]:
             # Not `training.device`: where a run takes place is no part of what it is.
             os.environ["ACCELERATE_USE_CPU"] = "true"
@@ -138,22 +159,48 @@ class TrialTrainable(tune.Trainable):
             # Models and optimisers hold on to each other; the next run needs their memory.
             gc.collect()
 
+    def _clear(self) -> None:
+        """Delete this node's copy of a run that is over: the bucket has it.
+
+        Not where the driver has the same one, nor under a process that took the run up after this.
+        """
+        if not isinstance(self._copy, BucketCopy) or self._attempt is None:
+            return
+        with suppress(Superseded, Damaged):
+            self._attempt.check()
+            if not is_held_here(self._folder.parents[1]):
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _send_last(self) -> None:
+        """Send what a run left that goes on elsewhere, or has failed: what that needs is known."""
+        if self._attempt is None:
+            return
+        try:
+            self._copy.impatient().send()
+        except Superseded:
+            raise
+        except Exception:  # why the run ends says more
+            return
+
     def _next(self) -> Result:
         folder = self._folder
         if _notice().given():
             raise Preempted(_notice().reason)
         if self._run is None or self._attempt is None:
-            self._copy.fetch()
+            self._copy.begin()
+            self._copy.fetch(overrule=True)
             overdue = pop_failure_marker(folder)
             if overdue:
+                self._copy.delete_file(OVERDUE_FILE)
                 return of_failure(overdue, self._interval + 1)
             self._attempt = Attempt(folder)
             self._copy.send()
+            self._copy = self._copy.permitting(self._check_claim)
             self._run = self._start(RunConfig.model_validate_json(self._task["config"]), folder)
         self._copy.fetch_claim()
         self._attempt.check()
         report = self._advance(self._run)
-        self._copy.send()
+        self._copy.send(rotate=True)
         self._interval = report.interval
         if self._task["metric"] is not None:
             report = replace(report, score=self._score(report))
@@ -161,6 +208,12 @@ class TrialTrainable(tune.Trainable):
             self._drop()
             return of_failure(f"diverged: the score is NaN at step {report.step}", report.interval)
         return of_report(report)
+
+    def _check_claim(self) -> None:
+        """Make sure that the run is still this process's, before anything of it is sent."""
+        assert self._attempt is not None
+        self._copy.impatient().fetch_claim()
+        self._attempt.check()
 
     def _advance(self, run: Run) -> Report:
         try:

@@ -5,26 +5,34 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..store import write_text
+from ..errors import UserError
+from ..store import Copy, write_text
 
 OVERDUE_FILE = "overdue"
 
 OVERDUE_EXIT_CODE = 75
 
+_SEND_SECONDS = 15.0
+
 
 @contextmanager
-def time_limit(folder: Path, seconds: float | None) -> Iterator[None]:
+def time_limit(folder: Path, seconds: float | None, copy: Copy) -> Iterator[None]:
     """End this process when the block takes longer, leaving a marker for whoever resumes.
 
     A hung training step cannot be interrupted from within Python, and Tune waits for ever.
+
+    Args:
+        folder: The run's folder.
+        seconds: How long; ``None`` for no limit.
+        copy: Of that folder: sends the marker.
     """
     if seconds is None:
         yield
         return
-    timer = threading.Timer(seconds, _give_up, (folder, seconds))
+    timer = threading.Timer(seconds, _give_up, (folder, seconds, copy))
     timer.daemon = True
     timer.start()
     try:
@@ -52,8 +60,17 @@ def write_failure_marker(folder: Path, reason: str) -> None:
     write_text(folder / OVERDUE_FILE, reason)
 
 
-def _give_up(folder: Path, seconds: float) -> None:
+def _give_up(folder: Path, seconds: float, copy: Copy) -> None:
     write_failure_marker(
         folder, f"an evaluation interval took longer than {seconds / 60:g} minutes"
     )
+    # In a thread: what made the step hang may make this hang, too.
+    sender = threading.Thread(target=_send_marker, args=(copy,), daemon=True)
+    sender.start()
+    sender.join(_SEND_SECONDS)
     os._exit(OVERDUE_EXIT_CODE)
+
+
+def _send_marker(copy: Copy) -> None:
+    with suppress(UserError, OSError):
+        copy.impatient().send(lambda name: name == OVERDUE_FILE)

@@ -15,6 +15,7 @@ from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
 from ..search import best_trial, climb_of, front_of, read_trials, winner_of
 from ..store import (
+    LEASE_PREFIX,
     LOCK_FILE,
     OWNER_FILE,
     RECORD_FILE,
@@ -349,7 +350,10 @@ def _is_one(kind: Kind, folder: Path) -> bool:
     if not folder.is_dir() or folder.name.startswith("."):
         return False
     # One that was refused, or has only just begun, holds a lock and nothing else.
-    has_files = any(path.name not in (LOCK_FILE, OWNER_FILE) for path in folder.iterdir())
+    has_files = any(
+        path.name not in (LOCK_FILE, OWNER_FILE) and not path.name.startswith(LEASE_PREFIX)
+        for path in folder.iterdir()
+    )
     return (folder / PLANS[kind]).exists() or (has_files and not is_owned(folder))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +18,10 @@ from ..store import (
     RunRecord,
     check_tensors,
     checkpoints,
+    copy_of,
     lock_folder,
     read_record,
-    sending,
+    remove_folder,
     set_aside,
 )
 from ..tracking import spool_damages
@@ -67,8 +67,11 @@ def check_files(item: Named, uri: str, repair: bool = False) -> list[Finding]:
     """
     if not repair:
         return [found.finding for found in _all(item, uri)]
-    with lock_folder(item.folder), sending(item.folder):
-        return [_mended(found) for found in list(_all(item, uri))]
+    with lock_folder(item.folder):
+        mended = [_mended(found) for found in list(_all(item, uri))]
+        for run in _runs(item):
+            copy_of(run).send()
+        return mended
 
 
 def _mended(found: _Found) -> Finding:
@@ -168,7 +171,7 @@ def _checkpoints(run: Path) -> Iterator[_Found]:
                 f"a resume refuses it; without it the run goes on from {go_on}",
                 "the checkpoint is deleted",
             ),
-            lambda folder=item.folder: shutil.rmtree(folder),  # type: ignore[misc]
+            lambda folder=item.folder: remove_folder(folder),  # type: ignore[misc]
         )
 
 

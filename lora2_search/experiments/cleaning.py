@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 
 from ..errors import Argument, RequestError, UserError
 from ..search import Study, load_study
@@ -103,7 +104,7 @@ def garbage(
     found = _left_behind(storage) if name is None else []
     for item in items:
         if not item.is_running:
-            found += _of_item(item, keep)
+            found += _there(_of_item(item, keep), item)
     return found
 
 
@@ -118,6 +119,19 @@ def _left_behind(storage: Path | None) -> list[Removable]:
     bases = {home(), storage or home()}
     folders = [path for base in bases for path in sorted(base.glob(f"*/{_LEAVING}*"))]
     return [Removable(path, f"the rest of {path.name}", _size(path)) for path in folders]
+
+
+def _there(found: Iterable[Removable], item: Named) -> Iterator[Removable]:
+    """Yield those that are there, with their sizes: here, or in the bucket alone."""
+    in_bucket = Counter[str]()
+    for name, size in copy_of(item.folder).sizes().items():
+        for folder in PurePosixPath(name).parents:
+            in_bucket[str(folder)] += size
+    for removable in found:
+        if removable.folder.is_dir():
+            yield replace(removable, size=_size(removable.folder))
+        elif size := in_bucket[removable.folder.relative_to(item.folder).as_posix()]:
+            yield replace(removable, size=size)
 
 
 def _of_item(item: Named, keep: int) -> Iterator[Removable]:
@@ -191,9 +205,7 @@ def _ended(folder: Path, *, adapter: bool, failed: bool = False) -> list[Path]:
 
 
 def _removable(parts: Iterable[Path], of: str) -> Iterator[Removable]:
-    for path in parts:
-        if path.is_dir():
-            yield Removable(path, f"{path.name} of {of}", _size(path))
+    return (Removable(path, f"{path.name} of {of}", 0) for path in parts)
 
 
 def _size(folder: Path) -> int:

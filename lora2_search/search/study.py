@@ -282,7 +282,7 @@ def run_study(
 
     folder = study_folder(space.name, storage)
     if resume:
-        _check_resumable(space, folder, storage)
+        STUDIES.stored(space.name, storage)
     else:
         STUDIES.check_free(space.name, storage)
     interruption = Interruption()
@@ -290,7 +290,13 @@ def run_study(
         device = space.training.device
         terms = stack.enter_context(
             run_session(
-                folder, space.resources, device=device, resume=resume, address=address, say=say
+                folder,
+                space.resources,
+                device=device,
+                resume=resume,
+                address=address,
+                say=say,
+                held=partial(_check_held, space, folder, storage, resume),
             )
         )
         space.write(folder)
@@ -323,9 +329,13 @@ def run_study(
         return replace(study, interrupted=interrupted, ended_by=interruption.signal)
 
 
-def _check_resumable(space: Space, folder: Path, storage: Path | None) -> None:
+def _check_held(space: Space, folder: Path, storage: Path | None, resume: bool) -> None:
+    """Make sure that a study may begin, or go on, in a folder that no other driver writes."""
     from ..training import check_inputs_unchanged
 
+    if not resume:
+        STUDIES.check_free(space.name, storage)
+        return
     stored = stored_space(space.name, storage)
     STUDIES.check_same(space.model_dump(), stored.model_dump(), _FREE_ON_RESUME)
     # Without its database it would begin anew, over the folders of the trials that it had.

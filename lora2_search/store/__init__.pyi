@@ -2,10 +2,8 @@ from .attempt import Attempt as Attempt
 from .attempt import Superseded as Superseded
 from .bucket import BucketCopy as BucketCopy
 from .bucket import Copy as Copy
-from .bucket import NoBucket as NoBucket
 from .bucket import copy_of as copy_of
 from .bucket import remove_folder as remove_folder
-from .bucket import sending as sending
 from .command import command_line as command_line
 from .command import invocation as invocation
 from .database import PATIENCE_SECONDS as PATIENCE_SECONDS
@@ -27,6 +25,7 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .layout import CHECKPOINT_STATE as CHECKPOINT_STATE
 from .layout import JOURNAL_FILE as JOURNAL_FILE
+from .layout import LEASE_PREFIX as LEASE_PREFIX
 from .layout import LOCK_FILE as LOCK_FILE
 from .layout import OWNER_FILE as OWNER_FILE
 from .layout import PAGE_FILE as PAGE_FILE
@@ -41,10 +40,14 @@ from .layout import TRIALS_FOLDER as TRIALS_FOLDER
 from .layout import TUNING_FOLDER as TUNING_FOLDER
 from .layout import WINNER_FOLDER as WINNER_FOLDER
 from .lease import is_leased as is_leased
+from .lease import sending as sending
+from .lock import is_held_here as is_held_here
 from .lock import is_owned as is_owned
 from .lock import lock_folder as lock_folder
 from .measures import MEASURES as MEASURES
 from .measures import outcome_value as outcome_value
+from .object_store import NoAnswer as NoAnswer
+from .object_store import NoBucket as NoBucket
 from .paths import PACKAGE as PACKAGE
 from .paths import display_path as display_path
 from .paths import find_file as find_file

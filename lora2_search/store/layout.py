@@ -40,5 +40,11 @@ LOCK_FILE = "lock"
 
 OWNER_FILE = "owner.json"
 
-# The same in a bucket.
-LEASE_FILE = "driver.json"
+# The same in a bucket: the one with the highest number counts.
+LEASE_PREFIX = "driver-"
+
+# Below a study or a suite: a folder for each run.
+RUN_FOLDERS = (
+    *(TRIALS_FOLDER, REFERENCES_FOLDER, SEEDS_FOLDER, WINNER_FOLDER, RUNGS_FOLDER),
+    *(RUNS_FOLDER, TUNING_FOLDER),
+)

@@ -23,10 +23,11 @@ _PATIENCE_SECONDS = 1.0
 def lock_folder(folder: Path) -> Iterator[None]:
     """Hold ``folder`` for this process; the lock ends with the process, however it ends.
 
-    A bucket that it is a copy of is held too: there the lock ends a minute and a half after a
-    process that was killed.
+    A bucket that it is a copy of is held too, by `leased`: there the lock ends a minute and a half
+    after a process that was killed.
 
     Raises:
+        NoBucket: That bucket cannot be used.
         UserError: Another process holds it; the message names its pid and host.
     """
     lock = FileLock(folder / LOCK_FILE, timeout=_PATIENCE_SECONDS)

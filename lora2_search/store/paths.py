@@ -24,7 +24,9 @@ def home() -> Path:
 
 def home_path() -> Path:
     """Return where the home folder is, or would be."""
-    return Path(os.environ.get(HOME_VARIABLE) or "~/.cache/lora2_search").expanduser().absolute()
+    given = os.environ.get(HOME_VARIABLE) or "~/.cache/lora2_search"
+    # Without `..`, which `Path.absolute` keeps: paths in it are compared.
+    return Path(os.path.abspath(os.path.expanduser(given)))
 
 
 def writable_folder(folder: Path, *remedy: str | Argument) -> Path:

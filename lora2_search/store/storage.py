@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from ..errors import UserError
-from .bucket import PACKAGES, BucketCopy, copy_of
+from .bucket import BucketCopy, copy_of
 from .lock import is_held_here
+from .object_store import PACKAGES
+
+# All that a storage holds, whatever else lies in its place in a bucket.
+_SHELVES = ("studies", "suites")
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
 
@@ -33,11 +38,14 @@ def storage_folder(storage: str | Path | None) -> Path | None:
         )
     copy = BucketCopy(str(storage).rstrip("/"), patient=False)
     copy.begin()
-    held = cache(is_held_here)
-    copy.fetch(
-        heavy=False, wanted=lambda name: not held(copy.folder.joinpath(*Path(name).parts[:2]))
-    )
+    for name in _SHELVES:
+        _fetch_shelf(replace(copy, inside=name))
     return copy.folder
+
+
+def _fetch_shelf(shelf: BucketCopy) -> None:
+    held = cache(is_held_here)
+    shelf.fetch(heavy=False, wanted=lambda name: not held(shelf.folder / Path(name).parts[0]))
 
 
 def storage_name(storage: Path) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lora2_search.errors import UserError
+from lora2_search.errors import NameInUse, UserError
 from lora2_search.execution.cluster import connect
 from lora2_search.experiments.catalog import find_item
-from lora2_search.experiments.cleaning import delete
+from lora2_search.experiments.cleaning import collect, delete, garbage
 from lora2_search.search.study import Study, load_study, run_study
 from lora2_search.store.bucket import BucketCopy
 from lora2_search.store.environment import variables
@@ -61,21 +61,33 @@ def test_a_study_is_the_same_from_every_machine(
     assert [trial.state for trial in study.trials] == ["COMPLETE"] * 3
     assert_every_point_once(study.folder)
     with variables({"LORA2_SEARCH_HOME": str(workers_elsewhere)}):
-        trained = BucketCopy(bucket, "studies/tiny/trials/00000").folder
-    assert (trained / "record.json").is_file()
+        trained = BucketCopy(bucket, "studies/tiny/trials").folder
+    # They ran there, and left nothing: the bucket has it.
+    assert (trained.parents[2] / "url.json").is_file()
+    assert not list(trained.glob("*/record.json"))
     other = seen_from(tmp_path / "other", bucket)
     assert_every_point_once(other.folder)
     assert [trial.params for trial in other.trials] == [trial.params for trial in study.trials]
     assert [trial.values for trial in other.trials] == [trial.values for trial in study.trials]
-    assert not BucketCopy(bucket, "studies/tiny").read("driver.json")
+    assert not find_item("tiny", study.folder.parents[1]).is_running
 
 
 def test_a_study_that_is_deleted_on_one_machine_is_gone_on_every_other(
     bucket: str, workers_elsewhere: Path, tmp_path: Path
 ) -> None:
     study = searched(bucket)
-    seen_from(tmp_path / "other", bucket)
+    other = seen_from(tmp_path / "other", bucket)
+    with variables({"LORA2_SEARCH_HOME": str(tmp_path / "other")}):
+        found = garbage("tiny", other.folder.parents[1])
+        assert [item.what.partition(" of study")[0] for item in found] == [
+            *(f"checkpoint of trial {number}" for number in range(3)),
+            "checkpoint of head-only",
+        ]
+        assert all(item.size and not item.folder.exists() for item in found)
+        collect(found)
+    assert not [name for name in BucketCopy(bucket).sizes() if "checkpoint" in name]
     delete("tiny", study.folder.parents[1])
+    assert not BucketCopy(bucket).sizes()
     with (
         variables({"LORA2_SEARCH_HOME": str(tmp_path / "other")}),
         pytest.raises(UserError, match="no study named tiny"),
@@ -83,12 +95,28 @@ def test_a_study_that_is_deleted_on_one_machine_is_gone_on_every_other(
         load_study("tiny", storage_folder(bucket))
 
 
+def test_a_study_that_another_machine_wrote_meanwhile_stays_as_it_is(
+    bucket: str, workers_elsewhere: Path
+) -> None:
+    storage = storage_folder(bucket)
+    plan = b"task: sentiment\nsearch: {adapter.k: {type: int, low: 1, high: 2}}"
+    copy = BucketCopy(bucket, "studies/tiny")
+    copy.write("space.yaml", plan)
+    space = space_of(trials=3, scheduler={"name": "none"})
+    with pytest.raises(NameInUse):
+        run_study(space, storage=storage, trainable=StandIn)
+    copy.write("space.yaml", plan + b" ")
+    with pytest.raises(UserError, match="tiny was started with other settings"):
+        run_study(space, storage=storage, trainable=StandIn, resume=True)
+    assert copy.read("space.yaml") == plan + b" "
+
+
 def test_what_another_machine_runs_is_refused_here_and_shown_as_running(
     bucket: str, tmp_path: Path
 ) -> None:
     copy = BucketCopy(bucket, "studies/tiny")
     owner = {"pid": 12, "host": "node7", "seconds": 4e9}
-    copy.write("driver.json", json.dumps(owner).encode())
+    copy.write("driver-00000003.json", json.dumps(owner).encode())
     copy.write("space.yaml", b"task: sentiment\nsearch: {adapter.k: {type: int, low: 1, high: 2}}")
     storage = storage_folder(bucket)
     assert find_item("tiny", storage).is_running

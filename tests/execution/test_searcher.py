@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from lora2_search.config.run import RunConfig
-from lora2_search.errors import UserError, is_disk_full
+from lora2_search.errors import is_disk_full
 from lora2_search.execution.loss import Loss
 from lora2_search.execution.result import of_failure, of_report
 from lora2_search.execution.run_queue import RunLimits, RunQueue
@@ -281,8 +281,9 @@ def test_a_trial_under_way_that_has_a_score_is_waited_for(
 def test_a_folder_with_another_run_is_refused(tmp_path: Path, database: Any) -> None:
     for _ in iterate(space_of().run_config({"adapter.k": 3}), tmp_path / "trials" / "00000"):
         pass
-    with pytest.raises(UserError, match="holds a run with other settings than trial 0"):
+    with pytest.raises(Leaving) as left:
         Desk(tmp_path, database, seed=5).searcher.suggest("a")
+    assert "holds a run with other settings than trial 0" in str(left.value.error)
 
 
 def _config(task: dict[str, Any]) -> RunConfig:

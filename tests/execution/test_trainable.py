@@ -3,17 +3,21 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
 from lora2_search.config.run import RunConfig, with_settings
-from lora2_search.errors import Preempted
+from lora2_search.errors import BaseChanged, Preempted
 from lora2_search.execution import result as results
 from lora2_search.execution.trainable import Run, Task
-from lora2_search.execution.watchdog import OVERDUE_FILE
+from lora2_search.execution.watchdog import OVERDUE_EXIT_CODE, OVERDUE_FILE, time_limit
 from lora2_search.store.attempt import ATTEMPT_FILE, Superseded
+from lora2_search.store.bucket import BucketCopy
+from lora2_search.store.environment import variables
 from lora2_search.store.record import read_record
 from tests.support.bucket import bucket, s3
 from tests.support.stand_in import STEPS, StandIn, score_at
@@ -186,12 +190,95 @@ def test_a_run_whose_last_process_hung_fails_with_what_it_left(tmp_path: Path) -
     assert not (tmp_path / OVERDUE_FILE).exists()
 
 
+class Silent:
+    """A file system whose server does not answer."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_strip_protocol":
+            return lambda url: url.removeprefix("s3://")
+        raise ConnectionError("nothing there")
+
+
+class Ending(StandIn):
+    """A run that writes its checkpoint and leaves, or its record and fails."""
+
+    error: Exception = Preempted("its node is about to end")
+
+    def _start(self, config: RunConfig, folder: Path) -> Run:
+        yield next(super()._start(config, folder))
+        (folder / "checkpoint" / "state.json").write_text('{"last": 1}')
+        raise self.error
+
+
+class Diverging(Ending):
+    error = ValueError("diverged")
+
+
+def in_bucket(bucket: str, name: str) -> bytes | None:
+    return BucketCopy(bucket, "studies/tiny/trials/00000").read(name)
+
+
+@pytest.mark.parametrize("kind", [Ending, Diverging])
+def test_what_a_run_left_that_has_to_go_or_failed_is_in_its_bucket(
+    bucket: str, own_home: Path, tmp_path: Path, kind: type[Ending]
+) -> None:
+    worker = kind.__new__(kind)
+    worker.setup(task(tmp_path, bucket=bucket))
+    worker.step()
+    if kind is Ending:
+        with pytest.raises(Preempted):
+            worker.step()
+    else:
+        assert worker.step()["failed"] == "ValueError: diverged"
+    assert in_bucket(bucket, "checkpoint/state.json") == b'{"last": 1}'
+
+
+def test_why_a_run_failed_is_said_once_wherever_it_is_taken_up(
+    bucket: str, own_home: Path, tmp_path: Path
+) -> None:
+    worker = process(task(tmp_path, 23, bucket=bucket))
+    worker.step()
+    with pytest.raises(BaseChanged):
+        worker.step()
+    with variables({"LORA2_SEARCH_HOME": str(tmp_path / "elsewhere")}):
+        (last,) = drain(process(task(tmp_path, bucket=bucket)))
+        assert last["failed"] == "BaseChanged: the base changed"
+        assert in_bucket(bucket, OVERDUE_FILE) is None
+        assert drain(process(task(tmp_path, bucket=bucket)))[-1]["completed"]
+    assert drain(process(task(tmp_path, bucket=bucket)))[-1]["completed"]
+
+
+def test_a_step_that_hangs_says_so_in_the_bucket(
+    bucket: str, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr("lora2_search.execution.watchdog.os._exit", ended.append)
+    copy = BucketCopy(bucket, "studies/tiny/trials/00000")
+    copy.folder.mkdir(parents=True)
+    with time_limit(copy.folder, 0.01, copy):
+        for _ in range(400):
+            time.sleep(0.01)
+            if ended:
+                break
+    assert ended == [OVERDUE_EXIT_CODE]
+    assert b"took longer than" in (in_bucket(bucket, OVERDUE_FILE) or b"")
+
+
 def test_a_run_whose_bucket_is_lost_moves_instead_of_failing(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = process(task(tmp_path, bucket=bucket))
     worker.step()
-    monkeypatch.setattr("lora2_search.store.bucket._PAUSES", ())
-    fsspec.filesystem("s3").rm(bucket.removesuffix("/team"), recursive=True)
-    with pytest.raises(Preempted, match=f"{bucket} is not there: "):
+    monkeypatch.setattr("lora2_search.store.object_store.PATIENCE_SECONDS", 0)
+    monkeypatch.setattr("lora2_search.store.object_store._file_system", lambda url: Silent())
+    with pytest.raises(Preempted, match=f"{bucket} does not answer: nothing there"):
         worker.step()
+
+
+def test_a_run_whose_bucket_lets_nobody_in_fails_and_says_so(
+    bucket: str, own_home: Path, tmp_path: Path
+) -> None:
+    worker = process(task(tmp_path, bucket=bucket))
+    worker.step()
+    fsspec.filesystem("s3").rm(bucket.removesuffix("/team"), recursive=True)
+    assert f"{bucket} is not there: " in worker.step()["failed"]
