@@ -17,6 +17,7 @@ from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
 from lora2_search.training.data.sources import read_tables
+from lora2_search.training.kinds import answers
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import GeneratedPredictions, generate
 from lora2_search.training.loop.prepare import load_inputs, prepare
@@ -502,3 +503,9 @@ def test_a_pattern_that_matches_nothing_too_finds_what_it_matches(
     pattern: str, text: str, answer: str | None
 ) -> None:
     assert answer_in(text, pattern) == answer
+
+
+def test_a_pattern_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_PATIENCE", 0.1)
+    with pytest.raises(ConfigError, match="language.answer: takes more than 0.1 s on"):
+        answer_in("a" * 40, r"(?:a|a)+[bc]$")
