@@ -306,9 +306,13 @@ class AdapterConfig(Section, AdapterSettings):
 
 
 def _pattern(pattern: str) -> str:
+    import regex
+
     try:
         groups = re.compile(pattern).groups
-    except re.error as error:
+        # It looks for answers, since it can be given a time limit.
+        regex.compile(pattern)
+    except (re.error, regex.error) as error:
         raise ValueError(f"not a regular expression: {error}, got {pattern!r}") from None
     if groups > 1:
         raise ValueError(f"must have one group at most, the answer, got {pattern!r}")

@@ -20,7 +20,7 @@ from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
 from lora2_search.training.data.sources import read_tables
 from lora2_search.training.data.tokens import longest_first
-from lora2_search.training.kinds import completion
+from lora2_search.training.kinds import answers, completion
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import GeneratedPredictions, generate
 from lora2_search.training.loop.prepare import check_loading, load_inputs, prepare
@@ -586,3 +586,9 @@ def test_losses_computed_a_few_examples_at_a_time_are_the_same_to_the_bit(
 def test_the_longest_batch_is_evaluated_first() -> None:
     lengths = np.array([3, 9, 1, 7, 5])
     assert longest_first(lengths, 2) == [[1], [4, 3], [2, 0]]
+
+
+def test_a_pattern_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "_PATIENCE", 0.1)
+    with pytest.raises(ConfigError, match="language.answer: takes more than 0.1 s on"):
+        answer_in("a" * 40, r"(?:a|a)+[bc]$")

@@ -6,6 +6,11 @@ import re
 import unicodedata
 from fractions import Fraction
 
+import regex
+
+from ...errors import ConfigError, Problem
+from ..data.reading.table import shown
+
 _NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d+)?")
 
 _RATIO = re.compile(r"([+-]?\d+)\s*/\s*(\d+)")
@@ -16,6 +21,10 @@ _MOST_DIGITS = 40
 _AROUND = " \t\r\n.,;:!?\"'()[]*`"
 
 
+# Seconds that looking for an answer in one text may take; a sound pattern takes microseconds.
+_PATIENCE = 10.0
+
+
 def answer_in(text: str, pattern: str | None) -> str | None:
     """Return the answer in a text; ``None`` where the pattern matches nothing.
 
@@ -23,11 +32,22 @@ def answer_in(text: str, pattern: str | None) -> str | None:
         text: What was generated, or is right.
         pattern: A regular expression; its last match that is not blank, or the group in it, is
             the answer. ``None``: the whole text is.
+
+    Raises:
+        ConfigError: The pattern takes too long: it tries every way to divide the text.
     """
     if pattern is None:
         return text
     # A pattern such as `.*` also matches the nothing that is left at the end.
-    found = [match[match.re.groups] or "" for match in re.finditer(pattern, text)]
+    try:
+        matches = [*regex.finditer(pattern, text, timeout=_PATIENCE)]
+    except TimeoutError:
+        message = (
+            f"takes more than {_PATIENCE:g} s on the text {shown(text)}; repeat nothing that is "
+            "repeated itself"
+        )
+        raise ConfigError([Problem("language.answer", message)]) from None
+    found = [match[match.re.groups] or "" for match in matches]
     return next((answer for answer in reversed(found) if answer.strip()), None)
 
 
