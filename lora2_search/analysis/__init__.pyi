@@ -30,6 +30,7 @@ from .examples import generated_texts as generated_texts
 from .examples import mistake_counts as mistake_counts
 from .examples import named as named
 from .examples import stored_texts as stored_texts
+from .examples import written_by as written_by
 from .factorial import Effect as Effect
 from .factorial import FactorEffect as FactorEffect
 from .factorial import Interaction as Interaction

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..stats import CORRELATIONS
 from ..store import PREDICTIONS_FILE, Damaged, home, stored_json
 from .contrasts import common_predictions
-from .records import Run, SuiteRuns, Values
+from .records import TEST, Run, SuiteRuns, Values
 from .scores import Scored
 
 Mistakes = Counter[tuple[int, int]]
@@ -145,16 +145,36 @@ class Generated:
         answer: What is right.
         generated: What it wrote.
         right: Whether that counts as right.
+        example: Its number within the split.
     """
 
     prompt: str
     answer: str
     generated: str
     right: bool
+    example: int
 
 
-def generated_texts(run: Run, split: str, shown: int = 8) -> list[Generated]:
-    """Return the first answers that a run generated on a split; none where it generated nothing."""
+def written_by(suite: SuiteRuns, arm: str) -> tuple[int, list[Generated]] | None:
+    """Return what an arm wrote on the test split, and with which seed: the first that has texts.
+
+    ``None`` where none has: nothing was generated, or an archive holds the verdicts alone.
+    """
+    for seed in suite.seeds:
+        run = suite.runs.get((arm, seed))
+        if run is not None and (written := generated_texts(run, TEST, None)):
+            return seed, written
+    return None
+
+
+def generated_texts(run: Run, split: str, shown: int | None = 8) -> list[Generated]:
+    """Return the first answers that a run generated on a split; none where it generated nothing.
+
+    Args:
+        run: The run.
+        split: Its name.
+        shown: At most so many; ``None`` for all.
+    """
     import pyarrow.parquet as parquet
 
     columns = ["split", "example", "prediction", "prompt", "answer", "generated"]
@@ -167,7 +187,13 @@ def generated_texts(run: Run, split: str, shown: int = 8) -> list[Generated]:
         return []
     rows = sorted((row for row in table if row["split"] == split), key=lambda row: row["example"])
     return [
-        Generated(row["prompt"], row["answer"], row["generated"], bool(row["prediction"]))
+        Generated(
+            row["prompt"],
+            row["answer"],
+            row["generated"],
+            right=row["prediction"] == 1,
+            example=row["example"],
+        )
         for row in rows[:shown]
     ]
 

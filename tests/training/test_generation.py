@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -11,16 +12,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from transformers import AutoTokenizer, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
-from lora2_search.errors import ConfigError
+from lora2_search.errors import ConfigError, UserError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
 from lora2_search.training.data.sources import read_tables
-from lora2_search.training.kinds import answers
+from lora2_search.training.data.tokens import longest_first
+from lora2_search.training.kinds import answers, completion
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import GeneratedPredictions, generate
-from lora2_search.training.loop.prepare import load_inputs, prepare
+from lora2_search.training.loop.prepare import check_loading, load_inputs, prepare
 from lora2_search.training.loop.run import run
 from tests.conftest import BAD, GOOD
 from tests.support.language import settings
@@ -509,3 +512,83 @@ def test_a_pattern_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(answers, "_PATIENCE", 0.1)
     with pytest.raises(ConfigError, match="language.answer: takes more than 0.1 s on"):
         answer_in("a" * 40, r"(?:a|a)+[bc]$")
+
+
+@pytest.fixture
+def tiny_mamba(tiny_llama: Path, tmp_path: Path) -> Path:
+    """A random model with a state in place of keys and values."""
+    folder = tmp_path / "mamba"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    tokenizer.save_pretrained(folder)
+    shape = MambaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, state_size=4, num_hidden_layers=1
+    )
+    MambaForCausalLM(shape).save_pretrained(folder)
+    return folder
+
+
+def test_a_model_without_keys_and_values_is_refused_where_it_is_to_generate(
+    tiny_mamba: Path, completions: Path
+) -> None:
+    words = r"model.name_or_path: .* \(mamba\) generates nothing here"
+    with pytest.raises(ConfigError, match=words):
+        check_inputs(settings(tiny_mamba, completions))
+    check_inputs(settings(tiny_mamba, completions, language__max_new_tokens=0))
+    model = MambaForCausalLM.from_pretrained(tiny_mamba)
+    with pytest.raises(UserError, match="a MambaForCausalLM generates nothing here"):
+        generate(model, [[3]], pad=0, ends={2}, most=1, batch_size=1)
+
+
+@pytest.mark.parametrize("most", [0, 12])
+def test_before_a_run_a_model_generates_one_token_at_most(
+    most: int, tiny_llama: Path, completions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bool] = []
+    own = LlamaForCausalLM.forward
+
+    def counted(self: Any, *given: Any, **named: Any) -> Any:
+        read.append(bool(named.get("use_cache")))
+        return own(self, *given, **named)
+
+    # One signature with the original, by which the loop knows what it may ask for.
+    monkeypatch.setattr(LlamaForCausalLM, "forward", functools.wraps(own)(counted))
+    check_loading(settings(tiny_llama, completions, language__max_new_tokens=most))
+    assert sorted(read) == [False] * 3 + [True] * (3 if most else 0)
+
+
+@pytest.mark.parametrize("kind", ["generation", "choice"])
+@pytest.mark.parametrize("at_a_time", [1, 500, 1500])
+def test_losses_computed_a_few_examples_at_a_time_are_the_same_to_the_bit(
+    kind: str,
+    at_a_time: int,
+    tiny_llama: Path,
+    completions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = completions
+    if kind == "choice":
+        path = tmp_path / "rows.jsonl"
+        row = {"prompt": "good film is", "options": ["dull", "warm and fine"], "answer": "dull"}
+        path.write_text((json.dumps(row) + "\n") * 200)
+    config = settings(tiny_llama, path, data__kind=kind, method="no-training")
+    prepared = prepare(config)
+    whole = prepared.predict("test")
+    seen: list[int] = []
+    own = completion._token_losses
+
+    def counted(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        seen.append(len(logits))
+        return own(logits, targets)
+
+    monkeypatch.setattr(completion, "_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(completion, "_token_losses", counted)
+    parts = prepared.predict("test")
+    assert max(seen) < config.training.eval_batch_size and len(seen) > 2
+    for name, column in whole.columns().items():
+        assert list(column) == list(parts.columns()[name])
+
+
+def test_the_longest_batch_is_evaluated_first() -> None:
+    lengths = np.array([3, 9, 1, 7, 5])
+    assert longest_first(lengths, 2) == [[1], [4, 3], [2, 0]]

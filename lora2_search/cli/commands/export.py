@@ -89,8 +89,15 @@ def _lm_eval(record: RunRecord | None, folder: Path, *, merged: bool = False) ->
         if model["revision"] is not None:
             arguments["revision"] = model["revision"]
     arguments["dtype"] = model.get("dtype", "float32")
+    chat = ""
+    if record.config["data"].get("messages"):
+        # Written there with the template of the run.
+        arguments["tokenizer"] = str(folder.absolute())
+        chat = " --apply_chat_template"
+        if (system := record.config["language"]["system"]) is not None:
+            chat += f" --system_instruction {shlex.quote(system)}"
     told = ",".join(f"{name}={value}" for name, value in arguments.items())
-    return f"lm_eval --model hf --model_args {shlex.quote(told)} --tasks TASK --batch_size 8"
+    return f"lm_eval --model hf --model_args {shlex.quote(told)} --tasks TASK --batch_size 8{chat}"
 
 
 def _evaluated_by(line: str | None) -> dict[str, str]:

@@ -11,11 +11,17 @@ from ...analysis import (
     SuiteRuns,
     overall,
     pruned_arms,
+    written_by,
 )
 from ...config import is_mean_over_examples
 from ...config.suite import BASE
 from ...store import RunRecord
-from ..tables.examples import confusion_table, disagreement_table, rank_table
+from ..tables.examples import (
+    confusion_table,
+    disagreement_table,
+    generated_table,
+    rank_table,
+)
 from ..tables.markdown import code_span, escaped
 from ..tables.suite import (
     arm_table,
@@ -70,6 +76,12 @@ _ABOUT_EXAMPLES = (
     "differently, and prove nothing."
 )
 
+_ABOUT_WRITTEN = "The first answers on the test split."
+
+_ABOUT_LEARNT = "A training example; the tokens that are learnt stand in ⟦ ⟧."
+
+_MOST_WRITTEN = 5
+
 
 # Sections that a page treats apart.
 ARMS, KEPT_RANKS, PROBLEMS = "Arms", "Kept ranks", "Missing, failed, diverged, added"
@@ -110,6 +122,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
         _arms(evidence),
         _tuning(evidence),
         _mistakes(evidence),
+        _language(suite),
         _examples(evidence),
         Section("Health flags", lines=tuple(health_lines(suite))),
         _kept_ranks(suite),
@@ -237,6 +250,22 @@ def _tuning(evidence: Evidence) -> Section:
 def _mistakes(evidence: Evidence) -> Section:
     table = confusion_table(evidence.analysis.suite, evidence.analysis.scores)
     return Section("Mistakes", (_ABOUT_MISTAKES,) if table else (), tables=_tables([("", table)]))
+
+
+def _language(suite: SuiteRuns) -> Section:
+    """Return what a language model learns, and what the base and the floor write."""
+    title = "What is learnt, and written"
+    example = next((run.record.example for run in suite.runs.values() if run.record.example), "")
+    if not example:
+        return Section(title)
+    shown = {arm: written_by(suite, arm) for arm in (BASE, suite.floor) if arm}
+    tables = [
+        (f"{arm}, seed {found[0]}:", generated_table(found[1][:_MOST_WRITTEN]))
+        for arm, found in shown.items()
+        if found is not None
+    ]
+    text = _ABOUT_LEARNT if not tables else f"{_ABOUT_WRITTEN} {_ABOUT_LEARNT}"
+    return Section(title, (text,), tables=_tables(tables), code=example)
 
 
 def _examples(evidence: Evidence) -> Section:

@@ -16,6 +16,7 @@ from ...analysis import (
     mean_ranks,
     mistake_counts,
     named,
+    written_by,
 )
 from ...stats import CORRELATIONS
 from ...store import RunRecord
@@ -78,8 +79,10 @@ def confusion_table(
         shown: The commonest mistakes over all arms, at most so many.
 
     Returns:
-        An empty table for tasks whose labels are numbers and where no run left predictions.
+        An empty table for tasks without classes, and where no run left predictions.
     """
+    if suite.plan.is_language:
+        return Table(())
     counts = {arm: mistake_counts(suite, scores, arm) for arm in suite.arms}
     total: Mistakes = sum((mistakes for mistakes, _ in counts.values()), Counter())
     names = class_names(suite)
@@ -112,18 +115,26 @@ def disagreement_table(
     reference: str,
     texts: Texts,
 ) -> Table:
-    """Return one row per example; without a text, the number tells the example."""
+    """Return one row per example; without a text, the number tells the example.
+
+    Of a language model it has what both arms wrote, where they left it, and no class.
+    """
     names, numbers = class_names(suite), suite.metric in CORRELATIONS
+    is_language = suite.plan.is_language
+    wrote = {"ours wrote": _wrote(suite, arm), "theirs wrote": _wrote(suite, reference)}
+    written = {key: found for key, found in wrote.items() if found is not None}
 
     def label(value: float) -> str:
         return f"{value:.3g}" if numbers else named(names, int(value))
 
+    labels = Column("label", "label", "right" if numbers else "left", label)
     columns = (
         Column("example", "example"),
-        Column("label", "label", "right" if numbers else "left", label),
+        *(() if is_language else (labels,)),
         text_column("ours", arm),
         text_column("theirs", reference),
         text_column("text", wraps=True),
+        *(text_column(key, heading, wraps=True) for key, (heading, _) in written.items()),
     )
     rows = (
         {
@@ -132,10 +143,20 @@ def disagreement_table(
             "ours": _right(item.ours, item.seeds, numbers),
             "theirs": _right(item.theirs, item.seeds, numbers),
             "text": texts.get(item.example),
+            **{key: found.get(item.example) for key, (_, found) in written.items()},
         }
         for item in disagreements
     )
     return Table(columns, tuple(rows))
+
+
+def _wrote(suite: SuiteRuns, arm: str) -> tuple[str, Texts] | None:
+    """Return what an arm wrote on each test example under a heading that names the seed."""
+    found = written_by(suite, arm) if suite.plan.is_language else None
+    if found is None:
+        return None
+    seed, written = found
+    return f"{arm} wrote (seed {seed})", {one.example: one.generated for one in written}
 
 
 def _mean(value: float | None) -> str:

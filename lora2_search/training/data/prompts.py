@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,7 +207,7 @@ class _Reader:
                 "which every completion ends; set an `eos_token` in its tokenizer_config.json"
             )
             raise ConfigError([Problem(_MODEL, message)])
-        self._template = _chat_template(tokenizer, config) if self.chat else None
+        self._template = chat_template(tokenizer, config)
         self.cut: dict[str, int] = {}
         self.longest = 0
 
@@ -402,21 +404,58 @@ class _Reader:
 _MODEL = "model.name_or_path"
 
 
-def _chat_template(tokenizer: Any, config: RunConfig) -> str | None:
-    """Return the text of the user's chat template; ``None`` for the tokenizer's own.
+def chat_template(tokenizer: Any, config: RunConfig) -> str | None:
+    """Return the chat template of a run on conversations where it is not the tokenizer's own.
+
+    It is another one where the run names a file, or where the tokenizer's asks for today's date:
+    a fixed day takes its place, or prompts would change from day to day.
 
     Raises:
-        ConfigError: The file cannot be read or is not a Jinja template, or there is none at all.
+        ConfigError: The file cannot be read or is not a Jinja template, there is no template at
+            all, or its date cannot be fixed.
     """
-    named = config.language.chat_template
-    if named is None:
-        if tokenizer.chat_template is None:
-            message = (
-                f"the tokenizer of {config.model.name_or_path} has no chat template; name a file "
-                "with one, or use prompts and completions in place of data.messages"
-            )
-            raise ConfigError([Problem("language.chat_template", message)])
+    if config.data.messages is None:
         return None
+    named = config.language.chat_template
+    if named is not None:
+        return _dated(_read_template(named), "language.chat_template")
+    if tokenizer.chat_template is None:
+        message = (
+            f"the tokenizer of {config.model.name_or_path} has no chat template; name a file "
+            "with one, or use prompts and completions in place of data.messages"
+        )
+        raise ConfigError([Problem("language.chat_template", message)])
+    own = tokenizer.chat_template
+    if not isinstance(own, str) or _NOW not in own:
+        return None
+    return _dated(own, _MODEL)
+
+
+# What gives a chat template today's date, in transformers.
+_NOW = "strftime_now"
+
+# The one that Llama 3's chat templates take where they cannot ask for today's.
+_DAY = datetime.date(2024, 7, 26)
+
+
+def _dated(template: str, key: str) -> str:
+    """Return a chat template with a fixed day in place of today.
+
+    Its text is changed because transformers lets no function of ours reach a template.
+    """
+    call = rf"{_NOW}\(\s*(?P<quote>[\"'])(?P<format>.*?)(?P=quote)\s*\)"
+    dated = re.sub(call, lambda match: json.dumps(_DAY.strftime(match["format"])), template)
+    if re.search(rf"{_NOW}\s*\(", dated):
+        message = (
+            f"the chat template computes the format of today's date ({_NOW}), so the day cannot "
+            "be fixed, and prompts would change from day to day; write the format as text, or a "
+            "date"
+        )
+        raise ConfigError([Problem(key, message)])
+    return dated
+
+
+def _read_template(named: str) -> str:
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

@@ -103,6 +103,11 @@ def eval_batches(lengths: NDArray[np.int64], size: int) -> Iterator[list[int]]:
         yield order[at : at + size].tolist()
 
 
+def longest_first(lengths: NDArray[np.int64], size: int) -> list[list[int]]:
+    """Return the same batches, the longest first: memory that does not suffice fails at once."""
+    return [*eval_batches(lengths, size)][::-1]
+
+
 def _encode(split: Split, tokenizer: Any, max_length: int, identity: str) -> Encoded:
     digest = hashlib.sha256(identity.encode())
     for column in split.texts:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ...config import TASKS
+from ...config import TASKS, RunConfig
 from ...errors import UserError
 from ...store import Damaged, RunRecord, reading, write_text
 from .card import adapter_card
+from .chat import CHAT_TEMPLATE_FILE, Chat, as_trained, chat_of, tokenizer_of
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -91,7 +92,8 @@ def export_adapter(
 ) -> Exported:
     """Write a saved LoRA² adapter as a plain LoRA, or with its zeroed ranks cut; exact either way.
 
-    The base model is not needed, so this takes seconds for a model of any size.
+    The base model is not needed, so this takes seconds for a model of any size. Of a run on
+    conversations its tokenizer is: it is written too, with the run's chat template.
 
     Args:
         source: The adapter's folder, as PEFT saved it.
@@ -100,6 +102,7 @@ def export_adapter(
         record: Of the run that left it; the README then says what it scored and holds code to run.
 
     Raises:
+        ConfigError: The tokenizer or the chat template of a run on conversations cannot be read.
         UserError: The source holds no LoRA² adapter, all its ranks are 0, or ``out`` is in use.
     """
     from ...adapter import compress_state, prune_state
@@ -120,8 +123,13 @@ def export_adapter(
             state, written = prune_state(state, config), config
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
-    card = _card(source, form, record, config.base_model_name_or_path or "")
+    tokenizer, chat = (None, None) if record is None else _conversations(source, record)
+    card = _card(source, form, record, config.base_model_name_or_path or "", chat)
     write_adapter(out, state, written, card)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(str(out))
+    else:
+        copy_chat_template(source, out)
     sizes = [(folder / ADAPTER_WEIGHTS_FILE).stat().st_size for folder in (source, out)]
     return Exported(out, form, counts, *sizes)
 
@@ -179,6 +187,25 @@ def write_adapter(out: Path, state: dict[str, Tensor], config: PeftConfig, card:
     write_text(out / "README.md", card)
 
 
+def copy_chat_template(source: Path, out: Path) -> None:
+    """Copy the chat template that a run kept beside its adapter, if there is one."""
+    kept = source / CHAT_TEMPLATE_FILE
+    if kept.is_file():
+        write_text(out / CHAT_TEMPLATE_FILE, kept.read_text(encoding="utf-8"))
+
+
+def _conversations(source: Path, record: RunRecord) -> tuple[Any, Chat | None]:
+    """Return the tokenizer of a run on conversations with the run's template, and how it renders.
+
+    ``None`` for both where it is on none.
+    """
+    config = as_trained(RunConfig.model_validate(record.config), source)
+    if config.data.messages is None:
+        return None, None
+    tokenizer = tokenizer_of(config)
+    return tokenizer, chat_of(tokenizer, config)
+
+
 def _count(state: dict[str, Tensor]) -> dict[str, int]:
     from ...adapter import count_matrix, factors_in, kept_in_values
 
@@ -196,12 +223,12 @@ def _count(state: dict[str, Tensor]) -> dict[str, int]:
     }
 
 
-def _card(source: Path, form: Form, record: RunRecord | None, base: str) -> str:
+def _card(source: Path, form: Form, record: RunRecord | None, base: str, chat: Chat | None) -> str:
     if record is not None:
         task = TASKS.get(record.config["task"])
         text = record.config["data"]["text"] or (task.text if task else ())
         kind = "peft" if form == "lora" else "lora2"
-        return adapter_card(record, base, pair=len(text) == 2, form=kind)
+        return adapter_card(record, base, pair=len(text) == 2, form=kind, chat=chat)
     return PLAIN_CARD.format(
         what="A LoRA² adapter as a plain LoRA" if form == "lora" else "A pruned LoRA² adapter",
         source=source.name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from ...config import LANGUAGE_KINDS, TASKS
 from ...store import RunRecord
 from ..models.files import padding_side
+from .chat import Chat
 
 _LOAD = """import torch
 {imports}from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -30,7 +31,7 @@ _LOAD_LANGUAGE = """import torch
 
 base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
-{load}
+{template}{load}
 model.eval()
 
 {batch}
@@ -38,17 +39,25 @@ length = batch["input_ids"].shape[1]
 end = tokenizer.eos_token_id
 with torch.no_grad():
     answer = model.generate(
-        **batch, do_sample=False, max_new_tokens={most}, pad_token_id=end
+        **batch, do_sample=False, max_new_tokens={most}, pad_token_id=end{ends}
     )
 print(tokenizer.decode(answer[0, length:], skip_special_tokens=True))
 """
 
 _PROMPT = 'batch = tokenizer("a prompt", return_tensors="pt")'
 
-_CHAT = """messages = [{"role": "user", "content": "a question"}]
+_TEMPLATE = """with open("chat_template.jinja", encoding="utf-8") as file:
+    tokenizer.chat_template = file.read()
+"""
+
+_CHAT = """messages = [
+{system}    {{"role": "user", "content": "a question"}},
+]
 batch = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
 )"""
+
+_SYSTEM = '    {{"role": "system", "content": {}}},\n'
 
 _NAMES = """model.config.id2label = dict(enumerate({}))
 model.config.label2id = {{name: index for index, name in model.config.id2label.items()}}
@@ -95,7 +104,14 @@ _LANGUAGE_FORMS = {
 }
 
 
-def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None = None) -> str:
+def adapter_card(
+    record: RunRecord,
+    base: str,
+    *,
+    pair: bool,
+    form: str | None = None,
+    chat: Chat | None = None,
+) -> str:
     """Return the text of the adapter's README.
 
     Args:
@@ -104,6 +120,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         pair: Whether the task reads two texts.
         form: What lies in the folder: ``lora2``, ``peft``, ``full`` or ``head-only``; by default
             what the run's method leaves.
+        chat: How it renders conversations, of a language model.
     """
     config = record.config
     form = form or _form(record)
@@ -124,7 +141,7 @@ def adapter_card(record: RunRecord, base: str, *, pair: bool, form: str | None =
         *scores,
         "",
         "```python",
-        _snippet(record, base, pair, form) + "```",
+        _snippet(record, base, pair, form, chat) + "```",
         "",
     ]
     if form != "full" and not is_language(record):
@@ -158,9 +175,9 @@ def _about_the_cut(record: RunRecord) -> list[str]:
     ]
 
 
-def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
+def _snippet(record: RunRecord, base: str, pair: bool, form: str, chat: Chat | None) -> str:
     if is_language(record):
-        return _language_snippet(record, base, form)
+        return _language_snippet(record, base, form, chat or Chat(None, None))
     config = record.config
     imports, load = _FORMS[form]
     layers = config["model"]["layers"]
@@ -179,8 +196,10 @@ def _snippet(record: RunRecord, base: str, pair: bool, form: str) -> str:
     )
 
 
-def _language_snippet(record: RunRecord, base: str, form: str) -> str:
-    config = record.config
+def _language_snippet(record: RunRecord, base: str, form: str, chat: Chat) -> str:
+    config, language = record.config, record.config["language"]
+    is_chat = bool(config["data"].get("messages"))
+    system = "" if language["system"] is None else _SYSTEM.format(repr(language["system"]))
     imports, load = _LANGUAGE_FORMS[form]
     model = config["model"]
     shape = f", num_hidden_layers={layers}" if (layers := model["layers"]) else ""
@@ -196,6 +215,8 @@ def _language_snippet(record: RunRecord, base: str, form: str) -> str:
         imports="".join(f"{line}\n" for line in imports),
         base=base,
         load="\n".join(line.replace("(base{})", f"(base{shape})") for line in load),
-        batch=_CHAT if config["data"]["messages"] else _PROMPT,
-        most=config["language"]["max_new_tokens"] or 32,
+        template="" if chat.template is None else _TEMPLATE,
+        batch=_CHAT.format(system=system) if is_chat else _PROMPT,
+        most=language["max_new_tokens"] or 32,
+        ends="" if chat.turn_end is None else f", eos_token_id=[end, {chat.turn_end}]",
     )

@@ -16,6 +16,7 @@ from .adapter import (
     ADAPTER_WEIGHTS_FILE,
     PLAIN_CARD,
     check_new,
+    copy_chat_template,
     kind_of_adapter,
     read_adapter,
     write_adapter,
@@ -93,6 +94,7 @@ def compress_adapter(
     except ValueError as error:
         raise UserError(f"{source}: {error}") from None
     write_adapter(out, told.state, told.config, _card(source, rank, allocation, told.kept_norm))
+    copy_chat_template(source, out)
     head = sum(tensor.numel() for tensor in beside(state).values())
     return CutAdapter(
         folder=out,

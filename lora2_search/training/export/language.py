@@ -23,6 +23,7 @@ from ..models.accelerator import possible_precision
 from ..models.fit import places_problem
 from ..models.headers import architecture
 from ..models.load import fresh_copy, load_base, load_tokenizer
+from .chat import as_trained
 from .reload import reload_model
 
 # Of an answer, where the run itself generated none.
@@ -60,7 +61,8 @@ class TrainedLanguageModel:
     """
 
     def __init__(self, record: RunRecord, folder: Path) -> None:
-        self.config = config = RunConfig.model_validate(record.config)
+        config = as_trained(RunConfig.model_validate(record.config), folder / ADAPTER_FOLDER)
+        self.config = config
         accelerator = possible_precision(config.training)
         base = load_base(config.model, None)
         model: Any = (

@@ -16,10 +16,10 @@ from ...errors import UserError, first_line
 from ...store import ADAPTER_FOLDER, RunRecord, write_text
 from ..data.prompts import turn_end
 from ..kinds.generation import ends_of
-from ..models.files import model_location
 from ..models.load import Base, load_base
 from .adapter import check_new
 from .card import adapter_card, is_language
+from .chat import as_trained, chat_of, tokenizer_of
 from .reload import reload_model
 
 
@@ -56,7 +56,7 @@ def export_merged(record: RunRecord, folder: Path, out: Path) -> Merged:
         UserError: Nothing was trained, PEFT cannot merge it, an adapted weight is tied to another,
             or ``out`` is in use.
     """
-    config = RunConfig.model_validate(record.config)
+    config = as_trained(RunConfig.model_validate(record.config), folder / ADAPTER_FOLDER)
     if config.method == "no-training":
         raise UserError("this run trained nothing (method no-training): use the model as it is")
     check_new(out)
@@ -67,30 +67,20 @@ def export_merged(record: RunRecord, folder: Path, out: Path) -> Merged:
         model.config.id2label = dict(enumerate(record.classes))
         model.config.label2id = {name: index for index, name in enumerate(record.classes)}
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(config)
+    tokenizer = tokenizer_of(config)
     if config.is_language:
         _end_answers(model, tokenizer, config)
     model.save_pretrained(str(out))
     tokenizer.save_pretrained(str(out))
     pair = len(config.data.text or ()) == 2
-    write_text(out / "README.md", adapter_card(record, str(out.absolute()), pair=pair, form="full"))
+    chat = chat_of(tokenizer, config)
+    card = adapter_card(record, str(out.absolute()), pair=pair, form="full", chat=chat)
+    write_text(out / "README.md", card)
     return Merged(
         folder=out,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         size=sum(path.stat().st_size for path in out.glob("*.safetensors")),
         is_language=is_language(record),
-    )
-
-
-def _tokenizer(config: RunConfig) -> Any:
-    """Return the tokenizer as its files have it, without what training sets."""
-    from transformers import AutoTokenizer
-
-    model = config.model
-    return AutoTokenizer.from_pretrained(
-        model_location(model),
-        revision=model.revision or "main",
-        trust_remote_code=model.trust_remote_code,
     )
 
 

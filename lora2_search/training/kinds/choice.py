@@ -12,7 +12,7 @@ from torch import nn
 
 from ...config import score
 from ..data.prompts import IGNORED
-from ..data.tokens import Encoded, eval_batches
+from ..data.tokens import Encoded, longest_first
 from .completion import Completion, next_tokens, padded, token_losses
 from .kind import Batch, Columns
 
@@ -107,7 +107,7 @@ class Choice(Completion):
         device = next(model.parameters()).device
         features = split.features
         lengths = np.array([len(features[f"option_{j}"][i]) for i, j in owners], dtype=np.int64)
-        for rows in eval_batches(lengths, batch_size):
+        for rows in longest_first(lengths, batch_size):
             chosen = [owners[row] for row in rows]
             tokens = [features[f"option_{j}"][i] for i, j in chosen]
             starts = [features["starts"][i][j] for i, j in chosen]

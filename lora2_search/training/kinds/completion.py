@@ -15,14 +15,27 @@ from ..data.prompts import IGNORED, Masking
 from ..data.tokens import Encoded
 from .kind import Batch
 
+# Logits that an evaluation turns into probabilities at a time, but at least those of one example.
+_AT_A_TIME = 1 << 27
+
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     """Return -ln p of every target, 0 where nothing is learnt: ``[b, t]`` float32.
+
+    Without gradients some examples are computed at a time: the logits are not copied whole.
 
     Args:
         logits: ``[b, t, vocabulary]``, each predicting the target of its own place.
         targets: ``[b, t]``, -100 where nothing is learnt.
     """
+    if torch.is_grad_enabled():
+        return _token_losses(logits, targets)
+    count = max(1, _AT_A_TIME // logits[0].numel())
+    parts = zip(logits.split(count), targets.split(count), strict=True)
+    return torch.cat([_token_losses(*part) for part in parts])
+
+
+def _token_losses(logits: Tensor, targets: Tensor) -> Tensor:
     flat = F.cross_entropy(
         logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )
@@ -42,18 +55,18 @@ def next_tokens(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
     places = (targets != IGNORED).any(dim=0).nonzero().flatten()  # [p]
     if not len(places):
         places = torch.zeros(1, dtype=torch.int64, device=targets.device)
-    keeps = keeps_some(model)
+    keeps = takes(model, "logits_to_keep")
     kept = {"logits_to_keep": places} if keeps else {}
     logits: Tensor = model(**batch.inputs, use_cache=False, **kept).logits
     return (logits if keeps else logits[:, places]), targets[:, places]
 
 
-def keeps_some(model: nn.Module) -> bool:
-    """Whether a model can be asked for the logits of some places alone."""
-    return "logits_to_keep" in inspect.signature(_language_model(model).forward).parameters
+def takes(model: nn.Module, argument: str) -> bool:
+    """Whether a model's forward has an argument of that name: ``logits_to_keep``, for some."""
+    return argument in inspect.signature(transformers_model(model).forward).parameters
 
 
-def _language_model(model: Any) -> Any:
+def transformers_model(model: Any) -> Any:
     """Return transformers' own model, below PEFT's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

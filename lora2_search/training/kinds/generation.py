@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...config import LanguageConfig
+from ...errors import UserError
 from ..data.prompts import IGNORED
-from ..data.tokens import Encoded, eval_batches
+from ..data.tokens import Encoded, longest_first
 from .answers import answer_in, is_same
-from .completion import Completion, keeps_some, next_tokens, padded, token_losses
+from .completion import (
+    Completion,
+    next_tokens,
+    padded,
+    takes,
+    token_losses,
+    transformers_model,
+)
 from .kind import Columns
 
 
@@ -116,6 +124,11 @@ class Generation(Completion):
     language: LanguageConfig
     name: Literal["generation"] = "generation"
 
+    def shortened(self) -> Generation:
+        """Return the same kind, which generates one token at most."""
+        most = min(1, self.language.max_new_tokens)
+        return replace(self, language=self.language.model_copy(update={"max_new_tokens": most}))
+
     @torch.no_grad()
     def predict(self, model: nn.Module, split: Encoded, batch_size: int) -> GeneratedPredictions:
         """Return losses and generated answers for a split, in its own order, dropout off."""
@@ -149,7 +162,7 @@ class Generation(Completion):
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         losses, hits = np.zeros(len(split)), np.zeros(len(split), dtype=np.int64)
         device = next(model.parameters()).device
-        for rows in eval_batches(split.lengths, batch_size):
+        for rows in longest_first(split.lengths, batch_size):
             logits, targets = next_tokens(model, self.collate(split, rows).to(device))
             learnt = targets != IGNORED
             losses[rows] = token_losses(logits, targets).double().sum(dim=1).cpu().numpy()
@@ -205,10 +218,18 @@ def generate(
         ends: An answer ends before one of these.
         most: Tokens of an answer at most, 1 or more.
         batch_size: Prompts at a time.
+
+    Raises:
+        UserError: The model keeps no keys and values.
     """
+    if not takes(model, "past_key_values"):
+        raise UserError(
+            f"a {type(transformers_model(model)).__name__} generates nothing here: it keeps no "
+            "keys and values of the tokens that it has read, as attention does"
+        )
     found: list[list[int]] = [[] for _ in prompts]
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
-    for rows in eval_batches(lengths, batch_size):
+    for rows in longest_first(lengths, batch_size):
         tokens, mask = padded([prompts[row] for row in rows], pad, left=True)
         for row, answer in zip(rows, _decoded(model, tokens, mask, ends, most), strict=True):
             found[row] = answer
@@ -220,7 +241,7 @@ def _decoded(
 ) -> list[list[int]]:
     device = next(model.parameters()).device
     tokens, mask = tokens.to(device), mask.to(device)
-    kept = {"logits_to_keep": 1} if keeps_some(model) else {}
+    kept = {"logits_to_keep": 1} if takes(model, "logits_to_keep") else {}
     answers: list[list[int]] = [[] for _ in tokens]
     open_rows = set(range(len(answers)))
     places = (mask.cumsum(dim=1) - 1).clamp(min=0)  # [b, t]: padding has no place of its own

@@ -117,6 +117,7 @@ def forgetting(prepared: Prepared, config: RunConfig) -> float | None:
 def check_loading(config: RunConfig) -> None:
     """Load sentences and model as a run will, and let the model read the longest sentence.
 
+    Where text is generated one token is, whatever the run will: this is on the CPU.
     What was loaded stays in memory, so that the run does not wait for it again.
 
     Raises:
@@ -125,6 +126,7 @@ def check_loading(config: RunConfig) -> None:
     """
     data, encoded, kind = load_inputs(config)
     base = load_base(config.model, data.outputs, data.kind == "regression")
+    kind = kind.shortened() if isinstance(kind, Generation) else kind
     for split in encoded.values():
         longest = int(split.lengths.argmax())
         try:

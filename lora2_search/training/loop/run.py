@@ -30,10 +30,11 @@ from ..data.undefined import undefined_problem
 from ..events import Report, Reporter, SilentReporter
 from ..export.adapter import save_adapter
 from ..export.card import adapter_card
+from ..export.chat import chat_of
 from ..export.compress import truncate_model
 from ..kinds.kind import Predictions
 from ..models.files import model_location
-from ..models.load import check_base
+from ..models.load import check_base, load_tokenizer
 from .checkpoint import Kept, load_checkpoint, remove_checkpoints, save_checkpoint
 from .diagnostics import diagnose
 from .environment import (
@@ -235,6 +236,9 @@ class _Run:
         if (masking := self.trainer.kind.masking) is not None:
             record.example = masking.example
             record.cut, record.untrained = masking.cut, masking.untrained
+        config = RunConfig.model_validate(record.config)
+        # Now, when the examples have just been read with it: its file may change.
+        self.chat = chat_of(load_tokenizer(config.model), config)
         record.device = self.trainer.accelerator.device.type
         record.processes = self.trainer.accelerator.num_processes
         kept = load_checkpoint(folder, self.trainer.progress)
@@ -402,7 +406,8 @@ class _Run:
             record.forgetting = forgetting(self.prepared, RunConfig.model_validate(record.config))
         self._note_tokens()
         base = model_location(RunConfig.model_validate(record.config).model)
-        card = adapter_card(record, base, pair=len(splits["train"].texts) == 2)
+        card = adapter_card(record, base, pair=len(splits["train"].texts) == 2, chat=self.chat)
         # PEFT writes an empty template there.
         write_text(self.folder / ADAPTER_FOLDER / "README.md", card)
+        self.chat.save(self.folder / ADAPTER_FOLDER)
         record.status, record.ended_ms = "completed", now_ms()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -29,8 +30,16 @@ def unable(config: RunConfig, folder: Path) -> Iterator[Problem]:
             "flash_attention_2 needs the package flash-attn, which is not installed; install it, "
             "or take sdpa",
         )
-    if config.training.gradient_checkpointing and not config.model.trust_remote_code:
-        yield from _uncheckpointed(config, told.get("model_type"))
+    if config.model.trust_remote_code:
+        return  # of code of its own nothing is known before it is loaded
+    model_type = told.get("model_type")
+    architecture = _class_of(config, model_type)
+    if architecture is None or not isinstance(model_type, str):
+        return  # transformers says so when the model is loaded
+    if config.training.gradient_checkpointing:
+        yield from _uncheckpointed(config, architecture, model_type)
+    if config.kind == "generation" and config.language.max_new_tokens:
+        yield from _undecodable(config, architecture, model_type)
 
 
 def _unquantizable(config: RunConfig, told: dict[str, Any]) -> Iterator[Problem]:
@@ -48,7 +57,11 @@ def _unquantizable(config: RunConfig, told: dict[str, Any]) -> Iterator[Problem]
         yield Problem(key, message)
 
 
-def _uncheckpointed(config: RunConfig, model_type: object) -> Iterator[Problem]:
+def _class_of(config: RunConfig, model_type: object) -> Any:
+    """Return transformers' class of the model, where a run needs something of it."""
+    generates = config.kind == "generation" and config.language.max_new_tokens
+    if not (config.training.gradient_checkpointing or generates):
+        return None  # it is not imported for nothing
     from transformers import (
         CONFIG_MAPPING,
         MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -61,10 +74,24 @@ def _uncheckpointed(config: RunConfig, model_type: object) -> Iterator[Problem]:
         else MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
     )
     if model_type not in CONFIG_MAPPING or CONFIG_MAPPING[model_type] not in classes:
-        return  # transformers says so when the model is loaded
-    if not classes[CONFIG_MAPPING[model_type]].supports_gradient_checkpointing:
+        return None
+    return classes[CONFIG_MAPPING[model_type]]
+
+
+def _uncheckpointed(config: RunConfig, architecture: Any, model_type: str) -> Iterator[Problem]:
+    if not architecture.supports_gradient_checkpointing:
         yield Problem(
             "training.gradient_checkpointing",
             f"{config.model.name_or_path} ({model_type}) cannot compute its activations again; "
             "leave it out, and lower training.batch_size in its place",
+        )
+
+
+def _undecodable(config: RunConfig, architecture: Any, model_type: str) -> Iterator[Problem]:
+    if "past_key_values" not in inspect.signature(architecture.forward).parameters:
+        yield Problem(
+            "model.name_or_path",
+            f"{config.model.name_or_path} ({model_type}) generates nothing here: it keeps no "
+            "keys and values of the tokens that it has read, as attention does; take another "
+            "model, or set language.max_new_tokens to 0",
         )

@@ -143,13 +143,23 @@ def load_tokenizer(config: ModelConfig) -> Any:
         ConfigError: The folder is missing or holds no tokenizer, or one that cannot pad.
         UserError: The hub cannot be reached.
     """
-    from transformers import AutoTokenizer
-
     key = _contents(config)
     if key not in _tokenizers:
         _tokenizers.clear()
-        _tokenizers[key] = _padded(_from_pretrained(AutoTokenizer, config), config)
+        _tokenizers[key] = _padded(own_tokenizer(config), config)
     return _tokenizers[key]
+
+
+def own_tokenizer(config: ModelConfig) -> Any:
+    """Return the tokenizer as its files have it, without what training sets.
+
+    Raises:
+        ConfigError: The folder is missing or holds no tokenizer.
+        UserError: The hub cannot be reached.
+    """
+    from transformers import AutoTokenizer
+
+    return _from_pretrained(AutoTokenizer, config)
 
 
 def fresh_copy(base: Base, trained: list[str], seed: int) -> Any:
