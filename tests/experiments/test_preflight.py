@@ -196,6 +196,7 @@ def test_the_language_settings_of_a_variant_are_checked(
     assert "has 64 positions, but an answer takes" in told["arms.long.data.max_length"]
     space = {
         **base.model_dump(exclude_defaults=True),
+        "name": "mine",
         "search": {"language.max_new_tokens": {"type": "int", "low": 3, "high": 2000}},
         "trials": 2,
     }
