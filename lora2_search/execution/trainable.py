@@ -99,7 +99,7 @@ class TrialTrainable(tune.Trainable):
         """Train until the next evaluation and return its result, or why there is none."""
         try:
             limit = self._task["interval_seconds"]
-            with time_limit(self._folder, limit, self._copy), _notice().awaited():
+            with time_limit(self._folder, limit, self._send_marker), _notice().awaited():
                 result = self._next()
                 self._over = result["done"]
                 return result
@@ -170,6 +170,9 @@ class TrialTrainable(tune.Trainable):
             self._attempt.check()
             if not is_held_here(self._folder.parents[1]):
                 shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _send_marker(self) -> None:
+        self._copy.impatient().send(lambda name: name == OVERDUE_FILE)
 
     def _send_last(self) -> None:
         """Send what a run left that goes on elsewhere, or has failed: what that needs is known."""

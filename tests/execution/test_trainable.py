@@ -255,7 +255,7 @@ def test_a_step_that_hangs_says_so_in_the_bucket(
     monkeypatch.setattr("lora2_search.execution.watchdog.os._exit", ended.append)
     copy = BucketCopy(bucket, "studies/tiny/trials/00000")
     copy.folder.mkdir(parents=True)
-    with time_limit(copy.folder, 0.01, copy):
+    with time_limit(copy.folder, 0.01, copy.send):
         for _ in range(400):
             time.sleep(0.01)
             if ended:
