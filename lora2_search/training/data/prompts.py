@@ -161,10 +161,12 @@ def turn_end(tokenizer: Any, config: RunConfig) -> int | None:
     Raises:
         ConfigError: There is no chat template, or it cannot render the conversation.
     """
+    if config.data.messages is None:
+        return None
     reader = _Reader(tokenizer, config)
     asked = [{"role": "user", "content": "A question."}, {"role": "assistant", "content": _ANSWER}]
     with no_row(_MODEL):
-        return reader.turn_end(asked) if reader.chat else None
+        return reader.turn_end(asked)
 
 
 def marked(encoded: Encoded, row: int, tokenizer: Any) -> str:
