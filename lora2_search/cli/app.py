@@ -88,7 +88,7 @@ app.command(
 
 app.command(
     epilog=examples(
-        "generate --run smollm2 --prompt $'Review: a warm film\\nSentiment:'",
+        "generate --run smollm2 --prompt 'a warm film'",
         "generate --run smollm2/3 --prompt 'Who wrote it?' --max-new-tokens 64",
     )
 )(verbs_afterwards.generate)
