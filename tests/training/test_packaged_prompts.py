@@ -30,14 +30,18 @@ ROWS["siqa"] = [{**row, "options": "A. a\nB. film", "answer": "B. film"} for row
 ROWS["commonsense"] = [
     {name: row[name] for name in ("question", "options", "answer")} for row in ROWS["siqa"]
 ]
-
+ROWS["boolq-generation"] = [
+    {"passage": f"{a} {b} -- {b} is {a}", "question": f"{a} {b} film"}
+    for a in WORDS
+    for b in WORDS[:4]
+]
 
 BUILT = [name for name, task in TASKS.items() if task.template]
 
 
 def with_assets(home: Path) -> None:
     """Put the rows where the packaged tasks have theirs."""
-    for name in ("sentiment", "questions"):
+    for name in ("sentiment", "questions", "boolq"):
         (home / "assets" / name).mkdir(parents=True)
     rated = [f"{i}\t{1 - i % 2 * 2}\t{row['text']}" for i, row in enumerate(ROWS["reviews"])]
     sentiment = home / "assets" / "sentiment" / "movieReviewSnippets_GroundTruth.txt"
@@ -45,6 +49,10 @@ def with_assets(home: Path) -> None:
     for task in ("asdiv", "siqa", "commonsense"):
         lines = "".join(json.dumps(row) + "\n" for row in ROWS[task])
         (home / "assets" / "questions" / f"{task}.jsonl").write_text(lines)
+    pairs = [{**row, "label": i % 2 == 0} for i, row in enumerate(ROWS["boolq-generation"])]
+    for name, rows in (("combined", pairs), ("dev", pairs[-8:])):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (home / "assets" / "boolq" / f"{name}.jsonl").write_text(lines)
 
 
 @pytest.mark.parametrize("task", BUILT)
