@@ -25,12 +25,12 @@ from .examples import Disagreement as Disagreement
 from .examples import Generated as Generated
 from .examples import Mistakes as Mistakes
 from .examples import Texts as Texts
+from .examples import Written as Written
 from .examples import class_names as class_names
 from .examples import generated_texts as generated_texts
 from .examples import mistake_counts as mistake_counts
 from .examples import named as named
 from .examples import stored_texts as stored_texts
-from .examples import written_by as written_by
 from .factorial import Effect as Effect
 from .factorial import FactorEffect as FactorEffect
 from .factorial import Interaction as Interaction

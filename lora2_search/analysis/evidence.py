@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
+from ..config.suite import BASE
 from ..store import TUNING_FOLDER, RunRecord, read_record
 from .comparison import Analysis, analyse_tasks
-from .examples import Disagreement, Texts, disagreements, example_texts
+from .examples import Disagreement, Texts, Written, disagreements, example_texts, written_by
 from .published import Published, published_on, read_published
 
 
@@ -116,6 +117,19 @@ class Evidence:
             (arm, reference): disagreements(suite, self.analysis.scores, arm, reference)
             for arm, reference in suite.comparisons[:_COMPARED]
         }
+
+    @cached_property
+    def written(self) -> dict[str, Written]:
+        """What arms of a language model wrote on the test split; none of those that left no texts.
+
+        Of the floor, and of the arms in `disagreements`: the base, and what it is compared with.
+        """
+        suite = self.analysis.suite
+        if not suite.plan.is_language:
+            return {}
+        shown = {BASE, suite.floor}.union(*suite.comparisons[:_COMPARED])
+        found = {arm: written_by(suite, arm) for arm in suite.arms if arm in shown}
+        return {arm: written for arm, written in found.items() if written is not None}
 
     @property
     def records(self) -> list[RunRecord]:

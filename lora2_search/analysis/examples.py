@@ -155,7 +155,11 @@ class Generated:
     example: int
 
 
-def written_by(suite: SuiteRuns, arm: str) -> tuple[int, list[Generated]] | None:
+# A seed, and what its run wrote.
+Written = tuple[int, list[Generated]]
+
+
+def written_by(suite: SuiteRuns, arm: str) -> Written | None:
     """Return what an arm wrote on the test split, and with which seed: the first that has texts.
 
     ``None`` where none has: nothing was generated, or an archive holds the verdicts alone.

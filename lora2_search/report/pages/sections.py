@@ -11,7 +11,6 @@ from ...analysis import (
     SuiteRuns,
     overall,
     pruned_arms,
-    written_by,
 )
 from ...config import is_mean_over_examples
 from ...config.suite import BASE
@@ -122,7 +121,7 @@ def task_sections(evidence: Evidence) -> list[Section]:
         _arms(evidence),
         _tuning(evidence),
         _mistakes(evidence),
-        _language(suite),
+        _language(evidence),
         _examples(evidence),
         Section("Health flags", lines=tuple(health_lines(suite))),
         _kept_ranks(suite),
@@ -252,17 +251,17 @@ def _mistakes(evidence: Evidence) -> Section:
     return Section("Mistakes", (_ABOUT_MISTAKES,) if table else (), tables=_tables([("", table)]))
 
 
-def _language(suite: SuiteRuns) -> Section:
+def _language(evidence: Evidence) -> Section:
     """Return what a language model learns, and what the base and the floor write."""
+    suite, written = evidence.analysis.suite, evidence.written
     title = "What is learnt, and written"
     example = next((run.record.example for run in suite.runs.values() if run.record.example), "")
     if not example:
         return Section(title)
-    shown = {arm: written_by(suite, arm) for arm in (BASE, suite.floor) if arm}
     tables = [
-        (f"{arm}, seed {found[0]}:", generated_table(found[1][:_MOST_WRITTEN]))
-        for arm, found in shown.items()
-        if found is not None
+        (f"{arm}, seed {written[arm][0]}:", generated_table(written[arm][1][:_MOST_WRITTEN]))
+        for arm in (BASE, suite.floor)
+        if arm in written
     ]
     text = _ABOUT_LEARNT if not tables else f"{_ABOUT_WRITTEN} {_ABOUT_LEARNT}"
     return Section(title, (text,), tables=_tables(tables), code=example)
@@ -273,7 +272,9 @@ def _examples(evidence: Evidence) -> Section:
     tables = [
         (
             f"{arm} against {reference}:",
-            disagreement_table(disagreements, suite, arm, reference, evidence.texts),
+            disagreement_table(
+                disagreements, suite, arm, reference, evidence.texts, evidence.written
+            ),
         )
         for (arm, reference), disagreements in evidence.disagreements.items()
     ]

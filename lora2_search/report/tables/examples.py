@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from ...analysis import (
     Disagreement,
@@ -12,11 +13,11 @@ from ...analysis import (
     Scored,
     SuiteRuns,
     Texts,
+    Written,
     class_names,
     mean_ranks,
     mistake_counts,
     named,
-    written_by,
 )
 from ...stats import CORRELATIONS
 from ...store import RunRecord
@@ -114,6 +115,7 @@ def disagreement_table(
     arm: str,
     reference: str,
     texts: Texts,
+    written: Mapping[str, Written] = MappingProxyType({}),
 ) -> Table:
     """Return one row per example; without a text, the number tells the example.
 
@@ -121,8 +123,11 @@ def disagreement_table(
     """
     names, numbers = class_names(suite), suite.metric in CORRELATIONS
     is_language = suite.plan.is_language
-    wrote = {"ours wrote": _wrote(suite, arm), "theirs wrote": _wrote(suite, reference)}
-    written = {key: found for key, found in wrote.items() if found is not None}
+    wrote = {
+        key: (f"{name} wrote (seed {written[name][0]})", _by_example(written[name][1]))
+        for key, name in (("ours wrote", arm), ("theirs wrote", reference))
+        if name in written
+    }
 
     def label(value: float) -> str:
         return f"{value:.3g}" if numbers else named(names, int(value))
@@ -134,7 +139,7 @@ def disagreement_table(
         text_column("ours", arm),
         text_column("theirs", reference),
         text_column("text", wraps=True),
-        *(text_column(key, heading, wraps=True) for key, (heading, _) in written.items()),
+        *(text_column(key, heading, wraps=True) for key, (heading, _) in wrote.items()),
     )
     rows = (
         {
@@ -143,20 +148,15 @@ def disagreement_table(
             "ours": _right(item.ours, item.seeds, numbers),
             "theirs": _right(item.theirs, item.seeds, numbers),
             "text": texts.get(item.example),
-            **{key: found.get(item.example) for key, (_, found) in written.items()},
+            **{key: found.get(item.example) for key, (_, found) in wrote.items()},
         }
         for item in disagreements
     )
     return Table(columns, tuple(rows))
 
 
-def _wrote(suite: SuiteRuns, arm: str) -> tuple[str, Texts] | None:
-    """Return what an arm wrote on each test example under a heading that names the seed."""
-    found = written_by(suite, arm) if suite.plan.is_language else None
-    if found is None:
-        return None
-    seed, written = found
-    return f"{arm} wrote (seed {seed})", {one.example: one.generated for one in written}
+def _by_example(written: Sequence[Generated]) -> Texts:
+    return {one.example: one.generated for one in written}
 
 
 def _mean(value: float | None) -> str:
