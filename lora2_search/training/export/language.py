@@ -16,9 +16,9 @@ from ..data.reading.table import Table
 from ..data.sources import read_tables
 from ..data.splits import hash_of
 from ..data.template import filled, template_of
-from ..kinds.choice import Choice
-from ..kinds.generation import Generation, ends_of, generate
+from ..kinds.generation import ends_of, generate
 from ..kinds.kind import Predictions
+from ..kinds.language import language_kind
 from ..models.accelerator import possible_precision
 from ..models.fit import places_problem
 from ..models.headers import architecture
@@ -131,11 +131,7 @@ class TrainedLanguageModel:
         encoded, masking = encode_prompts(data, self._tokenizer, config)
         if problem := places_problem(config, self._positions, [*encoded.values()]):
             raise ConfigError([problem])
-        kind = (
-            Choice(self._tokenizer, masking)
-            if data.kind == "choice"
-            else Generation(self._tokenizer, masking, config.language)
-        )
+        kind = language_kind(config, self._tokenizer, masking)
         said = kind.predict(self._model, encoded["test"], config.training.eval_batch_size)
         cut = masking.cut.get("test", 0)
         most = config.data.max_length

@@ -13,10 +13,10 @@ from ..data.load import Data, load_data
 from ..data.prompts import Masking, encode_prompts
 from ..data.stamps import data_files, stamps
 from ..data.tokens import Encoded, encode
-from ..kinds.choice import Choice
 from ..kinds.generation import Generation
 from ..kinds.kind import Predictions, TaskKind
 from ..kinds.labelled import Labelled
+from ..kinds.language import language_kind
 from ..kinds.plain_text import readable_texts, text_loss
 from ..models.accelerator import new_accelerator
 from ..models.files import model_files, model_hash
@@ -180,9 +180,7 @@ def load_inputs(config: RunConfig) -> tuple[Data, dict[str, Encoded], TaskKind]:
         _inputs[key] = (data, *_encoded(data, tokenizer, config))
     data, encoded, masking = _inputs[key]
     if masking is not None:
-        if data.kind == "choice":
-            return data, encoded, Choice(tokenizer, masking)
-        return data, encoded, Generation(tokenizer, masking, config.language)
+        return data, encoded, language_kind(config, tokenizer, masking)
     assert data.kind in ("classification", "regression")
     return data, encoded, Labelled(data.kind, DataCollatorWithPadding(tokenizer))
 

@@ -32,13 +32,17 @@ def unable(config: RunConfig, folder: Path) -> Iterator[Problem]:
         )
     if config.model.trust_remote_code:
         return  # of code of its own nothing is known before it is loaded
+    again = config.training.gradient_checkpointing
+    generates = config.kind == "generation" and not config.is_judged_by_tokens
+    if not (again or generates):
+        return  # transformers is not imported for nothing
     model_type = told.get("model_type")
     architecture = _class_of(config, model_type)
     if architecture is None or not isinstance(model_type, str):
         return  # transformers says so when the model is loaded
-    if config.training.gradient_checkpointing:
+    if again:
         yield from _uncheckpointed(config, architecture, model_type)
-    if config.kind == "generation" and config.language.max_new_tokens:
+    if generates:
         yield from _undecodable(config, architecture, model_type)
 
 
@@ -58,10 +62,7 @@ def _unquantizable(config: RunConfig, told: dict[str, Any]) -> Iterator[Problem]
 
 
 def _class_of(config: RunConfig, model_type: object) -> Any:
-    """Return transformers' class of the model, where a run needs something of it."""
-    generates = config.kind == "generation" and config.language.max_new_tokens
-    if not (config.training.gradient_checkpointing or generates):
-        return None  # it is not imported for nothing
+    """Return transformers' class of the model; ``None`` where it has none."""
     from transformers import (
         CONFIG_MAPPING,
         MODEL_FOR_CAUSAL_LM_MAPPING,
