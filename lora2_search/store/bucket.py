@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 from .attempt import ATTEMPT_FILE
 from .copy_index import INDEX_FILE, CopyIndex, Entry, Stamp
-from .files import Damaged, stored_json, write_json
+from .files import Damaged, stored_json, write_bytes, write_json
 from .layout import CHECKPOINT_STATE, LEASE_PREFIX, LOCK_FILE, OWNER_FILE, RUN_FOLDERS
 from .object_store import NoBucket, ObjectStore
 from .paths import home, home_path
@@ -200,9 +200,7 @@ class BucketCopy(Copy):
         """See `Copy.fetch_claim`."""
         claim, path = self._store.read(self._name(ATTEMPT_FILE)), self.folder / ATTEMPT_FILE
         if claim is not None and not (path.exists() and path.read_bytes() == claim):
-            scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            scratch.write_bytes(claim)
-            os.replace(scratch, path)
+            write_bytes(path, claim)
 
     def send(
         self, wanted: Callable[[str], bool] = lambda name: True, *, rotate: bool = False

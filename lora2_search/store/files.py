@@ -16,8 +16,13 @@ from ..errors import UserError, first_line
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new text, never a part of it."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in one piece, as `write_text` does."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(data)
     os.replace(temporary, path)
 
 
