@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from lora2_search.store.environment import variables
-from tests.support.afterwards import base
+from tests.support.afterwards import searched
 from tests.support.bucket import bucket, s3
 from tests.support.commands import run
 from tests.support.exactly_once import assert_every_point_once
@@ -19,14 +18,7 @@ __all__ = ["bucket", "s3"]
 
 @pytest.fixture
 def space(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
-    settings = base(tiny_bert, reviews_csv) | {
-        "search": {"adapter.k": {"type": "int", "low": 2, "high": 4}},
-        "trials": 2,
-        "scheduler": {"name": "none"},
-    }
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
+    return searched(tmp_path, tiny_bert, reviews_csv)
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.support.afterwards import searched
 from tests.support.ray_here import ray_here, workers_find_tests
 from tests.support.stores import fresh_store, home_with_store
 
@@ -20,19 +20,7 @@ os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
 @pytest.fixture
 def space(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
     """A search of three trials, each of some minutes if nothing ends it."""
-    settings: dict[str, Any] = {
-        "task": "custom",
-        "data": {"path": str(reviews_csv), "text": ["review"], "label": "verdict"},
-        "model": {"name_or_path": str(tiny_bert)},
-        "adapter": {"k": 4, "r": 4, "target_rank": 2},
-        "training": {"device": "cpu", "steps": 960, "evaluations": 32},
-        "search": {"adapter.k": {"type": "int", "low": 2, "high": 4}},
-        "trials": 2,
-        "scheduler": {"name": "none"},
-    }
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(settings))
-    return path
+    return searched(tmp_path, tiny_bert, reviews_csv, steps=960, evaluations=32)
 
 
 @pytest.fixture

@@ -27,6 +27,16 @@ def base(model: Path, data: Path) -> dict[str, Any]:
     }
 
 
+def searched(folder: Path, model: Path, data: Path, **training: Any) -> Path:
+    """Write a search of two trials, whose `training` has these settings too: ``mine.yaml``."""
+    plan = base(model, data)
+    plan["training"] |= training
+    plan["search"] = {"adapter.k": {"type": "int", "low": 2, "high": 4}}
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({**plan, "trials": 2, "scheduler": {"name": "none"}}))
+    return path
+
+
 def make_home(home: Path, model: Path, data: Path, scratch: Path) -> None:
     plan = base(model, data)
     config = RunConfig.model_validate(plan)
