@@ -83,6 +83,15 @@ class NameInUse(RequestError):
         )
 
 
+class FolderGone(UserError):
+    """A folder that this process holds is no longer there: it was moved, or is not mounted."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder} is gone: it was moved or deleted, or its file system is no longer mounted"
+        )
+
+
 class Preempted(Exception):
     """The process of a run has to go; the run goes on elsewhere, from the checkpoint just made."""
 

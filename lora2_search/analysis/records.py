@@ -249,13 +249,17 @@ def _read_task(folder: Path, plan: Suite, task: str) -> SuiteRuns:
     )
 
 
-def read_study(folder: Path) -> StudyRuns:
+def read_study(folder: Path, space: Space | None = None) -> StudyRuns:
     """Read the records of a study's folder; its Optuna storage is read apart.
+
+    Args:
+        folder: Of the study.
+        space: Its ``space.yaml``, where that has been read already.
 
     Raises:
         UserError: The folder holds no study.
     """
-    space = read_plan(folder, Space)
+    space = space or read_plan(folder, Space)
     unreadable: list[Damaged] = []
     trials = {}
     for path in sorted((folder / TRIALS_FOLDER).glob("*")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from .. import signals
@@ -9,10 +10,15 @@ from .. import signals
 # A scheduler that says it wants the machine often takes it by force ten seconds later.
 _SECONDS_TO_LEAVE = 8.5
 
+# Objects made before garbage is looked for. Python's 700 takes 0.6 of the 1.7 s in which 2,000
+# records are read: each look goes through all that was imported and read, and finds nothing.
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
+
 
 def main() -> None:
     """Run the command line; signals are taken before the rest of it is imported."""
     signals.interrupt_at_first(_SECONDS_TO_LEAVE)
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         from .app import app
 

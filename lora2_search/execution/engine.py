@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from ray import tune
@@ -17,7 +18,7 @@ from .. import signals
 from ..config import RunInfo
 from ..config.space import Resources
 from ..errors import Argument, RequestError
-from ..store import RunRecord, Status, copy_of, variables
+from ..store import RunRecord, Status, check_held, copy_of, variables
 from ..training import Observer, Report, State
 from .cluster import capacity
 from .disk import DiskLimit
@@ -95,7 +96,8 @@ def execute(
 
     Args:
         source: Hands out runs and keeps what became of them.
-        folder: Where Tune may put its own files; on a cluster every node must see it.
+        folder: Where Tune may put its own files, held by this process (`lock_folder`); on a
+            cluster every node must see it.
         resources: What one run takes, ``resolve_gpus``.
         observers: Notified in this process, in order.
         scheduler: Stops weak runs early; ``None`` stops none.
@@ -107,6 +109,7 @@ def execute(
         once, and go on from their last evaluation when they are taken up.
 
     Raises:
+        FolderGone: The folder vanished.
         OSError: The disk is full, here or where a run takes place.
         RequestError: The folder has reached ``resources.max_disk_gb``; runs under way ended first.
     """
@@ -121,7 +124,9 @@ def execute(
         interval_seconds=limit and limit * 60,
     )
     disk = DiskLimit(folder, resources.max_disk_gb)
-    queue = RunQueue(source, [*observers, _Sender(folder)], terms, _why_stopped(interruption), disk)
+    everyone = [*observers, _Sender(folder)]
+    why = _why_stopped(interruption)
+    queue = RunQueue(source, everyone, terms, why, disk, partial(check_held, folder))
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.

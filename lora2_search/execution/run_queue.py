@@ -94,6 +94,7 @@ class RunQueue:
         terms: What holds for every run.
         stopped: Returns why a run that neither completed nor failed was stopped.
         disk: Says whether there is room for another run.
+        held: Makes sure that what is written is not lost, and raises where it would be.
     """
 
     def __init__(
@@ -103,12 +104,14 @@ class RunQueue:
         terms: RunLimits,
         stopped: Callable[[int], str],
         disk: DiskLimit | None = None,
+        held: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._observers = list(observers)
         self._terms = terms
         self._stopped = stopped
         self._disk = disk
+        self._held = held
         self._live: dict[str, _Entry] = {}
         self._read: dict[str, RunRecord] = {}
 
@@ -117,6 +120,7 @@ class RunQueue:
 
         A run whose record is final already (the driver died before it reported it) is reported now.
         """
+        self._held()
         if self._disk is not None and self._disk.refused:
             return None
         while (run := self._source.next()) is not None:
@@ -149,6 +153,7 @@ class RunQueue:
         Raises:
             OSError: The run's process says that its disk is full; the run is not over.
         """
+        self._held()
         entry = self._live[trial_id]
         if says_disk_full(str(result[FAILED])):
             raise OSError(errno.ENOSPC, result[FAILED], str(entry.run.folder))
@@ -174,6 +179,7 @@ class RunQueue:
         Returns:
             Whether that happened too often by the run's own doing: the next process only says so.
         """
+        self._held()
         entry = self._live[trial_id]
         if not loss.own:
             entry.moves += 1
@@ -201,6 +207,7 @@ class RunQueue:
         entry = self._live.get(trial_id)
         if entry is None:
             return
+        self._held()
         state, reason = self._verdict(entry, result, error)
         copy_of(entry.run.folder).fetch(heavy=state == "COMPLETE")
         record = readable_record(entry.run.folder)

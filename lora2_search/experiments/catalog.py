@@ -132,7 +132,7 @@ class Named:
         if self.kind == "verification":
             return self.extent.state
         if self.kind == "study":
-            return study_progress(self.folder, self.trials).state
+            return study_progress(self.folder, self.trials, self._space).state
         if self.kind == "suite":
             from ..ablation import suite_progress
 
@@ -177,10 +177,9 @@ class Named:
         A suite has none: its arms are compared, not chosen from.
         """
         if self.kind == "study":
-            assert isinstance(self.plan, Space)
-            winner = winner_of(self.plan, self.folder, self.trials)
-            climbed = climb_of(self.plan, self.folder, self.trials)
-            trial = best_trial(self.trials, self.plan, winner, climbed)
+            winner = winner_of(self._space, self.folder, self.trials)
+            climbed = climb_of(self._space, self.folder, self.trials)
+            trial = best_trial(self.trials, self._space, winner, climbed)
             if trial is None or trial.score is None:
                 return None
             reported = winner.reported if winner else None
@@ -273,11 +272,16 @@ class Named:
             sentences += damaged_parts(self.folder)
         return list(dict.fromkeys(sentences))
 
+    @property
+    def _space(self) -> Space:
+        assert isinstance(self.plan, Space)
+        return self.plan
+
     @cached_property
     def _study(self) -> StudyRuns:
         from ..analysis import read_study
 
-        return read_study(self.folder)
+        return read_study(self.folder, self._space)
 
     @cached_property
     def _tasks(self) -> list[SuiteRuns]:

@@ -12,19 +12,22 @@ from ..store import Progress, progress_of
 _FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 
-def study_progress(folder: Path, trials: Sequence[StudyTrial] | None = None) -> Progress:
+def study_progress(
+    folder: Path, trials: Sequence[StudyTrial] | None = None, space: Space | None = None
+) -> Progress:
     """Return a study's progress.
 
     Args:
         folder: The study's folder.
         trials: Its trials, where they have been read already.
+        space: Its ``space.yaml``, where that has been.
 
     Raises:
         UserError: Its ``space.yaml`` is missing or broken.
     """
     from ..analysis import read_plan
 
-    space = read_plan(folder, Space)
+    space = space or read_plan(folder, Space)
     if trials is None:
         trials = read_trials(folder, folder.name)
     done = sum(trial.state in _FINISHED for trial in trials)

@@ -100,17 +100,20 @@ def stored_trials(folder: Path, name: str) -> list[FrozenTrial]:
             raise Damaged(path, why, _REMEDY)
         if study is None:
             return []
-        _check_complete(path, len(study.get_trials(deepcopy=False)), begun)
+        _check_complete(path, study, begun)
         return own_trials(study)
 
 
-def _check_complete(path: Path, known: int, begun: Sequence[str]) -> None:
+def _check_complete(path: Path, study: OptunaStudy, begun: Sequence[str]) -> None:
     """Make sure that a journal, which is readable wherever it is cut, knows all trials.
 
     Not of SQLite, which after a power cut may have lost the last ones: see `_spare_syncs`.
     """
+    if path.name != JOURNAL_FILE:
+        return
+    known = len(study.get_trials(deepcopy=False))
     last = max((int(name) for name in begun if name.isdigit()), default=-1)
-    if path.name == JOURNAL_FILE and last >= known:
+    if last >= known:
         why = f"it knows {known} trials, but {TRIALS_FOLDER}/ holds number {last}"
         raise Damaged(path, why, _REMEDY)
 

@@ -41,6 +41,7 @@ from .layout import TUNING_FOLDER as TUNING_FOLDER
 from .layout import WINNER_FOLDER as WINNER_FOLDER
 from .lease import is_leased as is_leased
 from .lease import sending as sending
+from .lock import check_held as check_held
 from .lock import is_held_here as is_held_here
 from .lock import is_owned as is_owned
 from .lock import lock_folder as lock_folder

@@ -7,6 +7,7 @@ import platform
 import uuid
 from pathlib import Path
 
+from ..errors import FolderGone
 from .files import set_aside, stored_json, write_json
 
 ATTEMPT_FILE = "attempt.json"
@@ -38,9 +39,12 @@ class Attempt:
         """Make sure that the claim still stands.
 
         Raises:
+            FolderGone: The run's folder vanished.
             Superseded: A later attempt exists.
         """
         latest = _read(self._path)
+        if not latest:
+            raise FolderGone(self._path.parent)
         if latest.get("token") != self._token:
             raise Superseded(
                 f"attempt {self.number} of {self._path.parent.name} stops: attempt "

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..errors import UserError
+from ..errors import FolderGone, UserError
 from .files import Damaged, stored_json, write_json
 from .layout import LOCK_FILE, OWNER_FILE
 from .lease import is_leased, leased
@@ -27,6 +27,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
     after a process that was killed.
 
     Raises:
+        FolderGone: The folder vanished meanwhile, and something went wrong.
         NoBucket: That bucket cannot be used.
         UserError: Another process holds it; the message names its pid and host.
     """
@@ -41,11 +42,38 @@ def lock_folder(folder: Path) -> Iterator[None]:
         ) from None
     try:
         write_json(folder / OWNER_FILE, {"pid": os.getpid(), "host": platform.node()})
-        with leased(folder):
+        with _told_where_gone(folder), leased(folder):
             yield
     finally:
         (folder / OWNER_FILE).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def _told_where_gone(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, FolderGone) or not _is_gone(folder):
+            raise
+        raise FolderGone(folder) from error
+
+
+def check_held(folder: Path) -> None:
+    """Make sure that what is written goes into the folder that this process holds.
+
+    Where it was mounted, an empty folder of its name may stand now, and databases that were opened
+    before take what is written, for nobody to see.
+
+    Raises:
+        FolderGone: It is no longer there.
+    """
+    if _is_gone(folder):
+        raise FolderGone(folder)
+
+
+def _is_gone(folder: Path) -> bool:
+    return not (folder / OWNER_FILE).is_file()
 
 
 def is_owned(folder: Path) -> bool:

@@ -52,6 +52,23 @@ def small_home(
     subprocess.run(["umount", "-l", home], check=True)
 
 
+@pytest.fixture
+def mounted_home(
+    tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """A home that is mounted, from the folder ``disk`` beside it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    home, disk = tmp_path / "home", tmp_path / "disk"
+    home.mkdir()
+    disk.mkdir()
+    shutil.copy(fresh_store, disk / DATABASE)
+    mount("--bind", disk, home)
+    monkeypatch.setenv("LORA2_SEARCH_HOME", str(home))
+    yield home
+    subprocess.run(["umount", "-l", home], check=True)
+
+
 def fill(home: Path) -> None:
     """Leave no byte free."""
     with (home / "ballast").open("ab", buffering=0) as ballast:
@@ -106,6 +123,23 @@ def test_a_home_that_cannot_be_written_is_refused_in_one_line(
     mount("-o", "remount,ro", small_home)
     said = said_at_the_end(begin(verb, settings, tmp_path))
     assert said.startswith(f"the folder {small_home} cannot be written; set LORA2_SEARCH_HOME to ")
+
+
+@pytest.mark.parametrize("verb", PLACES)
+def test_a_home_that_is_unmounted_ends_a_verb_with_2_and_once_it_is_back_it_goes_on(
+    verb: str, settings: dict[str, Any], mounted_home: Path
+) -> None:
+    folder = mounted_home / PLACES[verb] / "mine"
+    command = begin(verb, settings, mounted_home)
+    command.wait_for_a_score(folder)
+    subprocess.run(["umount", "-l", mounted_home], check=True)
+    said = said_at_the_end(command)
+    again = f"bring it back, then resume with: lora2-search {verb} --resume mine"
+    assert f"{folder} is gone: " in said and again in said
+    # What were written would be hidden by the home that comes back.
+    assert not (mounted_home / PLACES[verb]).exists()
+    mount("--bind", mounted_home.with_name("disk"), mounted_home)
+    go_on(verb, mounted_home, points(folder))
 
 
 def test_databases_that_others_lock_for_a_minute_cost_nothing_but_time(

@@ -11,7 +11,7 @@ import pytest
 from lora2_search.config.run import RunConfig, with_settings
 from lora2_search.config.run_info import RunInfo
 from lora2_search.config.space.schema import Resources
-from lora2_search.errors import ConfigError
+from lora2_search.errors import ConfigError, FolderGone
 from lora2_search.execution.engine import RunList, execute
 from lora2_search.execution.session import run_session
 from lora2_search.store.record import read_record
@@ -106,6 +106,27 @@ def test_a_signal_ends_an_execution_at_once_and_the_next_goes_on_with_the_runs(
     assert not run_all(listed, tmp_path, resources=ONE, observers=[seen], trainable=SlowStandIn)
     assert [states[0][0] for states in seen.of("ended").values()] == ["COMPLETE", "COMPLETE"]
     assert_every_point_once(tmp_path)
+
+
+def test_a_folder_that_vanishes_ends_an_execution_and_nothing_is_written_under_its_name(
+    tmp_path: Path, ray_here: None
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+
+    class Mover(Recorder):
+        def reported(self, run: RunInfo, report: Any) -> None:
+            folder.rename(tmp_path / "moved")
+
+    listed = runs(folder, [1, 2])
+    with pytest.raises(FolderGone, match=f"{folder} is gone"):
+        run_all(listed, folder, resources=ONE, observers=[Mover()], trainable=SlowStandIn)
+    assert not folder.exists(), list(folder.rglob("*"))
+    (tmp_path / "moved").rename(folder)
+    seen = Recorder()
+    assert not run_all(listed, folder, resources=ONE, observers=[seen], trainable=SlowStandIn)
+    assert [states[0][0] for states in seen.of("ended").values()] == ["COMPLETE", "COMPLETE"]
+    assert_every_point_once(folder)
 
 
 def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: None) -> None:

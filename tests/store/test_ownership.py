@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from lora2_search.errors import UserError
-from lora2_search.store.lock import is_owned, lock_folder
+from lora2_search.errors import FolderGone, UserError
+from lora2_search.store.lock import check_held, is_owned, lock_folder
 
 HOLD = """
 import sys, time
@@ -60,3 +60,31 @@ def test_one_that_comes_waits_for_a_look(tmp_path: Path) -> None:
     threading.Timer(0.2, look.release, [True]).start()
     with lock_folder(tmp_path):
         assert is_owned(tmp_path)
+
+
+@pytest.mark.parametrize("stands", [False, True])
+def test_a_folder_that_vanishes_while_it_is_held_is_said_to_be_gone(
+    stands: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    with pytest.raises(FolderGone, match=f"{folder} is gone: "):
+        with lock_folder(folder):
+            check_held(folder)
+            folder.rename(tmp_path / "elsewhere")
+            if stands:  # the mount point, once nothing is mounted there
+                folder.mkdir()
+            with pytest.raises(FolderGone):
+                check_held(folder)
+            raise FileNotFoundError("what is written next")
+
+
+def test_a_folder_that_could_not_be_claimed_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lora2_search.store.lock.write_json", full)
+    with pytest.raises(OSError, match="No space left"), lock_folder(tmp_path):
+        pass

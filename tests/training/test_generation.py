@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaForCausalLM, MambaConfig, MambaForCausalLM
 
 from lora2_search.errors import ConfigError, UserError
@@ -19,7 +21,7 @@ from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
 from lora2_search.training.data.sources import read_tables
-from lora2_search.training.data.tokens import longest_first
+from lora2_search.training.data.tokens import longest_first, of_equal_area
 from lora2_search.training.kinds import answers, completion
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import GeneratedPredictions, generate
@@ -586,6 +588,19 @@ def test_losses_computed_a_few_examples_at_a_time_are_the_same_to_the_bit(
 def test_the_longest_batch_is_evaluated_first() -> None:
     lengths = np.array([3, 9, 1, 7, 5])
     assert longest_first(lengths, 2) == [[1], [4, 3], [2, 0]]
+
+
+@given(st.lists(st.integers(1, 300), max_size=60), st.integers(1, 8))
+def test_batches_to_decode_hold_every_row_once_and_no_more_than_the_longest(
+    lengths: list[int], size: int
+) -> None:
+    batches = [*of_equal_area(np.array(lengths, dtype=np.int64), size)]
+    assert sorted(row for rows in batches for row in rows) == [*range(len(lengths))]
+    longest = [max(lengths[row] for row in rows) for rows in batches]
+    assert longest == sorted(longest, reverse=True)
+    for rows, length in zip(batches, longest, strict=True):
+        assert len(rows) * length <= size * max(lengths)
+    assert all(len(rows) >= size for rows in batches[:-1])
 
 
 def test_a_pattern_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,15 @@ from signal import Signals
 
 import typer
 
-from ...errors import Argument, ConfigError, RequestError, UserError, first_line, is_disk_full
+from ...errors import (
+    Argument,
+    ConfigError,
+    FolderGone,
+    RequestError,
+    UserError,
+    first_line,
+    is_disk_full,
+)
 from ...signals import EXIT_CODES, Interrupted, cause, last_words, signal_of
 from ...store import command_line
 from ...tracking import options, redacted, resolve_uri
@@ -97,7 +105,7 @@ def option(argument: Argument, storage: Path | None = None, tracking_uri: str | 
 
 @contextmanager
 def resume_hint(again: str, begun: Path) -> Iterator[None]:
-    """Say which command resumes after an interruption, or once a full disk has room again.
+    """Say which command resumes after an interruption, or once a disk has room or a folder is back.
 
     Args:
         again: The command.
@@ -105,7 +113,7 @@ def resume_hint(again: str, begun: Path) -> Iterator[None]:
 
     Raises:
         Interrupted: Instead of a plain interrupt.
-        UserError: Instead of what a library makes of a full disk.
+        UserError: Instead of what a library makes of a full disk, and of `FolderGone`.
     """
 
     def on() -> list[str]:
@@ -116,6 +124,8 @@ def resume_hint(again: str, begun: Path) -> Iterator[None]:
             yield
     except KeyboardInterrupt as interrupt:
         raise Interrupted(signal_of(interrupt), "".join(on())) from None
+    except FolderGone as gone:
+        raise UserError(f"{gone}; bring it back, then resume with: {again}") from None
     except Exception as error:
         if not is_disk_full(error):
             raise

@@ -108,6 +108,19 @@ def longest_first(lengths: NDArray[np.int64], size: int) -> list[list[int]]:
     return [*eval_batches(lengths, size)][::-1]
 
 
+def of_equal_area(lengths: NDArray[np.int64], size: int) -> Iterator[list[int]]:
+    """Yield batches of like length, the longest first, of ``size`` rows and the later ones of more.
+
+    None holds more positions, padding included, than the first would with ``size`` rows.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    area = size * int(lengths.max(initial=0))
+    while len(order):
+        count = area // int(lengths[order[0]])
+        yield order[:count].tolist()
+        order = order[count:]
+
+
 def _encode(split: Split, tokenizer: Any, max_length: int, identity: str) -> Encoded:
     digest = hashlib.sha256(identity.encode())
     for column in split.texts:

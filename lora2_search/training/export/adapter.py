@@ -66,6 +66,7 @@ def save_adapter(model: Any, folder: Path) -> None:
     """
     from safetensors.torch import save_file
 
+    folder.mkdir(exist_ok=True)
     if hasattr(model, "peft_config"):
         with warnings.catch_warnings():
             # A matrix that AdaLoRA has cut to rank 0 looks to PEFT like a shard gone missing.
@@ -73,7 +74,6 @@ def save_adapter(model: Any, folder: Path) -> None:
             # "auto" could ask the hub whether the vocabulary grew; it never does here.
             model.save_pretrained(str(folder), save_embedding_layers=False)
         return
-    folder.mkdir(parents=True, exist_ok=True)
     if not any(parameter.requires_grad for parameter in model.parameters()):
         return
     if all(parameter.requires_grad for parameter in model.parameters()):

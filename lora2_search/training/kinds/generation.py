@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...config import LanguageConfig
 from ...errors import UserError
 from ..data.prompts import IGNORED
-from ..data.tokens import Encoded, longest_first
+from ..data.tokens import Encoded, longest_first, of_equal_area
 from .answers import answer_in, is_same
 from .completion import (
     Completion,
@@ -217,7 +217,7 @@ def generate(
         pad: The padding token.
         ends: An answer ends before one of these.
         most: Tokens of an answer at most, 1 or more.
-        batch_size: Prompts at a time.
+        batch_size: Prompts at a time, of the longest; more of shorter ones, in the same memory.
 
     Raises:
         UserError: The model keeps no keys and values.
@@ -229,7 +229,7 @@ def generate(
         )
     found: list[list[int]] = [[] for _ in prompts]
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
-    for rows in longest_first(lengths, batch_size):
+    for rows in of_equal_area(lengths + most, batch_size):
         tokens, mask = padded([prompts[row] for row in rows], pad, left=True)
         for row, answer in zip(rows, _decoded(model, tokens, mask, ends, most), strict=True):
             found[row] = answer

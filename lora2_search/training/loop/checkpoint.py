@@ -72,7 +72,9 @@ def save_checkpoint(folder: Path, progress: Progress, kept: Kept) -> None:
     root = folder / CHECKPOINT_FOLDER
     temporary = root / f".{kept.step}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    # Not with parents: a home that vanished must not come to life under its mount point.
+    root.mkdir(exist_ok=True)
+    temporary.mkdir()
     save_file(_tensors(progress), temporary / "state.safetensors")
     plain = {
         "step": kept.step,
