@@ -41,7 +41,9 @@ AS_IT_IS: dict[str, dict[str, Any]] = {
     "siqa": {},
 }
 
-AROUND = [r"^\s+", r"\s+$"]
+# Blanks and punctuation around a text, which do not count here.
+_IGNORED = r"""[\s.,;:!?"'()\[\]*`]+"""
+AROUND = [f"^{_IGNORED}", f"{_IGNORED}$"]
 
 # What the harness's own gsm8k ignores of a number.
 OF_NUMBERS = [",", r"\$", r"\.$"]

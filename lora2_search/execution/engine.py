@@ -23,6 +23,7 @@ from ..training import Observer, Report, State
 from .cluster import capacity
 from .disk import DiskLimit
 from .interruption import Interruption
+from .memory import outliving_lack_of_memory
 from .run_queue import MOST_LOSSES, RunLimits, RunQueue, RunSource
 from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
 from .trainable import TrialTrainable
@@ -130,7 +131,7 @@ def execute(
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
-            with signals.preserve_handlers():
+            with signals.preserve_handlers(), outliving_lack_of_memory():
                 _tune(trainable, queue, resources, scheduler, interruption, scratch)
         except Leaving as leaving:
             if leaving.error is not None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Preempted
+from .memory import LackOfMemory
 
 # Ray's words, and our own: an error that was pickled is not read back.
 _NO_FAULT = (
@@ -38,5 +39,6 @@ def last_loss(path: str | None) -> Loss:
     text = Path(path).read_text(encoding="utf-8") if path else ""
     latest = text.rpartition(_HEAD)[2]
     written = [line.strip() for line in latest.splitlines() if line.strip()]
-    reason = written[-1] if written else "no reason given"
+    last = written[-1] if written else "no reason given"
+    reason = last.rpartition(f"{LackOfMemory.__name__}: ")[2]
     return Loss(reason, own=not any(words in latest for words in _NO_FAULT))
