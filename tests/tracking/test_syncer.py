@@ -217,6 +217,7 @@ def test_a_term_signal_flushes_and_an_ended_study_lets_its_syncer_go(
 
 
 def test_a_syncer_does_not_outrank_the_runs(folder: Path, uri: str) -> None:
+    folder.mkdir(parents=True)
     syncer = start_syncer(folder, uri)
     try:
         wait_until(lambda: psutil.Process(syncer.pid).nice() >= RAYS_WORKERS, 60)

@@ -443,7 +443,9 @@ def test_a_template_sees_all_of_a_message(form: str, tiny_llama: Path, tmp_path:
     [
         (None, "cannot be read"),
         ("{% for m in messages %}", "line 1 of .* is not Jinja"),
-        ("{{ messages.__class__.__mro__ }}", "cannot render a conversation: access to attribute"),
+        ("{{ messages.__class__ }}", "line 1 reads the attribute __class__, which no template may"),
+        ("\n{{ messages['__class__'] }}", "line 2 reads the attribute __class__"),
+        ("{{ (messages | attr('__class__')).mro() }}", "cannot render a conversation: access to"),
         ("{{ messages | length }} {{ messages[-1].content }}", "turn by turn"),
     ],
 )

@@ -249,7 +249,7 @@ def _told(result: Forecast) -> list[str]:
     sizes = ", ".join(f"{count:,} {name}" for name, count in result.sentences.items())
     counts, what = result.parameters, "run" if result.seeds > 1 else "trial"
     lines = [f"Study {result.name} on this machine would take:"]
-    lines.append(f"Sentences:   {sizes}")
+    lines.append(f"Examples:    {sizes}")
     lines.append(
         f"Steps:       {result.steps:,} per {what} at {result.seconds_per_step:.3f} s, "
         f"{result.evaluations} evaluations"

@@ -41,7 +41,8 @@ _log = logging.getLogger(__name__)
 
 def delivery_lock(folder: Path) -> FileLock:
     """Return the lock that whoever delivers a study holds; the kernel frees it when it dies."""
-    (folder / TRACKING_FOLDER).mkdir(parents=True, exist_ok=True)
+    # Not with parents: a home that vanished must not come to life under its mount point.
+    (folder / TRACKING_FOLDER).mkdir(exist_ok=True)
     return FileLock(folder / TRACKING_FOLDER / ".delivery.lock")
 
 

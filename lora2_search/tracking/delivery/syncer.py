@@ -104,7 +104,7 @@ def start_syncer(folder: Path, uri: str) -> Handle:
     gone and all is delivered (after ten minutes at the latest).
     """
     folder = folder.absolute()
-    (folder / TRACKING_FOLDER).mkdir(parents=True, exist_ok=True)
+    (folder / TRACKING_FOLDER).mkdir(exist_ok=True)
     # The URI may hold a password: environments are private, command lines are not.
     environment = {**os.environ, uris.VARIABLE: uri}
     with (folder / TRACKING_FOLDER / LOG_FILE).open("ab") as log:
@@ -206,6 +206,9 @@ def _serve(folder: Path, uri: str, leaving: _Leaving) -> bool:
 
     from .delivery import delivery_lock
 
+    if not folder.is_dir():
+        _log.warning("%s is gone", folder)
+        return False
     lock = delivery_lock(folder)
     while not leaving.overdue:
         try:

@@ -19,7 +19,7 @@ from .conversation import Messages, messages_of
 from .load import Data
 from .reading.table import shown
 from .splits import Split
-from .template import NOT_COMPILED
+from .template import NOT_COMPILED, forbidden
 from .tokens import Encoded, not_encoded
 from .wrong import Wrong, WrongRows, no_row
 
@@ -464,7 +464,7 @@ def _read_template(named: str) -> str:
     try:
         text = Path(named).expanduser().read_text(encoding="utf-8")
         # As transformers has it, whose `{% generation %}` marks what the assistant says.
-        ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(
+        tree = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols"]).parse(
             text.replace("{% generation %}", "").replace("{% endgeneration %}", "")
         )
     except (OSError, UnicodeDecodeError) as error:
@@ -474,4 +474,6 @@ def _read_template(named: str) -> str:
         place = f"line {getattr(error, 'lineno', None) or 1} of {named}"
         message = f"{place} is not Jinja: {first_line(error)}"
         raise ConfigError([Problem("language.chat_template", message)]) from None
+    if reach := forbidden(tree):
+        raise ConfigError([Problem("language.chat_template", f"{named}: {reach}")])
     return text

@@ -44,7 +44,7 @@ def template_of(text: str) -> Template:
     """Return a template from its text.
 
     Raises:
-        ConfigError: It is not Jinja.
+        ConfigError: It is not Jinja, or reads what no template may.
     """
     from jinja2 import StrictUndefined, TemplateError, meta, nodes
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -58,9 +58,26 @@ def template_of(text: str) -> Template:
     except (TemplateError, *NOT_COMPILED) as error:
         message = f"not a Jinja template: {first_line(error)}"
         raise ConfigError([Problem(_KEY, message)]) from None
+    if reach := forbidden(tree):
+        raise ConfigError([Problem(_KEY, reach)])
     read = meta.find_undeclared_variables(tree)
     named = dict.fromkeys(node.name for node in tree.find_all(nodes.Name))
     return Template(compiled, tuple(name for name in named if name in read))
+
+
+def forbidden(tree: Any) -> str:
+    """Return which attribute a parsed template reads that no template may; empty for most.
+
+    Jinja's sandbox refuses what is done with such an attribute, but writes nothing in its place
+    where it is only printed: the prompt would be another one, in silence.
+    """
+    from jinja2 import nodes
+
+    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
+        name = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", "")
+        if isinstance(name, str) and name.startswith("__"):
+            return f"line {node.lineno} reads the attribute {name}, which no template may"
+    return ""
 
 
 def filled(text: str, prompt: str) -> str:
