@@ -5,7 +5,6 @@ from .ablate import resolve_suite as resolve_suite
 from .adapters import find_adapter as find_adapter
 from .adapters import merge_run as merge_run
 from .best import best_settings as best_settings
-from .catalog import REFERENCE as REFERENCE
 from .catalog import Lost as Lost
 from .catalog import Named as Named
 from .catalog import all_items as all_items

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..analysis import outcome_cells
 from ..config import is_used
-from ..config.space import Space, fresh_name, named_key, rung_name
+from ..config.space import HEAD_ONLY, Space, fresh_name, named_key, reference_name, rung_name
 from ..config.suite import Suite
 from ..errors import UserError, did_you_mean
 from ..search import best_trial, climb_of, front_of, read_trials, winner_of
@@ -50,8 +50,6 @@ PLANS: dict[Kind, str] = {
     "run": RECORD_FILE,
     "verification": "verification.json",
 }
-
-REFERENCE = "head only"
 
 # What a record says of a trial, by what Optuna says.
 _STATUS = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed"}
@@ -102,6 +100,11 @@ class Named:
         if self.kind == "study":
             return read_plan(self.folder, Space)
         return read_plan(self.folder, Suite) if self.kind == "suite" else None
+
+    @property
+    def floor_name(self) -> str:
+        """What the run without an adapter of a study is called; empty for others."""
+        return reference_name(self.plan, HEAD_ONLY) if isinstance(self.plan, Space) else ""
 
     @property
     def metric(self) -> str | None:
@@ -228,7 +231,7 @@ class Named:
         again = [*study.seeds.items(), *study.fresh.items()]
         rows += [(named_key(key), run.record) for key, run in again]
         rows += [(rung_name(key), run.record) for key, run in study.rungs.items()]
-        return rows + ([(REFERENCE, study.reference.record)] if study.reference else [])
+        return rows + ([(self.floor_name, study.reference.record)] if study.reference else [])
 
     def lost(self) -> list[Lost]:
         """Return the runs in it that have ended, or begun, and have no record that can be read."""

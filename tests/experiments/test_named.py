@@ -299,3 +299,13 @@ def test_a_reference_is_shown_with_what_it_sets(full: Path) -> None:
     rows = json.loads(CliRunner().invoke(app, ["runs", "show", "quick", "--json"]).stdout)["runs"]
     assert [row["run"] for row in rows][3:] == ["lora", "head only"]
     assert set(rows[3]["settings"]) == {"training.lr"}
+
+
+@pytest.mark.parametrize(
+    ("space", "name"), [("quickstart", "head only"), ("smollm2", "no training")]
+)
+def test_the_floor_of_a_study_is_called_what_it_is(space: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "studies" / space
+    folder.mkdir(parents=True)
+    load_space(space).write(folder)
+    assert find_item(space, tmp_path).floor_name == name

@@ -336,7 +336,11 @@ BAD_ROWS: list[tuple[list[Any], dict[str, Any], str]] = [
     ([], {"data__label": "completed"}, "data.label: no column .completed.*did you mean"),
     ([], {"data__template": "{{ promt }}"}, "data.template: no column 'promt'"),
     ([], {"data__template": "{{ prompt "}, "data.template: not a Jinja template"),
-    ([], {"data__template": "{{ prompt.__class__.__mro__ }}"}, "line 1 reads the attribute __mro__"),
+    (
+        [],
+        {"data__template": "{{ prompt.__class__.__mro__ }}"},
+        "line 1 reads the attribute __mro__",
+    ),
     ([], {"data__messages": "prompt"}, "line 1 of rows.jsonl: not a conversation"),
 ]
 

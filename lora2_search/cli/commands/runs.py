@@ -11,7 +11,7 @@ from pathlib import Path
 from ...config import named_metric
 from ...config.space import HEAD_ONLY, Space
 from ...errors import UserError
-from ...experiments import REFERENCE, Lost, Named, all_items, changed, find_item
+from ...experiments import Lost, Named, all_items, changed, find_item
 from ...report import constant_line, rung_lines, winner_lines
 from ...search import climb_of, seeds_told, winner_of
 from ...store import Damaged, Flag, RunRecord, command_line, home, storage_name
@@ -258,9 +258,9 @@ def _overview_or_damage(item: Named, broken: list[str]) -> Overview:
 
 
 def _overview(item: Named) -> Overview:
-    records = item.records()
+    records, floor = item.records(), item.floor_name
     extent = str(item.extent) if item.kind == "verification" else ""
-    states = Counter(item.state_of(record.status) for name, record in records if name != REFERENCE)
+    states = Counter(item.state_of(record.status) for name, record in records if name != floor)
     states.update(item.state_of(lost.state) for lost in item.lost())
     states.update(item.state_of("running") for _ in item.waiting())
     state = item.state()
@@ -312,7 +312,7 @@ def _settings(name: str, record: RunRecord, item: Named, keys: list[str]) -> dic
     """Return the settings that vary; of a study's runs outside the search, those they set."""
     beside = item.plan.references if isinstance(item.plan, Space) else {}
     name = name.partition(", seed ")[0]
-    if name in (REFERENCE, HEAD_ONLY) or name in beside:
+    if name in (item.floor_name, HEAD_ONLY) or name in beside:
         keys = [key for key in keys if key in beside.get(name, {})]
     return changed(record, keys)
 
