@@ -605,7 +605,7 @@ def test_batches_to_decode_hold_every_row_once_and_no_more_than_the_longest(
     longest = [max(lengths[row] for row in rows) for rows in batches]
     assert longest == sorted(longest, reverse=True)
     for rows, length in zip(batches, longest, strict=True):
-        assert len(rows) * length <= size * max(lengths)
+        assert len(rows) * length <= size * max(lengths) and len(rows) <= 4 * size
     assert all(len(rows) >= size for rows in batches[:-1])
 
 

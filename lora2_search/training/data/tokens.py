@@ -111,12 +111,13 @@ def longest_first(lengths: NDArray[np.int64], size: int) -> list[list[int]]:
 def of_equal_area(lengths: NDArray[np.int64], size: int) -> Iterator[list[int]]:
     """Yield batches of like length, the longest first, of ``size`` rows and the later ones of more.
 
-    None holds more positions, padding included, than the first would with ``size`` rows.
+    None holds more positions, padding included, than the first would with ``size`` rows, nor more
+    than four times as many rows: each has logits of its own.
     """
     order = np.argsort(-lengths, kind="stable")
     area = size * int(lengths.max(initial=0))
     while len(order):
-        count = area // int(lengths[order[0]])
+        count = min(area // int(lengths[order[0]]), 4 * size)
         yield order[:count].tolist()
         order = order[count:]
 
