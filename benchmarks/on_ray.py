@@ -40,12 +40,14 @@ class Watch:
         last: When the last one ended.
         mb: Resident memory in 10⁶ bytes, one value per ended trial.
         begun: Set when the first trial begins.
+        lost: Set once a node was killed.
     """
 
     first: float | None = None
     last: float = 0.0
     mb: list[float] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
 
     def started(self, run: RunInfo) -> None:
         if self.first is None and run.competes:
@@ -144,6 +146,7 @@ def nodes(many: int, trials: int, home: Path) -> Iterator[Row]:
             trainable=FiveSeconds,
         )
         killer.join(60)
+    assert watch.lost.is_set(), "no node was killed"
     _delivered(study, tracked, uri)
     assert_every_point_once(study.folder, uri)
     states = {trial.state for trial in study.trials}
@@ -173,4 +176,5 @@ def _cluster(many: int) -> Iterator[Any]:
 def _lose_a_node(cluster: Any, watch: Watch) -> None:
     watch.begun.wait()
     time.sleep(_LOST_AT)
-    cluster.worker_nodes[0].kill_raylet(check_alive=False)
+    next(iter(cluster.worker_nodes)).kill_raylet(check_alive=False)
+    watch.lost.set()
