@@ -54,9 +54,9 @@ def _told_where_gone(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, FolderGone) or not _is_gone(folder):
-            raise
-        raise FolderGone(folder) from error
+        if _is_gone(folder):
+            raise FolderGone(folder) from error
+        raise
 
 
 def check_held(folder: Path) -> None:

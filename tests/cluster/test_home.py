@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +36,27 @@ time.time, time.time_ns = back(time.time, 3600), back(time.time_ns, 3600 * 10**9
 """
 
 
+@contextmanager
+def mounted(home: Path, store: Path, patch: pytest.MonkeyPatch, *how: str | Path) -> Iterator[Path]:
+    """Make ``home`` the home for the time of a block, mounted as ``how`` says."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    home.mkdir()
+    mount(*how, home)
+    shutil.copy(store, home / DATABASE)
+    patch.setenv("LORA2_SEARCH_HOME", str(home))
+    yield home
+    subprocess.run(["umount", "-l", home], check=True)
+
+
 @pytest.fixture
 def small_home(
     tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """A home on a file system of its own, with room for 64 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    home = tmp_path / "a home"
-    home.mkdir()
-    mount("-t", "tmpfs", "-o", "size=64m", "tmpfs", home)
-    shutil.copy(fresh_store, home / DATABASE)
-    monkeypatch.setenv("LORA2_SEARCH_HOME", str(home))
-    yield home
-    subprocess.run(["umount", "-l", home], check=True)
+    how = ("-t", "tmpfs", "-o", "size=64m", "tmpfs")
+    with mounted(tmp_path / "a home", fresh_store, monkeypatch, *how) as home:
+        yield home
 
 
 @pytest.fixture
@@ -57,16 +64,10 @@ def mounted_home(
     tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """A home that is mounted, from the folder ``disk`` beside it."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a file system")
-    home, disk = tmp_path / "home", tmp_path / "disk"
-    home.mkdir()
+    disk = tmp_path / "disk"
     disk.mkdir()
-    shutil.copy(fresh_store, disk / DATABASE)
-    mount("--bind", disk, home)
-    monkeypatch.setenv("LORA2_SEARCH_HOME", str(home))
-    yield home
-    subprocess.run(["umount", "-l", home], check=True)
+    with mounted(tmp_path / "home", fresh_store, monkeypatch, "--bind", disk) as home:
+        yield home
 
 
 def fill(home: Path) -> None:

@@ -341,6 +341,11 @@ BAD_ROWS: list[tuple[list[Any], dict[str, Any], str]] = [
         {"data__template": "{{ prompt.__class__.__mro__ }}"},
         "line 1 reads the attribute __mro__",
     ),
+    (
+        [],
+        {"data__template": "{{ (prompt | attr('__class__')).mro() }}"},
+        "cannot be rendered: access to",
+    ),
     ([], {"data__messages": "prompt"}, "line 1 of rows.jsonl: not a conversation"),
 ]
 
