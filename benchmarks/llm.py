@@ -31,7 +31,8 @@ from lora2_search.training.models.load import load_base, load_tokenizer
 Row = tuple[str, str, str]
 
 WARM = 1
-PROMPTS, BATCH, NEW = 256, 16, 16
+PROMPTS, NEW = 256, 16
+BATCH = RunConfig(task="reviews").training.eval_batch_size
 
 
 def config(**change: Any) -> RunConfig:

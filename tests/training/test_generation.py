@@ -14,14 +14,21 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, LlamaForCausalLM, MambaConfig, MambaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
 
 from lora2_search.errors import ConfigError, UserError
 from lora2_search.experiments.preflight import check_inputs
 from lora2_search.training.data.conversation import read_rows
 from lora2_search.training.data.prompts import IGNORED
 from lora2_search.training.data.sources import read_tables
-from lora2_search.training.data.tokens import longest_first, of_equal_area
+from lora2_search.training.data.tokens import longest_first, of_equal_area, of_like_length
 from lora2_search.training.kinds import answers, completion
 from lora2_search.training.kinds.answers import answer_in, is_same
 from lora2_search.training.kinds.generation import GeneratedPredictions, generate
@@ -134,6 +141,52 @@ def test_decoding_in_sorted_padded_batches_is_transformers_own_greedy_decoding(
         alone = model.generate(tokens, do_sample=False, max_new_tokens=6, pad_token_id=0)
         new = alone[0, len(prompt) :].tolist()
         assert answer == (new[: new.index(2)] if 2 in new else new)
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "together"),
+    [
+        ("llama", {}, 8),
+        ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4}, 8),
+        ("bloom", {"n_layer": 2, "n_head": 4}, 8),
+        ("mistral", {"sliding_window": 4}, 3),
+        ("qwen3_next", {"layer_types": ["linear_attention", "full_attention"], "head_dim": 16}, 3),
+    ],
+)
+def test_prompts_read_apart_and_continued_together_are_answered_as_each_one_alone(
+    family: str, change: dict[str, Any], together: int
+) -> None:
+    """Positions, ALiBi, a window shorter than the prompts, a state beside keys and values."""
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.5}
+    shape = AutoConfig.for_model(family, **({"vocab_size": 60} | small | heads | change))
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(shape).eval()
+    prompts = [[*range(3, 3 + length)] for length in (30, 28, 20, 9, 9, 8, 3, 1)]
+    steps: list[int] = []
+
+    def count(module: Any, given: Any, named: dict[str, Any]) -> None:
+        if named["past_key_values"] is not None:
+            steps.append(len(named["input_ids"]))
+
+    hook = model.register_forward_pre_hook(count, with_kwargs=True)
+    found = generate(model, prompts, pad=0, ends={2}, most=6, batch_size=8)
+    hook.remove()
+    assert max(steps) == together
+    for prompt, answer in zip(prompts, found, strict=True):
+        tokens = torch.tensor([prompt])
+        alone = model.generate(tokens, do_sample=False, max_new_tokens=6, eos_token_id=2)
+        new = alone[0, len(prompt) :].tolist()
+        assert answer == (new[: new.index(2)] if 2 in new else new)
+    assert len({tuple(answer) for answer in found}) > 4
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
+def test_prompts_read_together_are_padded_by_an_eighth_at_most(lengths: list[int]) -> None:
+    ordered = np.array(sorted(lengths, reverse=True), dtype=np.int64)
+    parts = [*of_like_length(ordered)]
+    assert [row for part in parts for row in part] == [*range(len(lengths))]
+    assert all(min(ordered[part]) * 8 >= max(ordered[part]) * 7 for part in parts)
 
 
 @pytest.mark.parametrize("method", ["lora2", "lora", "full"])

@@ -122,6 +122,19 @@ def of_equal_area(lengths: NDArray[np.int64], size: int) -> Iterator[list[int]]:
         order = order[count:]
 
 
+def of_like_length(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Yield batches of neighbours, none shorter than seven eighths of its batch's longest.
+
+    Args:
+        lengths: The longest first, ``[n]``.
+    """
+    start = 0
+    while start < len(lengths):
+        count = int((8 * lengths[start:] >= 7 * lengths[start]).sum())
+        yield [*range(start, start + count)]
+        start += count
+
+
 def _encode(split: Split, tokenizer: Any, max_length: int, identity: str) -> Encoded:
     digest = hashlib.sha256(identity.encode())
     for column in split.texts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from ...config import LanguageConfig
 from ...errors import UserError
 from ..data.prompts import IGNORED
-from ..data.tokens import Encoded, longest_first, of_equal_area
+from ..data.tokens import Encoded, longest_first, of_equal_area, of_like_length
 from .answers import answer_in, is_same
 from .completion import (
     Completion,
@@ -208,8 +209,8 @@ def generate(
 ) -> list[list[int]]:
     """Return the tokens that follow each prompt: always the likeliest, whatever the model's files.
 
-    Prompts of like length are padded on the left and decoded together, with a cache of keys and
-    values.
+    Prompts of like length are read together; more of them, padded on the left, are continued
+    together, with a cache of keys and values.
 
     Args:
         model: In evaluation mode.
@@ -230,42 +231,98 @@ def generate(
     found: list[list[int]] = [[] for _ in prompts]
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     for rows in of_equal_area(lengths + most, batch_size):
-        tokens, mask = padded([prompts[row] for row in rows], pad, left=True)
-        for row, answer in zip(rows, _decoded(model, tokens, mask, ends, most), strict=True):
+        parts = [
+            _read(model, [prompts[rows[place]] for place in places], pad)
+            for places in of_like_length(lengths[rows])
+        ]
+        answers = [
+            answer for part in _joined(parts) for answer in _answers(model, part, ends, most)
+        ]
+        for row, answer in zip(rows, answers, strict=True):
             found[row] = answer
     return found
 
 
-def _decoded(
-    model: nn.Module, tokens: Tensor, mask: Tensor, ends: Collection[int], most: int
-) -> list[list[int]]:
+@dataclass(frozen=True)
+class _Read:
+    """Prompts that a model has read.
+
+    Attributes:
+        mask: Which positions are no padding, ``[b, t]``; padding is on the left.
+        next: The likeliest token after each, ``[b, 1]``.
+        cache: Their keys and values.
+    """
+
+    mask: Tensor
+    next: Tensor
+    cache: Any
+
+
+def _read(model: nn.Module, prompts: Sequence[list[int]], pad: int) -> _Read:
+    tokens, mask = padded(prompts, pad, left=True)
     device = next(model.parameters()).device
     tokens, mask = tokens.to(device), mask.to(device)
-    kept = {"logits_to_keep": 1} if takes(model, "logits_to_keep") else {}
-    answers: list[list[int]] = [[] for _ in tokens]
-    open_rows = set(range(len(answers)))
     places = (mask.cumsum(dim=1) - 1).clamp(min=0)  # [b, t]: padding has no place of its own
-    cache: Any = None
-    for _ in range(most):
-        output = model(
-            input_ids=tokens,
-            attention_mask=mask,
-            position_ids=places,
-            past_key_values=cache,
-            use_cache=True,
-            **kept,
-        )
-        cache = output.past_key_values
-        tokens = output.logits[:, -1:].argmax(dim=-1)  # [b, 1]
-        for row, token in enumerate(tokens[:, 0].tolist()):
+    return _forward(model, tokens, mask, places, None)
+
+
+def _forward(model: nn.Module, tokens: Tensor, mask: Tensor, places: Tensor, cache: Any) -> _Read:
+    kept = {"logits_to_keep": 1} if takes(model, "logits_to_keep") else {}
+    output = model(
+        input_ids=tokens,
+        attention_mask=mask,
+        position_ids=places,
+        past_key_values=cache,
+        use_cache=True,
+        **kept,
+    )
+    return _Read(mask, output.logits[:, -1:].argmax(dim=-1), output.past_key_values)
+
+
+def _joined(parts: list[_Read]) -> list[_Read]:
+    """Join prompts into one batch, padded on the left; as they are where a cache keeps more.
+
+    A step of decoding reads all weights, however few the rows: one large batch takes less time.
+    """
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    caches = [part.cache for part in parts]
+    if len(parts) == 1 or any(type(cache) is not DynamicCache for cache in caches):
+        return parts
+    layers = [cache.layers for cache in caches]
+    if any(type(layer) is not DynamicLayer or not layer.is_initialized for layer in chain(*layers)):
+        return parts
+    width = max(part.mask.shape[1] for part in parts)
+
+    def wide(states: Tensor) -> Tensor:
+        """Pad ``[b, heads, t, d]`` to the width."""
+        return nn.functional.pad(states, (0, 0, width - states.shape[2], 0))
+
+    cache = DynamicCache()
+    for place, of in enumerate(zip(*layers, strict=True)):
+        keys = torch.cat([wide(layer.keys) for layer in of])
+        cache.update(keys, torch.cat([wide(layer.values) for layer in of]), place)
+        for layer in of:
+            layer.reset()  # what is joined is not kept twice
+    masks = [nn.functional.pad(part.mask, (width - part.mask.shape[1], 0)) for part in parts]
+    return [_Read(torch.cat(masks), torch.cat([part.next for part in parts]), cache)]
+
+
+def _answers(model: nn.Module, read: _Read, ends: Collection[int], most: int) -> list[list[int]]:
+    answers: list[list[int]] = [[] for _ in read.mask]
+    open_rows = set(range(len(answers)))
+    places = read.mask.sum(dim=1, keepdim=True)  # [b, 1]
+    while True:
+        for row, token in enumerate(read.next[:, 0].tolist()):
             if row not in open_rows:
                 continue
-            if token in ends:
-                open_rows.discard(row)
-            else:
+            if token not in ends:
                 answers[row].append(token)
+            if token in ends or len(answers[row]) == most:
+                open_rows.discard(row)
         if not open_rows:
-            break
-        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
-        places = places[:, -1:] + 1
-    return answers
+            return answers
+        mask = torch.cat([read.mask, read.mask.new_ones(len(answers), 1)], dim=1)
+        read = _forward(model, read.next, mask, places, read.cache)
+        places = places + 1
