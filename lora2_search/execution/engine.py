@@ -26,6 +26,7 @@ from .interruption import Interruption
 from .memory import outliving_lack_of_memory
 from .run_queue import MOST_LOSSES, RunLimits, RunQueue, RunSource
 from .searcher import InterruptionStopper, Leaving, Listener, TruthfulSearcher
+from .starting import letting_workers_start
 from .trainable import TrialTrainable
 
 _SCRATCH = ".ray"
@@ -131,7 +132,11 @@ def execute(
     with interruption.listening(), variables(_TUNE_SETTINGS), _scratch(folder) as scratch:
         try:
             # Tune would take SIGUSR1 for itself, to end as if all were done.
-            with signals.preserve_handlers(), outliving_lack_of_memory():
+            with (
+                signals.preserve_handlers(),
+                outliving_lack_of_memory(),
+                letting_workers_start(),
+            ):
                 _tune(trainable, queue, resources, scheduler, interruption, scratch)
         except Leaving as leaving:
             if leaving.error is not None:

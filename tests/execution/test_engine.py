@@ -17,7 +17,7 @@ from lora2_search.execution.session import run_session
 from lora2_search.store.record import read_record
 from tests.support.exactly_once import assert_every_point_once
 from tests.support.patience import BUSY
-from tests.support.stand_in import STEPS, Recorder, SlowStandIn, StandIn
+from tests.support.stand_in import STEPS, LateStandIn, Recorder, SlowStandIn, StandIn
 
 ONE = Resources(concurrent=1)
 
@@ -132,6 +132,14 @@ def test_a_folder_that_vanishes_ends_an_execution_and_nothing_is_written_under_i
 def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: None) -> None:
     with pytest.raises(ConfigError, match=r"cpus_per_trial: a run asks for 4096 .* no node has"):
         run_all(runs(tmp_path, [1]), tmp_path, resources=Resources(cpus_per_trial=4096))
+
+
+def test_runs_that_take_less_than_a_worker_needs_to_start_do_not_keep_it_from_starting(
+    tmp_path: Path, ray_here: None
+) -> None:
+    listed = runs(tmp_path, [*range(100, 160)])
+    run_all(listed, tmp_path, resources=Resources(concurrent=2), trainable=LateStandIn)
+    assert len({line.split()[1] for run in listed for line in _steps(run)}) == 2
 
 
 def test_a_process_whose_base_has_changed_runs_nothing_more(tmp_path: Path, ray_here: None) -> None:

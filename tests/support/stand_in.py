@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lora2_search.config.run import RunConfig
 from lora2_search.errors import BaseChanged
-from lora2_search.execution.trainable import Run, TrialTrainable
+from lora2_search.execution.trainable import Run, Task, TrialTrainable
 from lora2_search.store.files import write_json
 from lora2_search.store.record import Point, RunRecord, read_record
 from lora2_search.training.events import Report
@@ -111,6 +111,19 @@ class SlowStandIn(TrialTrainable):
             time.sleep(2)
             SlowStandIn.warm = True
         return iterate(config, folder, pause=0.3)
+
+
+class LateStandIn(StandIn):
+    """A worker of these needs two seconds to start, unless it is the first of all."""
+
+    def setup(self, config: Task) -> None:
+        super().setup(config)
+        first = Path(config["folder"]).parent / "first"
+        first.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            first.mkdir()
+        except FileExistsError:
+            time.sleep(2)
 
 
 class LongStandIn(TrialTrainable):

@@ -1,0 +1,40 @@
+"""Workers that are still starting while runs end: no run takes another one's place from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ray.tune.execution.tune_controller import TuneController
+
+
+@contextmanager
+def letting_workers_start() -> Iterator[None]:
+    """Let a run whose worker is starting wait for it, for the time of a block.
+
+    Tune gives it the worker of a run that has just ended and kills its own, half started, then
+    starts one for the next run (ray 2.60, `TuneController._maybe_reuse_cached_actor`). Where runs
+    are shorter than a worker's imports, all of them pass through one worker, and the others start
+    and are killed until the end. The next run takes the free worker; at the end, where no next run
+    comes, a waiting one still does.
+    """
+    own = TuneController._maybe_reuse_cached_actor
+
+    def reuse(self: Any, trial: Any) -> bool:
+        return False if _worker_starts(self, trial) else own(self, trial)
+
+    TuneController._maybe_reuse_cached_actor = reuse
+    try:
+        yield
+    finally:
+        TuneController._maybe_reuse_cached_actor = own
+
+
+def _worker_starts(controller: Any, trial: Any) -> bool:
+    worker = controller._trial_to_actor.get(trial)
+    if worker is None or trial in controller._resetting_trials:
+        return False
+    # One that still waits for a place may wait for the very place of the free worker.
+    has_place = controller._actor_manager.is_actor_started(worker)
+    return has_place and not controller._search_alg.is_finished()
