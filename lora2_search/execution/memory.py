@@ -30,17 +30,31 @@ def outliving_lack_of_memory() -> Iterator[None]:
     """Let Tune treat such an end as that of any other process, for the time of a block.
 
     Tune knows errors of actors and of their methods; `OutOfMemoryError` is neither, and ends the
-    whole experiment as "unexpected" (ray 2.60, `RayActorManager._actor_task_failed`).
+    whole experiment as "unexpected" (ray 2.60, `RayActorManager._actor_task_failed`). A process
+    that is ended while it starts is told of in a page of advice.
     """
-    own = RayActorManager._actor_task_failed
+    in_a_task, at_the_start = (
+        RayActorManager._actor_task_failed,
+        RayActorManager._actor_start_failed,
+    )
 
-    def failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        if isinstance(exception, OutOfMemoryError):
-            exception = LackOfMemory(str(exception))
-        own(self, tracked_actor_task, exception)
+    def task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        in_a_task(self, tracked_actor_task, _known(exception))
 
-    RayActorManager._actor_task_failed = failed
+    def start_failed(self: Any, tracked_actor: Any, exception: Exception) -> None:
+        at_the_start(self, tracked_actor, _known(exception))
+
+    RayActorManager._actor_task_failed = task_failed
+    RayActorManager._actor_start_failed = start_failed
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = own
+        RayActorManager._actor_task_failed = in_a_task
+        RayActorManager._actor_start_failed = at_the_start
+
+
+def _known(exception: Exception) -> Exception:
+    """Return an error that Tune knows, and that says what to do."""
+    if isinstance(exception, OutOfMemoryError):
+        return LackOfMemory(str(exception))
+    return exception

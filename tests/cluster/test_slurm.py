@@ -12,6 +12,7 @@ import pytest
 
 from lora2_search.tracking.uri import DATABASE
 from tests.cli.test_signals import points
+from tests.support.afterwards import searched
 from tests.support.commands import run
 from tests.support.exactly_once import assert_every_point_once
 from tests.support.patience import BUSY
@@ -29,8 +30,10 @@ def wait_for_points(job: str, controller: Slurm, folder: Path, before: int) -> N
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
 def test_a_job_that_is_requeued_and_runs_out_of_time_sees_every_trial_once(
-    space: Path, home_with_store: Path, tmp_path: Path
+    tiny_bert: Path, reviews_csv: Path, home_with_store: Path, tmp_path: Path
 ) -> None:
+    # Long enough to be under way still when the time is up, on a quick machine too.
+    space = searched(tmp_path, tiny_bert, reviews_csv, steps=3840, evaluations=128)
     storage = tmp_path / "shared"
     folder = storage / "studies" / "mine"
     script = tmp_path / "job.sbatch"

@@ -40,6 +40,15 @@ def test_a_node_without_memory_costs_one_actor_and_not_the_experiment() -> None:
         tell(OutOfMemoryError(SAID))
 
 
+def test_a_process_that_is_ended_while_it_starts_is_told_of_in_the_same_words() -> None:
+    heard: list[Exception] = []
+    actor: Any = SimpleNamespace(actor_id=1, _on_error=lambda _, error: heard.append(error))
+    manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda **_: None)
+    with outliving_lack_of_memory():
+        RayActorManager._actor_start_failed(manager, actor, OutOfMemoryError(SAID))
+    assert isinstance(heard[0], LackOfMemory)
+
+
 def test_the_reason_is_told_without_the_name_of_a_class(tmp_path: Any) -> None:
     path = tmp_path / "error.txt"
     name = f"{LackOfMemory.__module__}.{LackOfMemory.__name__}"
