@@ -30,7 +30,7 @@ from lora2_search.training.events import Observer
 TRIALS, WORKERS = 16, 2
 
 
-def space(name: str, sentences: int) -> Space:
+def space(name: str, sentences: int, method: str = "lora2") -> Space:
     settings: dict[str, Any] = {
         "name": name,
         "task": "sentiment",
@@ -40,7 +40,8 @@ def space(name: str, sentences: int) -> Space:
             "test_size": 100,
             "max_length": 48,
         },
-        "adapter": {"target_rank": 4},
+        "method": method,
+        "adapter": {"target_rank": 4} if method == "lora2" else {},
         "training": {"epochs": 1.0, "evaluations": 2, "lr": 5e-3, "device": "cpu"},
         # A setting that changes nothing in what a trial costs.
         "search": {"training.weight_decay": {"type": "float", "low": 0.0, "high": 0.01}},
