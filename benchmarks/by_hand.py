@@ -143,7 +143,7 @@ def ours(sentences: int) -> float:
 def _timed(which: str, sentences: int, data: Path) -> float:
     command = [sys.executable, "-m", "benchmarks.by_hand", "--only", which]
     command += ["--sentences", str(sentences), "--data", str(data)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     # Ray passes on what its processes say, until the end.
     (told,) = [line for line in done.stdout.splitlines() if line.startswith(_TOLD)]
     return float(told.removeprefix(_TOLD))

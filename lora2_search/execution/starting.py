@@ -15,9 +15,9 @@ def letting_workers_start() -> Iterator[None]:
 
     Tune gives it the worker of a run that has just ended and kills its own, half started, then
     starts one for the next run (ray 2.60, `TuneController._maybe_reuse_cached_actor`). Where runs
-    are shorter than a worker's imports, all of them pass through one worker, and the others start
-    and are killed until the end. The next run takes the free worker; at the end, where no next run
-    comes, a waiting one still does.
+    are shorter than a worker's start, all of them pass through one worker, and the others start
+    and are killed until the end. The next run takes the free worker; where there is no next run, a
+    waiting one still does.
     """
     own = TuneController._maybe_reuse_cached_actor
 
@@ -32,9 +32,14 @@ def letting_workers_start() -> Iterator[None]:
 
 
 def _worker_starts(controller: Any, trial: Any) -> bool:
-    worker = controller._trial_to_actor.get(trial)
-    if worker is None or trial in controller._resetting_trials:
+    """Whether a run's own worker is on its way, and another run can take the free one."""
+    if trial in controller._resetting_trials or not _has_place(controller, trial):
         return False
-    # One that still waits for a place may wait for the very place of the free worker.
-    has_place = controller._actor_manager.is_actor_started(worker)
-    return has_place and not controller._search_alg.is_finished()
+    others = (other for other in controller._pending_trials if other is not trial)
+    return any(not _has_place(controller, other) for other in others)
+
+
+def _has_place(controller: Any, trial: Any) -> bool:
+    # A worker that still waits for a place may wait for the very place of the free one.
+    worker = controller._trial_to_actor.get(trial)
+    return worker is not None and controller._actor_manager.is_actor_started(worker)

@@ -1,8 +1,8 @@
 """One run as Ray Tune sees it: a class whose step is one evaluation interval.
 
 The process outlives the run and takes up the next one, so base weights, tokenizer and data are
-loaded once. Nothing heavy is imported before the first step: a process that starts late would be
-given up by Tune when a trial elsewhere ends first.
+loaded once. Nothing heavy is imported before the first step, so that it is there soon: while it
+starts, a trial that ended elsewhere may take its place (`starting`).
 """
 
 from __future__ import annotations

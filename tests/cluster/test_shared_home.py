@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_two_studies_at_once_in_one_home_and_who_reads_it_meanwhile(
     assert second.startswith(f"one is being run by process {commands['one'].process.pid} on ")
     listed = run("runs", "list").stdout
     for name, command in commands.items():
-        assert f"{name} " in listed and "running" in listed
+        assert re.search(rf"^{name}\b.*running", listed, re.MULTILINE), listed
         run("runs", "show", name)
         run("report", name)
         assert command.process.poll() is None, "it was over before it was read"

@@ -137,7 +137,7 @@ def test_a_run_that_fits_nowhere_is_refused_at_once(tmp_path: Path, ray_here: No
 def test_runs_that_take_less_than_a_worker_needs_to_start_do_not_keep_it_from_starting(
     tmp_path: Path, ray_here: None
 ) -> None:
-    listed = runs(tmp_path, [*range(100, 160)])
+    listed = runs(tmp_path, [*range(100, 200)])
     run_all(listed, tmp_path, resources=Resources(concurrent=2), trainable=LateStandIn)
     assert len({line.split()[1] for run in listed for line in _steps(run)}) == 2
 

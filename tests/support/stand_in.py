@@ -114,7 +114,7 @@ class SlowStandIn(TrialTrainable):
 
 
 class LateStandIn(StandIn):
-    """A worker of these needs two seconds to start, unless it is the first of all."""
+    """A worker of these needs a second to start, unless it is the first of all."""
 
     def setup(self, config: Task) -> None:
         super().setup(config)
@@ -123,7 +123,7 @@ class LateStandIn(StandIn):
         try:
             first.mkdir()
         except FileExistsError:
-            time.sleep(2)
+            time.sleep(1)
 
 
 class LongStandIn(TrialTrainable):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import shutil
+import weakref
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,17 +146,17 @@ def test_decoding_in_sorted_padded_batches_is_transformers_own_greedy_decoding(
 
 
 @pytest.mark.parametrize(
-    ("family", "change", "together"),
+    ("family", "change", "parts"),
     [
-        ("llama", {}, 8),
-        ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4}, 8),
-        ("bloom", {"n_layer": 2, "n_head": 4}, 8),
-        ("mistral", {"sliding_window": 4}, 3),
-        ("qwen3_next", {"layer_types": ["linear_attention", "full_attention"], "head_dim": 16}, 3),
+        ("llama", {}, 5),
+        ("gpt2", {"n_embd": 32, "n_layer": 2, "n_head": 4}, 5),
+        ("bloom", {"n_layer": 2, "n_head": 4}, 5),
+        ("mistral", {"sliding_window": 4}, 1),
+        ("qwen3_next", {"layer_types": ["linear_attention", "full_attention"], "head_dim": 16}, 1),
     ],
 )
 def test_prompts_read_apart_and_continued_together_are_answered_as_each_one_alone(
-    family: str, change: dict[str, Any], together: int
+    family: str, change: dict[str, Any], parts: int
 ) -> None:
     """Positions, ALiBi, a window shorter than the prompts, a state beside keys and values."""
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2}
@@ -163,16 +165,16 @@ def test_prompts_read_apart_and_continued_together_are_answered_as_each_one_alon
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(shape).eval()
     prompts = [[*range(3, 3 + length)] for length in (30, 28, 20, 9, 9, 8, 3, 1)]
-    steps: list[int] = []
+    rows: dict[bool, list[int]] = {True: [], False: []}
 
     def count(module: Any, given: Any, named: dict[str, Any]) -> None:
-        if named["past_key_values"] is not None:
-            steps.append(len(named["input_ids"]))
+        rows[named["past_key_values"] is None].append(len(named["input_ids"]))
 
     hook = model.register_forward_pre_hook(count, with_kwargs=True)
     found = generate(model, prompts, pad=0, ends={2}, most=6, batch_size=8)
     hook.remove()
-    assert max(steps) == together
+    assert len(rows[True]) == parts and sum(rows[True]) == 8
+    assert set(rows[False]) == {8}
     for prompt, answer in zip(prompts, found, strict=True):
         tokens = torch.tensor([prompt])
         alone = model.generate(tokens, do_sample=False, max_new_tokens=6, eos_token_id=2)
@@ -181,12 +183,32 @@ def test_prompts_read_apart_and_continued_together_are_answered_as_each_one_alon
     assert len({tuple(answer) for answer in found}) > 4
 
 
+def test_a_batch_that_is_answered_holds_no_memory_while_the_next_is_read(
+    tiny_llama: Path, completions: Path
+) -> None:
+    prepared = prepare(settings(tiny_llama, completions, method="no-training"))
+    model, kept = prepared.trainer.progress.model.eval(), list[weakref.ref[Any]]()
+
+    def look(module: Any, given: Any, named: dict[str, Any]) -> None:
+        cache = named["past_key_values"]
+        if cache is None:
+            assert not any(ref() for ref in kept)
+        else:
+            kept.append(weakref.ref(cache))
+
+    model.register_forward_pre_hook(look, with_kwargs=True)
+    generate(model, [[3, 4, 5]] * 6, pad=0, ends=(), most=4, batch_size=2)
+    assert kept
+
+
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=60))
 def test_prompts_read_together_are_padded_by_an_eighth_at_most(lengths: list[int]) -> None:
     ordered = np.array(sorted(lengths, reverse=True), dtype=np.int64)
     parts = [*of_like_length(ordered)]
     assert [row for part in parts for row in part] == [*range(len(lengths))]
     assert all(min(ordered[part]) * 8 >= max(ordered[part]) * 7 for part in parts)
+    for part, after in pairwise(parts):
+        assert ordered[after[0]] * 8 < ordered[part[0]] * 7
 
 
 @pytest.mark.parametrize("method", ["lora2", "lora", "full"])
@@ -597,6 +619,52 @@ def test_a_model_without_keys_and_values_is_refused_where_it_is_to_generate(
     model = MambaForCausalLM.from_pretrained(tiny_mamba)
     with pytest.raises(UserError, match="a MambaForCausalLM generates nothing here"):
         generate(model, [[3]], pad=0, ends={2}, most=1, batch_size=1)
+
+
+def test_a_model_that_counts_padding_is_refused_where_it_is_to_generate(
+    tiny_llama: Path, completions: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "blenderbot"
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    tokenizer.save_pretrained(folder)
+    sizes = {
+        "d_model": 16,
+        "decoder_layers": 1,
+        "decoder_ffn_dim": 16,
+        "decoder_attention_heads": 2,
+    }
+    shape = AutoConfig.for_model("blenderbot", vocab_size=len(tokenizer), **sizes)
+    AutoModelForCausalLM.from_config(shape).save_pretrained(folder)
+    words = r"model.name_or_path: .* \(blenderbot\) generates nothing here: .* counts padding"
+    with pytest.raises(ConfigError, match=words):
+        check_inputs(settings(folder, completions))
+    # A later transformers may count otherwise; then the family can go from the list.
+    model = AutoModelForCausalLM.from_pretrained(folder).eval()
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight)
+    prompts = [[*range(3, 3 + length)] for length in (8, 7)]
+    together = generate(model, prompts, pad=0, ends=(), most=6, batch_size=2)
+    assert together[1:] != generate(model, prompts[1:], pad=0, ends=(), most=6, batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("peft", "message"),
+    [
+        (
+            {"peft_type": "LORA", "alora_invocation_tokens": [3]},
+            "peft.alora_invocation_tokens: starts at a token that it seeks in the whole text",
+        ),
+        (
+            {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 2},
+            "peft.peft_type: PROMPT_TUNING puts tokens of its own before the prompt",
+        ),
+    ],
+)
+def test_an_adapter_that_decoding_here_would_misread_is_refused(
+    peft: dict[str, Any], message: str, tiny_llama: Path, completions: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_inputs(settings(tiny_llama, completions, method="peft", peft=peft))
 
 
 @pytest.mark.parametrize("most", [0, 12])

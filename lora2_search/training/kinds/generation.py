@@ -231,16 +231,29 @@ def generate(
     found: list[list[int]] = [[] for _ in prompts]
     lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
     for rows in of_equal_area(lengths + most, batch_size):
-        parts = [
-            _read(model, [prompts[rows[place]] for place in places], pad)
-            for places in of_like_length(lengths[rows])
-        ]
-        answers = [
-            answer for part in _joined(parts) for answer in _answers(model, part, ends, most)
-        ]
-        for row, answer in zip(rows, answers, strict=True):
+        batch = [prompts[row] for row in rows]
+        for row, answer in zip(rows, _batch(model, batch, pad, ends, most), strict=True):
             found[row] = answer
     return found
+
+
+def _batch(
+    model: nn.Module, prompts: Sequence[list[int]], pad: int, ends: Collection[int], most: int
+) -> list[list[int]]:
+    """Return the answers to prompts, which come the longest first."""
+    lengths = np.array([len(prompt) for prompt in prompts], dtype=np.int64)
+    places = of_like_length(lengths) if _joins(model) else [range(len(prompts))]
+    parts = [_read(model, [prompts[place] for place in part], pad) for part in places]
+    return [answer for part in _joined(parts) for answer in _answers(model, part, ends, most)]
+
+
+def _joins(model: nn.Module) -> bool:
+    """Whether a model keeps keys and values alone: no window, no state that is read in order."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    layers = DynamicCache(config=transformers_model(model).config).layers
+    return all(type(layer) is DynamicLayer for layer in layers)
 
 
 @dataclass(frozen=True)
@@ -280,7 +293,7 @@ def _forward(model: nn.Module, tokens: Tensor, mask: Tensor, places: Tensor, cac
 
 
 def _joined(parts: list[_Read]) -> list[_Read]:
-    """Join prompts into one batch, padded on the left; as they are where a cache keeps more.
+    """Join prompts into one batch, padded on the left; not where a cache is of another kind.
 
     A step of decoding reads all weights, however few the rows: one large batch takes less time.
     """
@@ -292,6 +305,11 @@ def _joined(parts: list[_Read]) -> list[_Read]:
         return parts
     layers = [cache.layers for cache in caches]
     if any(type(layer) is not DynamicLayer or not layer.is_initialized for layer in chain(*layers)):
+        return parts
+    if any(
+        cache.get_seq_length() != part.mask.shape[1]
+        for cache, part in zip(caches, parts, strict=True)
+    ):
         return parts
     width = max(part.mask.shape[1] for part in parts)
 

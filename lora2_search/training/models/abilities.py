@@ -88,7 +88,22 @@ def _uncheckpointed(config: RunConfig, architecture: Any, model_type: str) -> It
         )
 
 
+# Decoders of encoder-decoders: prompts of a batch are padded on the left, and these count the
+# padding as places.
+_COUNT_PADDING = frozenset(
+    "bart bigbird_pegasus blenderbot blenderbot-small marian mbart mvp pegasus plbart prophetnet "
+    "trocr whisper".split()
+)
+
+
 def _undecodable(config: RunConfig, architecture: Any, model_type: str) -> Iterator[Problem]:
+    if model_type in _COUNT_PADDING:
+        yield Problem(
+            "model.name_or_path",
+            f"{config.model.name_or_path} ({model_type}) generates nothing here: its answers would "
+            "depend on the other prompts of a batch, for it counts padding; take another model, or "
+            "set language.max_new_tokens to 0",
+        )
     if "past_key_values" not in inspect.signature(architecture.forward).parameters:
         yield Problem(
             "model.name_or_path",

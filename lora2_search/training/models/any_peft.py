@@ -124,6 +124,11 @@ def _wrong_keys(settings: PeftSettings, is_language: bool) -> Iterator[Problem]:
         elif key == "task_type" and value not in (None, task_type):
             message = f"must be {task_type}, which is trained here, got {value}"
             yield Problem("peft.task_type", message)
+        elif key == "alora_invocation_tokens" and value and is_language:
+            message = (
+                "starts at a token that it seeks in the whole text, and decoding here shows it "
+            )
+            yield Problem("peft.alora_invocation_tokens", f"{message}one at a time; leave it out")
         elif key == "use_asa" and value:
             message = "AdaMSS allocates by averages that no checkpoint holds; leave it out"
             yield Problem("peft.use_asa", message)
