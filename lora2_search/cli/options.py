@@ -120,6 +120,27 @@ Storage = Annotated[
     ),
 ]
 
+
+def _shared_folder(given: str) -> Path:
+    if "://" in given:
+        raise typer.BadParameter(
+            "a Slurm job resumes from a folder that its nodes share: name one, no bucket"
+        )
+    return _storage(given)
+
+
+SharedFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--storage",
+        metavar="DIR",
+        parser=_shared_folder,
+        help="Folder for the studies and suites, which all nodes of the job must share; default: "
+        "the home folder ($LORA2_SEARCH_HOME).",
+        show_default=False,
+    ),
+]
+
 TrackingUri = Annotated[
     str | None,
     typer.Option(

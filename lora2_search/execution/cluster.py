@@ -41,11 +41,11 @@ def max_concurrent_runs(resources: Resources, nodes: Sequence[Node]) -> int:
 
 def _lacking(resources: Resources, nodes: Sequence[Node]) -> list[Problem]:
     cpus, gpus, devices = resources.cpus, resources.gpus, resources.devices_per_trial
-    each = f" for its {devices} devices (devices_per_trial)" if devices > 1 else ""
+    each = f" for its {devices} devices" if devices > 1 else ""
     most_cpus, most_gpus = (max((node[index] for node in nodes), default=0) for index in (0, 1))
     problems = [
         Problem(
-            f"resources.{key}",
+            "resources.devices_per_trial" if requested <= most * devices else f"resources.{key}",
             f"a run asks for {requested:g} {what}{each}, but no node has more than {most:g}; "
             "request less",
         )
@@ -185,6 +185,12 @@ def check_nodes(folder: Path) -> None:
 
 
 def _join(address: str, say: Callable[[str], None]) -> None:
+    if _presents_tokens() and _token() is None:
+        raise UserError(
+            f"{_MODE} asks for a token, but there is none: copy ~/.ray/auth_token from the head "
+            f"node of the cluster to this one, or unset {_MODE}"
+        )
+    address = _nearest() if address == "auto" else address
     if address != "auto":
         _knock(address)
         if not _admits(address):
@@ -195,6 +201,18 @@ def _join(address: str, say: Callable[[str], None]) -> None:
     except Exception as error:
         where = "on this machine; give its host:port" if address == "auto" else f"at {address}"
         raise UserError(f"cannot join a Ray cluster {where} ({first_line(error)})") from None
+
+
+def _presents_tokens() -> bool:
+    # Ray aborts the process where it is to present a token and has none.
+    return os.environ.get(_MODE, "").lower() == "token"
+
+
+def _nearest() -> str:
+    """Return the address that ``auto`` stands for; ``auto`` where Ray has to find it."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    return canonicalize_bootstrap_address("auto") or "auto"
 
 
 def _knock(address: str) -> None:

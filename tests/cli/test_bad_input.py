@@ -222,6 +222,13 @@ def test_a_wrong_request_is_refused(
     refused(CliRunner().invoke(app, arguments), own_home, *words)
 
 
+def test_a_job_script_takes_no_bucket_and_asks_none(own_home: Path) -> None:
+    words = ["cluster", "slurm", "--space", "rte.yaml", "--storage", "s3://b/x"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2 and "name one, no bucket" in result.stderr
+    assert not list(own_home.iterdir())
+
+
 def test_a_cluster_address_that_is_none_leaves_no_study_behind(
     model: Path, reviews_csv: Path, tmp_path: Path, own_home: Path
 ) -> None:

@@ -42,12 +42,17 @@ def test_runs_are_counted_node_by_node(
         (
             {"cpus_per_trial": 2, "devices_per_trial": 3},
             [(4, 0), (5, 0)],
-            {"resources.cpus_per_trial": "asks for 6 CPUs for its 3 devices (devices_per_trial)"},
+            {"resources.devices_per_trial": "6 CPUs for its 3 devices, but no node has"},
         ),
         (
             {"gpus_per_trial": 1, "devices_per_trial": 3},
             [(8, 2), (8, 2)],
-            {"resources.gpus_per_trial": "asks for 3 GPUs for its 3 devices (devices_per_trial)"},
+            {"resources.devices_per_trial": "3 GPUs for its 3 devices, but no node has"},
+        ),
+        (
+            {"cpus_per_trial": 16, "devices_per_trial": 2},
+            [(4, 0)],
+            {"resources.cpus_per_trial": "asks for 32 CPUs for its 2 devices, but no node has"},
         ),
         (
             {"cpus_per_trial": 8, "gpus_per_trial": 1},

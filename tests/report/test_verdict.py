@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from lora2_search.config.suite.terms import Sequential
 from lora2_search.report.words.across_tasks import overall_words
 from lora2_search.report.words.comparison import paragraph
 from lora2_search.report.words.prospective import before_the_run
-from lora2_search.report.words.verdict import details, headline, not_tested, notes
+from lora2_search.report.words.provenance import again
+from lora2_search.report.words.verdict import details, headline, next_step, not_tested, notes
 from lora2_search.stats.equivalence import tost
 from lora2_search.stats.power import paired_equivalence_power, paired_power
 from lora2_search.stats.significance import holm
@@ -265,3 +267,16 @@ def test_whatever_became_of_a_suite_its_words_hold_no_nan(tmp_path: Path, state:
         lines = [headline(analysis), *details(analysis), *not_tested(analysis), *notes(analysis)]
         assert not re.search(r"\bnan\b|\binf\b", " ".join(lines).replace("loss is nan", ""))
     assert overall_words(overall(analyses))
+
+
+def test_a_command_about_a_suite_elsewhere_names_its_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "shared disk" / "suites" / "small"
+    suite_runs = crossed(folder).suite
+    option = shlex.join(["--storage", str(tmp_path / "shared disk")])
+    assert again(suite_runs).endswith(option)
+    assert option not in again(suite_runs, archived=True)
+    assert f"{option}`" in next_step(crossed(folder))
+    monkeypatch.setenv("LORA2_SEARCH_HOME", str(tmp_path / "shared disk"))
+    assert "--storage" not in again(suite_runs) + next_step(crossed(folder))

@@ -181,6 +181,20 @@ def test_a_process_that_was_given_no_gpu_sees_none(ray_here: None) -> None:
     assert "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO" not in os.environ
 
 
+def test_a_token_that_is_asked_for_and_missing_is_said_before_ray_aborts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from lora2_search.execution.cluster import _join
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    for address in ("127.0.0.1:1", "auto"):
+        with pytest.raises(UserError, match="asks for a token, but there is none"):
+            _join(address, print)
+
+
 @pytest.mark.parametrize(
     ("address", "words"),
     [

@@ -12,7 +12,7 @@ from ...config.suite import suite_source, validate_suite
 from ...errors import RequestError, UserError
 from ...execution import Slurm, Work, slurm_script
 from ...search import study_folder
-from ...store import SPACE_FILE, SUITE_FILE, BucketCopy, copy_of
+from ...store import SPACE_FILE, SUITE_FILE
 from ...tracking import options, resolve_uri
 
 # Minutes, or [days-]hours:minutes:seconds, of what Slurm takes.
@@ -45,11 +45,6 @@ def print_slurm_script(
         raise UserError("name what the job runs: one --space FILE, or one or more --suite FILE")
     if name is not None and len(suites) > 1:
         raise UserError("--name is for one study or suite; several suites keep their files' names")
-    if storage is not None and isinstance(copy_of(storage), BucketCopy):
-        raise UserError(
-            "a Slurm job resumes from a folder that its nodes share: name one with --storage DIR, "
-            "no bucket"
-        )
     if nodes > 1 and storage is None:
         raise UserError(
             f"{nodes} nodes need a folder that all of them see: name it with --storage DIR"

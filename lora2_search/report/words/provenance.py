@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ...analysis import SuiteRuns
-from ...store import SUITE_FILE, RunRecord
+from ...store import SUITE_FILE, RunRecord, home, storage_name
 
 _WORDS = {"completed": "complete", "failed": "failed", "pruned": "pruned", "running": "unfinished"}
 
@@ -56,8 +56,15 @@ def again(suite: SuiteRuns, archived: bool = False) -> str:
 
     Of an archive, which may be read anywhere, the command is to be run in its folder.
     """
-    file = SUITE_FILE if archived else shlex.quote(str(suite.folder / SUITE_FILE))
-    return f"lora2-search ablate --suite {file} --set name={suite.name}-again"
+    words = ["--suite", SUITE_FILE if archived else str(suite.folder / SUITE_FILE)]
+    words += ["--set", f"name={suite.name}-again", *([] if archived else elsewhere(suite))]
+    return shlex.join(["lora2-search", "ablate", *words])
+
+
+def elsewhere(suite: SuiteRuns) -> list[str]:
+    """Return the option that says where a suite is; none where that is the home."""
+    storage = suite.folder.parent.parent
+    return [] if storage == home() else ["--storage", storage_name(storage)]
 
 
 def made_with(records: Sequence[RunRecord]) -> list[str]:

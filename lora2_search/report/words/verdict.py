@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
-from ...store import RUNS_FOLDER, SUITE_FILE, home
+from ...store import RUNS_FOLDER, SUITE_FILE
 from ..tables.markdown import code_span, escaped
 from ..tables.suite import looks_words
 from ..tables.text import level, signed
@@ -24,6 +24,7 @@ from .comparison import (
     paragraph,
     short,
 )
+from .provenance import elsewhere
 
 # More seeds than this are no remedy: far fewer tell a base that learns from its head.
 _MOST_SEEDS = 20
@@ -84,9 +85,7 @@ def _no_floor(analysis: Analysis) -> str:
 
 
 def _resumed(suite: SuiteRuns, *options: object) -> str:
-    words = ["lora2-search", "ablate", "--resume", suite.name]
-    if suite.folder.parent.parent != home():
-        words += ["--storage", str(suite.folder.parent.parent)]
+    words = ["lora2-search", "ablate", "--resume", suite.name, *elsewhere(suite)]
     return _by(suite, [*words, *map(str, options)])
 
 
@@ -98,7 +97,8 @@ def _longer(suite: SuiteRuns) -> str:
         else f"training.epochs={2 * training.epochs:g}"
     )
     words = ["lora2-search", "ablate", "--suite", str(suite.folder / SUITE_FILE)]
-    return _by(suite, [*words, "--set", f"name={suite.name}-longer", "--set", length])
+    words += ["--set", f"name={suite.name}-longer", "--set", length, *elsewhere(suite)]
+    return _by(suite, words)
 
 
 def _by(suite: SuiteRuns, words: list[str]) -> str:
