@@ -112,8 +112,8 @@ def constant(rate: float, seeds: int, jitter: float) -> list[float]:
     ("base", "seeds", "words", "command"),
     [
         (constant(0.66, 3, 0.05), 3, "in 80 % of suites takes", "--add-seeds"),
-        (constant(0.59, 6, 0.005), 6, "no higher than its head alone", "training.epochs=6 --storage "),
-        (constant(0.602, 6, 0.04), 6, "would take more than 20 seeds", "training.epochs=6 --storage "),
+        (constant(0.59, 6, 0.005), 6, "no higher than its head alone", "epochs=6 --storage "),
+        (constant(0.602, 6, 0.04), 6, "would take more than 20 seeds", "epochs=6 --storage "),
     ],
     ids=["few seeds", "below the head", "hardly above the head"],
 )
