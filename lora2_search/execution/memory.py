@@ -10,6 +10,8 @@ from typing import Any
 from ray.air.execution._internal import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
+from .amended import Method, amended
+
 _EXTENT = re.compile(r"was (\S+ used / \S+ limit)")
 
 
@@ -33,24 +35,18 @@ def outliving_lack_of_memory() -> Iterator[None]:
     whole experiment as "unexpected" (ray 2.60, `RayActorManager._actor_task_failed`). A process
     that is ended while it starts is told of in a page of advice.
     """
-    in_a_task, at_the_start = (
-        RayActorManager._actor_task_failed,
-        RayActorManager._actor_start_failed,
-    )
-
-    def task_failed(self: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        in_a_task(self, tracked_actor_task, _known(exception))
-
-    def start_failed(self: Any, tracked_actor: Any, exception: Exception) -> None:
-        at_the_start(self, tracked_actor, _known(exception))
-
-    RayActorManager._actor_task_failed = task_failed
-    RayActorManager._actor_start_failed = start_failed
-    try:
+    with (
+        amended(RayActorManager, "_actor_task_failed", _told_in_known_words),
+        amended(RayActorManager, "_actor_start_failed", _told_in_known_words),
+    ):
         yield
-    finally:
-        RayActorManager._actor_task_failed = in_a_task
-        RayActorManager._actor_start_failed = at_the_start
+
+
+def _told_in_known_words(own: Method) -> Method:
+    def failed(manager: Any, *, exception: Exception, **named: Any) -> None:
+        own(manager, exception=_known(exception), **named)
+
+    return failed
 
 
 def _known(exception: Exception) -> Exception:

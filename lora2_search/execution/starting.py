@@ -8,6 +8,8 @@ from typing import Any
 
 from ray.tune.execution.tune_controller import TuneController
 
+from .amended import Method, amended
+
 
 @contextmanager
 def letting_workers_start() -> Iterator[None]:
@@ -19,16 +21,15 @@ def letting_workers_start() -> Iterator[None]:
     and are killed until the end. The next run takes the free worker; where there is no next run, a
     waiting one still does.
     """
-    own = TuneController._maybe_reuse_cached_actor
 
-    def reuse(self: Any, trial: Any) -> bool:
-        return False if _worker_starts(self, trial) else own(self, trial)
+    def amend(own: Method) -> Method:
+        def reuse(controller: Any, trial: Any) -> bool:
+            return False if _worker_starts(controller, trial) else own(controller, trial)
 
-    TuneController._maybe_reuse_cached_actor = reuse
-    try:
+        return reuse
+
+    with amended(TuneController, "_maybe_reuse_cached_actor", amend):
         yield
-    finally:
-        TuneController._maybe_reuse_cached_actor = own
 
 
 def _worker_starts(controller: Any, trial: Any) -> bool:

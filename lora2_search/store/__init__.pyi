@@ -81,3 +81,4 @@ from .soundness import check_tensors as check_tensors
 from .soundness import checkpoints as checkpoints
 from .storage import storage_folder as storage_folder
 from .storage import storage_name as storage_name
+from .storage import storage_option as storage_option

@@ -11,6 +11,7 @@ from ..errors import UserError
 from .bucket import BucketCopy, copy_of
 from .lock import is_held_here
 from .object_store import PACKAGES
+from .paths import home
 
 # All that a storage holds, whatever else lies in its place in a bucket.
 _SHELVES = ("studies", "suites")
@@ -52,3 +53,8 @@ def storage_name(storage: Path) -> str:
     """Return how a storage was named: of a bucket's copy, the URL."""
     copy = copy_of(storage)
     return copy.url if isinstance(copy, BucketCopy) else str(storage)
+
+
+def storage_option(storage: Path) -> list[str]:
+    """Return the words that name a storage on a command line; none where it is the home."""
+    return [] if storage == home() else ["--storage", storage_name(storage)]

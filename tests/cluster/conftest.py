@@ -24,13 +24,14 @@ def space(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cluster(workers_find_tests: None) -> Iterator[Any]:
-    """Two Ray nodes of one CPU each on this machine."""
+def cluster(request: pytest.FixtureRequest, workers_find_tests: None) -> Iterator[Any]:
+    """Two Ray nodes of one CPU each, or as many as the parameter says, on this machine."""
     import ray
     from ray.cluster_utils import Cluster
 
     assert not ray.is_initialized()
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    made.add_node(num_cpus=1)
+    cpus = getattr(request, "param", 1)
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus})
+    made.add_node(num_cpus=cpus)
     yield made
     made.shutdown()

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
 from lora2_search.tracking.uri import DATABASE
 from tests.cli.test_signals import Command
+from tests.execution.test_several_devices import processes
 from tests.support.afterwards import base
 from tests.support.exactly_once import assert_every_point_once, records_under
 from tests.support.patience import BUSY
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture
-def nodes(workers_find_tests: None) -> Iterator[Any]:
-    """Two Ray nodes of two CPUs each on this machine."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
-    made.add_node(num_cpus=2)
-    yield made
-    made.shutdown()
 
 
 @pytest.fixture
@@ -43,38 +30,24 @@ def suite(tiny_bert: Path, reviews_csv: Path, tmp_path: Path) -> Path:
     return path
 
 
-def rank_processes() -> dict[int, list[int]]:
-    """Return the processes of each run that is under way, by the worker that started them."""
-    home, found = os.environ["LORA2_SEARCH_HOME"], dict[int, list[int]]()
-    for process in psutil.process_iter():
-        try:
-            words = process.cmdline()
-            if process.environ().get("LORA2_SEARCH_HOME") != home:
-                continue
-        except psutil.Error:
-            continue  # gone meanwhile, or another user's
-        if any("training.loop.rank" in word for word in words):
-            found.setdefault(process.ppid(), []).append(process.pid)
-    return found
-
-
+@pytest.mark.parametrize("cluster", [2], indirect=True)
 def test_runs_of_two_processes_go_on_when_a_node_of_theirs_is_lost(
-    nodes: Any, suite: Path, home_with_store: Path
+    cluster: Any, suite: Path, home_with_store: Path
 ) -> None:
     folder = home_with_store / "suites" / "mine"
-    command = Command("ablate", suite, "--address", nodes.address)
+    command = Command("ablate", suite, "--address", cluster.address)
     command.wait_for_a_score(folder)
     deadline = time.monotonic() + 120 * BUSY
     # Two runs at a time, one on each node: no node has room for two.
-    while len(rank_processes()) < 2:
+    while len({process.ppid() for process in processes()}) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    (lost,) = nodes.worker_nodes
-    nodes.remove_node(lost, allow_graceful=False)
+    (lost,) = cluster.worker_nodes
+    cluster.remove_node(lost, allow_graceful=False)
     said = command.process.communicate(timeout=600 * BUSY)[1]
     assert (command.process.returncode, said) == (0, "")
     records = records_under(folder)
     assert len(records) == 4
     assert {(r.status, r.processes) for r in records.values()} == {("completed", 2)}
     assert_every_point_once(folder, f"sqlite:///{home_with_store / DATABASE}")
-    assert not rank_processes()
+    assert not processes()

@@ -42,17 +42,26 @@ def test_runs_are_counted_node_by_node(
         (
             {"cpus_per_trial": 2, "devices_per_trial": 3},
             [(4, 0), (5, 0)],
-            {"resources.devices_per_trial": "6 CPUs for its 3 devices, but no node has"},
+            {
+                "resources.devices_per_trial": "6 CPUs for its 3 devices, but no node has more "
+                "than 5;"
+            },
         ),
         (
             {"gpus_per_trial": 1, "devices_per_trial": 3},
             [(8, 2), (8, 2)],
-            {"resources.devices_per_trial": "3 GPUs for its 3 devices, but no node has"},
+            {
+                "resources.devices_per_trial": "3 GPUs for its 3 devices, but no node has more "
+                "than 2;"
+            },
         ),
         (
             {"cpus_per_trial": 16, "devices_per_trial": 2},
             [(4, 0)],
-            {"resources.cpus_per_trial": "asks for 32 CPUs for its 2 devices, but no node has"},
+            {
+                "resources.cpus_per_trial": "asks for 32 CPUs for its 2 devices, but no node has "
+                "more than 4;"
+            },
         ),
         (
             {"cpus_per_trial": 8, "gpus_per_trial": 1},

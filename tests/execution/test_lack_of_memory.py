@@ -45,7 +45,8 @@ def test_a_process_that_is_ended_while_it_starts_is_told_of_in_the_same_words() 
     actor: Any = SimpleNamespace(actor_id=1, _on_error=lambda _, error: heard.append(error))
     manager: Any = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda **_: None)
     with outliving_lack_of_memory():
-        RayActorManager._actor_start_failed(manager, actor, OutOfMemoryError(SAID))
+        error = OutOfMemoryError(SAID)
+        RayActorManager._actor_start_failed(manager, tracked_actor=actor, exception=error)
     assert isinstance(heard[0], LackOfMemory)
 
 

@@ -138,11 +138,17 @@ def test_decoding_in_sorted_padded_batches_is_transformers_own_greedy_decoding(
     prompts = prepared.encoded["test"].features["prompt"][:9]
     assert len({len(prompt) for prompt in prompts}) > 2
     found = generate(model, prompts, pad=0, ends={2}, most=6, batch_size=4)
-    for prompt, answer in zip(prompts, found, strict=True):
-        tokens = torch.tensor([prompt])
-        alone = model.generate(tokens, do_sample=False, max_new_tokens=6, pad_token_id=0)
-        new = alone[0, len(prompt) :].tolist()
-        assert answer == (new[: new.index(2)] if 2 in new else new)
+    assert found == [transformers_own(model, prompt) for prompt in prompts]
+
+
+def transformers_own(model: Any, prompt: list[int]) -> list[int]:
+    """Return what transformers' greedy decoding of one prompt gives, before an end."""
+    tokens = torch.tensor([prompt])
+    alone = model.generate(
+        tokens, do_sample=False, max_new_tokens=6, pad_token_id=0, eos_token_id=2
+    )
+    new = alone[0, len(prompt) :].tolist()
+    return new[: new.index(2)] if 2 in new else new
 
 
 @pytest.mark.parametrize(
@@ -175,11 +181,7 @@ def test_prompts_read_apart_and_continued_together_are_answered_as_each_one_alon
     hook.remove()
     assert len(rows[True]) == parts and sum(rows[True]) == 8
     assert set(rows[False]) == {8}
-    for prompt, answer in zip(prompts, found, strict=True):
-        tokens = torch.tensor([prompt])
-        alone = model.generate(tokens, do_sample=False, max_new_tokens=6, eos_token_id=2)
-        new = alone[0, len(prompt) :].tolist()
-        assert answer == (new[: new.index(2)] if 2 in new else new)
+    assert found == [transformers_own(model, prompt) for prompt in prompts]
     assert len({tuple(answer) for answer in found}) > 4
 
 

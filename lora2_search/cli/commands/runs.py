@@ -14,7 +14,7 @@ from ...errors import UserError
 from ...experiments import Lost, Named, all_items, changed, find_item
 from ...report import constant_line, rung_lines, winner_lines
 from ...search import climb_of, seeds_told, winner_of
-from ...store import Damaged, Flag, RunRecord, command_line, home, storage_name
+from ...store import Damaged, Flag, RunRecord, command_line, storage_option
 from ..console.rows import duration, number, print_json, print_rows
 from ..console.say import cli_message, narrator
 from ..console.say import say as complain
@@ -367,6 +367,6 @@ def resumption(item: Named) -> str:
         # Only the options hold its settings; no file does.
         return "the same `verify` command"
     words = [_VERBS[item.kind], "--resume", item.name]
-    if item.kind != "run" and item.folder.parent.parent != home():
-        words += ["--storage", storage_name(item.folder.parent.parent)]
+    if item.kind != "run":
+        words += storage_option(item.folder.parent.parent)
     return command_line(*words)

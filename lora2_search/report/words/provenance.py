@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ...analysis import SuiteRuns
-from ...store import SUITE_FILE, RunRecord, home, storage_name
+from ...store import SUITE_FILE, RunRecord, storage_option
 
 _WORDS = {"completed": "complete", "failed": "failed", "pruned": "pruned", "running": "unfinished"}
 
@@ -56,15 +56,10 @@ def again(suite: SuiteRuns, archived: bool = False) -> str:
 
     Of an archive, which may be read anywhere, the command is to be run in its folder.
     """
-    words = ["--suite", SUITE_FILE if archived else str(suite.folder / SUITE_FILE)]
-    words += ["--set", f"name={suite.name}-again", *([] if archived else elsewhere(suite))]
-    return shlex.join(["lora2-search", "ablate", *words])
-
-
-def elsewhere(suite: SuiteRuns) -> list[str]:
-    """Return the option that says where a suite is; none where that is the home."""
-    storage = suite.folder.parent.parent
-    return [] if storage == home() else ["--storage", storage_name(storage)]
+    file = SUITE_FILE if archived else str(suite.folder / SUITE_FILE)
+    elsewhere = [] if archived else storage_option(suite.folder.parent.parent)
+    name = f"name={suite.name}-again"
+    return shlex.join(["lora2-search", "ablate", "--suite", file, "--set", name, *elsewhere])
 
 
 def made_with(records: Sequence[RunRecord]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...analysis import Analysis, Comparison, Equality, SuiteRuns
 from ...config.suite import BASE, Tuning
 from ...stats import LEVEL, reach
-from ...store import RUNS_FOLDER, SUITE_FILE
+from ...store import RUNS_FOLDER, SUITE_FILE, storage_option
 from ..tables.markdown import code_span, escaped
 from ..tables.suite import looks_words
 from ..tables.text import level, signed
@@ -24,7 +24,6 @@ from .comparison import (
     paragraph,
     short,
 )
-from .provenance import elsewhere
 
 # More seeds than this are no remedy: far fewer tell a base that learns from its head.
 _MOST_SEEDS = 20
@@ -85,8 +84,7 @@ def _no_floor(analysis: Analysis) -> str:
 
 
 def _resumed(suite: SuiteRuns, *options: object) -> str:
-    words = ["lora2-search", "ablate", "--resume", suite.name, *elsewhere(suite)]
-    return _by(suite, [*words, *map(str, options)])
+    return _by(suite, ["--resume", suite.name], *map(str, options))
 
 
 def _longer(suite: SuiteRuns) -> str:
@@ -96,16 +94,17 @@ def _longer(suite: SuiteRuns) -> str:
         if training.steps
         else f"training.epochs={2 * training.epochs:g}"
     )
-    words = ["lora2-search", "ablate", "--suite", str(suite.folder / SUITE_FILE)]
-    words += ["--set", f"name={suite.name}-longer", "--set", length, *elsewhere(suite)]
-    return _by(suite, words)
+    file = str(suite.folder / SUITE_FILE)
+    return _by(suite, ["--suite", file, "--set", f"name={suite.name}-longer", "--set", length])
 
 
-def _by(suite: SuiteRuns, words: list[str]) -> str:
+def _by(suite: SuiteRuns, words: list[str], *more: str) -> str:
     # An archive has no runs that a command could resume.
     if not (suite.folder / RUNS_FOLDER).is_dir():
         return ""
-    return f" with {code_span(shlex.join(words))}"
+    elsewhere = storage_option(suite.folder.parent.parent)
+    command = ["lora2-search", "ablate", *words, *elsewhere, *more]
+    return f" with {code_span(shlex.join(command))}"
 
 
 def headline(analysis: Analysis) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from ...errors import UserError
-from ...store import home, invocation, storage_name
+from ...store import invocation, storage_option
 from .. import uri as uris
 from ..spool.spool import Identity, check_identity, parent_path, read
 
@@ -50,9 +50,7 @@ def sync_command(folder: Path, uri: str) -> str:
     # Of a study and a suite of one name, the bare name means the study.
     shown = kind in ("suites", "runs", "verifications")
     name = f"{kind}/{folder.name}" if shown else folder.name
-    words = [*invocation(), "runs", "sync", name]
-    if storage != home():
-        words += ["--storage", storage_name(storage)]
+    words = [*invocation(), "runs", "sync", name, *storage_option(storage)]
     origin, remark = uris.origin(uri), ""
     if origin == "option":
         words += ["--tracking-uri", uris.display_uri(uri)]

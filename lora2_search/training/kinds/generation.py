@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -248,12 +247,19 @@ def _batch(
 
 
 def _joins(model: nn.Module) -> bool:
-    """Whether a model keeps keys and values alone: no window, no state that is read in order."""
+    """Whether what a model keeps can be joined: no window, no state that is read in order."""
+    from transformers import DynamicCache
+
+    return _is_plain(DynamicCache(config=transformers_model(model).config))
+
+
+def _is_plain(cache: Any) -> bool:
+    """Whether a cache holds keys and values alone, of all positions."""
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
-    layers = DynamicCache(config=transformers_model(model).config).layers
-    return all(type(layer) is DynamicLayer for layer in layers)
+    plain = type(cache) is DynamicCache
+    return plain and all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
 @dataclass(frozen=True)
@@ -269,6 +275,13 @@ class _Read:
     mask: Tensor
     next: Tensor
     cache: Any
+
+    def can_be_joined(self) -> bool:
+        """Whether its cache is plain, and each layer of it as long as the mask."""
+        layers = self.cache.layers if _is_plain(self.cache) else ()
+        return bool(layers) and all(
+            layer.get_seq_length() == self.mask.shape[1] for layer in layers
+        )
 
 
 def _read(model: nn.Module, prompts: Sequence[list[int]], pad: int) -> _Read:
@@ -298,18 +311,8 @@ def _joined(parts: list[_Read]) -> list[_Read]:
     A step of decoding reads all weights, however few the rows: one large batch takes less time.
     """
     from transformers import DynamicCache
-    from transformers.cache_utils import DynamicLayer
 
-    caches = [part.cache for part in parts]
-    if len(parts) == 1 or any(type(cache) is not DynamicCache for cache in caches):
-        return parts
-    layers = [cache.layers for cache in caches]
-    if any(type(layer) is not DynamicLayer or not layer.is_initialized for layer in chain(*layers)):
-        return parts
-    if any(
-        cache.get_seq_length() != part.mask.shape[1]
-        for cache, part in zip(caches, parts, strict=True)
-    ):
+    if len(parts) == 1 or not all(part.can_be_joined() for part in parts):
         return parts
     width = max(part.mask.shape[1] for part in parts)
 
@@ -318,10 +321,10 @@ def _joined(parts: list[_Read]) -> list[_Read]:
         return nn.functional.pad(states, (0, 0, width - states.shape[2], 0))
 
     cache = DynamicCache()
-    for place, of in enumerate(zip(*layers, strict=True)):
-        keys = torch.cat([wide(layer.keys) for layer in of])
-        cache.update(keys, torch.cat([wide(layer.values) for layer in of]), place)
-        for layer in of:
+    for place, layers in enumerate(zip(*(part.cache.layers for part in parts), strict=True)):
+        keys = torch.cat([wide(layer.keys) for layer in layers])
+        cache.update(keys, torch.cat([wide(layer.values) for layer in layers]), place)
+        for layer in layers:
             layer.reset()  # what is joined is not kept twice
     masks = [nn.functional.pad(part.mask, (width - part.mask.shape[1], 0)) for part in parts]
     return [_Read(torch.cat(masks), torch.cat([part.next for part in parts]), cache)]
